@@ -1,0 +1,410 @@
+package relaytest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// An Ability is something of the adapter contract that a platform may lack.
+type Ability string
+
+// The abilities. A test of what is lacking checks how the adapter says so.
+const (
+	Streaming     Ability = "streaming"     // bytes reach the client as they come
+	Aborting      Ability = "aborting"      // a broken answer ends as a broken connection
+	Canceling     Ability = "canceling"     // the upstream is cancelled when the client goes
+	WebSocket     Ability = "websocket"     // connections can be upgraded
+	Misconfigured Ability = "misconfigured" // the adapter starts with bad settings, and answers so
+)
+
+// An Exception is an ability that a platform lacks.
+type Exception struct {
+	ability Ability
+	reason  string
+}
+
+// Without makes an exception of an ability, for a reason that the test prints.
+func Without(ability Ability, reason string) Exception { return Exception{ability, reason} }
+
+// TestAdapter tests that an adapter of the relay keeps the contract of adapters.
+// serve starts one with the RELAY_* variables in environ and returns the URL at
+// which clients reach it, without "/v1"; it stops it by t.Cleanup.
+func TestAdapter(t *testing.T, serve func(t *testing.T, environ []string) string, exceptions ...Exception) {
+	a := &adapter{serve: serve}
+	for _, e := range exceptions {
+		t.Logf("without %s: %s", e.ability, e.reason)
+		a.lacking = append(a.lacking, e.ability)
+	}
+	t.Run("query to the letter", a.testQuery)
+	t.Run("body to the byte", a.testBody)
+	t.Run("headers", a.testHeaders)
+	t.Run("1xx is not final", a.testInformational)
+	t.Run("answers without a body end", a.testEmpty)
+	t.Run("header before the first byte", a.testHeaderFlush)
+	t.Run("each event at once", a.testEvents)
+	t.Run("broken looks broken", a.testBroken)
+	t.Run("after an abort the next request is fine", a.testAfterAbort)
+	t.Run("client gone", a.testClientGone)
+	t.Run("errors", a.testErrors)
+	t.Run("preflight", a.testPreflight)
+	t.Run("websocket", a.testWebSocket)
+	t.Run("misconfigured", a.testMisconfigured)
+}
+
+const (
+	testToken = "relaytest-token-5f0c"
+	testKey   = "sk-relaytest-9a31"
+)
+
+type adapter struct {
+	serve   func(t *testing.T, environ []string) string
+	lacking []Ability
+}
+
+func (a *adapter) can(ability Ability) bool { return !slices.Contains(a.lacking, ability) }
+
+// start returns a started adapter that needs a token, and its upstream.
+func (a *adapter) start(t *testing.T) (*Upstream, string) {
+	t.Helper()
+	u := StartUpstream(t)
+	return u, strings.TrimSuffix(a.serve(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + testToken}), "/")
+}
+
+// request returns a request with a token, a key and the directives of a fault.
+func request(t *testing.T, method, url, body, fault string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer rt_"+testToken+"."+testKey)
+	req.Header.Set("Content-Type", "application/json")
+	if fault != "" {
+		req.Header.Set("Fake-Fault", fault)
+	}
+	return req
+}
+
+const (
+	chatBody   = `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hello"}]}`
+	streamBody = `{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hello"}]}`
+)
+
+// answerTo sends req and returns the answer. The answer's body is closed when the test ends.
+func answerTo(t *testing.T, req *http.Request) *http.Response {
+	t.Helper()
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { res.Body.Close() })
+	return res
+}
+
+// complete returns the answer to req and its whole body.
+func complete(t *testing.T, req *http.Request) (*http.Response, string) {
+	t.Helper()
+	res := answerTo(t, req)
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatalf("reading the answer: %v", err)
+	}
+	return res, string(body)
+}
+
+func (a *adapter) testQuery(t *testing.T) {
+	u, base := a.start(t)
+	for _, target := range []string{"/v1/models?a=1&b=%20x+y&a=2", "/v1/models?q=%zz;x=1&&", "/v1/models?redirect=https://a.example/%2e%2e//b", "/v1/models"} {
+		req := request(t, "GET", base+"/v1/models", "", "")
+		path, query, _ := strings.Cut(target, "?")
+		req.URL.Path, req.URL.RawQuery = path, query
+		if res, body := complete(t, req); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", target, res.StatusCode, body)
+		}
+		if got := u.Last().RequestURI; got != target {
+			t.Errorf("upstream saw %s, want %s", got, target)
+		}
+	}
+}
+
+func (a *adapter) testBody(t *testing.T) {
+	u, base := a.start(t)
+	for _, size := range []int{1, 100_000, 3 << 20} {
+		for _, chunked := range []bool{false, true} {
+			sent := Pattern(size)
+			req := request(t, "POST", base+"/v1/files", "", "")
+			req.Header.Set("Content-Type", "application/octet-stream")
+			req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(size)
+			if chunked {
+				req.ContentLength = -1
+			}
+			complete(t, req)
+			if got := u.Last(); !bytes.Equal(got.Body, sent) || got.BodyErr != nil {
+				t.Errorf("upstream saw %d bytes, %v; want the %d that were sent (chunked %t)", len(got.Body), got.BodyErr, size, chunked)
+			}
+		}
+	}
+	res, body := complete(t, request(t, "POST", base+"/v1/audio/speech", `{"model":"tts-1","voice":"alloy","input":"hello"}`, "bytes=300000"))
+	if res.StatusCode != http.StatusOK || body != string(Pattern(300_000)) {
+		t.Errorf("binary answer: status %d, %d bytes, want the 300000 that were sent", res.StatusCode, len(body))
+	}
+}
+
+func (a *adapter) testHeaders(t *testing.T) {
+	u, base := a.start(t)
+	req := request(t, "POST", base+"/v1/chat/completions", chatBody, "")
+	leaks := []string{
+		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Cf-Connecting-Ip", "X-Amzn-Trace-Id", "X-Vercel-Id",
+		"X-Cloud-Trace-Context", "Traceparent", "Function-Execution-Id", "Via", "Referer", "Origin", "Cookie", "Sec-Fetch-Mode", "X-Relay-Any",
+	}
+	for _, name := range leaks {
+		req.Header.Set(name, "leak")
+	}
+	req.Header.Set("OpenAI-Beta", "assistants=v2")
+	res, _ := complete(t, req)
+	seen := u.Last().Header
+	for _, name := range leaks {
+		if got := seen.Get(name); got != "" {
+			t.Errorf("upstream got %s: %q", name, got)
+		}
+	}
+	if got := seen.Get("Authorization"); got != "Bearer "+testKey {
+		t.Errorf("upstream got Authorization %q, want the key alone", got)
+	}
+	if got := seen.Get("Openai-Beta"); got != "assistants=v2" {
+		t.Errorf("upstream got OpenAI-Beta %q", got)
+	}
+	for _, name := range []string{"Set-Cookie", "Alt-Svc", "Strict-Transport-Security", "Report-To", "Nel"} {
+		if got := res.Header.Get(name); got != "" {
+			t.Errorf("client got %s: %q", name, got)
+		}
+	}
+	if got := res.Header.Get("X-Relay"); !strings.HasSuffix(got, "; origin=upstream") {
+		t.Errorf("X-Relay = %q, want origin=upstream", got)
+	}
+	if res.Header.Get("X-Request-Id") == "" || res.Header.Get("X-Ratelimit-Remaining-Requests") == "" {
+		t.Errorf("OpenAI's headers are missing from %v", res.Header)
+	}
+}
+
+func (a *adapter) testInformational(t *testing.T) {
+	_, base := a.start(t)
+	res, body := complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "1xx=3"))
+	if res.StatusCode != http.StatusOK || !json.Valid([]byte(body)) || res.Header.Get("Link") != "" {
+		t.Errorf("got %d %v %q", res.StatusCode, res.Header, body)
+	}
+}
+
+func (a *adapter) testEmpty(t *testing.T) {
+	_, base := a.start(t)
+	if res, body := complete(t, request(t, "HEAD", base+"/v1/models", "", "")); res.StatusCode != http.StatusOK || body != "" {
+		t.Errorf("HEAD: %d %q", res.StatusCode, body)
+	}
+	for _, status := range []int{204, 304} {
+		if res, body := complete(t, request(t, "GET", base+"/v1/models", "", fmt.Sprintf("status=%d", status))); res.StatusCode != status || body != "" {
+			t.Errorf("%d: got %d %q", status, res.StatusCode, body)
+		}
+	}
+}
+
+func (a *adapter) testHeaderFlush(t *testing.T) {
+	if !a.can(Streaming) {
+		t.Skip("no streaming")
+	}
+	_, base := a.start(t)
+	// The upstream is silent behind its header until the client goes.
+	res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, "silence=0"))
+	if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		t.Errorf("got %d %v", res.StatusCode, res.Header)
+	}
+}
+
+func (a *adapter) testEvents(t *testing.T) {
+	if !a.can(Streaming) {
+		t.Skip("no streaming")
+	}
+	_, base := a.start(t)
+	for k := 1; k <= 5; k++ {
+		// Event k is read while the upstream waits behind it.
+		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, fmt.Sprintf("silence=%d", k)))
+		scan := bufio.NewScanner(res.Body)
+		for got := 0; got < k && scan.Scan(); {
+			if strings.HasPrefix(scan.Text(), "data: ") {
+				got++
+			}
+		}
+		if err := scan.Err(); err != nil {
+			t.Errorf("reading %d events: %v", k, err)
+		}
+		res.Body.Close()
+	}
+}
+
+func (a *adapter) testBroken(t *testing.T) {
+	_, base := a.start(t)
+	for _, fault := range []string{"cut=0", "cut=1", "cut=3", "cut-line=2", "cut-utf8=2", "reset=2", "bad-chunk=2", "no-last-chunk"} {
+		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, fault))
+		body, err := io.ReadAll(res.Body)
+		if err == nil && a.can(Aborting) {
+			t.Errorf("%s: the answer ends cleanly: %q", fault, body)
+		}
+		if res.StatusCode == http.StatusOK && !strings.Contains(string(body), `"code":"upstream_interrupted"`) {
+			t.Errorf("%s: no error event in %q", fault, body)
+		}
+		if fault != "no-last-chunk" && strings.Contains(string(body), "[DONE]") {
+			t.Errorf("%s: the answer says [DONE]", fault)
+		}
+	}
+	res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "short-cl"))
+	if body, err := io.ReadAll(res.Body); err == nil && res.StatusCode == http.StatusOK {
+		t.Errorf("a JSON answer that was cut looks complete: %q", body)
+	}
+}
+
+func (a *adapter) testAfterAbort(t *testing.T) {
+	_, base := a.start(t)
+	for range 5 {
+		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, "cut=2"))
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res, body := complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "")); res.StatusCode != http.StatusOK || !json.Valid([]byte(body)) {
+			t.Fatalf("got %d %q", res.StatusCode, body)
+		}
+	}
+}
+
+func (a *adapter) testClientGone(t *testing.T) {
+	if !a.can(Canceling) {
+		t.Skip("the platform does not tell")
+	}
+	u, base := a.start(t)
+	for _, fault := range []string{"hang", "silence=1"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		u.Reset()
+		go func() {
+			u.WaitArrived(t, 1)
+			if fault == "hang" {
+				cancel()
+			}
+		}()
+		res, err := http.DefaultTransport.RoundTrip(request(t, "POST", base+"/v1/chat/completions", streamBody, fault).WithContext(ctx))
+		if err == nil {
+			_, _ = res.Body.Read(make([]byte, 1))
+			cancel()
+			res.Body.Close()
+		}
+		gone := time.Now()
+		t.Logf("%s: upstream cancelled after %v", fault, u.Wait(t, 1).WaitCanceled(t).Sub(gone))
+		cancel()
+	}
+}
+
+// relayError returns the code of an answer that the relay made itself.
+func relayError(t *testing.T, res *http.Response, body string) string {
+	t.Helper()
+	var answer struct {
+		Error struct{ Message, Type, Code string }
+	}
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Error.Type != "relay_error" || answer.Error.Message == "" {
+		t.Errorf("%d %q is not an error in OpenAI's shape", res.StatusCode, body)
+	}
+	if !strings.HasSuffix(res.Header.Get("X-Relay"), "; origin=relay") {
+		t.Errorf("X-Relay = %q, want origin=relay", res.Header.Get("X-Relay"))
+	}
+	return answer.Error.Code
+}
+
+func (a *adapter) testErrors(t *testing.T) {
+	u, base := a.start(t)
+	req := request(t, "POST", base+"/v1/chat/completions", chatBody, "")
+	req.Header.Set("Authorization", "Bearer "+testKey)
+	res, body := complete(t, req)
+	if code := relayError(t, res, body); res.StatusCode != http.StatusUnauthorized || code != "invalid_access_token" {
+		t.Errorf("no token: got %d %s", res.StatusCode, code)
+	}
+	res, body = complete(t, request(t, "GET", base+"/nothing", "", ""))
+	if code := relayError(t, res, body); res.StatusCode != http.StatusNotFound || code != "unknown_path" {
+		t.Errorf("unknown path: got %d %s", res.StatusCode, code)
+	}
+	if n := u.Arrived(); n != 0 {
+		t.Errorf("upstream saw %d requests, want none", n)
+	}
+	res, body = complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "close-before"))
+	if code := relayError(t, res, body); res.StatusCode != http.StatusBadGateway || code != "upstream_reset" {
+		t.Errorf("no answer: got %d %s", res.StatusCode, code)
+	}
+	res, body = complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "status=429 retry-after-ms=20"))
+	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After-Ms") != "20" || !strings.HasSuffix(res.Header.Get("X-Relay"), "origin=upstream") {
+		t.Errorf("upstream's 429: got %d %v %s", res.StatusCode, res.Header, body)
+	}
+}
+
+func (a *adapter) testPreflight(t *testing.T) {
+	u, base := a.start(t)
+	req := request(t, "OPTIONS", base+"/v1/chat/completions", "", "")
+	req.Header = http.Header{
+		"Origin": {"https://chat.example"}, "Access-Control-Request-Method": {"POST"},
+		"Access-Control-Request-Headers": {"authorization,x-stainless-lang"},
+	}
+	res, _ := complete(t, req)
+	if got := res.Header.Get("Access-Control-Allow-Headers"); res.StatusCode != http.StatusNoContent || got != "authorization, x-stainless-lang" {
+		t.Errorf("got %d, Access-Control-Allow-Headers %q", res.StatusCode, got)
+	}
+	if got := res.Header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{"*"}) {
+		t.Errorf("Access-Control-Allow-Origin = %q", got)
+	}
+	if n := u.Arrived(); n != 0 {
+		t.Errorf("upstream saw %d requests, want none", n)
+	}
+}
+
+func (a *adapter) testWebSocket(t *testing.T) {
+	_, base := a.start(t)
+	req := request(t, "GET", base+"/v1/realtime?model=gpt-realtime", "", "")
+	req.Body = nil
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "websocket")
+	req.Header.Set("Sec-WebSocket-Version", "13")
+	req.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	res := answerTo(t, req)
+	if !a.can(WebSocket) {
+		body, _ := io.ReadAll(res.Body)
+		if code := relayError(t, res, string(body)); res.StatusCode != http.StatusNotFound || code != "websocket_unsupported" {
+			t.Errorf("got %d %s", res.StatusCode, code)
+		}
+		return
+	}
+	conn, ok := res.Body.(io.ReadWriter)
+	if res.StatusCode != http.StatusSwitchingProtocols || !ok {
+		t.Fatalf("got %d", res.StatusCode)
+	}
+	// A masked text frame "hi", and what is to come back (RFC 6455, section 5).
+	_, _ = conn.Write([]byte{0x81, 0x82, 1, 2, 3, 4, 'h' ^ 1, 'i' ^ 2})
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, []byte{0x81, 2, 'h', 'i'}) {
+		t.Errorf("echo % x, %v", got, err)
+	}
+}
+
+func (a *adapter) testMisconfigured(t *testing.T) {
+	if !a.can(Misconfigured) {
+		t.Skip("the adapter does not start then")
+	}
+	base := a.serve(t, []string{"RELAY_API_KEY=" + testKey, "RELAY_NONSENSE=1"})
+	res, body := complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, ""))
+	if code := relayError(t, res, body); res.StatusCode != http.StatusInternalServerError || code != "relay_misconfigured" || res.Header.Get("X-Should-Retry") != "false" {
+		t.Errorf("got %d %s %v", res.StatusCode, code, res.Header)
+	}
+	if strings.Contains(body, testKey) {
+		t.Error("the answer holds the key")
+	}
+}
