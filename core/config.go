@@ -1,0 +1,327 @@
+package core
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Config says how a relay behaves. The zero value is a relay for
+// https://api.openai.com which anyone who reaches it may use with a key of
+// their own.
+type Config struct {
+	// Upstreams are the base URLs of the API, without the /v1 of its paths (a
+	// trailing /v1 is ignored). Plain http is allowed to loopback addresses
+	// only. If empty, https://api.openai.com. More than one is an error until
+	// the relay can fail over.
+	Upstreams []string
+
+	// AccessTokens are what clients must show, any one of them; each is
+	// written plainly or as "sha256:" and 64 hexadecimal digits. If empty,
+	// clients need none.
+	AccessTokens []Secret
+
+	// APIKey is the upstream's key that the relay puts into every request in
+	// place of the client's. It needs AccessTokens. If empty, clients send
+	// their own.
+	APIKey Secret
+
+	// PathTokens lets clients send their access token in the path, as
+	// /t/<token>/v1/…, where the logs of platforms show it.
+	PathTokens bool
+
+	// AllowedOrigins are the web origins that browsers may call from: "*" for
+	// every one, or a list such as https://chat.example. "none" turns CORS
+	// off. If empty, "*".
+	AllowedOrigins []string
+
+	// AllowedHosts are the host names, without port, by which the relay may
+	// be called; "*" and an empty list allow every one. A relay on a loopback
+	// address needs it against DNS rebinding.
+	AllowedHosts []string
+
+	// Paths are the path prefixes that are relayed. If empty, /v1/ and
+	// /dashboard/.
+	Paths []string
+
+	// MaxBodyBytes limits a request's body. If zero, 32 MiB. The platform's
+	// own limit applies as well.
+	MaxBodyBytes int64
+
+	// MaxInFlight limits the requests that are relayed at a time. If zero,
+	// 1000, and no limit on serverless platforms. If negative, no limit.
+	MaxInFlight int
+
+	// IdleTimeout ends an answer whose body brought no byte for so long. If
+	// zero, 10 minutes. If negative, none.
+	IdleTimeout time.Duration
+
+	// MaxStreamTime ends an exchange that took so long from its request on.
+	// If zero or negative, none.
+	MaxStreamTime time.Duration
+
+	// Keepalive is the silence of the upstream after which the relay writes a
+	// comment into an event stream, between events. If zero or negative, it
+	// writes none.
+	Keepalive time.Duration
+
+	// BodyTimeout ends a request whose body brought less than 32 KiB in so
+	// long. If zero, 60 seconds. If negative, none.
+	BodyTimeout time.Duration
+
+	// WriteTimeout ends an exchange whose client took none of the answer for
+	// so long. If zero, 30 seconds. If negative, none.
+	WriteTimeout time.Duration
+
+	// Name is this relay's name in the X-Relay header and in health. If
+	// empty, "relay".
+	Name string
+
+	// Region is where this relay runs, for health and the log.
+	Region string
+
+	// LogLevel is the least level that is logged. Requests are logged at
+	// info, those that failed at warn. The zero value is info.
+	LogLevel slog.Level
+
+	// LambdaInvokeMode is the invoke mode of the AWS Lambda function URL in
+	// front: BUFFERED or RESPONSE_STREAM. Only the Lambda adapter reads it.
+	LambdaInvokeMode string
+
+	// ProxyFromEnvironment lets the relay reach the upstream by the proxy that
+	// HTTPS_PROXY names. Functions ignore it: there it names nothing of the
+	// user's.
+	ProxyFromEnvironment bool
+
+	// Platform is where the relay runs. The zero value is an ordinary server.
+	Platform Platform
+
+	// Logger takes the record lines. If nil, JSON lines on standard error.
+	Logger *slog.Logger
+
+	// Transport reaches the upstream. If nil, one that suits a relay. It must
+	// neither decompress nor retry after bytes of a request were written.
+	Transport http.RoundTripper
+}
+
+// A Platform is what an adapter knows of the place it runs in.
+type Platform struct {
+	// Name is what users call the platform, such as "AWS Lambda".
+	Name string
+
+	// MaxBodyBytes is the largest request body that the platform lets in. If
+	// zero, it has no such limit.
+	MaxBodyBytes int64
+
+	// NoWebSocket says that connections cannot be upgraded.
+	NoWebSocket bool
+
+	// Serverless says that the platform bounds the requests in flight by
+	// itself and may freeze the process between them.
+	Serverless bool
+}
+
+const (
+	defaultUpstream     = "https://api.openai.com"
+	defaultMaxBodyBytes = 32 << 20
+	defaultMaxInFlight  = 1000
+	defaultIdleTimeout  = 10 * time.Minute
+	defaultBodyTimeout  = 60 * time.Second
+	defaultWriteTimeout = 30 * time.Second
+)
+
+// withDefaults returns cfg with its zero fields filled in. After it, negative
+// limits have become zero, which means none.
+func (cfg Config) withDefaults() Config {
+	if len(cfg.Upstreams) == 0 {
+		cfg.Upstreams = []string{defaultUpstream}
+	}
+	if len(cfg.AllowedOrigins) == 0 {
+		cfg.AllowedOrigins = []string{"*"}
+	}
+	if len(cfg.Paths) == 0 {
+		cfg.Paths = []string{"/v1/", "/dashboard/"}
+	}
+	if cfg.MaxInFlight == 0 && !cfg.Platform.Serverless {
+		cfg.MaxInFlight = defaultMaxInFlight
+	}
+	cfg.MaxBodyBytes = orDefault(cfg.MaxBodyBytes, defaultMaxBodyBytes)
+	if limit := cfg.Platform.MaxBodyBytes; limit > 0 {
+		cfg.MaxBodyBytes = min(cfg.MaxBodyBytes, limit)
+	}
+	cfg.MaxInFlight = max(cfg.MaxInFlight, 0)
+	cfg.IdleTimeout = orDefault(cfg.IdleTimeout, defaultIdleTimeout)
+	cfg.MaxStreamTime = max(cfg.MaxStreamTime, 0)
+	cfg.Keepalive = max(cfg.Keepalive, 0)
+	cfg.BodyTimeout = orDefault(cfg.BodyTimeout, defaultBodyTimeout)
+	cfg.WriteTimeout = orDefault(cfg.WriteTimeout, defaultWriteTimeout)
+	if cfg.Name == "" {
+		cfg.Name = "relay"
+	}
+	return cfg
+}
+
+// orDefault returns v, or the default if v is zero, or zero if v is negative.
+func orDefault[T ~int64](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return max(v, 0)
+}
+
+// problems returns everything that is wrong with cfg, naming the settings as
+// the environment does and never a value.
+func (cfg Config) problems() []error {
+	var errs []error
+	add := func(name string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	for i, base := range cfg.Upstreams {
+		_, err := parseUpstream(base)
+		add(nth("RELAY_UPSTREAMS", i, len(cfg.Upstreams)), err)
+	}
+	if len(cfg.Upstreams) > 1 {
+		add("RELAY_UPSTREAMS", errors.New("this version relays to one upstream, so name one base URL"))
+	}
+	for i, token := range cfg.AccessTokens {
+		add(nth("RELAY_ACCESS_TOKENS", i, len(cfg.AccessTokens)), checkToken(token))
+	}
+	if cfg.APIKey != "" && len(cfg.AccessTokens) == 0 {
+		add("RELAY_API_KEY", errors.New("needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it"))
+	}
+	if !isHeaderValue(string(cfg.APIKey)) {
+		add("RELAY_API_KEY", errors.New("has a character that no API key has, such as a space or a line break"))
+	}
+	for i, origin := range cfg.AllowedOrigins {
+		add(nth("RELAY_ALLOWED_ORIGINS", i, len(cfg.AllowedOrigins)), checkOrigin(origin, len(cfg.AllowedOrigins)))
+	}
+	for i, prefix := range cfg.Paths {
+		add(nth("RELAY_PATHS", i, len(cfg.Paths)), checkPrefix(prefix))
+	}
+	if !isToken(cfg.Name) && cfg.Name != "" {
+		add("RELAY_NAME", errors.New("may have letters, digits, hyphens and dots only"))
+	}
+	if !isPrintable(cfg.Region) {
+		add("RELAY_REGION", errors.New("may have printable ASCII characters only"))
+	}
+	switch cfg.LambdaInvokeMode {
+	case "", "BUFFERED", "RESPONSE_STREAM":
+	default:
+		add("RELAY_LAMBDA_INVOKE_MODE", errors.New("must be BUFFERED or RESPONSE_STREAM, the same as the function URL's invoke mode"))
+	}
+	return errs
+}
+
+// nth names the i-th of n values of a setting.
+func nth(name string, i, n int) string {
+	if n == 1 {
+		return name
+	}
+	return fmt.Sprintf("%s, value %d", name, i+1)
+}
+
+// parseUpstream returns the base URL of an upstream, its path without a
+// trailing slash or /v1.
+func parseUpstream(base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
+		return nil, errors.New("must be a base URL such as https://api.openai.com")
+	case u.User != nil:
+		return nil, errors.New("must not hold a user name or password")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("must not have a query or a fragment")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return nil, errors.New("must be https: plain http would show keys to the network, and is allowed to loopback addresses only")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("must begin with https://")
+	}
+	path := strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/v1")
+	if path != "" {
+		if err := checkPath(path); err != nil {
+			return nil, errors.New("has a path that cannot be relayed to")
+		}
+	}
+	u.RawPath = path
+	u.Path, err = url.PathUnescape(path)
+	if err != nil {
+		return nil, errors.New("has a path that cannot be relayed to")
+	}
+	return u, nil
+}
+
+// isLoopback reports whether host is a loopback address or localhost.
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// checkToken reports why a configured access token cannot be used, or nil.
+func checkToken(token Secret) error {
+	t := string(token)
+	if sum, ok := strings.CutPrefix(t, "sha256:"); ok {
+		if b, err := hex.DecodeString(sum); err != nil || len(b) != 32 {
+			return errors.New("must have 64 hexadecimal digits behind its sha256: prefix")
+		}
+		return nil
+	}
+	if bare := strings.TrimPrefix(t, tokenPrefix); bare == "" {
+		return errors.New("is empty")
+	}
+	if !isHeaderValue(t) || strings.Contains(t, ".") {
+		return errors.New("may have no spaces, commas, dots or control characters; openssl rand -hex 32 makes a good one")
+	}
+	return nil
+}
+
+// checkOrigin reports why a configured origin, one of n, cannot be used.
+func checkOrigin(origin string, n int) error {
+	switch origin {
+	case "*", "none":
+		if n > 1 {
+			return fmt.Errorf("%s must stand alone", origin)
+		}
+		return nil
+	case "null":
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin || !isPrintable(origin) {
+		return errors.New("must be *, none, or origins such as https://chat.example, without a path")
+	}
+	return nil
+}
+
+// checkPrefix reports why a configured path prefix cannot be used.
+func checkPrefix(prefix string) error {
+	if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") || checkPath(prefix) != nil {
+		return errors.New("must be path prefixes with a slash at both ends, such as /v1/ here")
+	}
+	if slices.ContainsFunc([]string{"/relay/", "/t/"}, func(own string) bool { return strings.HasPrefix(prefix, own) }) || prefix == "/" {
+		return errors.New("must leave /, /relay/ and /t/ to the relay itself")
+	}
+	return nil
+}
+
+// isHeaderValue reports whether s is visible ASCII without a comma, so that it
+// can stand alone in a header and in a list.
+func isHeaderValue(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' })
+}
+
+// isPrintable reports whether s is visible ASCII and spaces.
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f })
+}

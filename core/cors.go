@@ -1,0 +1,175 @@
+package core
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Bounds of what a preflight's Access-Control-Request-Headers may hold. The
+// header names that browsers ask for are reflected, since every fixed list
+// breaks when an SDK adds a header, and "*" does not cover Authorization.
+const (
+	maxPreflightNames = 64
+	maxPreflightBytes = 4 << 10
+)
+
+// cors is the stage that lets browsers call the relay: it answers preflights
+// and says which origins may read answers (Fetch standard, section 3.2). It
+// never allows credentials: keys travel in headers that a page sets itself.
+type cors struct {
+	off     bool
+	any     bool
+	origins []string
+}
+
+func newCORS(cfg Config) *cors {
+	return &cors{
+		off:     slices.Contains(cfg.AllowedOrigins, "none"),
+		any:     slices.Contains(cfg.AllowedOrigins, "*"),
+		origins: cfg.AllowedOrigins,
+	}
+}
+
+func (c *cors) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if isPreflight(req) {
+			c.preflight(w.Header(), req)
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if !c.off && !c.any {
+			w.Header().Add("Vary", "Origin")
+		}
+		if allowed := c.allowed(req.Header.Get("Origin")); allowed != "" {
+			w = &corsWriter{ResponseWriter: w, allowed: allowed}
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// isPreflight reports whether a browser asks what it may send.
+func isPreflight(req *http.Request) bool {
+	return req.Method == http.MethodOptions && req.Header.Get("Origin") != "" && req.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// allowed returns the Access-Control-Allow-Origin for a request from origin,
+// or "" if none is due.
+func (c *cors) allowed(origin string) string {
+	switch {
+	case c.off || origin == "":
+		return ""
+	case c.any:
+		return "*"
+	case slices.Contains(c.origins, origin):
+		return origin
+	}
+	return ""
+}
+
+// preflight sets the headers of the answer to a preflight. A browser whose
+// origin is not allowed gets no permission rather than an error.
+func (c *cors) preflight(h http.Header, req *http.Request) {
+	h.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+	allowed := c.allowed(req.Header.Get("Origin"))
+	if allowed == "" {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", allowed)
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	h.Set("Access-Control-Max-Age", "7200")
+	if names := reflected(req.Header.Values("Access-Control-Request-Headers")); names != "" {
+		h.Set("Access-Control-Allow-Headers", names)
+	}
+}
+
+// reflected returns the header names in values as one list: valid tokens only,
+// up to 64 names and 4 KiB.
+func reflected(values []string) string {
+	var list strings.Builder
+	count := 0
+	for _, value := range values {
+		for name := range strings.SplitSeq(value, ",") {
+			name = strings.TrimSpace(name)
+			if !isToken(name) {
+				continue
+			}
+			if count == maxPreflightNames || list.Len()+2+len(name) > maxPreflightBytes {
+				return list.String()
+			}
+			if count > 0 {
+				list.WriteString(", ")
+			}
+			list.WriteString(name)
+			count++
+		}
+	}
+	return list.String()
+}
+
+// isToken reports whether s is a token of RFC 9110, section 5.6.2, as every
+// header name is.
+func isToken(s string) bool {
+	if s == "" {
+		return false
+	}
+	for i := range len(s) {
+		if !isTokenByte(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isTokenByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+// A corsWriter adds the CORS headers to the final header of an answer, where
+// it knows the names to expose. Set any earlier, they could be lost to a 1xx
+// response (golang/go#81207).
+type corsWriter struct {
+	http.ResponseWriter
+	allowed string
+	wrote   bool
+}
+
+// Unwrap lets [http.ResponseController] reach the server's writer.
+func (w *corsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *corsWriter) WriteHeader(status int) {
+	if !w.wrote && status >= 200 {
+		w.wrote = true
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", w.allowed)
+		h.Set("Access-Control-Expose-Headers", exposed(h))
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *corsWriter) Write(p []byte) (int, error) {
+	if !w.wrote {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// exposed lists the names in h that a page could not read otherwise.
+func exposed(h http.Header) string {
+	names := make([]string, 0, len(h))
+	for name := range h {
+		if !strings.HasPrefix(name, "Access-Control-") && !safelisted[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// safelisted are the response headers that every page may read (Fetch
+// standard, CORS-safelisted response-header name), and Vary, which says
+// nothing to a page.
+var safelisted = map[string]bool{
+	"Cache-Control": true, "Content-Language": true, "Content-Length": true, "Content-Type": true,
+	"Expires": true, "Last-Modified": true, "Pragma": true, "Vary": true,
+}

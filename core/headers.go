@@ -1,0 +1,153 @@
+package core
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// hopByHop are the headers that concern one connection only (RFC 9110, section
+// 7.6.1, and what was one of them before). Expect is handled by net/http on
+// either side.
+var hopByHop = set(
+	"Connection", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+)
+
+// droppedUp are the request headers that identify the client or the platform,
+// or that could change what the request means behind the relay's checks.
+var droppedUp = set(
+	"B3", "Baggage", "Cdn-Loop", "Client-Ip", "Content-Length", "Cookie", "Cookie2", "Dnt", "Forwarded",
+	"Forwarded-For", "Forwarded-Proto", "From", "Function-Execution-Id", "Host", "Origin", "Priority",
+	"Proxy-Client-Ip", "Referer", "Relay-Hop", "Sec-Gpc", "Sentry-Trace", "Traceparent", "Tracestate",
+	"True-Client-Ip", "Uber-Trace-Id", "Via", "Wl-Proxy-Client-Ip", "X-Client-Ip", "X-Cloud-Trace-Context",
+	"X-Cluster-Client-Ip", "X-Correlation-Ip", "X-Forwarded", "X-Host", "X-Http-Method",
+	"X-Http-Method-Override", "X-Method-Override", "X-Original-Forwarded-For", "X-Original-Host",
+	"X-Original-Url", "X-Originating-Ip", "X-Proxyuser-Ip", "X-Real-Ip", "X-Remote-Addr", "X-Remote-Ip",
+	"X-Request-Start", "X-Rewrite-Url", "X-Serverless-Authorization",
+)
+
+// droppedUpPrefixes are the beginnings of more such names.
+var droppedUpPrefixes = []string{
+	"Cf-", "Fastly-", "Fly-", "Sec-Ch-", "Sec-Fetch-", "X-Amz-", "X-Amzn-", "X-Appengine-", "X-Arr-", "X-Azure-",
+	"X-B3-", "X-Envoy-", "X-Forwarded-", "X-Goog-Authenticated-User-", "X-Goog-Iap-", "X-Nf-", "X-Now-", "X-Relay-", "X-Vercel-",
+}
+
+// droppedDown are the response headers that are the upstream's own: they would
+// pin, redirect or track clients of the relay's host.
+var droppedDown = set(
+	"Alt-Svc", "Nel", "Report-To", "Reporting-Endpoints", "Server",
+	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "X-Relay",
+)
+
+// undroppable are the request headers that Connection may not nominate away: a
+// client that lists them wants the relay to lose its key or its body's meaning
+// (CVE-2026-29054).
+var undroppable = set("Authorization", "Content-Encoding", "Content-Type")
+
+func set(names ...string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, name := range names {
+		m[name] = true
+	}
+	return m
+}
+
+// outboundHeader returns the headers of in that go to the upstream. The
+// result shares its values with in and is otherwise the caller's.
+func outboundHeader(in http.Header) http.Header {
+	out := make(http.Header, len(in)+1)
+	nominated := nominations(in)
+	for name, values := range in {
+		if !goesUp(name) || nominated[name] && !undroppable[name] {
+			continue
+		}
+		out[outboundName(name)] = values
+	}
+	if _, ok := out["User-Agent"]; !ok {
+		out["User-Agent"] = []string{""} // or net/http would send its own
+	}
+	return out
+}
+
+// outboundName writes the names of the idempotency headers in lower case. In
+// their canonical form net/http takes them as leave to send a POST twice on its
+// own, and the API has no such semantics.
+func outboundName(name string) string {
+	if name == "Idempotency-Key" || name == "X-Idempotency-Key" {
+		return strings.ToLower(name)
+	}
+	return name
+}
+
+// goesUp reports whether a request header goes to the upstream. Names with an
+// underscore do not: some servers read them as the same name with a hyphen.
+func goesUp(name string) bool {
+	if hopByHop[name] || droppedUp[name] || strings.Contains(name, "_") {
+		return false
+	}
+	for _, prefix := range droppedUpPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// nominations returns the canonical names that Connection lists, or nil.
+func nominations(h http.Header) map[string]bool {
+	var names map[string]bool
+	for _, value := range h["Connection"] {
+		for name := range strings.SplitSeq(value, ",") {
+			if name = strings.TrimSpace(name); name == "" || isCommonOption(name) {
+				continue
+			}
+			if names == nil {
+				names = make(map[string]bool)
+			}
+			names[http.CanonicalHeaderKey(name)] = true
+		}
+	}
+	return names
+}
+
+// isCommonOption reports whether a connection option nominates nothing that
+// is not dropped anyway. Nearly all are.
+func isCommonOption(option string) bool {
+	return strings.EqualFold(option, "keep-alive") || strings.EqualFold(option, "close") || strings.EqualFold(option, "upgrade")
+}
+
+// setHop counts this relay among those that the request has passed.
+func setHop(out, in http.Header) {
+	out[hopHeader] = []string{strconv.Itoa(hops(in) + 1)}
+}
+
+// copyAnswer sets on dst the headers of an upstream's answer that go to the
+// client.
+func copyAnswer(dst, answer http.Header) {
+	nominated := nominations(answer)
+	for name, values := range answer {
+		if hopByHop[name] || droppedDown[name] || nominated[name] || strings.HasPrefix(name, "Access-Control-") {
+			continue
+		}
+		if name == "Vary" {
+			dst[name] = append(dst[name], values...) // cors may have set its own
+			continue
+		}
+		dst[name] = values
+	}
+	if _, ok := dst["Cache-Control"]; !ok {
+		// A cache in front of the relay must never share answers between keys.
+		dst["Cache-Control"] = []string{"no-store"}
+	}
+}
+
+// prepareStream sets on dst what an event stream needs to get through caches
+// and proxies unbuffered. Its length goes, as an error event may come on top.
+func prepareStream(dst http.Header) {
+	delete(dst, "Content-Length")
+	dst["X-Accel-Buffering"] = []string{"no"}
+	if value := strings.Join(dst["Cache-Control"], ", "); !strings.Contains(strings.ToLower(value), "no-transform") {
+		dst["Cache-Control"] = []string{value + ", no-transform"}
+	}
+}

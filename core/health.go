@@ -1,0 +1,196 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+const healthPath = "/relay/health"
+
+const (
+	// deepTimeout bounds a deep check of the upstream, within the ten seconds
+	// that monitors like to wait.
+	deepTimeout = 8 * time.Second
+	// deepFor is how long a deep check's result is given again, since anyone
+	// may ask for one.
+	deepFor = 5 * time.Second
+
+	// The stream probe is streamEvents events, streamGap apart.
+	streamEvents = 5
+	streamGap    = 100 * time.Millisecond
+)
+
+// health answers /relay/health: what this relay is; with deep=1, whether it
+// reaches the upstream; with stream=1, a short event stream by which a client
+// sees whether anything on the way to it buffers.
+type health struct {
+	about healthReport
+	x     *exchange
+
+	mu     sync.Mutex // held during a deep check: one at a time
+	deep   upstreamReport
+	deepAt time.Time
+}
+
+// A healthReport is the JSON that health answers with.
+type healthReport struct {
+	Status        string          `json:"status"` // ok or degraded
+	Name          string          `json:"name"`
+	Version       string          `json:"version"`
+	Region        string          `json:"region"`
+	Platform      string          `json:"platform"`
+	TokenRequired bool            `json:"token_required"`
+	HoldsKey      bool            `json:"holds_key"`
+	MaxBodyBytes  int64           `json:"max_body_bytes"`
+	WebSocket     bool            `json:"websocket"`
+	Upstream      *upstreamReport `json:"upstream,omitempty"`
+}
+
+// An upstreamReport is what a deep check found.
+type upstreamReport struct {
+	OK        bool    `json:"ok"`
+	Status    int     `json:"status,omitempty"` // HTTP status of the upstream's answer
+	Code      string  `json:"code,omitempty"`   // what is wrong
+	LatencyMS float64 `json:"latency_ms"`
+}
+
+func newHealth(cfg Config, x *exchange) *health {
+	platform := cfg.Platform.Name
+	if platform == "" {
+		platform = "server"
+	}
+	return &health{x: x, about: healthReport{
+		Status:        "ok",
+		Name:          cfg.Name,
+		Version:       Version,
+		Region:        cfg.Region,
+		Platform:      platform,
+		TokenRequired: len(cfg.AccessTokens) > 0,
+		HoldsKey:      cfg.APIKey != "",
+		MaxBodyBytes:  cfg.MaxBodyBytes,
+		WebSocket:     !cfg.Platform.NoWebSocket,
+	}}
+}
+
+func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		writeError(w, req, errMethod)
+		return
+	}
+	query := req.URL.Query()
+	if query.Get("stream") == "1" && req.Method == http.MethodGet {
+		hl.stream(w, req)
+		return
+	}
+	report, status := hl.about, http.StatusOK
+	if query.Get("deep") == "1" {
+		deep := hl.check(req.Context())
+		report.Upstream = &deep
+		if !deep.OK {
+			report.Status, status = "degraded", http.StatusServiceUnavailable
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if req.Method != http.MethodHead {
+		_ = json.NewEncoder(w).Encode(report)
+	}
+}
+
+// stream writes the probe: events that carry the time since the first one, so
+// that a client can compare it with when they came.
+func (hl *health) stream(w http.ResponseWriter, req *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	prepareStream(h)
+	w.WriteHeader(http.StatusOK)
+	rc := http.NewResponseController(w)
+	start := time.Now()
+	for i := range streamEvents {
+		if i > 0 {
+			select {
+			case <-time.After(streamGap):
+			case <-req.Context().Done():
+				recordOf(req).fail(errClientGone)
+				panic(http.ErrAbortHandler)
+			}
+		}
+		_, _ = fmt.Fprintf(w, "data: {\"event\":%d,\"of\":%d,\"at_ms\":%d}\n\n", i+1, streamEvents, time.Since(start).Milliseconds())
+		_ = rc.Flush()
+	}
+	_, _ = io.WriteString(w, "data: [DONE]\n\n")
+}
+
+// check returns what a keyless request for the models shows: a 401 means that
+// the upstream is reachable and answers this region.
+func (hl *health) check(ctx context.Context) upstreamReport {
+	hl.mu.Lock()
+	defer hl.mu.Unlock()
+	if time.Since(hl.deepAt) < deepFor {
+		return hl.deep
+	}
+	ctx, cancel := context.WithTimeout(ctx, deepTimeout)
+	defer cancel()
+	report := hl.probe(ctx)
+	if ctx.Err() == nil || report.Code == "" { // a caller who left proves nothing
+		hl.deep, hl.deepAt = report, time.Now()
+	}
+	return report
+}
+
+func (hl *health) probe(ctx context.Context) upstreamReport {
+	req := (&http.Request{
+		Method: http.MethodGet,
+		URL:    &url.URL{Path: "/v1/models"},
+		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"relay/" + Version}},
+	}).WithContext(ctx)
+	start := time.Now()
+	a := &attempt{req: req}
+	res, err := hl.x.send(ctx, a)
+	report := upstreamReport{LatencyMS: sinceMS(start, time.Now())}
+	if err != nil {
+		report.Code = errConnect.Code
+		if a.connected.Load() {
+			report.Code = errReset.Code
+		}
+		if ctx.Err() != nil {
+			report.Code = "upstream_timeout"
+		}
+		return report
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(res.Body, 16<<10))
+	report.Status = res.StatusCode
+	report.Code = refusal(res.StatusCode, body)
+	report.OK = report.Code == ""
+	return report
+}
+
+// codeRegionRefused is how OpenAI calls a region that it does not serve.
+const codeRegionRefused = "unsupported_country_region_territory"
+
+// refusal returns what is wrong with an answer to the probe, or "".
+func refusal(status int, body []byte) string {
+	var answer struct {
+		Error struct {
+			Code string `json:"code"`
+		} `json:"error"`
+	}
+	// What is no JSON has no code.
+	_ = json.Unmarshal(body, &answer)
+	switch {
+	case answer.Error.Code == codeRegionRefused:
+		return codeRegionRefused
+	case status == http.StatusOK, status == http.StatusUnauthorized, status == http.StatusTooManyRequests:
+		return ""
+	}
+	return "upstream_unexpected_status"
+}

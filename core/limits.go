@@ -1,0 +1,198 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	maxURIBytes    = 8 << 10
+	maxHeaderBytes = 64 << 10 // what api.openai.com takes
+
+	// maxHops is how many relays may stand one behind the other.
+	maxHops = 2
+
+	// bodyWindow is how much of a body must come within its time-out.
+	bodyWindow = 32 << 10
+)
+
+// hopHeader counts the relays that a request has passed. It is sent to
+// upstreams which may be relays, never to OpenAI's own hosts.
+const hopHeader = "Relay-Hop"
+
+// limits is the stage that bounds what one request, and all together, may take.
+type limits struct {
+	inFlight    atomic.Int64
+	maxInFlight int64 // 0: none
+	maxBody     int64
+	bodyTimeout time.Duration // 0: none
+	platform    string
+}
+
+func newLimits(cfg Config) *limits {
+	return &limits{
+		maxInFlight: int64(cfg.MaxInFlight),
+		maxBody:     cfg.MaxBodyBytes,
+		bodyTimeout: cfg.BodyTimeout,
+		platform:    cfg.Platform.Name,
+	}
+}
+
+func (l *limits) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if err := l.check(req); err != nil {
+			writeError(w, req, err)
+			return
+		}
+		defer l.inFlight.Add(-1)
+		if n := l.inFlight.Add(1); l.maxInFlight > 0 && n > l.maxInFlight {
+			writeError(w, req, errOverloaded)
+			return
+		}
+		if hasBody(req) {
+			with := *req
+			with.Body = &limitedBody{
+				ReadCloser: req.Body,
+				rc:         http.NewResponseController(w),
+				count:      &recordOf(req).bytesIn,
+				left:       l.maxBody,
+				timeout:    l.bodyTimeout,
+				tooLarge:   l.tooLarge(),
+			}
+			req = &with
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+// check reports why req may not pass, or nil if it may.
+func (l *limits) check(req *http.Request) error {
+	switch {
+	case max(len(req.URL.Path), len(req.URL.RawPath))+len(req.URL.RawQuery) > maxURIBytes:
+		return errURITooLong
+	case headerBytes(req.Header) > maxHeaderBytes:
+		return errHeadersTooLarge
+	case hops(req.Header) >= maxHops:
+		return errLoop
+	case req.ContentLength > l.maxBody:
+		return l.tooLarge()
+	}
+	return nil
+}
+
+// tooLarge says how much fits here, and where more would.
+func (l *limits) tooLarge() *Error {
+	e := *errBodyTooLarge
+	where := "this relay takes up to " + bytesText(l.maxBody)
+	if l.platform != "" {
+		where = fmt.Sprintf("this relay on %s takes up to %s", l.platform, bytesText(l.maxBody))
+	}
+	e.Msg = "The request body is too large: " + where + ". Send a smaller one, or use a relay with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says."
+	return &e
+}
+
+// bytesText writes n in the largest binary unit that is exact.
+func bytesText(n int64) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return strconv.FormatInt(n>>20, 10) + " MiB"
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return strconv.FormatInt(n>>10, 10) + " KiB"
+	}
+	return strconv.FormatInt(n, 10) + " bytes"
+}
+
+// headerBytes returns about what h took on the wire.
+func headerBytes(h http.Header) int {
+	n := 0
+	for name, values := range h {
+		for _, value := range values {
+			n += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return n
+}
+
+// hops returns how many relays a request has passed. A count that cannot be
+// read is one that somebody made up: it counts as too many.
+func hops(h http.Header) int {
+	values := h[hopHeader]
+	if len(values) == 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(values[0])
+	if err != nil || n < 0 {
+		return maxHops
+	}
+	return n
+}
+
+// hasBody reports whether anything may be read from req's body.
+func hasBody(req *http.Request) bool {
+	return req.Body != nil && req.Body != http.NoBody && req.ContentLength != 0
+}
+
+// A limitedBody is a request's body that counts what is read, ends at its
+// limit, and ends when its client sends too slowly. Its errors are *Error.
+type limitedBody struct {
+	io.ReadCloser
+	rc       *http.ResponseController
+	count    *atomic.Int64
+	left     int64
+	timeout  time.Duration
+	window   int64 // bytes until the deadline moves on
+	tooLarge *Error
+	err      error
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	if b.window <= 0 && b.timeout > 0 {
+		b.window = bodyWindow
+		// Platforms that hand over whole bodies have no deadlines, and need none.
+		_ = b.rc.SetReadDeadline(time.Now().Add(b.timeout))
+	}
+	// One byte more than is left tells a body at its limit from one over it.
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if int64(n) > b.left {
+		n, err = int(b.left), b.tooLarge
+	}
+	b.left -= int64(n)
+	b.window -= int64(n)
+	b.count.Add(int64(n))
+	b.err = b.explain(err)
+	return n, b.err
+}
+
+// explain turns what the server's body says into the error to answer with. At
+// the end it takes the deadline back, which would otherwise end the server's
+// watch for the client's leaving; after an error it stays, so that the server
+// does not wait for the rest.
+func (b *limitedBody) explain(err error) error {
+	var known *Error
+	switch {
+	case err == nil:
+		return nil
+	case err == io.EOF:
+		if b.timeout > 0 {
+			_ = b.rc.SetReadDeadline(time.Time{})
+		}
+		return err
+	case errors.As(err, &known):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errBodyTimeout.because(err)
+	}
+	return errBodyIncomplete.because(err)
+}

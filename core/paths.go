@@ -1,0 +1,44 @@
+package core
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// routes sends requests to what answers them, by their path.
+type routes struct {
+	health http.Handler
+	api    http.Handler
+	toAPI  paths
+}
+
+func (r *routes) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	switch {
+	case req.URL.EscapedPath() == healthPath:
+		r.health.ServeHTTP(w, req)
+	case r.toAPI.include(req):
+		r.api.ServeHTTP(w, req)
+	default:
+		writeError(w, req, errUnknownPath)
+	}
+}
+
+// paths is the stage that lets only the relayed paths pass, by their prefixes.
+// It stands behind access, which may have taken a token out of the path.
+type paths []string
+
+func (p paths) include(req *http.Request) bool {
+	path := req.URL.EscapedPath()
+	return slices.ContainsFunc(p, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
+}
+
+func (p paths) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !p.include(req) {
+			writeError(w, req, errUnknownPath)
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}

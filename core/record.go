@@ -1,0 +1,217 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// statusClientGone is what the log calls a request whose client left before
+// its answer began. It is never sent.
+const statusClientGone = 499
+
+// A record is what the log will say of one request: an allow-list, without
+// any header, query, body or key.
+type record struct {
+	id        string
+	method    string
+	route     string
+	start     time.Time
+	attempts  int
+	status    int
+	firstByte time.Time
+	bytesIn   atomic.Int64 // counted by the transport's goroutine
+	bytesOut  int64
+	err       error // why the request failed, if it did
+}
+
+type recordKey struct{}
+
+// recordOf returns the record of req. Without one, as in tests of a single
+// stage, it returns one that nobody reads.
+func recordOf(req *http.Request) *record {
+	if rec, ok := req.Context().Value(recordKey{}).(*record); ok {
+		return rec
+	}
+	return new(record)
+}
+
+// fail notes why the request failed; the first reason counts.
+func (rec *record) fail(err error) {
+	if rec.err == nil {
+		rec.err = err
+	}
+}
+
+// recordStage writes one line for each request, marks every answer as the
+// relay's, and turns panics into answers.
+type recordStage struct {
+	logger *slog.Logger
+	name   string
+	region string
+}
+
+func (s *recordStage) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		rec := &record{id: requestID(), method: methodClass(req.Method), route: routeClass(req.URL.Path), start: time.Now()}
+		rw := &recordWriter{ResponseWriter: w, rec: rec}
+		req = req.WithContext(context.WithValue(req.Context(), recordKey{}, rec))
+		w.Header().Set("X-Relay", s.name+"; origin=relay")
+		defer func() {
+			v := recover()
+			if v != nil && v != http.ErrAbortHandler {
+				v = s.answerPanic(rw, req)
+			}
+			s.log(req.Context(), rec)
+			if v != nil {
+				panic(v)
+			}
+		}()
+		next.ServeHTTP(rw, req)
+	})
+}
+
+// answerPanic logs where the handler panicked and answers 500, or returns
+// [http.ErrAbortHandler] if an answer has begun. It does not log the panic's
+// value, which may hold anything.
+func (s *recordStage) answerPanic(w *recordWriter, req *http.Request) any {
+	rec := w.rec
+	s.logger.Error("panic", "request_id", rec.id, "stack", string(debug.Stack()))
+	if rec.status != 0 {
+		rec.fail(errInternal)
+		return http.ErrAbortHandler
+	}
+	writeError(w, req, errInternal)
+	return nil
+}
+
+// log writes the record line.
+func (s *recordStage) log(ctx context.Context, rec *record) {
+	level := slog.LevelInfo
+	status := rec.status
+	switch {
+	case errors.Is(rec.err, errClientGone):
+		status = statusClientGone
+	case rec.err != nil:
+		level = slog.LevelWarn
+	}
+	if !s.logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := append(make([]slog.Attr, 0, 12),
+		slog.String("request_id", rec.id),
+		slog.String("method", rec.method),
+		slog.String("route", rec.route),
+		slog.Int("status", status),
+		slog.Int64("bytes_in", rec.bytesIn.Load()),
+		slog.Int64("bytes_out", rec.bytesOut),
+		slog.Float64("first_byte_ms", sinceMS(rec.start, rec.firstByte)),
+		slog.Float64("duration_ms", sinceMS(rec.start, time.Now())),
+		slog.String("region", s.region),
+		slog.Int("attempts", rec.attempts),
+	)
+	if rec.err != nil {
+		attrs = append(attrs, slog.String("error", errorClass(rec.err)))
+	}
+	s.logger.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// errorClass returns the code of err. What the error says beyond it may quote
+// what somebody sent, so it does not get into the log.
+func errorClass(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	if errors.Is(err, errClientGone) {
+		return errClientGone.Error()
+	}
+	return errInternal.Code
+}
+
+// sinceMS returns the milliseconds from start to end, or 0 for no end.
+func sinceMS(start, end time.Time) float64 {
+	if end.IsZero() {
+		return 0
+	}
+	return float64(end.Sub(start).Microseconds()) / 1000
+}
+
+// requestID returns a new random id.
+func requestID() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return "relay_" + hex.EncodeToString(b[:])
+}
+
+// methodClass returns method if the relay knows it, so that the log holds no
+// invented ones.
+func methodClass(method string) string {
+	if isRelayedMethod(method) {
+		return method
+	}
+	return "other"
+}
+
+// families are the parts of the API, the first path segment below /v1/, by
+// which the log classes requests.
+var families = map[string]bool{
+	"assistants": true, "audio": true, "batches": true, "chat": true, "chatkit": true, "completions": true,
+	"containers": true, "conversations": true, "embeddings": true, "evals": true, "files": true,
+	"fine_tuning": true, "images": true, "models": true, "moderations": true, "organization": true,
+	"projects": true, "realtime": true, "responses": true, "skills": true, "threads": true, "uploads": true,
+	"vector_stores": true, "videos": true,
+}
+
+// routeClass returns what kind of path it is; never the path itself, which may
+// hold ids and tokens.
+func routeClass(path string) string {
+	switch {
+	case path == healthPath:
+		return "health"
+	case path == "/":
+		return "page"
+	case strings.HasPrefix(path, "/dashboard/"):
+		return "dashboard"
+	}
+	_, rest, ok := strings.Cut(path, "/v1/")
+	if family, _, _ := strings.Cut(rest, "/"); ok && families[family] {
+		return family
+	}
+	return "other"
+}
+
+// A recordWriter notes an answer's status, size and time of its first byte.
+type recordWriter struct {
+	http.ResponseWriter
+	rec *record
+}
+
+// Unwrap lets [http.ResponseController] reach the server's writer.
+func (w *recordWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *recordWriter) WriteHeader(status int) {
+	w.note(status)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recordWriter) Write(p []byte) (int, error) {
+	w.note(http.StatusOK)
+	n, err := w.ResponseWriter.Write(p)
+	w.rec.bytesOut += int64(n)
+	return n, err
+}
+
+// note keeps the first final status: 1xx responses are not the response.
+func (w *recordWriter) note(status int) {
+	if w.rec.status == 0 && status >= 200 {
+		w.rec.status = status
+		w.rec.firstByte = time.Now()
+	}
+}

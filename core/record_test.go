@@ -1,0 +1,141 @@
+package core
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// records returns the record lines of a log.
+func records(t *testing.T, log string) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	for line := range strings.Lines(log) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("log line %q: %v", line, err)
+		}
+		all = append(all, fields)
+	}
+	return all
+}
+
+func TestRecord(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		ok(w, req)
+	}, func(cfg *Config) { cfg.Region = "eu-test-1" })
+	send(t, "POST", f.URL+"/v1/chat/completions?secret="+canaryKey, `{"prompt":"x"}`, "Authorization", "Bearer "+canaryKey)
+	waitForLog(t, f, "duration_ms")
+	got := records(t, f.log.String())[0]
+	allowed := []string{
+		"time", "level", "msg", "request_id", "method", "route", "status", "bytes_in", "bytes_out",
+		"first_byte_ms", "duration_ms", "region", "attempts", "error",
+	}
+	for name := range got {
+		if !slices.Contains(allowed, name) {
+			t.Errorf("the record has %s", name)
+		}
+	}
+	for name, want := range map[string]any{
+		"level": "INFO", "msg": "request", "method": "POST", "route": "chat", "status": 200.0, "bytes_in": 14.0, "bytes_out": 11.0,
+		"region": "eu-test-1", "attempts": 1.0,
+	} {
+		if got[name] != want {
+			t.Errorf("%s = %v, want %v", name, got[name], want)
+		}
+	}
+	if first, all := got["first_byte_ms"].(float64), got["duration_ms"].(float64); first <= 0 || all < first {
+		t.Errorf("first_byte_ms %v, duration_ms %v", first, all)
+	}
+}
+
+func TestRouteClasses(t *testing.T) {
+	for path, want := range map[string]string{
+		"/v1/chat/completions": "chat", "/v1/responses/resp_123/input_items": "responses", "/v1/models": "models",
+		"/v1/" + canaryKey: "other", "/dashboard/billing/usage": "dashboard", "/relay/health": "health", "/": "page",
+		"/t/" + canaryToken + "/v1/files/x": "files", "/x": "other", "": "other", "/v1/": "other",
+	} {
+		if got := routeClass(path); got != want {
+			t.Errorf("routeClass(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
+
+// Whatever goes wrong, no key or token gets into the log, an error body or a
+// header of the answer.
+func TestNoSecretGetsOut(t *testing.T) {
+	faults := map[string]string{
+		"ok": "", "echoing header": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "closed": "-",
+		"bad header": "HTTP/1.1 200 OK\r\nX: " + canaryKey + "\x00\r\n\r\n", "cut": eventHead + chunk(event),
+		"not HTTP": canaryKey + "\r\n\r\n",
+	}
+	for name, raw := range faults {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+				switch raw {
+				case "":
+					ok(w, req)
+				case "-":
+					panic(http.ErrAbortHandler)
+				default:
+					hijack(t, w, raw).Close()
+				}
+			}, func(cfg *Config) { cfg.AccessTokens, cfg.PathTokens = []Secret{canaryToken}, true })
+			requests := []string{
+				"GET /v1/models?key=" + canaryKey + " HTTP/1.1\r\nX-Relay-Token: " + canaryToken + "\r\n",
+				"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer rt_" + canaryToken + "." + canaryKey + "\r\n",
+				"GET /t/" + canaryToken + "/v1/models HTTP/1.1\r\nAuthorization: Bearer " + canaryKey + "\r\n",
+				"GET /t/" + canaryToken + "/../" + canaryKey + " HTTP/1.1\r\n",
+				"GET /" + canaryKey + " HTTP/1.1\r\n",
+				canaryKey + " /v1/models HTTP/1.1\r\n",
+				"GET /v1/models HTTP/1.1\r\nAuthorization: Bearer " + canaryKey + "\r\nX-Relay-Token: " + canaryToken + "x\r\n",
+				"GET /v1/realtime HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Relay-Token: " + canaryToken +
+					"\r\nSec-WebSocket-Protocol: realtime, openai-insecure-api-key." + canaryKey + "\r\n",
+				"OPTIONS /v1/models HTTP/1.1\r\nOrigin: https://a\r\nAccess-Control-Request-Method: POST\r\nAuthorization: Bearer " + canaryKey + "\r\n",
+			}
+			for _, request := range requests {
+				conn := dialRaw(t, f.URL)
+				_, _ = io.WriteString(conn, request+"Host: h\r\nConnection: close\r\n\r\n")
+				_ = conn.CloseWrite()
+				answer, _ := io.ReadAll(conn)
+				if strings.Contains(string(answer), "CANARY") || strings.Contains(string(answer), canaryToken) {
+					t.Errorf("request %q: answer %q", request, answer)
+				}
+			}
+			if log := f.log.String(); strings.Contains(log, "CANARY") || strings.Contains(log, canaryToken) {
+				t.Errorf("log:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestPanicsAreAnswered(t *testing.T) {
+	var begun bool
+	f := newFront(t, ok, func(cfg *Config) {
+		cfg.Transport = roundTripFunc(func(*http.Request) (*http.Response, error) {
+			if !begun {
+				panic(canaryKey)
+			}
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(panicReader{})}, nil
+		})
+	})
+	res, body := send(t, "GET", f.URL+"/v1/models", "")
+	wantError(t, res, body, errInternal)
+	begun = true
+	res = do(t, newRequest(t, "GET", f.URL+"/v1/models", ""))
+	if body, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("after a panic in the middle, the answer looks complete: %q", body)
+	}
+	waitForLog(t, f, "relay_internal_error")
+	if log := f.log.String(); strings.Contains(log, canaryKey) || !strings.Contains(log, "TestPanicsAreAnswered") {
+		t.Errorf("log has the panic's value, or no stack:\n%s", log)
+	}
+}
+
+type panicReader struct{}
+
+func (panicReader) Read([]byte) (int, error) { panic(canaryKey) }

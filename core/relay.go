@@ -1,0 +1,157 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Version is this relay's version, which health answers with.
+const Version = "0.1.0"
+
+// A Relay is an [http.Handler] that relays an API. It is made by [New] or
+// [FromEnv] and is safe for concurrent use.
+type Relay struct {
+	handler  http.Handler
+	exchange *exchange          // nil if misconfigured
+	close    context.CancelFunc // ends the streams that are left
+
+	mu      sync.Mutex
+	active  int
+	drained chan struct{} // closed when active is 0; nil unless Shutdown waits
+}
+
+// New returns a relay for cfg. The error names everything that is wrong with
+// cfg, without the values.
+func New(cfg Config) (*Relay, error) {
+	cfg = cfg.withDefaults()
+	if err := oneLine(cfg.problems()); err != nil {
+		return nil, err
+	}
+	upstream, err := parseUpstream(cfg.Upstreams[0])
+	if err != nil {
+		return nil, err
+	}
+	closing, stop := context.WithCancel(context.Background())
+	x := newExchange(cfg, upstream, closing)
+	relayed := paths(cfg.Paths)
+	routes := &routes{
+		health: newHealth(cfg, x),
+		api:    stages(x, newAccess(cfg), relayed, newLimits(cfg)),
+		toAPI:  relayed,
+	}
+	if cfg.PathTokens {
+		routes.toAPI = append(slices.Clone(relayed), pathPrefix)
+	}
+	return &Relay{close: stop, exchange: x, handler: stages(routes, newRecordStage(cfg), newCORS(cfg), newTarget(cfg))}, nil
+}
+
+// FromEnv returns a relay for the RELAY_* variables of environ, which is in the
+// form of [os.Environ], on a platform. It is for functions, which have no
+// start-up to fail: if the configuration is wrong, the relay says so once in
+// its log and answers every request with the error relay_misconfigured.
+func FromEnv(environ []string, platform Platform) *Relay {
+	cfg, err := ParseEnv(environ)
+	cfg.Platform = platform
+	if err == nil {
+		var r *Relay
+		if r, err = New(cfg); err == nil {
+			return r
+		}
+	}
+	// Only what the stages in front need, and nothing that may be wrong.
+	cfg = Config{Platform: platform, Logger: cfg.Logger}.withDefaults()
+	s := newRecordStage(cfg)
+	s.logger.Error("misconfigured", "problems", err.Error())
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		writeError(w, req, errMisconfigured)
+	})
+	return &Relay{close: func() {}, handler: stages(refuse, s, newCORS(cfg))}
+}
+
+// A stage is what a request passes on its way to the exchange.
+type stage interface {
+	handler(next http.Handler) http.Handler
+}
+
+// stages returns h behind list: the first one meets a request first.
+func stages(h http.Handler, list ...stage) http.Handler {
+	for _, s := range slices.Backward(list) {
+		h = s.handler(h)
+	}
+	return h
+}
+
+// ServeHTTP relays req. It panics with [http.ErrAbortHandler] if an answer has
+// begun and cannot be completed; the package comment says why.
+func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.enter()
+	defer r.leave()
+	r.handler.ServeHTTP(w, req)
+}
+
+// lastWords is how long Shutdown waits for the streams that it ended: a client
+// that takes nothing any more must not hold up the process.
+const lastWords = time.Second
+
+// Shutdown waits until no request is in flight. When ctx is done, it ends the
+// streams that are left with an error event, waits for them up to a second
+// more, and returns ctx's error. It does not keep new requests out: the server
+// does.
+func (r *Relay) Shutdown(ctx context.Context) error {
+	drained := r.whenDrained()
+	select {
+	case <-drained:
+		return nil
+	case <-ctx.Done():
+	}
+	r.close()
+	select {
+	case <-drained:
+	case <-time.After(lastWords):
+	}
+	return ctx.Err()
+}
+
+func (r *Relay) enter() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active++
+}
+
+func (r *Relay) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.active--
+	if r.active == 0 && r.drained != nil {
+		close(r.drained)
+		r.drained = nil
+	}
+}
+
+// whenDrained returns a channel that is closed when no request is in flight.
+func (r *Relay) whenDrained() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.active == 0 {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	if r.drained == nil {
+		r.drained = make(chan struct{})
+	}
+	return r.drained
+}
+
+func newRecordStage(cfg Config) *recordStage {
+	logger := cfg.Logger
+	if logger == nil {
+		logger = slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	}
+	return &recordStage{logger: logger, name: cfg.Name, region: cfg.Region}
+}

@@ -1,0 +1,158 @@
+package core
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// maxReplay is how much of a request's body is kept for a second sending.
+const maxReplay = 1 << 20
+
+var (
+	errReplayLimit = errors.New("request body is too large to be sent again")
+	errBodyClosed  = errors.New("read on closed request body")
+)
+
+// A replayBody is a request's body that net/http can send again, over a new
+// connection, when a pooled one turns out to be dead before anything was
+// written. It keeps what was read, up to 1 MiB. A nil replayBody is that of a
+// request without a body.
+type replayBody struct {
+	src  io.ReadCloser
+	turn sync.Mutex // held by whoever reads src, however long that takes
+
+	mu      sync.Mutex // guards the rest, held briefly
+	kept    []byte
+	dropped bool // kept is not everything that was read
+	err     error
+	current *replayReader
+}
+
+func newReplayBody(req *http.Request) *replayBody {
+	if !hasBody(req) {
+		return nil
+	}
+	b := &replayBody{src: req.Body}
+	if n := req.ContentLength; n > 0 && n <= bodyWindow {
+		b.kept = make([]byte, 0, n)
+	}
+	return b
+}
+
+// open returns the body from its beginning, for the first sending.
+func (b *replayBody) open() io.ReadCloser {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.current = &replayReader{b: b}
+	return b.current
+}
+
+// reopen returns the body from its beginning for another sending. The reader
+// before it is no longer good.
+func (b *replayBody) reopen() (io.ReadCloser, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.dropped {
+		return nil, errReplayLimit
+	}
+	b.current = &replayReader{b: b}
+	return b.current, nil
+}
+
+// failure returns why the body broke off, or nil.
+func (b *replayBody) failure() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == io.EOF {
+		return nil
+	}
+	return b.err
+}
+
+// done reports whether the body was read to its end.
+func (b *replayBody) done() bool {
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err == io.EOF
+}
+
+// close lets nobody begin to read the body any more: the server is about to
+// use the connection for something else.
+func (b *replayBody) close() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept, b.dropped, b.current = nil, true, nil
+}
+
+// A replayReader reads a replayBody once.
+type replayReader struct {
+	b   *replayBody
+	off int // in kept
+}
+
+func (r *replayReader) Read(p []byte) (int, error) {
+	r.b.turn.Lock()
+	defer r.b.turn.Unlock()
+	if n, err := r.readKept(p); n > 0 || err != nil {
+		return n, err
+	}
+	n, err := r.b.src.Read(p)
+	r.keep(p[:n], err)
+	return n, err
+}
+
+// readKept reads what was read before, or returns the error that ended the
+// body, or nothing.
+func (r *replayReader) readKept(p []byte) (int, error) {
+	b := r.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.current != r {
+		return 0, errBodyClosed
+	}
+	if r.off < len(b.kept) {
+		n := copy(p, b.kept[r.off:])
+		r.off += n
+		return n, nil
+	}
+	return 0, b.err
+}
+
+// keep notes what was read from src.
+func (r *replayReader) keep(p []byte, err error) {
+	b := r.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+	switch {
+	case b.dropped:
+	case len(b.kept)+len(p) > maxReplay:
+		b.kept, b.dropped = nil, true
+	default:
+		b.kept = append(b.kept, p...)
+	}
+	if b.current == r {
+		r.off = len(b.kept)
+	}
+}
+
+// Close ends this reader. The body itself is the server's to close.
+func (r *replayReader) Close() error {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	if r.b.current == r {
+		r.b.current = nil
+	}
+	return nil
+}

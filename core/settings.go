@@ -1,0 +1,270 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Setting is an environment variable that [ParseEnv] reads.
+type Setting struct {
+	Name    string
+	Default string // as a user would write it; empty if there is none
+	Usage   string
+
+	set func(*Config, string) error
+}
+
+// Settings returns every setting, in the order in which to show them.
+func Settings() []Setting { return slices.Clone(settings) }
+
+var settings = []Setting{
+	{"RELAY_UPSTREAMS", defaultUpstream, "base URL of the API; plain http to loopback only", func(cfg *Config, v string) error {
+		cfg.Upstreams = list(v)
+		return nil
+	}},
+	{"RELAY_ACCESS_TOKENS", "", "access tokens, comma-separated, each plain or sha256:<hex>; without any, no token is needed", func(cfg *Config, v string) error {
+		for _, token := range list(v) {
+			cfg.AccessTokens = append(cfg.AccessTokens, Secret(token))
+		}
+		return nil
+	}},
+	{"RELAY_API_KEY", "", "API key that the relay puts in place of the client's; needs access tokens", func(cfg *Config, v string) error {
+		cfg.APIKey = Secret(v)
+		return nil
+	}},
+	{"RELAY_PATH_TOKENS", "false", "true: take access tokens in the path too, as /t/<token>/v1/…; platforms log paths", func(cfg *Config, v string) (err error) {
+		cfg.PathTokens, err = parseBool(v)
+		return err
+	}},
+	{"RELAY_ALLOWED_ORIGINS", "*", "web origins that browsers may call from, comma-separated; none turns CORS off", func(cfg *Config, v string) error {
+		cfg.AllowedOrigins = list(v)
+		return nil
+	}},
+	{"RELAY_ALLOWED_HOSTS", "*", "host names by which the relay may be called, comma-separated; relay serve on a loopback address allows that address and localhost", func(cfg *Config, v string) error {
+		cfg.AllowedHosts = list(v)
+		return nil
+	}},
+	{"RELAY_PATHS", "/v1/,/dashboard/", "path prefixes that are relayed, comma-separated", func(cfg *Config, v string) error {
+		cfg.Paths = list(v)
+		return nil
+	}},
+	{"RELAY_MAX_BODY_BYTES", strconv.Itoa(defaultMaxBodyBytes), "largest request body in bytes; the platform's own limit applies too", func(cfg *Config, v string) (err error) {
+		cfg.MaxBodyBytes, err = parseSize(v)
+		return err
+	}},
+	{"RELAY_MAX_IN_FLIGHT", strconv.Itoa(defaultMaxInFlight), "requests relayed at a time, then 503; off for no limit, which is the default on functions", func(cfg *Config, v string) error {
+		if v == "off" {
+			cfg.MaxInFlight = -1
+			return nil
+		}
+		n, err := strconv.ParseInt(v, 10, 32)
+		if err != nil || n < 1 {
+			return errors.New("must be a whole number from 1 on, or off")
+		}
+		cfg.MaxInFlight = int(n)
+		return nil
+	}},
+	{"RELAY_IDLE_TIMEOUT", "10m", "silence after which an answer that has begun is ended; off for none", func(cfg *Config, v string) (err error) {
+		cfg.IdleTimeout, err = parseTimeout(v)
+		return err
+	}},
+	{"RELAY_MAX_STREAM_TIME", "off", "time after which any exchange is ended", func(cfg *Config, v string) (err error) {
+		cfg.MaxStreamTime, err = parseTimeout(v)
+		return err
+	}},
+	{"RELAY_KEEPALIVE", "off", "silence after which a comment is written into an event stream", func(cfg *Config, v string) (err error) {
+		cfg.Keepalive, err = parseTimeout(v)
+		return err
+	}},
+	{"RELAY_BODY_TIMEOUT", "60s", "time for every 32 KiB of a request body, then 408; off for none", func(cfg *Config, v string) (err error) {
+		cfg.BodyTimeout, err = parseTimeout(v)
+		return err
+	}},
+	{"RELAY_WRITE_TIMEOUT", "30s", "time for a client to take some of the answer; off for none", func(cfg *Config, v string) (err error) {
+		cfg.WriteTimeout, err = parseTimeout(v)
+		return err
+	}},
+	{"RELAY_NAME", "relay", "name of this relay in the X-Relay header and in health", func(cfg *Config, v string) error {
+		cfg.Name = v
+		return nil
+	}},
+	{"RELAY_REGION", "AWS_REGION or VERCEL_REGION", "where this relay runs, for health and the log", func(cfg *Config, v string) error {
+		cfg.Region = v
+		return nil
+	}},
+	{"RELAY_LOG_LEVEL", "info", "debug, info (every request), warn (those that failed), error or off", func(cfg *Config, v string) error {
+		return parseLevel(&cfg.LogLevel, v)
+	}},
+	{"RELAY_LAMBDA_INVOKE_MODE", "", "on AWS Lambda, the function URL's invoke mode: BUFFERED or RESPONSE_STREAM", func(cfg *Config, v string) error {
+		cfg.LambdaInvokeMode = v
+		return nil
+	}},
+}
+
+// levelOff is above every level that is logged.
+const levelOff = slog.Level(100)
+
+// ParseEnv returns the configuration that the RELAY_* variables of environ
+// describe; environ is in the form of [os.Environ]. Empty variables count as
+// unset. The error names every unknown RELAY_* variable and every bad value at
+// once, on one line, without the values. What ParseEnv accepts, [New] accepts.
+func ParseEnv(environ []string) (Config, error) {
+	var cfg Config
+	var errs []error
+	env := make(map[string]string, len(environ))
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			env[name] = value // as in a process, the last one counts
+		}
+	}
+	for _, s := range settings {
+		value := strings.TrimSpace(env[s.Name])
+		if value == "" {
+			continue
+		}
+		if err := s.set(&cfg, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.Name, err))
+		}
+	}
+	if cfg.Region == "" {
+		cfg.Region = platformRegion(env)
+	}
+	errs = append(errs, unknownSettings(env)...)
+	errs = append(errs, cfg.problems()...)
+	return cfg, oneLine(errs)
+}
+
+// platformRegion returns the region as the platform itself names it, or "".
+func platformRegion(env map[string]string) string {
+	for _, name := range []string{"AWS_REGION", "VERCEL_REGION"} {
+		if region := env[name]; region != "" && isPrintable(region) {
+			return region
+		}
+	}
+	return ""
+}
+
+// unknownSettings returns an error for each RELAY_* name that is no setting,
+// in alphabetical order.
+func unknownSettings(env map[string]string) []error {
+	var errs []error
+	for name := range env {
+		if strings.HasPrefix(name, "RELAY_") && !slices.ContainsFunc(settings, func(s Setting) bool { return s.Name == name }) {
+			errs = append(errs, fmt.Errorf("%q: no such setting%s", name, nearest(name)))
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errs
+}
+
+// nearest returns ", did you mean …" for the setting that has most of its
+// beginning and end in common with name, or "" if none is near.
+func nearest(name string) string {
+	best, most := "", len("RELAY_")+2
+	for _, s := range settings {
+		limit := min(len(name), len(s.Name))
+		head := 0
+		for head < limit && name[head] == s.Name[head] {
+			head++
+		}
+		tail := 0
+		for tail < limit-head && name[len(name)-1-tail] == s.Name[len(s.Name)-1-tail] {
+			tail++
+		}
+		if head+tail > most {
+			best, most = s.Name, head+tail
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return ", did you mean " + best
+}
+
+// oneLine joins errs by semicolons. It returns nil for no errors.
+func oneLine(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return &configError{errs}
+}
+
+// A configError is everything that is wrong with a configuration, on one line.
+type configError struct{ errs []error }
+
+func (e *configError) Error() string {
+	texts := make([]string, len(e.errs))
+	for i, err := range e.errs {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (e *configError) Unwrap() []error { return e.errs }
+
+// list splits a comma-separated value, without spaces and empty entries.
+func list(v string) []string {
+	var entries []string
+	for entry := range strings.SplitSeq(v, ",") {
+		if entry = strings.TrimSpace(entry); entry != "" {
+			entries = append(entries, entry)
+		}
+	}
+	return entries
+}
+
+func parseBool(v string) (bool, error) {
+	switch v {
+	case "true", "1":
+		return true, nil
+	case "false", "0":
+		return false, nil
+	}
+	return false, errors.New("must be true or false")
+}
+
+func parseSize(v string) (int64, error) {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1 {
+		return 0, errors.New("must be a whole number of bytes, such as 33554432")
+	}
+	return n, nil
+}
+
+// parseTimeout returns a positive duration, or -1 for "off" and zero.
+func parseTimeout(v string) (time.Duration, error) {
+	if v == "off" {
+		return -1, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return 0, errors.New("must be a duration such as 90s or 10m, or off")
+	}
+	if d == 0 {
+		return -1, nil
+	}
+	return d, nil
+}
+
+func parseLevel(level *slog.Level, v string) error {
+	switch v {
+	case "debug":
+		*level = slog.LevelDebug
+	case "info":
+		*level = slog.LevelInfo
+	case "warn":
+		*level = slog.LevelWarn
+	case "error":
+		*level = slog.LevelError
+	case "off":
+		*level = levelOff
+	default:
+		return errors.New("must be debug, info, warn, error or off")
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package core
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseEnv(t *testing.T) {
+	cfg, err := ParseEnv([]string{
+		"PATH=/bin", "RELAY_UPSTREAMS= https://us.api.openai.com/v1/ ", "RELAY_ACCESS_TOKENS=one, rt_two,,sha256:" + strings.Repeat("ab", 32),
+		"RELAY_API_KEY=sk-1", "RELAY_PATH_TOKENS=true", "RELAY_ALLOWED_ORIGINS=https://a.example,http://localhost:3000",
+		"RELAY_ALLOWED_HOSTS=a.example", "RELAY_PATHS=/v1/,/openai/v1/", "RELAY_MAX_BODY_BYTES=1000", "RELAY_MAX_IN_FLIGHT=5",
+		"RELAY_IDLE_TIMEOUT=1m", "RELAY_MAX_STREAM_TIME=15m", "RELAY_KEEPALIVE=15s", "RELAY_BODY_TIMEOUT=off", "RELAY_WRITE_TIMEOUT=0",
+		"RELAY_NAME=first", "RELAY_NAME=paris-1", "RELAY_REGION=eu-west-3", "AWS_REGION=us-east-1", "RELAY_LOG_LEVEL=warn",
+		"RELAY_LAMBDA_INVOKE_MODE=RESPONSE_STREAM",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Upstreams:    []string{"https://us.api.openai.com/v1/"},
+		AccessTokens: []Secret{"one", "rt_two", Secret("sha256:" + strings.Repeat("ab", 32))},
+		APIKey:       "sk-1", PathTokens: true, AllowedOrigins: []string{"https://a.example", "http://localhost:3000"},
+		AllowedHosts: []string{"a.example"}, Paths: []string{"/v1/", "/openai/v1/"}, MaxBodyBytes: 1000, MaxInFlight: 5,
+		IdleTimeout: time.Minute, MaxStreamTime: 15 * time.Minute, Keepalive: 15 * time.Second, BodyTimeout: -1, WriteTimeout: -1,
+		Name: "paris-1", Region: "eu-west-3", LogLevel: 4, LambdaInvokeMode: "RESPONSE_STREAM",
+	}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got  %#v\nwant %#v", cfg, want)
+	}
+	if cfg, err = ParseEnv([]string{"RELAY_UPSTREAMS=", "VERCEL_REGION=fra1", "HOME=/"}); err != nil || !reflect.DeepEqual(cfg, Config{Region: "fra1"}) {
+		t.Errorf("empty: %#v, %v", cfg, err)
+	}
+}
+
+func TestBadSettingsAreReportedAtOnce(t *testing.T) {
+	const secret = "hunter2,with spaces.and-dots"
+	_, err := ParseEnv([]string{
+		"RELAY_UPSTREAMS=http://" + "api.openai.com", "RELAY_ACCESS_TOKENS=good, " + secret + ",sha256:xyz", "RELAY_API_KEY=sk two words",
+		"RELAY_PATH_TOKENS=perhaps", "RELAY_ALLOWED_ORIGINS=*,https://a.example/path", "RELAY_PATHS=v1", "RELAY_MAX_BODY_BYTES=6MB",
+		"RELAY_MAX_IN_FLIGHT=0", "RELAY_IDLE_TIMEOUT=soon", "RELAY_MAX_STREAM_TIME=-1s", "RELAY_NAME=a b", "RELAY_LOG_LEVEL=loud",
+		"RELAY_LAMBDA_INVOKE_MODE=STREAM", "RELAY_KEPALIVE=15s", "RELAY_TOKEN=" + secret, "RELAY_REGION=\x01",
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	text := err.Error()
+	for _, name := range []string{
+		"RELAY_UPSTREAMS", "RELAY_ACCESS_TOKENS, value 3", "RELAY_ACCESS_TOKENS, value 4", "RELAY_API_KEY", "RELAY_PATH_TOKENS",
+		"RELAY_ALLOWED_ORIGINS, value 1", "RELAY_ALLOWED_ORIGINS, value 2", "RELAY_PATHS", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT",
+		"RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_NAME", "RELAY_LOG_LEVEL", "RELAY_LAMBDA_INVOKE_MODE", `"RELAY_KEPALIVE"`,
+		"did you mean RELAY_KEEPALIVE", `"RELAY_TOKEN"`, "RELAY_REGION",
+	} {
+		if !strings.Contains(text, name) {
+			t.Errorf("%s is not named in: %s", name, text)
+		}
+	}
+	for _, value := range []string{"hunter2", "two words", "perhaps", "6MB", "soon", "loud", "xyz"} {
+		if strings.Contains(text, value) {
+			t.Errorf("the value %q is shown in: %s", value, text)
+		}
+	}
+	if strings.Contains(text, "\n") {
+		t.Errorf("more than one line: %q", text)
+	}
+}
+
+func TestConfigProblems(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  Config
+		want string // in the error; empty: none
+	}{
+		{"zero", Config{}, ""},
+		{"https", Config{Upstreams: []string{"https://eu.api.openai.com"}}, ""},
+		{"loopback", Config{Upstreams: []string{"http://127.0.0.1:8080"}}, ""},
+		{"loopback, IPv6", Config{Upstreams: []string{"http://[::1]:8080/base"}}, ""},
+		{"localhost", Config{Upstreams: []string{"http://localhost:8080"}}, ""},
+		{"plain http", Config{Upstreams: []string{"http://relay.example"}}, "must be https"},
+		{"plain http, looks like loopback", Config{Upstreams: []string{"http://127.0.0.1.example"}}, "must be https"},
+		{"several", Config{Upstreams: []string{"https://a.example", "https://b.example"}}, "one upstream"},
+		{"user", Config{Upstreams: []string{"https://user:pass@a.example"}}, "user name"},
+		{"query", Config{Upstreams: []string{"https://a.example?x"}}, "query"},
+		{"no scheme", Config{Upstreams: []string{"api.openai.com"}}, "base URL such as"},
+		{"other scheme", Config{Upstreams: []string{"ftp://a.example"}}, "https://"},
+		{"dot segments", Config{Upstreams: []string{"https://a.example/x/../y"}}, "path"},
+		{"held key without tokens", Config{APIKey: "sk-1"}, "needs RELAY_ACCESS_TOKENS"},
+		{"held key with tokens", Config{APIKey: "sk-1", AccessTokens: []Secret{"t"}}, ""},
+		{"token with a dot", Config{AccessTokens: []Secret{"a.b"}}, "dots"},
+		{"token that is a prefix", Config{AccessTokens: []Secret{"rt_"}}, "empty"},
+		{"empty token", Config{AccessTokens: []Secret{""}}, "empty"},
+		{"base64 token", Config{AccessTokens: []Secret{"Zm9v+/=="}}, ""},
+		{"short hash", Config{AccessTokens: []Secret{"sha256:abcd"}}, "64 hexadecimal"},
+		{"root path", Config{Paths: []string{"/"}}, "leave"},
+		{"own path", Config{Paths: []string{"/relay/x/"}}, "leave"},
+		{"origin null", Config{AllowedOrigins: []string{"null"}}, ""},
+		{"origin with slash", Config{AllowedOrigins: []string{"https://a.example/"}}, "without a path"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := New(test.cfg)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("New: %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+// Every setting stands in README's table, with its default, and no other does.
+func TestReadmeListsTheSettings(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := make(map[string]string)
+	for line := range strings.Lines(string(readme)) {
+		if name, ok := strings.CutPrefix(line, "| `RELAY_"); ok {
+			name, rest, _ := strings.Cut(name, "`")
+			rows["RELAY_"+name] = rest
+		}
+	}
+	for _, s := range Settings() {
+		row, ok := rows[s.Name]
+		if !ok {
+			t.Errorf("README's table lacks %s", s.Name)
+		}
+		if !strings.Contains(row, s.Default) {
+			t.Errorf("README's row for %s lacks its default %q: %s", s.Name, s.Default, row)
+		}
+		delete(rows, s.Name)
+	}
+	for name := range rows {
+		t.Errorf("README's table has %s, which is no setting", name)
+	}
+}
+
+// Every code of an error stands in README.
+func TestReadmeListsTheErrors(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("errors.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, part := range strings.Split(string(source), `Code: "`)[1:] {
+		code, _, _ := strings.Cut(part, `"`)
+		if count++; !strings.Contains(string(readme), "`"+code+"`") {
+			t.Errorf("README lacks the error code %s", code)
+		}
+	}
+	if count < 20 {
+		t.Errorf("found %d codes only", count)
+	}
+}
+
+// FuzzParseEnv: what ParseEnv accepts, New accepts, and no error shows a value.
+func FuzzParseEnv(f *testing.F) {
+	for _, seed := range []string{
+		"RELAY_UPSTREAMS=https://a", "RELAY_UPSTREAMS=http://[::1]%25", "RELAY_ACCESS_TOKENS=a,b", "RELAY_API_KEY=k\nRELAY_ACCESS_TOKENS=t",
+		"RELAY_PATHS=/v1/,/%2e/", "RELAY_ALLOWED_ORIGINS=null", "RELAY_NAME=\x00", "RELAY_IDLE_TIMEOUT=1ns", "RELAY_MAX_BODY_BYTES=9223372036854775807",
+		"RELAY_UPSTREAMS=https://h:99999", "RELAY_UPSTREAMS=https://h/%zz", "=", "RELAY_",
+	} {
+		f.Add(seed, "CANARYVALUE")
+	}
+	f.Fuzz(func(t *testing.T, lines, secret string) {
+		environ := append(strings.Split(lines, "\n"), "RELAY_API_KEY=sk-CANARY "+secret)
+		if _, err := ParseEnv(environ); err != nil && strings.Contains(err.Error(), "CANARY") && !strings.Contains(lines, "CANARY") {
+			t.Errorf("%q: error shows a value: %v", environ, err)
+		}
+		cfg, err := ParseEnv(strings.Split(lines, "\n"))
+		if err != nil {
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than one line: %q", err)
+			}
+			return
+		}
+		if _, err := New(cfg); err != nil {
+			t.Errorf("%q: ParseEnv accepts, New says %v", lines, err)
+		}
+	})
+}

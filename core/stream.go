@@ -1,0 +1,199 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Sizes of copy buffers. A stream holds its buffer while it waits for the next
+// event, and events are small.
+const (
+	eventBufferSize = 8 << 10
+	bodyBufferSize  = 32 << 10
+)
+
+var (
+	eventBuffers = sync.Pool{New: func() any { b := make([]byte, eventBufferSize); return &b }}
+	bodyBuffers  = sync.Pool{New: func() any { b := make([]byte, bodyBufferSize); return &b }}
+)
+
+// keepaliveComment is an event stream's comment and a blank line, which end no
+// event when none was begun (HTML standard, section 9.2.6).
+var keepaliveComment = []byte(": keepalive\n\n")
+
+// A stream hands an answer's body to the client as it comes: every read is
+// written and flushed before the next.
+type stream struct {
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	touch   func()                  // called when bytes came
+	cancel  context.CancelCauseFunc // ends the exchange
+	buffers *sync.Pool
+
+	idleTimeout  time.Duration // 0: none
+	writeTimeout time.Duration // 0: none
+	keepalive    time.Duration // 0: none
+
+	// mu keeps comments out of events. Without keepalive, nobody competes.
+	mu      sync.Mutex
+	tail    [4]byte // last bytes written
+	written int64
+	ended   bool
+	comment *time.Timer
+}
+
+// begin sends the header at once: a model may think for minutes before the
+// first byte, and a broken body must not take the status along.
+func (s *stream) begin(status int) {
+	s.extendDeadline()
+	s.w.WriteHeader(status)
+	_ = s.rc.Flush() // not every platform can; the first write tells if the client is gone
+}
+
+// copy hands body on until its end. Its error is body's, or wraps
+// errClientGone if the client took no more.
+func (s *stream) copy(body io.Reader) error {
+	buf := s.buffers.Get().(*[]byte)
+	defer s.buffers.Put(buf)
+	defer s.startComments()()
+	idle := s.startIdle()
+	defer idle.Stop()
+	for {
+		n, err := body.Read(*buf)
+		if n > 0 {
+			s.touch()
+			idle.Reset(s.idleTimeout)
+			if err := s.write((*buf)[:n]); err != nil {
+				return fmt.Errorf("%w: %w", errClientGone, err)
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// writeFrame writes e as the last event. The client may be gone as well as the
+// upstream, which then makes no difference.
+func (s *stream) writeFrame(e *Error) { _ = s.write(e.frame()) }
+
+// write writes and flushes p.
+func (s *stream) write(p []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.comment != nil {
+		s.comment.Reset(s.keepalive)
+		s.noteTail(p)
+	}
+	s.extendDeadline()
+	if _, err := s.w.Write(p); err != nil {
+		return err
+	}
+	return ignoreUnsupported(s.rc.Flush())
+}
+
+// extendDeadline gives the client a new time to take what is written next.
+func (s *stream) extendDeadline() {
+	if s.writeTimeout > 0 {
+		_ = s.rc.SetWriteDeadline(time.Now().Add(s.writeTimeout)) // where the platform has one
+	}
+}
+
+// startIdle returns the timer that ends the exchange when the upstream is
+// silent for too long. Without a time-out it never fires.
+func (s *stream) startIdle() idleTimer {
+	if s.idleTimeout <= 0 {
+		return idleTimer{}
+	}
+	return idleTimer{time.AfterFunc(s.idleTimeout, func() { s.cancel(errIdle) })}
+}
+
+// An idleTimer is a timer that may be none.
+type idleTimer struct{ timer *time.Timer }
+
+func (t idleTimer) Reset(d time.Duration) {
+	if t.timer != nil {
+		t.timer.Reset(d)
+	}
+}
+
+func (t idleTimer) Stop() {
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// startComments begins to write keepalive comments, if they are wanted, and
+// returns the function that ends them: after it, none is being written.
+func (s *stream) startComments() (stop func()) {
+	if s.keepalive <= 0 {
+		return func() {}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.comment = time.AfterFunc(s.keepalive, s.writeComment)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ended = true
+		s.comment.Stop()
+		s.comment = nil
+	}
+}
+
+// writeComment writes a comment if no event is under way.
+func (s *stream) writeComment() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.comment.Reset(s.keepalive)
+	if !s.betweenEvents() {
+		return
+	}
+	s.extendDeadline()
+	_, err := s.w.Write(keepaliveComment)
+	if err == nil {
+		err = ignoreUnsupported(s.rc.Flush())
+	}
+	if err != nil {
+		s.cancel(errClientGone)
+	}
+}
+
+// noteTail keeps the last bytes of what was written.
+func (s *stream) noteTail(p []byte) {
+	s.written += int64(len(p))
+	if len(p) >= len(s.tail) {
+		copy(s.tail[:], p[len(p)-len(s.tail):])
+		return
+	}
+	copy(s.tail[:], s.tail[len(p):])
+	copy(s.tail[len(s.tail)-len(p):], p)
+}
+
+// betweenEvents reports whether a blank line was the last that was written, or
+// nothing was.
+func (s *stream) betweenEvents() bool {
+	tail := s.tail[:]
+	return s.written == 0 || bytes.HasSuffix(tail, []byte("\n\n")) ||
+		bytes.HasSuffix(tail, []byte("\r\n\r\n")) || bytes.HasSuffix(tail, []byte("\r\r"))
+}
+
+// ignoreUnsupported returns err, or nil if the platform cannot do it at all.
+func ignoreUnsupported(err error) error {
+	if err == nil || errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}

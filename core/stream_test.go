@@ -1,0 +1,636 @@
+package core
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// hijack answers raw on the upstream's side and returns the connection.
+func hijack(t *testing.T, w http.ResponseWriter, raw string) *net.TCPConn {
+	t.Helper()
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = io.WriteString(conn, raw)
+	return conn.(*net.TCPConn)
+}
+
+const (
+	eventHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+	event     = "data: {\"x\":1}\n\n"
+)
+
+// chunk frames s as a chunk.
+func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
+
+func TestHeadersAreFlushedBeforeTheFirstByte(t *testing.T) {
+	release := make(chan bool)
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Request-Id", "req_1")
+		_ = http.NewResponseController(w).Flush()
+		<-release
+	}, nil)
+	res := do(t, newRequest(t, "POST", f.URL+"/v1/chat/completions", "{}")) // returns when the header is there
+	close(release)
+	if res.StatusCode != 200 || res.Header.Get("X-Request-Id") != "req_1" {
+		t.Errorf("got %d %v", res.StatusCode, res.Header)
+	}
+}
+
+func TestEachReadIsFlushed(t *testing.T) {
+	for _, contentType := range []string{"text/event-stream", "application/json", "audio/mpeg"} {
+		next := make(chan bool)
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			rc := http.NewResponseController(w)
+			for i := range 5 {
+				_, _ = fmt.Fprintf(w, "data: %d\n\n", i)
+				_ = rc.Flush()
+				<-next // until the reader has it
+			}
+		}, nil)
+		res := do(t, newRequest(t, "POST", f.URL+"/v1/responses", `{"stream":true}`))
+		r := bufio.NewReader(res.Body)
+		for i := range 5 {
+			line, err := r.ReadString('\n')
+			if want := fmt.Sprintf("data: %d\n", i); err != nil || line != want {
+				t.Fatalf("%s: got %q %v, want %q", contentType, line, err, want)
+			}
+			_, _ = r.ReadString('\n')
+			next <- true
+		}
+		if _, err := r.ReadByte(); err != io.EOF {
+			t.Errorf("%s: at the end: %v", contentType, err)
+		}
+	}
+}
+
+func TestBodiesPassToTheByte(t *testing.T) {
+	random := bytes.Repeat([]byte{0, 1, 0xff, '\r', '\n', 'd', 0xc3}, 100_000)
+	for _, headers := range [][]string{
+		{"Content-Type", "text/event-stream"},
+		{"Content-Type", "text/event-stream", "Content-Encoding", "gzip"},
+		{"Content-Type", "application/json", "Content-Encoding", "br"},
+		{"Content-Type", "audio/mpeg"},
+	} {
+		f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+			for i := 0; i < len(headers); i += 2 {
+				w.Header().Set(headers[i], headers[i+1])
+			}
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			_, _ = io.Copy(w, req.Body)
+		}, func(cfg *Config) { cfg.Keepalive = time.Hour })
+		req := newRequest(t, "POST", f.URL+"/v1/files", "", "Content-Encoding", "zstd", "Accept-Encoding", "gzip, br")
+		req.Body = io.NopCloser(bytes.NewReader(random))
+		res := do(t, req)
+		if got, err := io.ReadAll(res.Body); err != nil || !bytes.Equal(got, random) {
+			t.Errorf("%q: %d bytes came back, %v; want the %d that were sent", headers, len(got), err, len(random))
+		}
+	}
+}
+
+// A cut is a way in which an upstream fails to finish an answer.
+var cuts = []struct {
+	name, raw string
+	reset     bool
+	frame     bool // the error event can be written
+}{
+	{"after the header", eventHead, false, true},
+	{"after an event", eventHead + chunk(event), false, true},
+	{"inside a line", eventHead + chunk(event) + chunk(`data: {"x":`), false, true},
+	{"inside a character", eventHead + chunk(event) + chunk("data: {\"x\":\"\xe4\xbd"), false, true},
+	{"inside a chunk", eventHead + chunk(event) + "ff\r\ndata: {", false, true},
+	{"by reset", eventHead + chunk(event), true, true},
+	{"without the last chunk", eventHead + chunk(event) + chunk("data: [DONE]\n\n"), false, true},
+	{"bad chunk", eventHead + chunk(event) + "zz\r\n", false, true},
+	{"short of its length", strings.Replace(eventHead, "Transfer-Encoding: chunked", "Content-Length: 1000", 1) + event, false, true},
+	{"JSON short of its length", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"a\":", false, false},
+	{"JSON chunk", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n", false, false},
+	{"compressed events", strings.Replace(eventHead, "\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n", 1) + chunk("\x1f\x8b"), false, false},
+}
+
+func TestCutAnswersNeverLookComplete(t *testing.T) {
+	for _, cut := range cuts {
+		t.Run(cut.name, func(t *testing.T) {
+			f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+				_, _ = io.Copy(io.Discard, req.Body)
+				conn := hijack(t, w, cut.raw)
+				if cut.reset {
+					// The reset may overtake what was written; an event must arrive first.
+					_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+					_, _ = conn.Read(make([]byte, 1))
+					_ = conn.SetLinger(0)
+				}
+				conn.Close()
+			}, nil)
+			res := do(t, newRequest(t, "POST", f.URL+"/v1/chat/completions", `{"stream":true}`))
+			body, err := io.ReadAll(res.Body)
+			if err == nil {
+				t.Errorf("the answer looks complete: %q", body)
+			}
+			if res.StatusCode != 200 {
+				t.Errorf("status %d", res.StatusCode)
+			}
+			frame := string(errInterrupted.frame())
+			if got := strings.HasSuffix(string(body), frame); got != cut.frame {
+				t.Errorf("error event: %t, want %t; body %q", got, cut.frame, body)
+			}
+			if strings.Contains(frame, "[DONE]") {
+				t.Error("the frame says done")
+			}
+			f.only(t)
+			waitForLog(t, f, "upstream_interrupted")
+		})
+	}
+}
+
+// In HTTP/1.0 the end of the connection is the end of the answer.
+func TestCutAnswersToHTTP10(t *testing.T) {
+	for _, cut := range cuts {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, cut.raw).Close() }, nil)
+		conn := dialRaw(t, f.URL)
+		_, _ = io.WriteString(conn, "GET /v1/files/x/content HTTP/1.0\r\n\r\n")
+		body, err := io.ReadAll(conn)
+		if framed := strings.HasSuffix(string(body), string(errInterrupted.frame())); err == nil && !framed {
+			t.Errorf("%s: the answer looks complete: %q", cut.name, body)
+		}
+	}
+}
+
+// waitForLog waits until the log says text: the record is written after the
+// client has its answer.
+func waitForLog(t *testing.T, f *front, text string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(f.log.String(), text); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("log has no %q:\n%s", text, f.log.String())
+		}
+	}
+}
+
+func TestCleanEndsStayClean(t *testing.T) {
+	for _, raw := range []string{
+		eventHead + chunk(event) + "0\r\n\r\n", // no [DONE]: the upstream's business
+		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + event,
+		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 15\r\n\r\n" + event,
+		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 15\r\n\r\n" + event + "more than promised",
+		"HTTP/1.1 200 OK\r\nTrailer: X-T\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(event) + "0\r\nX-T: 1\r\nX-U: 2\r\n\r\n",
+	} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, raw).Close() }, nil)
+		res, body := send(t, "GET", f.URL+"/v1/models", "")
+		if body != event {
+			t.Errorf("%q: body %q", raw, body)
+		}
+		if len(res.Trailer) != 0 {
+			t.Errorf("%q: trailers %v", raw, res.Trailer)
+		}
+	}
+}
+
+func TestAnswersWithoutBody(t *testing.T) {
+	for _, status := range []int{200, 204, 304, 404} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }, nil)
+		if res, body := send(t, "GET", f.URL+"/v1/models", ""); res.StatusCode != status || body != "" {
+			t.Errorf("status %d: got %d %q", status, res.StatusCode, body)
+		}
+	}
+}
+
+func TestUpstreamThatDoesNotAnswer(t *testing.T) {
+	refusing := httptest.NewServer(nil)
+	refusing.Close()
+	tests := []struct {
+		name string
+		raw  string // "-": refuse the connection
+		want *Error
+	}{
+		{"refused", "-", errConnect},
+		{"closed", "", errReset},
+		{"no HTTP", "SSH-2.0-x\r\n", errReset},
+		{"header cut", "HTTP/1.1 200 OK\r\nContent-Ty", errReset},
+		{"huge header", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 300<<10) + "\r\n\r\n", errReset},
+		{"NUL in a header", "HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", errReset},
+		{"status 099", "HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n", errInvalidResponse},
+		{"status 000", "HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n", errInvalidResponse},
+		{"status 600", "HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n", errInvalidResponse},
+		{"status 999", "HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n", errInvalidResponse},
+		{"status 1000", "HTTP/1.1 1000 X\r\nContent-Length: 0\r\n\r\n", errReset},
+		{"101 unasked", "HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", errInvalidResponse},
+		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello", errReset},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+				_, _ = io.Copy(io.Discard, req.Body)
+				hijack(t, w, test.raw).Close()
+			}, func(cfg *Config) {
+				if test.raw == "-" {
+					cfg.Upstreams = []string{refusing.URL}
+				}
+			})
+			res, body := send(t, "POST", f.URL+"/v1/chat/completions", "{}", "Authorization", "Bearer "+canaryKey)
+			wantError(t, res, body, test.want)
+			if n := len(f.requests()); test.raw != "-" && n != 1 {
+				t.Errorf("upstream saw %d requests, want 1: a POST is not sent twice", n)
+			}
+			if strings.Contains(body, f.upstream.URL[7:]) {
+				t.Errorf("the answer names the upstream: %s", body)
+			}
+		})
+	}
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(599) }, nil)
+	if res, _ := send(t, "GET", f.URL+"/v1/models", ""); res.StatusCode != 599 {
+		t.Errorf("599 became %d", res.StatusCode)
+	}
+}
+
+func TestInformationalResponsesAreNotForwarded(t *testing.T) {
+	informational := "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\nConnection: x-hint\r\nSet-Cookie: a=b\r\nAccess-Control-Allow-Origin: https://x\r\n\r\n"
+	for _, n := range []int{1, 100} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			hijack(t, w, strings.Repeat(informational, n)+"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Final: 1\r\n\r\nok").Close()
+		}, nil)
+		conn := dialRaw(t, f.URL)
+		_, _ = io.WriteString(conn, "GET /v1/models HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\nConnection: close\r\n\r\n")
+		all, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(all)
+		if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || strings.Count(got, "HTTP/1.1") != 1 || !strings.HasSuffix(got, "\r\n\r\nok") {
+			t.Errorf("got %q", got)
+		}
+		if !strings.Contains(got, "Access-Control-Allow-Origin: *\r\n") || strings.Contains(got, "Link:") || !strings.Contains(got, "X-Final: 1") {
+			t.Errorf("got %q", got)
+		}
+	}
+}
+
+func TestClientGoneCancelsTheUpstream(t *testing.T) {
+	for _, where := range []string{"before the header", "in the stream"} {
+		t.Run(where, func(t *testing.T) {
+			var delays []time.Duration
+			for range 200 {
+				arrived, canceled := make(chan bool, 1), make(chan time.Time, 1)
+				f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+					_, _ = io.Copy(io.Discard, req.Body)
+					if where == "in the stream" {
+						w.Header().Set("Content-Type", "text/event-stream")
+						_, _ = io.WriteString(w, event)
+						_ = http.NewResponseController(w).Flush()
+					}
+					arrived <- true
+					<-req.Context().Done()
+					canceled <- time.Now()
+				}, nil)
+				conn := dialRaw(t, f.URL)
+				_, _ = io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
+				receive(t, arrived, "the request")
+				if where == "in the stream" {
+					if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				gone := time.Now()
+				conn.Close()
+				delays = append(delays, receive(t, canceled, "the upstream's request to be cancelled").Sub(gone))
+				waitForLog(t, f, `"error":"client_gone"`)
+				waitForLog(t, f, `"status":499`)
+				f.only(t)
+			}
+			slices.Sort(delays)
+			t.Logf("upstream cancelled after p50 %v, p99 %v, max %v", delays[len(delays)/2], delays[len(delays)*99/100], delays[len(delays)-1])
+		})
+	}
+}
+
+func TestClientThatTakesNothing(t *testing.T) {
+	canceled := make(chan bool, 1)
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		block := make([]byte, 1<<20)
+		for req.Context().Err() == nil {
+			if _, err := w.Write(block); err != nil {
+				break
+			}
+		}
+		canceled <- true
+	}, func(cfg *Config) { cfg.WriteTimeout = 100 * time.Millisecond })
+	conn := dialRaw(t, f.URL)
+	_, _ = io.WriteString(conn, "GET /v1/files/x/content HTTP/1.1\r\nHost: h\r\n\r\n")
+	receive(t, canceled, "the upstream's request to be cancelled")
+}
+
+func TestEarlyAnswerDuringUpload(t *testing.T) {
+	for range 30 {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			_, _ = io.WriteString(w, "too large")
+		}, nil)
+		req := newRequest(t, "POST", f.URL+"/v1/files", "")
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(make([]byte, 8<<20))), 8<<20
+		res := do(t, req)
+		if body, err := io.ReadAll(res.Body); res.StatusCode != 413 || string(body) != "too large" || err != nil {
+			t.Fatalf("got %d %q %v", res.StatusCode, body, err)
+		}
+	}
+}
+
+// Without full duplex, net/http loses some streams of POSTs whose upstream
+// answers at once; with it, unread bodies must not spoil the connection.
+func TestInstantUpstreams(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 3 {
+			_, _ = io.WriteString(w, event)
+			_ = http.NewResponseController(w).Flush()
+		}
+	}, nil)
+	for i := range 600 {
+		req := newRequest(t, "POST", f.URL+"/v1/chat/completions", `{"stream":true}`)
+		if i%2 == 1 {
+			req.ContentLength = -1
+		}
+		res := do(t, req)
+		if body, err := io.ReadAll(res.Body); err != nil || string(body) != event+event+event {
+			t.Fatalf("request %d: %q %v", i, body, err)
+		}
+	}
+}
+
+func TestKeepAliveConnections(t *testing.T) {
+	f := newFront(t, echo, nil)
+	conn := dialRaw(t, f.URL)
+	r := bufio.NewReader(conn)
+	for i := range 1000 {
+		body := fmt.Sprintf("unique %d", i)
+		_, _ = fmt.Fprintf(conn, "POST /v1/files HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		if got, _ := io.ReadAll(res.Body); string(got) != body {
+			t.Fatalf("request %d: got %q, want %q", i, got, body)
+		}
+	}
+	// Pipelined: the second is sent before the first is answered.
+	_, _ = io.WriteString(conn, "POST /v1/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1POST /v1/b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n2")
+	for _, want := range []string{"1", "2"} {
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := io.ReadAll(res.Body); string(got) != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// A clockFront is a relay without sockets, for a synctest bubble.
+type clockFront struct {
+	relay *Relay
+	log   *lockedBuffer
+}
+
+// newClockFront returns a relay whose upstream answers with body as an event
+// stream. The body ends when the exchange is cancelled, as net/http's does.
+func newClockFront(t *testing.T, body func(ctx context.Context, w *io.PipeWriter), change func(*Config)) *clockFront {
+	t.Helper()
+	f := &clockFront{log: new(lockedBuffer)}
+	cfg := Config{
+		Logger: slog.New(slog.NewJSONHandler(f.log, nil)),
+		Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			r, w := io.Pipe()
+			ctx := req.Context()
+			context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+			go body(ctx, w)
+			return &http.Response{
+				StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1,
+				Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: r, ContentLength: -1,
+			}, nil
+		}),
+	}
+	change(&cfg)
+	relay, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.relay = relay
+	return f
+}
+
+// get returns what a client got, and whether the relay aborted the answer.
+func (f *clockFront) get(ctx context.Context) (rec *httptest.ResponseRecorder, aborted bool) {
+	rec = httptest.NewRecorder()
+	defer func() { aborted = recover() == http.ErrAbortHandler }()
+	f.relay.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/v1/responses/x?stream=true", nil))
+	return rec, false
+}
+
+func TestTimeLimits(t *testing.T) {
+	silent := func(context.Context, *io.PipeWriter) {}
+	every := func(gap time.Duration) func(context.Context, *io.PipeWriter) {
+		return func(ctx context.Context, w *io.PipeWriter) {
+			for {
+				select {
+				case <-time.After(gap):
+					_, _ = io.WriteString(w, event)
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}
+	tests := []struct {
+		name     string
+		body     func(context.Context, *io.PipeWriter)
+		change   func(*Config)
+		deadline time.Duration // of the platform
+		after    time.Duration
+		events   int
+		want     *Error
+	}{
+		{"idle by default", silent, func(*Config) {}, 0, 10 * time.Minute, 0, errIdle},
+		{"idle", every(time.Hour), func(cfg *Config) { cfg.IdleTimeout = time.Minute }, 0, time.Minute, 0, errIdle},
+		{"reset by any byte", every(59 * time.Second), func(cfg *Config) { cfg.IdleTimeout, cfg.MaxStreamTime = time.Minute, time.Hour }, 0, time.Hour, 61, errStreamLimit},
+		{"limit", every(time.Second), func(cfg *Config) { cfg.MaxStreamTime = 5500 * time.Millisecond }, 0, 5500 * time.Millisecond, 5, errStreamLimit},
+		{"deadline", every(time.Second), func(*Config) {}, 10 * time.Second, 8500 * time.Millisecond, 8, errDeadline},
+		{"idle timeout off", every(24 * time.Hour), func(cfg *Config) { cfg.IdleTimeout, cfg.MaxStreamTime = -1, 25*time.Hour }, 0, 25 * time.Hour, 1, errStreamLimit},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newClockFront(t, test.body, test.change)
+				ctx, cancel := t.Context(), context.CancelFunc(func() {})
+				if test.deadline > 0 {
+					ctx, cancel = context.WithTimeout(ctx, test.deadline)
+				}
+				defer cancel()
+				start := time.Now()
+				rec, aborted := f.get(ctx)
+				if got := time.Since(start); got != test.after {
+					t.Errorf("ended after %v, want %v", got, test.after)
+				}
+				if want := strings.Repeat(event, test.events) + string(test.want.frame()); rec.Body.String() != want {
+					t.Errorf("body %q, want %q", rec.Body, want)
+				}
+				if !aborted || !strings.Contains(f.log.String(), test.want.Code) {
+					t.Errorf("aborted %t, log %s", aborted, f.log.String())
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestDeadlineBeforeTheHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		relay, err := New(Config{Logger: slog.New(slog.DiscardHandler), Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start, rec := time.Now(), httptest.NewRecorder()
+		relay.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, "GET", "/v1/models", nil))
+		wantError(t, rec.Result(), rec.Body.String(), errDeadline)
+		if got := time.Since(start); got != time.Minute-deadlineMargin {
+			t.Errorf("answered after %v", got)
+		}
+	})
+}
+
+func TestKeepaliveComments(t *testing.T) {
+	ka := string(keepaliveComment)
+	tests := []struct {
+		name string
+		body func(w io.Writer)
+		want string
+	}{
+		{"before the first event", func(w io.Writer) {
+			time.Sleep(35 * time.Second)
+			_, _ = io.WriteString(w, event)
+		}, ka + ka + event},
+		{"between events, counted from the last byte", func(w io.Writer) {
+			_, _ = io.WriteString(w, event)
+			time.Sleep(14 * time.Second)
+			_, _ = io.WriteString(w, event)
+			time.Sleep(16 * time.Second)
+			_, _ = io.WriteString(w, event)
+		}, event + event + ka + event},
+		{"never inside an event", func(w io.Writer) {
+			_, _ = io.WriteString(w, "event: x\n")
+			time.Sleep(50 * time.Second)
+			_, _ = io.WriteString(w, "data: 1\n")
+			time.Sleep(50 * time.Second)
+			_, _ = io.WriteString(w, "\n")
+			time.Sleep(20 * time.Second)
+		}, "event: x\ndata: 1\n\n" + ka},
+		{"blank line in pieces", func(w io.Writer) {
+			for _, piece := range []string{"data: 1\r", "\n", "\r", "\n"} {
+				_, _ = io.WriteString(w, piece)
+			}
+			time.Sleep(20 * time.Second)
+		}, "data: 1\r\n\r\n" + ka},
+		{"CR alone", func(w io.Writer) {
+			_, _ = io.WriteString(w, "data: 1\r\r")
+			time.Sleep(20 * time.Second)
+		}, "data: 1\r\r" + ka},
+		{"half a CRLF", func(w io.Writer) {
+			_, _ = io.WriteString(w, "data: 1\r\n\r")
+			time.Sleep(20 * time.Second)
+		}, "data: 1\r\n\r"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newClockFront(t, func(_ context.Context, w *io.PipeWriter) {
+					test.body(w)
+					w.Close()
+				}, func(cfg *Config) { cfg.Keepalive = 15 * time.Second })
+				rec, aborted := f.get(t.Context())
+				if rec.Body.String() != test.want || aborted {
+					t.Errorf("body %q, aborted %t; want %q", rec.Body, aborted, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	t.Run("waits for what finishes", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newClockFront(t, func(_ context.Context, w *io.PipeWriter) {
+				time.Sleep(5 * time.Second)
+				_, _ = io.WriteString(w, event)
+				w.Close()
+			}, func(*Config) {})
+			var complete atomic.Bool
+			go func() {
+				rec, aborted := f.get(t.Context())
+				complete.Store(!aborted && rec.Body.String() == event)
+			}()
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			start := time.Now()
+			err := f.relay.Shutdown(ctx)
+			synctest.Wait()
+			if err != nil || time.Since(start) != 5*time.Second || !complete.Load() {
+				t.Errorf("Shutdown = %v after %v, stream complete %t", err, time.Since(start), complete.Load())
+			}
+		})
+	})
+	t.Run("ends the rest with an error event", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newClockFront(t, func(context.Context, *io.PipeWriter) {}, func(*Config) {})
+			bodies := make(chan string, 100)
+			for range 100 {
+				go func() {
+					rec, aborted := f.get(t.Context())
+					bodies <- fmt.Sprintf("%s%t", rec.Body, aborted)
+				}()
+			}
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			start := time.Now()
+			if err := f.relay.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Shutdown = %v", err)
+			}
+			if got := time.Since(start); got != 10*time.Second {
+				t.Errorf("Shutdown took %v", got)
+			}
+			for range 100 {
+				if got, want := <-bodies, string(errShutdown.frame())+"true"; got != want {
+					t.Fatalf("a stream got %q, want %q", got, want)
+				}
+			}
+		})
+	})
+	t.Run("nothing in flight", func(t *testing.T) {
+		f := newClockFront(t, nil, func(*Config) {})
+		if err := f.relay.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,205 @@
+package core
+
+import (
+	"bufio"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestTargetsThatAreRefused(t *testing.T) {
+	f := newFront(t, ok, nil)
+	tests := []struct {
+		target string
+		status int
+		code   string
+	}{
+		{"/v1/../x", 400, "invalid_target"},
+		{"/v1/..", 400, "invalid_target"},
+		{"/v1/./models", 400, "invalid_target"},
+		{"/v1/%2e%2e/x", 400, "invalid_target"},
+		{"/v1/%2E%2e/x", 400, "invalid_target"},
+		{"/v1/.%2e", 400, "invalid_target"},
+		{"//v1/models", 400, "invalid_target"},
+		{"/v1//models", 400, "invalid_target"},
+		{"/v1/a%2fb", 400, "invalid_target"},
+		{"/v1/a%2Fb", 400, "invalid_target"},
+		{"/v1/a%5cb", 400, "invalid_target"},
+		{`/v1/a\b`, 400, "invalid_target"},
+		{"/v1/a%00", 400, "invalid_target"},
+		{"/v1/a%0d%0aX:y", 400, "invalid_target"},
+		{"/v1/a;x=1", 400, "invalid_target"},
+		{"/v1/a%3bx", 400, "invalid_target"},
+		{"/v1/a%23b", 400, "invalid_target"},
+		{"/v1/a#b", 400, "invalid_target"},
+		{"/v1/a%3fb", 400, "invalid_target"},
+		{"/v1/%c0%ae%c0%ae/x", 400, "invalid_target"}, // overlong ".."
+		{"http:v1/models", 400, "invalid_target"},
+		{"x:opaque", 400, "invalid_target"},
+		{"ftp://api.openai.com/v1/models", 400, "invalid_target"},
+		{"*", 400, "invalid_target"},
+		{"/v2/models", 404, "unknown_path"},
+		{"/v1", 404, "unknown_path"},
+		{"/", 404, "unknown_path"},
+		{"/%76%31/models", 404, "unknown_path"}, // "/v1/", escaped without need
+		{"/relay/", 404, "unknown_path"},
+		{"/relay/health/", 404, "unknown_path"},
+		{"/t/" + canaryToken + "/v1/models", 404, "unknown_path"}, // not opted in
+	}
+	for _, test := range tests {
+		t.Run(test.target, func(t *testing.T) {
+			res, body := sendRaw(t, f.URL, "GET "+test.target+" HTTP/1.1\r\nHost: x\r\n\r\n")
+			if code := errorCode(t, res, body); res.StatusCode != test.status || code != test.code {
+				t.Errorf("got %d %s, want %d %s", res.StatusCode, code, test.status, test.code)
+			}
+		})
+	}
+	f.untouched(t)
+}
+
+func TestTargetsThatPassToTheLetter(t *testing.T) {
+	tests := []struct{ target, want string }{
+		{"/v1/models", "/v1/models"},
+		{"/v1/models/", "/v1/models/"},
+		{"/v1/models/ft:gpt-4o:org::id", "/v1/models/ft:gpt-4o:org::id"},
+		{"/v1/a%20b", "/v1/a%20b"},
+		{"/v1/%E4%BD%A0", "/v1/%E4%BD%A0"},
+		{"/v1/a%252e", "/v1/a%252e"},
+		{"/v1/files/a%21b!c", "/v1/files/a%21b!c"},
+		{"/v1/models?", "/v1/models?"},
+		{"/v1/models?a=1;b=2", "/v1/models?a=1;b=2"},
+		{"/v1/models?a=%zz&b=2", "/v1/models?a=%zz&b=2"},
+		{"/v1/models?q=../..//%00%2f\\", "/v1/models?q=../..//%00%2f\\"},
+		{"/v1/models?after=a+b%20c&limit=2&&", "/v1/models?after=a+b%20c&limit=2&&"},
+		{"/v1/models?" + strings.Repeat("a=1&", 1500), "/v1/models?" + strings.Repeat("a=1&", 1500)},
+		{"/dashboard/billing/usage?start_date=2026-11-01", "/dashboard/billing/usage?start_date=2026-11-01"},
+		{"http://other.example/v1/models?x", "/v1/models?x"}, // absolute form: its host is of no interest
+	}
+	for _, test := range tests {
+		t.Run(test.target[:min(len(test.target), 40)], func(t *testing.T) {
+			f := newFront(t, ok, nil)
+			res, _ := sendRaw(t, f.URL, "GET "+test.target+" HTTP/1.1\r\nHost: spoofed.example\r\n\r\n")
+			if res.StatusCode != 200 {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+			seen := f.only(t)
+			if seen.RequestURI != test.want {
+				t.Errorf("upstream saw %q, want %q", seen.RequestURI, test.want)
+			}
+			if want := strings.TrimPrefix(f.upstream.URL, "http://"); seen.Host != want {
+				t.Errorf("upstream saw host %q, want %q", seen.Host, want)
+			}
+		})
+	}
+}
+
+func TestUpstreamWithAPath(t *testing.T) {
+	for _, base := range []string{"/base", "/base/", "/base/v1", "/base/v1/", "/b%20se"} {
+		f := newFront(t, ok, nil)
+		g := &front{log: new(lockedBuffer)}
+		g.start(t, f.upstream.URL+base, nil)
+		send(t, "GET", g.URL+"/v1/a%21b?q", "")
+		want := strings.TrimSuffix(strings.TrimSuffix(base, "/"), "/v1") + "/v1/a%21b?q"
+		if got := f.only(t).RequestURI; got != want {
+			t.Errorf("base %q: upstream saw %q, want %q", base, got, want)
+		}
+	}
+}
+
+func TestMethods(t *testing.T) {
+	f := newFront(t, ok, nil)
+	for _, method := range []string{"CONNECT", "TRACE", "BREW", strings.Repeat("X", 8<<10), "get"} {
+		res, body := sendRaw(t, f.URL, method+" /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+		wantError(t, res, body, errMethod)
+		if res.Header.Get("Allow") == "" {
+			t.Errorf("%.10s: no Allow", method)
+		}
+	}
+	f.untouched(t)
+	res, body := sendRaw(t, f.URL, "CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n\r\n")
+	wantError(t, res, body, errMethod)
+	f.untouched(t)
+
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		f := newFront(t, ok, nil)
+		res, body := send(t, method, f.URL+"/v1/models", "")
+		if res.StatusCode != 200 || f.only(t).Method != method {
+			t.Errorf("%s: status %d, upstream saw %s", method, res.StatusCode, f.only(t).Method)
+		}
+		if (body == "") != (method == "HEAD") {
+			t.Errorf("%s: body %q", method, body)
+		}
+	}
+}
+
+func TestHosts(t *testing.T) {
+	f := newFront(t, ok, func(cfg *Config) { cfg.AllowedHosts = []string{"localhost", "127.0.0.1", "::1"} })
+	tests := []struct {
+		host string
+		want int
+	}{
+		{"localhost", 200},
+		{"LOCALHOST:8787", 200},
+		{"localhost.", 200},
+		{"127.0.0.1:1", 200},
+		{"[::1]:8787", 200},
+		{"[::1]", 200},
+		{"rebound.example", 403},
+		{"127.0.0.1.rebound.example", 403},
+		{"localhost.rebound.example:8787", 403},
+		{"", 403},
+	}
+	for _, test := range tests {
+		res, body := sendRaw(t, f.URL, "GET /v1/models HTTP/1.1\r\nHost: "+test.host+"\r\n\r\n")
+		if res.StatusCode != test.want {
+			t.Errorf("Host %q: status %d, want %d", test.host, res.StatusCode, test.want)
+		}
+		if test.want == 403 {
+			wantError(t, res, body, errHost)
+		}
+	}
+}
+
+// FuzzTarget: whatever target is accepted reaches the upstream as a path within
+// the relayed prefixes that reads the same before and after decoding, at the
+// upstream's host.
+func FuzzTarget(f *testing.F) {
+	for _, seed := range []string{
+		"/v1/models", "/v1/../x", "/v1/%2e%2e/", "//v1/x", "/v1/a%2fb", "http:v1/x", "x:y", "*", "/v1/\\", "/v1/;a",
+		"/v1/%c0%ae", "http://u:p@h/v1/x?y#z", "/v1/%", "/v1/%00", "/v1/é", "/v1/ ?", "/V1/x", "/v1/a?b?c#d",
+	} {
+		f.Add(seed)
+	}
+	upstream, err := parseUpstream("https://api.openai.com")
+	if err != nil {
+		f.Fatal(err)
+	}
+	x := newExchange(Config{}, upstream, f.Context())
+	stage := newTarget(Config{})
+	f.Fuzz(func(t *testing.T, target string) {
+		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")))
+		if err != nil || stage.check(req) != nil || !strings.HasPrefix(req.URL.EscapedPath(), "/v1/") {
+			return
+		}
+		out := x.outboundURL(req.URL)
+		if out.Scheme != "https" || out.Host != "api.openai.com" || out.User != nil || out.Opaque != "" {
+			t.Fatalf("%q leads to %v", target, out)
+		}
+		again, err := url.ParseRequestURI(out.RequestURI())
+		if err != nil {
+			t.Fatalf("%q is sent as %q: %v", target, out.RequestURI(), err)
+		}
+		if again.RawQuery != req.URL.RawQuery {
+			t.Errorf("%q: query %q became %q", target, req.URL.RawQuery, again.RawQuery)
+		}
+		clean, err := url.JoinPath("/", again.Path)
+		if err != nil {
+			clean = again.Path
+		}
+		if !strings.HasPrefix(again.Path, "/v1/") || strings.ContainsAny(again.Path, "\\;#?\x00\r\n") || strings.Contains(again.Path, "//") ||
+			!strings.HasPrefix(clean, "/v1/") {
+			t.Errorf("%q is sent as %q", target, out.RequestURI())
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package core
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// echoUpgrade answers a WebSocket handshake and echoes bytes until the other
+// side ends its half.
+func echoUpgrade(t *testing.T) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: realtime\r\nSet-Cookie: a=b\r\nServer: s\r\n\r\n")
+		_, _ = io.Copy(conn, rw)
+	}
+}
+
+const handshake = "Host: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+func TestWebSocketPassesThrough(t *testing.T) {
+	for _, target := range []string{"/v1/realtime?model=gpt-realtime&x=%zz;", "/v1/responses"} {
+		f := newFront(t, echoUpgrade(t), nil)
+		conn := dialRaw(t, f.URL)
+		_, _ = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\n"+handshake+"Origin: https://a.example\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: Bearer "+canaryKey+
+			"\r\nOpenAI-Beta: realtime=v1\r\nSec-WebSocket-Protocol: realtime\r\n\r\n")
+		r := bufio.NewReader(conn)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil || res.StatusCode != 101 {
+			t.Fatalf("%s: %v %v", target, res, err)
+		}
+		for name, want := range map[string]string{
+			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-Websocket-Accept": "x", "Sec-Websocket-Protocol": "realtime",
+			"X-Relay": "relay; origin=upstream", "Set-Cookie": "", "Server": "", "Link": "", "Access-Control-Allow-Origin": "",
+		} {
+			if got := strings.Join(res.Header.Values(name), "|"); got != want && name != "Access-Control-Allow-Origin" {
+				t.Errorf("%s: %s = %q, want %q", target, name, got, want)
+			}
+		}
+		_, _ = io.WriteString(conn, "hello\x00\xff")
+		if got := make([]byte, 7); true {
+			if _, err := io.ReadFull(r, got); err != nil || string(got) != "hello\x00\xff" {
+				t.Errorf("echo %q %v", got, err)
+			}
+		}
+		seen := f.only(t)
+		if seen.RequestURI != target {
+			t.Errorf("upstream saw %q, want %q", seen.RequestURI, target)
+		}
+		for name, want := range map[string]string{
+			"Upgrade": "websocket", "Connection": "Upgrade", "Authorization": "Bearer " + canaryKey, "Openai-Beta": "realtime=v1",
+			"Sec-Websocket-Protocol": "realtime", "Origin": "", "X-Forwarded-For": "",
+		} {
+			if got := seen.Header.Get(name); got != want {
+				t.Errorf("%s: upstream got %s %q, want %q", target, name, got, want)
+			}
+		}
+		// The client ends its half; what it sent before comes back in full.
+		_, _ = io.WriteString(conn, "last words")
+		_ = conn.CloseWrite()
+		if rest, err := io.ReadAll(r); err != nil || string(rest) != "last words" {
+			t.Errorf("%s: after half-close %q %v", target, rest, err)
+		}
+		waitForLog(t, f, `"status":101`)
+	}
+}
+
+func TestWebSocketKeyInTheSubprotocol(t *testing.T) {
+	tests := []struct {
+		name, offered, want, authorization string
+		key                                Secret
+		status                             int
+	}{
+		{"token in the key", "realtime, openai-insecure-api-key.rt_" + canaryToken + "." + canaryKey + ", beta", "realtime, beta, openai-insecure-api-key." + canaryKey, "", "", 101},
+		{"held key", "realtime, openai-insecure-api-key.rt_" + canaryToken + ", beta", "realtime, beta", "Bearer sk-held", "sk-held", 101},
+		{"held key, bare token", "realtime, openai-insecure-api-key." + canaryToken, "realtime", "Bearer sk-held", "sk-held", 101},
+		{"no token", "realtime, openai-insecure-api-key." + canaryKey, "", "", "", 401},
+		{"wrong token", "realtime, openai-insecure-api-key.rt_wrong." + canaryKey, "", "", "", 401},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFront(t, echoUpgrade(t), func(cfg *Config) { cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, test.key })
+			conn := dialRaw(t, f.URL)
+			_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"Sec-WebSocket-Protocol: "+test.offered+"\r\n\r\n")
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || res.StatusCode != test.status {
+				t.Fatalf("got %v %v, want %d", res, err, test.status)
+			}
+			if test.status != 101 {
+				f.untouched(t)
+				return
+			}
+			h := f.only(t).Header
+			if got := h.Get("Sec-Websocket-Protocol"); got != test.want {
+				t.Errorf("upstream got protocols %q, want %q", got, test.want)
+			}
+			if got := h.Get("Authorization"); got != test.authorization {
+				t.Errorf("upstream got Authorization %q, want %q", got, test.authorization)
+			}
+		})
+	}
+}
+
+func TestWebSocketWhereThereIsNone(t *testing.T) {
+	for _, test := range []struct {
+		method, path string
+		none         bool
+	}{{"GET", "/v1/realtime", true}, {"GET", "/v1/responses", true}, {"GET", "/v1/models", false}, {"POST", "/v1/responses", false}} {
+		f := newFront(t, ok, func(cfg *Config) { cfg.Platform.NoWebSocket = test.none })
+		res, body := sendRaw(t, f.URL, test.method+" "+test.path+" HTTP/1.1\r\n"+handshake+"\r\n")
+		wantError(t, res, body, errWebSocket)
+		f.untouched(t)
+	}
+}
+
+func TestUpgradesThatFail(t *testing.T) {
+	t.Run("refused by the upstream", func(t *testing.T) {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Request-Id", "req_1")
+			w.Header().Set("Set-Cookie", "a=b")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"error":{}}`)
+		}, nil)
+		res, body := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
+		if res.StatusCode != 401 || body != `{"error":{}}` || res.Header.Get("Set-Cookie") != "" || res.Header.Get("X-Relay") != "relay; origin=upstream" {
+			t.Errorf("got %d %v %q", res.StatusCode, res.Header, body)
+		}
+	})
+	t.Run("upstream gone", func(t *testing.T) {
+		f := newFront(t, ok, nil)
+		f.upstream.Close()
+		res, body := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
+		wantError(t, res, body, errConnect)
+	})
+	t.Run("other protocols are ordinary requests", func(t *testing.T) {
+		f := newFront(t, ok, nil)
+		res, _ := sendRaw(t, f.URL, "GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
+		if h := f.only(t).Header; res.StatusCode != 200 || h.Get("Upgrade") != "" || h.Get("Http2-Settings") != "" {
+			t.Errorf("got %d, upstream got %v", res.StatusCode, h)
+		}
+	})
+}
+
+func TestWebSocketEndsWithEitherSide(t *testing.T) {
+	ended := make(chan bool, 1)
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.Copy(io.Discard, rw)
+		ended <- true
+	}, nil)
+	conn := dialRaw(t, f.URL)
+	_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
+	if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetLinger(0)
+	conn.Close() // a reset
+	receive(t, ended, "the upstream's end")
+}
