@@ -1,6 +1,7 @@
 package core
 
 import (
+	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -233,4 +234,17 @@ func FuzzHeaderPolicy(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestRequestTrailersAreDropped(t *testing.T) {
+	trailers := make(chan http.Header, 1)
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		trailers <- req.Trailer
+	}, nil)
+	res, _ := sendRaw(t, f.URL, "POST /v1/files HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n"+
+		"2\r\nhi\r\n0\r\nAuthorization: Bearer "+canaryKey+"\r\n\r\n")
+	if got := receive(t, trailers, "the request"); res.StatusCode != 200 || len(got) != 0 {
+		t.Errorf("status %d, upstream got trailers %v", res.StatusCode, got)
+	}
 }
