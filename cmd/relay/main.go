@@ -1,0 +1,46 @@
+// Command relay relays api.openai.com.
+//
+//	relay [serve] [-listen 127.0.0.1:8787] [-version]
+//	relay check URL [-token TOKEN] [-key KEY] [-json]
+//
+// serve, the default, starts a relay with the settings of the environment and
+// prints the base URL to use. check finds out what is wrong with a relay
+// anywhere. Both explain themselves with -h.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Exit statuses. Those of check are explained in check.go.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit status.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	name := "serve"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		name, args = args[0], args[1:]
+	}
+	switch name {
+	case "serve":
+		return serve(ctx, args, environ, stdout, stderr)
+	case "check":
+		return check(ctx, args, stdout, stderr)
+	case "help":
+		return serve(ctx, []string{"-h"}, environ, stdout, stderr)
+	}
+	fmt.Fprintf(stderr, "relay: no command %q: use serve or check, each explains itself with -h\n", name)
+	return exitUsage
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/relay/internal/relaytest"
+)
+
+const (
+	serveKey   = "sk-CANARY-serve"
+	serveToken = "CANARY-serve-token"
+)
+
+// A served is a running relay serve.
+type served struct {
+	base   string // without /v1
+	stdout *lockedBuffer
+	stderr *lockedBuffer
+	stop   context.CancelFunc
+	exit   chan int
+}
+
+// startServe runs relay serve with environ until the test ends.
+func startServe(t *testing.T, environ []string, args ...string) *served {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	s := &served{stdout: new(lockedBuffer), stderr: new(lockedBuffer), stop: stop, exit: make(chan int, 1)}
+	r, w := io.Pipe()
+	go func() {
+		s.exit <- run(ctx, append([]string{"serve", "-listen", "127.0.0.1:0"}, args...), environ, io.MultiWriter(s.stdout, w), s.stderr)
+		w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	for s.base == "" && lines.Scan() {
+		if base, ok := strings.CutPrefix(lines.Text(), "base URL: "); ok {
+			s.base = strings.TrimSuffix(base, "/v1")
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	if s.base == "" {
+		t.Fatalf("no base URL in %q, %q", s.stdout, s.stderr)
+	}
+	t.Cleanup(func() {
+		stop()
+		if status := <-s.exit; status != exitOK {
+			t.Errorf("exit status %d", status)
+		}
+	})
+	return s
+}
+
+func TestServeIsAnAdapter(t *testing.T) {
+	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+		return startServe(t, append(environ, "RELAY_LOG_LEVEL=off")).base
+	}, relaytest.Without(relaytest.Misconfigured, "relay serve refuses to start, which its user sees at once"))
+}
+
+func TestServeGreets(t *testing.T) {
+	u := relaytest.StartUpstream(t)
+	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + serveToken})
+	for _, want := range []string{u.URL, "access token needed", "base URL: " + s.base + "/v1\n", "curl -N " + s.base + "/v1/chat/completions", "rt_$TOKEN.$OPENAI_API_KEY"} {
+		if !strings.Contains(s.stdout.String(), want) {
+			t.Errorf("no %q in:\n%s", want, s.stdout)
+		}
+	}
+	if strings.Contains(s.stdout.String()+s.stderr.String(), serveToken) {
+		t.Error("the token is printed")
+	}
+}
+
+func TestServeBadSettings(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), nil, []string{"RELAY_API_KEY=" + serveKey, "RELAY_NONSENSE=" + serveToken, "RELAY_IDLE_TIMEOUT=" + serveToken}, &stdout, &stderr)
+	if status != exitUsage {
+		t.Errorf("exit status %d, want %d", status, exitUsage)
+	}
+	for _, want := range []string{"RELAY_API_KEY", "RELAY_NONSENSE", "RELAY_IDLE_TIMEOUT"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("%s is not named in %q", want, stderr.String())
+		}
+	}
+	if got := stdout.String() + stderr.String(); strings.Contains(got, "CANARY") || strings.Count(got, "\n") != 1 {
+		t.Errorf("printed %q", got)
+	}
+}
+
+func TestServeUsage(t *testing.T) {
+	tests := []struct {
+		args   []string
+		status int
+		out    string
+	}{
+		{[]string{"-version"}, exitOK, "relay "},
+		{[]string{"serve", "-version"}, exitOK, "relay "},
+		{[]string{"-h"}, exitOK, "RELAY_UPSTREAMS"},
+		{[]string{"help"}, exitOK, "RELAY_UPSTREAMS"},
+		{[]string{"serve", "extra"}, exitUsage, "settings come from"},
+		{[]string{"-nonsense"}, exitUsage, "nonsense"},
+		{[]string{"brew"}, exitUsage, "serve or check"},
+		{[]string{"-listen", "nowhere:x"}, exitError, "cannot listen"},
+	}
+	for _, test := range tests {
+		var out bytes.Buffer
+		if status := run(t.Context(), test.args, nil, &out, &out); status != test.status || !strings.Contains(out.String(), test.out) {
+			t.Errorf("relay %q: status %d, %q; want %d, %q", test.args, status, out.String(), test.status, test.out)
+		}
+	}
+}
+
+func TestServeRefusesRebinding(t *testing.T) {
+	u := relaytest.StartUpstream(t)
+	for _, test := range []struct {
+		host, allowed string
+		want          int
+	}{
+		{"evil.example", "", 403}, {"localhost:8787", "", 200}, {"127.0.0.1", "", 200}, {"host.docker.internal:8787", "", 200},
+		{"evil.example", "*", 200}, {"my.example", "my.example", 200}, {"localhost", "my.example", 403},
+	} {
+		s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ALLOWED_HOSTS=" + test.allowed})
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.base+"/v1/models", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = test.host
+		req.Header.Set("Authorization", "Bearer "+serveKey)
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != test.want {
+			t.Errorf("Host %q, allowed %q: status %d, want %d", test.host, test.allowed, res.StatusCode, test.want)
+		}
+	}
+}
+
+// stream begins a streamed chat and returns what follows its first event.
+func stream(t *testing.T, base, fault string) *bufio.Reader {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", base+"/v1/chat/completions",
+		strings.NewReader(`{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+serveKey)
+	req.Header.Set("Fake-Fault", fault)
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { res.Body.Close() })
+	r := bufio.NewReader(res.Body)
+	if _, err := r.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestServeDrains(t *testing.T) {
+	u := relaytest.StartUpstream(t)
+	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL})
+	r := stream(t, s.base, "gap=20ms")
+	s.stop()
+	body, err := io.ReadAll(r)
+	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
+		t.Errorf("a stream that was under way got %q, %v", body, err)
+	}
+	if status := <-s.exit; status != exitOK {
+		t.Errorf("exit status %d", status)
+	}
+	s.exit <- exitOK // for the clean-up
+	if _, err := http.Get(s.base + "/relay/health"); err == nil {
+		t.Error("a stopped relay answers")
+	}
+}
+
+func TestServeEndsWhatDoesNotFinish(t *testing.T) {
+	was := drainTime
+	drainTime = 100 * time.Millisecond
+	defer func() { drainTime = was }()
+	u := relaytest.StartUpstream(t)
+	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL})
+	r := stream(t, s.base, "silence=2")
+	s.stop()
+	if body, err := io.ReadAll(r); err == nil || !strings.Contains(string(body), `"code":"relay_shutdown"`) {
+		t.Errorf("a stream that went on got %q, %v", body, err)
+	}
+	if status := <-s.exit; status != exitOK {
+		t.Errorf("exit status %d", status)
+	}
+	s.exit <- exitOK
+}
+
+// The process itself: a signal drains it, a second one ends it.
+func TestServeSignals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the command")
+	}
+	binary := t.TempDir() + "/relay"
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	u := relaytest.StartUpstream(t)
+	for _, signals := range []int{1, 2} {
+		cmd := exec.CommandContext(t.Context(), binary, "-listen", "127.0.0.1:0")
+		cmd.Env = append(os.Environ(), "RELAY_UPSTREAMS="+u.URL, "RELAY_LOG_LEVEL=off")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		var base string
+		for base == "" && lines.Scan() {
+			base, _ = strings.CutPrefix(lines.Text(), "base URL: ")
+			if !strings.HasPrefix(base, "http") {
+				base = ""
+			}
+		}
+		fault := "gap=10ms"
+		if signals == 2 {
+			fault = "silence=2" // would go on for the whole drain time
+		}
+		r := stream(t, strings.TrimSuffix(base, "/v1"), fault)
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		for lines.Scan() && !strings.HasPrefix(lines.Text(), "relay: stopping") {
+		}
+		if signals == 2 {
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+		}
+		body, err := io.ReadAll(r)
+		if complete := strings.HasSuffix(string(body), "data: [DONE]\n\n") && err == nil; complete != (signals == 1) {
+			t.Errorf("%d signals: the stream got %q, %v", signals, body, err)
+		}
+		_, _ = io.Copy(io.Discard, out)
+		if err := cmd.Wait(); (err == nil) != (signals == 1) {
+			t.Errorf("%d signals: %v", signals, err)
+		}
+	}
+}
+
+// A lockedBuffer is a buffer for several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
