@@ -123,6 +123,12 @@ type Platform struct {
 	// NoWebSocket says that connections cannot be upgraded.
 	NoWebSocket bool
 
+	// HoldJSON is how many bytes of a JSON answer are held back until it is
+	// complete, so that one which breaks off becomes a 502: for platforms whose
+	// clients cannot see a broken answer. If zero, nothing is held back. Event
+	// streams never are.
+	HoldJSON int64
+
 	// Serverless says that the platform bounds the requests in flight by
 	// itself and may freeze the process between them.
 	Serverless bool

@@ -137,17 +137,18 @@ func (e *Error) frame() []byte {
 	return []byte("\n\ndata: " + string(e.body()) + "\n\n")
 }
 
-// writeError answers with err, which is an *Error or wraps one; anything else
-// is an internal error.
-func writeError(w http.ResponseWriter, req *http.Request, err error) {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		e = errInternal.because(err)
-	}
+// ServeHTTP answers req with e, whose body req's client has not got any of yet.
+func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	rec := recordOf(req)
 	rec.fail(e)
 
 	h := w.Header()
+	if h.Get("X-Relay") == "" { // an adapter's answer, outside of the stages
+		h.Set("X-Relay", "relay; origin=relay")
+	}
+	if rec.id == "" {
+		rec.id = requestID()
+	}
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -174,4 +175,14 @@ func writeError(w http.ResponseWriter, req *http.Request, err error) {
 		// A client that does not take an error has no use for another.
 		_, _ = w.Write(body)
 	}
+}
+
+// writeError answers with err, which is an *Error or wraps one; anything else
+// is an internal error.
+func writeError(w http.ResponseWriter, req *http.Request, err error) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = errInternal.because(err)
+	}
+	e.ServeHTTP(w, req)
 }

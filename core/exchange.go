@@ -28,6 +28,8 @@ type exchange struct {
 	upgrade   *upgrade
 	closing   context.Context // done when streams must end
 
+	holdJSON int64 // 0: hold nothing
+
 	idleTimeout, maxTime, keepalive, writeTimeout time.Duration // 0: none
 	marker                                        string        // X-Relay of the upstream's answers
 }
@@ -44,6 +46,7 @@ func newExchange(cfg Config, upstream *url.URL, closing context.Context) *exchan
 		transport:    transport,
 		touch:        touch,
 		closing:      closing,
+		holdJSON:     cfg.Platform.HoldJSON,
 		idleTimeout:  cfg.IdleTimeout,
 		maxTime:      cfg.MaxStreamTime,
 		keepalive:    cfg.Keepalive,
@@ -85,6 +88,10 @@ func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer res.Body.Close()
 	if res.StatusCode < 200 || res.StatusCode > 599 {
 		writeError(w, req, errInvalidResponse)
+		return
+	}
+	if err := x.hold(cancel, res); err != nil {
+		x.refuse(w, req, x.explainCut(ctx, req, err))
 		return
 	}
 	if err := x.answer(ctx, cancel, w, a, res); err != nil {
@@ -182,12 +189,16 @@ func (x *exchange) outboundHeader(req *http.Request) http.Header {
 
 // fail answers a request that got no answer from the upstream.
 func (x *exchange) fail(ctx context.Context, w http.ResponseWriter, a *attempt, err error) {
-	err = x.explain(ctx, a, err)
+	x.refuse(w, a.req, x.explain(ctx, a, err))
+}
+
+// refuse answers with err, if there is still somebody to answer.
+func (x *exchange) refuse(w http.ResponseWriter, req *http.Request, err error) {
 	if errors.Is(err, errClientGone) {
-		recordOf(a.req).fail(err)
+		recordOf(req).fail(err)
 		panic(http.ErrAbortHandler)
 	}
-	writeError(w, a.req, err)
+	writeError(w, req, err)
 }
 
 // explain returns why RoundTrip failed: the relay's own reasons first, then the

@@ -62,7 +62,7 @@ func (s *stream) copy(body io.Reader) error {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
 	defer s.startComments()()
-	idle := s.startIdle()
+	idle := startIdle(s.idleTimeout, s.cancel)
 	defer idle.Stop()
 	for {
 		n, err := body.Read(*buf)
@@ -108,13 +108,13 @@ func (s *stream) extendDeadline() {
 	}
 }
 
-// startIdle returns the timer that ends the exchange when the upstream is
-// silent for too long. Without a time-out it never fires.
-func (s *stream) startIdle() idleTimer {
-	if s.idleTimeout <= 0 {
+// startIdle returns the timer that ends an exchange when the upstream is silent
+// for timeout. If that is zero, the timer never fires.
+func startIdle(timeout time.Duration, cancel context.CancelCauseFunc) idleTimer {
+	if timeout <= 0 {
 		return idleTimer{}
 	}
-	return idleTimer{time.AfterFunc(s.idleTimeout, func() { s.cancel(errIdle) })}
+	return idleTimer{time.AfterFunc(timeout, func() { cancel(errIdle) })}
 }
 
 // An idleTimer is a timer that may be none.

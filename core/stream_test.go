@@ -634,3 +634,39 @@ func TestShutdown(t *testing.T) {
 		}
 	})
 }
+
+func TestHeldJSON(t *testing.T) {
+	hold := func(cfg *Config) { cfg.Platform.HoldJSON = 100 }
+	small, large := `{"x":"`+strings.Repeat("x", 80)+`"}`, `{"x":"`+strings.Repeat("x", 200)+`"}`
+	head := "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
+	tests := []struct {
+		name, raw string
+		status    int
+		complete  bool
+	}{
+		{"whole", head + "Content-Length: 88\r\n\r\n" + small, 200, true},
+		{"whole, in chunks", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(small) + "0\r\n\r\n", 200, true},
+		{"cut", head + "Content-Length: 88\r\n\r\n" + small[:50], 502, true},
+		{"cut, in chunks", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(small), 502, true},
+		{"larger", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(large) + "0\r\n\r\n", 200, true},
+		{"larger, cut behind the limit", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(large), 200, false},
+		{"larger by its length, cut", head + "Content-Length: 208\r\n\r\n" + small, 200, false},
+		{"an event stream, cut", eventHead + chunk(event), 200, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, test.raw).Close() }, hold)
+			res := do(t, newRequest(t, "GET", f.URL+"/v1/models", ""))
+			body, err := io.ReadAll(res.Body)
+			if res.StatusCode != test.status || (err == nil) != test.complete {
+				t.Fatalf("got %d %q %v", res.StatusCode, body, err)
+			}
+			switch {
+			case test.status == 502:
+				wantError(t, res, string(body), errInterrupted)
+			case test.complete && string(body) != small && string(body) != large:
+				t.Errorf("body %q", body)
+			}
+		})
+	}
+}
