@@ -32,7 +32,7 @@ type limits struct {
 	maxInFlight int64 // 0: none
 	maxBody     int64
 	bodyTimeout time.Duration // 0: none
-	platform    string
+	tooLarge    *Error        // says how much fits here
 }
 
 func newLimits(cfg Config) *limits {
@@ -40,7 +40,7 @@ func newLimits(cfg Config) *limits {
 		maxInFlight: int64(cfg.MaxInFlight),
 		maxBody:     cfg.MaxBodyBytes,
 		bodyTimeout: cfg.BodyTimeout,
-		platform:    cfg.Platform.Name,
+		tooLarge:    tooLarge(cfg.MaxBodyBytes, cfg.Platform.Name),
 	}
 }
 
@@ -63,7 +63,7 @@ func (l *limits) handler(next http.Handler) http.Handler {
 				count:      &recordOf(req).bytesIn,
 				left:       l.maxBody,
 				timeout:    l.bodyTimeout,
-				tooLarge:   l.tooLarge(),
+				tooLarge:   l.tooLarge,
 			}
 			req = &with
 		}
@@ -81,19 +81,21 @@ func (l *limits) check(req *http.Request) error {
 	case hops(req.Header) >= maxHops:
 		return errLoop
 	case req.ContentLength > l.maxBody:
-		return l.tooLarge()
+		return l.tooLarge
 	}
 	return nil
 }
 
-// tooLarge says how much fits here, and where more would.
-func (l *limits) tooLarge() *Error {
+// tooLarge returns errBodyTooLarge with how much fits here, and where more
+// would.
+func tooLarge(limit int64, platform string) *Error {
 	e := *errBodyTooLarge
-	where := "this relay takes up to " + bytesText(l.maxBody)
-	if l.platform != "" {
-		where = fmt.Sprintf("this relay on %s takes up to %s", l.platform, bytesText(l.maxBody))
+	where := "this relay"
+	if platform != "" {
+		where += " on " + platform
 	}
-	e.Msg = "The request body is too large: " + where + ". Send a smaller one, or use a relay with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says."
+	e.Msg = fmt.Sprintf("The request body is too large: %s takes up to %s. Send a smaller one, or use a relay with a larger limit: "+
+		"Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says.", where, bytesText(limit))
 	return &e
 }
 

@@ -34,7 +34,8 @@ func newReplayBody(req *http.Request) *replayBody {
 	if !hasBody(req) {
 		return nil
 	}
-	b := &replayBody{src: req.Body}
+	// What cannot be kept in full is not worth keeping in part.
+	b := &replayBody{src: req.Body, dropped: req.ContentLength > maxReplay}
 	if n := req.ContentLength; n > 0 && n <= bodyWindow {
 		b.kept = make([]byte, 0, n)
 	}
