@@ -157,8 +157,8 @@ func (w *corsWriter) Write(p []byte) (int, error) {
 // exposed lists the names in h that a page could not read otherwise.
 func exposed(h http.Header) string {
 	names := make([]string, 0, len(h))
-	for name := range h {
-		if !strings.HasPrefix(name, "Access-Control-") && !safelisted[name] {
+	for name, values := range h {
+		if len(values) > 0 && !strings.HasPrefix(name, "Access-Control-") && !safelisted[name] {
 			names = append(names, name)
 		}
 	}

@@ -136,6 +136,9 @@ func copyAnswer(dst, answer http.Header) {
 		}
 		dst[name] = values
 	}
+	if _, ok := dst["Content-Type"]; !ok {
+		dst["Content-Type"] = nil // or net/http would guess one
+	}
 	if _, ok := dst["Cache-Control"]; !ok {
 		// A cache in front of the relay must never share answers between keys.
 		dst["Cache-Control"] = []string{"no-store"}

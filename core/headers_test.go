@@ -157,6 +157,16 @@ func TestAnswerHeaders(t *testing.T) {
 	}
 }
 
+func TestContentTypeIsNotGuessed(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = nil
+		_, _ = io.WriteString(w, "<html>")
+	}, nil)
+	if res, _ := send(t, "GET", f.URL+"/v1/models", ""); len(res.Header["Content-Type"]) != 0 {
+		t.Errorf("Content-Type = %q, which the upstream did not send", res.Header["Content-Type"])
+	}
+}
+
 func TestCacheControl(t *testing.T) {
 	tests := []struct{ contentType, sent, want string }{
 		{"application/json", "", "no-store"},
