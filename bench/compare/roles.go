@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+
+	"example.com/relay/bench/upstream"
+)
+
+// Roles that this command plays in processes of its own. Their first argument
+// says which; the line that they print says where they listen.
+const (
+	roleUpstream = "upstream"
+	roleStock    = "stock"
+
+	addrPrefix = "listening on "
+)
+
+// beUpstream serves the scripted upstream until ctx ends.
+func beUpstream(ctx context.Context, stdout io.Writer) error {
+	up, err := upstream.Start()
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	fmt.Fprintln(stdout, addrPrefix+up.Addr())
+	<-ctx.Done()
+	return nil
+}
+
+// beStock serves what the standard library has ready, as it comes, until ctx
+// ends.
+func beStock(ctx context.Context, up string, stdout io.Writer) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: up})
+	server := &http.Server{Handler: proxy, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = server.Serve(ln) }()
+	defer server.Close()
+	fmt.Fprintln(stdout, addrPrefix+ln.Addr().String())
+	<-ctx.Done()
+	return nil
+}

@@ -1,0 +1,16 @@
+// Package bench measures the relay. Its benchmarks run everything in one
+// process, which shows allocations; the command compare runs everything in
+// processes of its own, which shows what a user would have, next to what the
+// user could have instead.
+//
+//	bench_test.go  direct, relayed, and by a stock httputil.ReverseProxy
+//	memory_test.go what an idle stream holds
+//	compare        the command: contenders, rounds, docs/performance.md
+//	load           clients in a closed loop, and their histogram
+//	upstream       a scripted upstream whose answers are bytes made beforehand
+//	proc           children, their CPU time and memory as the kernel counts them
+//	wire           HTTP/1.1 framing for both ends, which allocates nothing
+//
+// Both ends are cheap so that the figures are the relay's: in one process their
+// allocations are next to none, and on shared cores they leave it the time.
+package bench

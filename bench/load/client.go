@@ -1,0 +1,127 @@
+// Package load puts load on a relay: clients that each have one request at a
+// time under way, and a histogram of what they saw.
+package load
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"example.com/relay/bench/wire"
+)
+
+// A Client sends requests over one connection, which it opens when it has none.
+// It allocates next to nothing for a request. It is not safe for concurrent use.
+type Client struct {
+	addr   string
+	life   time.Duration
+	conn   net.Conn
+	r      *wire.Reader
+	lines  *bufio.Reader
+	last   bool // the connection ends with this answer
+	sentAt time.Time
+}
+
+// NewClient returns a client of the server at addr. Nothing on a connection of
+// its takes longer than life after the connection was opened.
+func NewClient(addr string, life time.Duration) *Client {
+	return &Client{addr: addr, life: life}
+}
+
+// Close closes the connection.
+func (c *Client) Close() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// Do sends a request and reads its answer. Any status but 200 is an error.
+func (c *Client) Do(request []byte) error {
+	if err := c.Open(request); err != nil {
+		return err
+	}
+	_, err := c.r.Discard()
+	return c.done(err)
+}
+
+// Open sends a request and reads the head of its answer. What has come of the
+// body may be had by NextEvent.
+func (c *Client) Open(request []byte) error {
+	if err := c.connect(); err != nil {
+		return err
+	}
+	c.sentAt = time.Now()
+	_, err := c.conn.Write(request)
+	if err == nil {
+		err = c.readHead()
+	}
+	if err != nil {
+		c.Close()
+	}
+	return err
+}
+
+// NextEvent reads the next event that has a time in it and returns how long
+// before it was sent. At the end of the answer it returns [io.EOF], and the
+// client is free for another request.
+func (c *Client) NextEvent() (lag time.Duration, err error) {
+	for {
+		line, err := c.lines.ReadSlice('\n')
+		now := time.Now()
+		if lag, ok := wire.Lag(line, now); ok {
+			return lag, nil
+		}
+		if err == io.EOF {
+			if err := c.done(nil); err != nil {
+				return 0, err
+			}
+			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, c.done(err)
+		}
+	}
+}
+
+func (c *Client) connect() error {
+	if c.conn != nil {
+		return nil
+	}
+	conn, err := net.DialTimeout("tcp", c.addr, c.life)
+	if err != nil {
+		return err
+	}
+	c.conn, c.r = conn, wire.NewReader(conn)
+	c.lines = bufio.NewReader(c.r)
+	return conn.SetDeadline(time.Now().Add(c.life))
+}
+
+func (c *Client) readHead() error {
+	head, err := c.r.ReadHead()
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return err
+	}
+	c.last = head.Close
+	if len(head.Start) < 12 || string(head.Start[9:12]) != "200" {
+		return fmt.Errorf("answered %q", head.Start)
+	}
+	return nil
+}
+
+// done ends an answer.
+func (c *Client) done(err error) error {
+	if err != nil || c.last {
+		c.Close()
+	}
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,117 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// A Load is a closed loop: each client sends its next request when it has the
+// answer to the last. So a slow relay is asked less, and its latencies are
+// those under the load that it can bear.
+type Load struct {
+	Addr    string
+	Request []byte
+	Clients int
+	For     time.Duration // no request begins later
+	Events  bool          // the answer is a stream of events with times in them
+	Apart   time.Duration // between the first requests of two clients, or streams would all begin at once
+}
+
+// A Result is what all clients of a Load saw.
+type Result struct {
+	Elapsed  time.Duration
+	Requests int // answered in full
+	Failures int
+	Failure  error // the first of them
+
+	Latency Histogram // from a request to the end of its answer
+	First   Histogram // to its first event
+	Lag     Histogram // of each event
+}
+
+// grace is how long an answer may take beyond the end of its load.
+const grace = 10 * time.Second
+
+// Run puts the load on and returns what came of it. It ends early with ctx.
+func (l Load) Run(ctx context.Context) *Result {
+	ctx, cancel := context.WithTimeout(ctx, l.For)
+	defer cancel()
+	results := make([]*Result, l.Clients)
+	start := time.Now()
+	var wg sync.WaitGroup
+	for i := range results {
+		results[i] = new(Result)
+		wg.Go(func() {
+			time.Sleep(time.Duration(i) * l.Apart)
+			l.loop(ctx, results[i])
+		})
+	}
+	wg.Wait()
+	total := &Result{Elapsed: time.Since(start)}
+	for _, res := range results {
+		total.merge(res)
+	}
+	return total
+}
+
+// loop is the life of one client.
+func (l Load) loop(ctx context.Context, res *Result) {
+	c := NewClient(l.Addr, l.For+grace)
+	defer c.Close()
+	for ctx.Err() == nil {
+		begin := time.Now()
+		var err error
+		if l.Events {
+			err = res.stream(c, l.Request)
+		} else {
+			err = c.Do(l.Request)
+		}
+		if err != nil {
+			res.fail(err)
+			continue
+		}
+		res.Requests++
+		res.Latency.Record(time.Since(begin))
+	}
+}
+
+// stream reads one stream to its end.
+func (res *Result) stream(c *Client, request []byte) error {
+	if err := c.Open(request); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		lag, err := c.NextEvent()
+		if errors.Is(err, io.EOF) && !first {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if first {
+			res.First.Record(time.Since(c.sentAt))
+		}
+		res.Lag.Record(lag)
+	}
+}
+
+func (res *Result) fail(err error) {
+	if res.Failures++; res.Failure == nil {
+		res.Failure = err
+	}
+	time.Sleep(time.Millisecond) // a server that is gone must not be asked in a spin
+}
+
+func (res *Result) merge(other *Result) {
+	res.Requests += other.Requests
+	res.Failures += other.Failures
+	if res.Failure == nil {
+		res.Failure = other.Failure
+	}
+	res.Latency.Merge(&other.Latency)
+	res.First.Merge(&other.First)
+	res.Lag.Merge(&other.Lag)
+}

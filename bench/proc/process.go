@@ -1,0 +1,169 @@
+// Package proc starts the programs that are compared, and asks the kernel what
+// they use.
+package proc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stopTime is how long a process may take to end by itself.
+const stopTime = 3 * time.Second
+
+// A Process is a running child.
+type Process struct {
+	cmd   *exec.Cmd
+	lines chan string // first lines of standard output, then closed
+	ended chan struct{}
+	log   tail
+}
+
+// Options are how to start a process. The zero value is good.
+type Options struct {
+	Env     []string // added to this process's own
+	Dir     string
+	Discard bool // standard error goes to the null device, as to a log that nobody keeps
+}
+
+// Start starts a program. It must be stopped.
+func Start(opts Options, name string, args ...string) (*Process, error) {
+	p := &Process{cmd: exec.Command(name, args...), lines: make(chan string, 64), ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), opts.Env...)
+	p.cmd.Dir = opts.Dir
+	if !opts.Discard {
+		p.cmd.Stderr = &p.log
+	}
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go p.watch(stdout)
+	return p, nil
+}
+
+// watch keeps the first lines that the process prints, and notes its end.
+func (p *Process) watch(stdout io.Reader) {
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		select {
+		case p.lines <- lines.Text():
+		default: // nobody waits for so many
+		}
+	}
+	close(p.lines)
+	_ = p.cmd.Wait()
+	close(p.ended)
+}
+
+// Await returns what stands behind prefix in the first line that the process
+// prints with it.
+func (p *Process) Await(ctx context.Context, prefix string) (string, error) {
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				return "", p.failure()
+			}
+			if rest, found := strings.CutPrefix(line, prefix); found {
+				return rest, nil
+			}
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// AwaitListening waits until the process takes connections at addr.
+func (p *Process) AwaitListening(ctx context.Context, addr string) error {
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-p.ended:
+			return p.failure()
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", addr, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// failure says why the process ended too early.
+func (p *Process) failure() error {
+	<-p.ended
+	return fmt.Errorf("%s ended with %s: %s", p.cmd.Path, p.cmd.ProcessState, p.log.String())
+}
+
+// Usage returns what the process and its children have used so far. CPU time of
+// children that have ended is not in it.
+func (p *Process) Usage() (Usage, error) { return usageOf(p.cmd.Process.Pid) }
+
+// Stop asks the process to end, and kills it if it does not.
+func (p *Process) Stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+		return
+	case <-time.After(stopTime):
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// FreeAddr returns an address of 127.0.0.1 that was free a moment ago, for
+// programs that cannot say which one they chose.
+func FreeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}
+
+// Output returns the first line that a program prints on either output, such as
+// its version. It reports false if there is no such program.
+func Output(ctx context.Context, name string, args ...string) (string, bool) {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		return "", false
+	}
+	first, _, _ := bytes.Cut(out, []byte("\n"))
+	return string(bytes.TrimSpace(first)), true
+}
+
+// A tail keeps the end of what is written to it.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+const tailSize = 2 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	t.b = t.b[max(len(t.b)-tailSize, 0):]
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.b))
+}
