@@ -59,10 +59,18 @@ bench-quick: ## a short look at the same, writing nothing
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@./scripts/fuzz $(FUZZTIME)
 
-dist: ## build what is deployed into dist/
-	@mkdir -p dist
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -buildid=' -o dist/relay ./cmd/relay
-	@sha256sum dist/relay 2>/dev/null || shasum -a 256 dist/relay
+# The same bytes on every machine: no paths, no version control, no build id.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
+
+dist: dist/relay dist/lambda.zip ## build what is deployed into dist/ (the function for arm64, or GOARCH=amd64)
+
+.PHONY: dist/relay dist/lambda.zip
+dist/relay:
+	$(BUILD) -o $@ ./cmd/relay
+
+dist/lambda.zip:
+	GOOS=linux GOARCH=$(or $(GOARCH),arm64) $(BUILD) -tags lambda.norpc -o dist/bootstrap ./lambda
+	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ bootstrap=dist/bootstrap
 
 tf: ## check the Terraform modules
 	@test -d terraform || { echo "tf: no Terraform modules yet"; exit 0; }

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"example.com/relay/core"
+)
+
+// A bridge serves events by a handler. It knows nothing of relays but the
+// shape of their errors.
+//
+// It exists because lambdaurl.Wrap loses what a relay needs: the length of
+// base64 bodies, final statuses after 1xx ones, broken answers, and the
+// process when a handler panics; and because requests that api-proxy makes
+// have torn headers, twofold cookies and queries in another order.
+type bridge struct {
+	handler http.Handler
+	stream  bool // the function URL's invoke mode is RESPONSE_STREAM
+}
+
+var (
+	errEvent = &core.Error{Status: http.StatusBadRequest, Code: "invalid_event", NoRetry: true,
+		Msg: "The platform handed over a request that makes no sense: its method, path, header or body encoding is broken."}
+	errTooLarge = &core.Error{Status: http.StatusBadGateway, Code: "response_too_large", NoRetry: true,
+		Msg: "The API's answer is larger than this platform lets through in one piece. Use a function URL in the invoke mode RESPONSE_STREAM, which takes up to 200 MB."}
+	errInterrupted = &core.Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
+		Msg: "The API broke the connection off in the middle of this answer, so the answer is incomplete. Ask again."}
+	errInternal = &core.Error{Status: http.StatusInternalServerError, Code: "relay_internal_error",
+		Msg: "This relay failed at this request through a fault of its own. Its operator finds it in the function's log."}
+)
+
+// invoke answers one event. Its error is always nil: an error of the function
+// would be shown as a page of the platform.
+func (b *bridge) invoke(ctx context.Context, e event) (any, error) {
+	kind := e.kind()
+	if kind == kindOther && e.err == nil {
+		// Not a request: a schedule that keeps the function warm, or a test.
+		return buffered(b.handler, newRequest(ctx, "/relay/health"), kindHTTPAPI), nil
+	}
+	h := b.handler
+	req, err := e.request(ctx)
+	if err != nil {
+		req, h = newRequest(ctx, "/"), errEvent
+	}
+	if b.streams(kind) {
+		return streamed(h, req), nil
+	}
+	return buffered(h, req, kind), nil
+}
+
+// streams reports whether answers to a kind of event are to be streamed. ALBs
+// and HTTP APIs cannot.
+func (b *bridge) streams(kind kind) bool {
+	return b.stream && kind != kindHTTPAPI && kind != kindALB
+}
+
+// newRequest returns a request for a path that no client made.
+func newRequest(ctx context.Context, path string) *http.Request {
+	return (&http.Request{
+		Method: http.MethodGet, URL: &url.URL{Path: path}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header), Body: http.NoBody,
+	}).WithContext(ctx)
+}

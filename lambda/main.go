@@ -1,0 +1,39 @@
+// Command lambda is the relay as an AWS Lambda function: the bootstrap of a
+// function on provided.al2023, built by make dist into dist/lambda.zip and
+// deployed behind a function URL, an HTTP API, a REST API or an ALB.
+//
+// Function URLs in the invoke mode RESPONSE_STREAM, and REST APIs in the
+// transfer mode STREAM, get answers as they come (stream.go). Everything else
+// gets them whole (buffer.go). A function cannot find out its URL's mode, so
+// RELAY_LAMBDA_INVOKE_MODE must say it; RESPONSE_STREAM is the default.
+package main
+
+import (
+	"os"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"example.com/relay/core"
+)
+
+// platform is what Lambda is like.
+var platform = core.Platform{
+	Name: "AWS Lambda",
+	// The limit is on the event, in which a binary body is base64.
+	MaxBodyBytes: 6 << 20,
+	NoWebSocket:  true,
+	Serverless:   true,
+	// A client may see a cut answer as a clean end (aws-lambda-go#495).
+	HoldJSON: 1 << 20,
+}
+
+func main() {
+	// FromEnv tells what is wrong with the settings; here only the mode is of
+	// interest.
+	cfg, _ := core.ParseEnv(os.Environ())
+	b := &bridge{
+		handler: core.FromEnv(os.Environ(), platform),
+		stream:  cfg.LambdaInvokeMode != "BUFFERED",
+	}
+	lambda.StartWithOptions(b.invoke)
+}
