@@ -129,6 +129,11 @@ type Platform struct {
 	// streams never are.
 	HoldJSON int64
 
+	// SingleRequest says that the process gets one request at a time. It then
+	// reaches the upstream by HTTP/1.1, which costs less than HTTP/2 where there
+	// is nothing to multiplex, and whose dead connections are told for sure.
+	SingleRequest bool
+
 	// Serverless says that the platform bounds the requests in flight by
 	// itself and may freeze the process between them.
 	Serverless bool

@@ -85,7 +85,7 @@ var (
 	errLoop = &Error{Status: http.StatusLoopDetected, Code: "relay_loop", NoRetry: true,
 		Msg: "This request came back to a relay again and again: RELAY_UPSTREAMS of some relay on its way names a relay that leads back to it."}
 	errWebSocket = &Error{Status: http.StatusNotFound, Code: "websocket_unsupported", NoRetry: true,
-		Msg: "This relay has no WebSocket here. Use the HTTP endpoints, or a relay on a platform which has it: relay serve, Google Cloud Functions or Vercel."}
+		Msg: "There is no WebSocket here, or a proxy in front of the relay took the Upgrade header out. Use the HTTP endpoints, or a relay on a platform which has it: relay serve, Google Cloud Functions or Vercel."}
 
 	errConnect = &Error{Status: http.StatusBadGateway, Code: "upstream_connect", RetryAfter: 500 * time.Millisecond,
 		Msg: "This relay could not connect to the API, so nothing was sent. Try again in a moment; if it goes on, relay check tells what is wrong."}
@@ -163,8 +163,8 @@ func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch e.Status {
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
-		h.Set("Connection", "close") // the rest of the body is not worth reading
+	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusInternalServerError:
+		h.Set("Connection", "close") // a body may be left that is not worth reading
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer") // RFC 9110, section 11.6.1
 	}

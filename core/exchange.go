@@ -81,6 +81,11 @@ func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	res, err := x.send(ctx, a)
+	if !a.body.done() {
+		// net/http cannot read on to the next request behind a body that it was
+		// told to leave alone: it would read twice at a time, and panic.
+		w.Header()["Connection"] = []string{"close"}
+	}
 	if err != nil {
 		x.fail(ctx, w, a, err)
 		return
@@ -127,18 +132,33 @@ type attempt struct {
 	req       *http.Request
 	body      *replayBody // nil if there is none
 	connected atomic.Bool // a connection was had, so something may have been sent
+	reused    atomic.Bool // the last one came out of the pool
+	wrote     atomic.Bool // a header was written to one, if only to its buffer
 }
+
+// unsent reports whether a pooled connection was had and nothing written.
+func (a *attempt) unsent() bool { return a.reused.Load() && !a.wrote.Load() }
 
 // send sends the request and returns the upstream's answer.
 func (x *exchange) send(ctx context.Context, a *attempt) (*http.Response, error) {
 	recordOf(a.req).attempts++
-	return x.transport.RoundTrip(x.outbound(a.traced(ctx), a))
+	ctx = a.traced(ctx)
+	res, err := x.transport.RoundTrip(x.outbound(ctx, a))
+	if err != nil && a.unsent() && ctx.Err() == nil && a.body.rewind() {
+		// The pooled connection was closed in the instant in which it was taken.
+		res, err = x.transport.RoundTrip(x.outbound(ctx, a))
+	}
+	return res, err
 }
 
 // traced returns a context that tells a whether a connection was had.
 func (a *attempt) traced(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { a.connected.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			a.connected.Store(true)
+			a.reused.Store(info.Reused)
+		},
+		WroteHeaders: func() { a.wrote.Store(true) },
 	})
 }
 
@@ -228,11 +248,6 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 	copyAnswer(h, res.Header)
 	h["X-Relay"] = []string{x.marker}
 	x.mendLocation(h, res.StatusCode)
-	if !a.body.done() {
-		// net/http cannot read on to the next request behind a body that it
-		// was told to leave alone (EnableFullDuplex).
-		h["Connection"] = []string{"close"}
-	}
 	events := isEventStream(res.Header)
 	if events {
 		prepareStream(h)

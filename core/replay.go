@@ -25,6 +25,7 @@ type replayBody struct {
 
 	mu      sync.Mutex // guards the rest, held briefly
 	kept    []byte
+	begun   bool // something was read
 	dropped bool // kept is not everything that was read
 	err     error
 	current *replayReader
@@ -55,11 +56,21 @@ func (b *replayBody) open() io.ReadCloser {
 func (b *replayBody) reopen() (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.dropped {
+	if b.begun && b.dropped {
 		return nil, errReplayLimit
 	}
 	b.current = &replayReader{b: b}
 	return b.current, nil
+}
+
+// rewind reports whether the body can be opened anew from its beginning.
+func (b *replayBody) rewind() bool {
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.begun || !b.dropped
 }
 
 // failure returns why the body broke off, or nil.
@@ -93,7 +104,7 @@ func (b *replayBody) close() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.kept, b.dropped, b.current = nil, true, nil
+	b.kept, b.begun, b.dropped, b.current = nil, true, true, nil
 }
 
 // A replayReader reads a replayBody once.
@@ -135,7 +146,7 @@ func (r *replayReader) keep(p []byte, err error) {
 	b := r.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.err = err
+	b.begun, b.err = true, err
 	switch {
 	case b.dropped:
 	case len(b.kept)+len(p) > maxReplay:

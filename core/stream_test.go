@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -371,6 +372,38 @@ func TestInstantUpstreams(t *testing.T) {
 		if body, err := io.ReadAll(res.Body); err != nil || string(body) != event+event+event {
 			t.Fatalf("request %d: %q %v", i, body, err)
 		}
+	}
+}
+
+// Answers that leave a body unread must not spoil the connection, nor get lost.
+func TestUnreadBodies(t *testing.T) {
+	refusing := httptest.NewServer(nil)
+	refusing.Close()
+	var complaints lockedBuffer
+	f := &front{log: new(lockedBuffer)}
+	f.start(t, refusing.URL, nil)
+	server := httptest.NewUnstartedServer(f.relay)
+	server.Config.ErrorLog = log.New(&complaints, "", 0)
+	server.Start()
+	defer server.Close()
+	for _, size := range []int{14, 1 << 10, 100 << 10, 300 << 10} {
+		for _, chunked := range []bool{false, true} {
+			for range 30 {
+				req := newRequest(t, "POST", server.URL+"/v1/files", strings.Repeat("x", size))
+				if chunked {
+					req.ContentLength = -1
+				}
+				res := do(t, req)
+				body, err := io.ReadAll(res.Body)
+				if err != nil {
+					t.Fatalf("%d bytes: %v", size, err)
+				}
+				wantError(t, res, string(body), errConnect)
+			}
+		}
+	}
+	if complaints.String() != "" {
+		t.Errorf("net/http says:\n%s", complaints.String())
 	}
 }
 

@@ -2,7 +2,6 @@ package core
 
 import (
 	"crypto/tls"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -16,13 +15,8 @@ const frozenAfter = 20 * time.Second
 // newTransport returns the transport for one upstream. Its limits are those of
 // a relay, which has one host to reach, rather than a browser's.
 func newTransport(cfg Config) *http.Transport {
-	dialer := &net.Dialer{
-		Timeout: 10 * time.Second,
-		// A connection whose peer is gone must not look idle: 10 s + 3 × 5 s.
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
-	}
 	t := &http.Transport{
-		DialContext:         dialer.DialContext,
+		DialContext:         dial(newDialer()),
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(64)},
 		TLSHandshakeTimeout: 10 * time.Second,
 
@@ -44,6 +38,10 @@ func newTransport(cfg Config) *http.Transport {
 		// Go sends no pings by default, and a dead connection would swallow
 		// requests for as long as TCP retries: found within 15 s + 5 s.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+	}
+	if cfg.Platform.SingleRequest {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
 	}
 	if cfg.ProxyFromEnvironment && !cfg.Platform.Serverless {
 		t.Proxy = http.ProxyFromEnvironment

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -102,6 +103,36 @@ func TestNoRequestFailsAfterAFreeze(t *testing.T) {
 	}
 	if n := served.Load(); n != 100 {
 		t.Errorf("upstream served %d requests, want 100", n)
+	}
+}
+
+// An upstream that closes its idle connections, as all do some time, costs no
+// request, whether or not net/http has noticed yet.
+func TestNoRequestFailsByAClosedIdleConnection(t *testing.T) {
+	closed := make(chan bool, 1)
+	var served atomic.Int32
+	upstream := scriptedUpstream(t, func(conn *net.TCPConn, _ int) {
+		req, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		body, _ := io.ReadAll(req.Body)
+		served.Add(1)
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+string(body))
+		conn.Close()
+		closed <- true
+	})
+	f := &front{log: new(lockedBuffer)}
+	f.start(t, upstream, nil)
+	for i := range 300 {
+		sent := strings.Repeat("x", i*37)
+		if res, body := send(t, "POST", f.URL+"/v1/chat/completions", sent); res.StatusCode != 200 || body != sent {
+			t.Fatalf("request %d: got %d %.200s", i, res.StatusCode, body)
+		}
+		receive(t, closed, "the upstream to close")
+	}
+	if n := served.Load(); n != 300 {
+		t.Errorf("upstream served %d requests, want 300", n)
 	}
 }
 

@@ -18,9 +18,14 @@ type upgrade struct {
 
 func newUpgrade(x *exchange, off bool) *upgrade { return &upgrade{x: x, off: off} }
 
-// isWebSocket reports whether req asks for a WebSocket. Other upgrades, h2c
+// isWebSocket reports whether req asks for a WebSocket, even if something on its
+// way took the Upgrade header out, as function URLs do. Other upgrades, h2c
 // above all, are not handed on, so their requests are ordinary ones.
 func isWebSocket(req *http.Request) bool {
+	return isUpgrade(req) || len(req.Header["Sec-Websocket-Key"]) > 0
+}
+
+func isUpgrade(req *http.Request) bool {
 	return len(req.Header["Upgrade"]) > 0 && strings.EqualFold(req.Header.Get("Upgrade"), "websocket")
 }
 
@@ -28,7 +33,7 @@ func isWebSocket(req *http.Request) bool {
 func isUpgradable(path string) bool { return path == "/v1/realtime" || path == "/v1/responses" }
 
 func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if u.off || !isUpgradable(req.URL.Path) || req.Method != http.MethodGet {
+	if u.off || !isUpgrade(req) || !isUpgradable(req.URL.Path) || req.Method != http.MethodGet {
 		writeError(w, req, errWebSocket)
 		return
 	}

@@ -120,6 +120,11 @@ func TestWebSocketWhereThereIsNone(t *testing.T) {
 		wantError(t, res, body, errWebSocket)
 		f.untouched(t)
 	}
+	// The Upgrade header was lost on the way, but it is still plain what was wanted.
+	f := newFront(t, ok, nil)
+	res, body := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	wantError(t, res, body, errWebSocket)
+	f.untouched(t)
 }
 
 func TestUpgradesThatFail(t *testing.T) {

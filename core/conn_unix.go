@@ -1,0 +1,24 @@
+//go:build unix
+
+package core
+
+import "syscall"
+
+// closedByPeer reports whether the peer has closed or reset a connection that
+// has nothing left to read. It does not wait, and it takes no lock that a
+// pending Read holds.
+func closedByPeer(raw syscall.RawConn) bool {
+	closed := false
+	err := raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		switch err {
+		case nil:
+			closed = n == 0
+		case syscall.EAGAIN, syscall.EINTR:
+		default:
+			closed = true
+		}
+	})
+	return err != nil || closed
+}
