@@ -1,0 +1,169 @@
+package sdktest
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"example.com/relay/internal/relaytest"
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/packages/ssestream"
+)
+
+// cuts are the ways in which a stream can break off, and how many whole events
+// come before that.
+var cuts = []struct {
+	fault  string
+	events int
+}{
+	{"cut=0", 0},
+	{"cut=1", 1},
+	{"cut=2", 2},
+	{"cut=3", 3},
+	{"cut=4", 4},
+	{"cut=5", 5},
+	{"cut-line=0", 0},
+	{"cut-line=3", 3},
+	{"cut-utf8=0", 0},
+	{"cut-utf8=3", 3},
+	{"reset=0", 0},
+	{"reset=3", 3},
+	{"bad-chunk=0", 0},
+	{"bad-chunk=3", 3},
+	{"gzip cut=3", 3},
+	{"comments cut=3", 2}, // the first that is cut off is a BOM with a comment
+	{"1xx=2 cut=3", 3},
+}
+
+// TestCutStreams has streams that break off, which must never look complete.
+func TestCutStreams(t *testing.T) {
+	for _, cut := range cuts {
+		fault := option.WithHeader("Fake-Fault", cut.fault)
+		t.Run("chat "+cut.fault, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, a *api) []openai.ChatCompletionChunk {
+				s := a.streamChat(t.Context(), chatParams(), fault)
+				a.wantCut(t, s.err, len(s.chunks), cut.events)
+				return s.chunks
+			})
+		})
+		t.Run("response "+cut.fault, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, a *api) []string {
+				events, err := readResponse(a.Responses.NewStreaming(t.Context(), responseParams(), fault))
+				a.wantCut(t, err, len(events), cut.events)
+				return types(events)
+			})
+		})
+	}
+}
+
+// wantCut fails the test unless a stream ended with an error behind the events
+// that came whole, at the first attempt.
+func (a *api) wantCut(t *testing.T, err error, events, want int) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("the stream ended without an error after %d events", events)
+	}
+	if events != want {
+		t.Errorf("the stream had %d events, want %d", events, want)
+	}
+	a.wantRequests(t, 1)
+	if e, ok := errors.AsType[*ssestream.StreamError](err); ok && !strings.Contains(string(e.Event.Data), `"upstream_interrupted"`) {
+		t.Errorf("error event = %s, want one with the code upstream_interrupted", e.Event.Data)
+	}
+}
+
+// TestCutTells has a cut between events, after which the relay can say in the
+// stream what happened.
+func TestCutTells(t *testing.T) {
+	t.Parallel()
+	u := relaytest.StartUpstream(t)
+	r := startRelay(t, relayTo(u))
+	s := newAPI(u, r.url).streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "cut=3"))
+	e, ok := errors.AsType[*ssestream.StreamError](s.err)
+	if !ok || !strings.Contains(e.Message, "The API broke the connection off") {
+		t.Errorf("error = %v, want an error event that says what happened", s.err)
+	}
+	r.wantHits(t, 1)
+}
+
+// TestCutAfterAll has streams that break off behind their last event. The SDK
+// reads no further than to a chat's [DONE]; a response's stream has none.
+func TestCutAfterAll(t *testing.T) {
+	fault := option.WithHeader("Fake-Fault", "no-last-chunk")
+	t.Run("chat", func(t *testing.T) {
+		t.Parallel()
+		both(t, func(t *testing.T, a *api) streamed {
+			s := a.streamChat(t.Context(), chatParams(), fault)
+			if s.err != nil || s.content != relaytest.Reply(prompt) {
+				t.Errorf("content = %q with error %v, want all and none", s.content, s.err)
+			}
+			return s
+		})
+	})
+	t.Run("chat without [DONE]", func(t *testing.T) {
+		t.Parallel()
+		both(t, func(t *testing.T, a *api) []openai.ChatCompletionChunk {
+			s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "no-done no-last-chunk"))
+			a.wantCut(t, s.err, len(s.chunks), 1+textEvents+1)
+			return s.chunks
+		})
+	})
+	t.Run("response", func(t *testing.T) {
+		t.Parallel()
+		both(t, func(t *testing.T, a *api) []string {
+			events, err := readResponse(a.Responses.NewStreaming(t.Context(), responseParams(), fault))
+			a.wantCut(t, err, len(events), len(responseEvents))
+			return types(events)
+		})
+	})
+}
+
+// TestCutBodies has answers other than event streams that break off.
+func TestCutBodies(t *testing.T) {
+	calls := map[string]func(t *testing.T, a *api) error{
+		"chat": func(t *testing.T, a *api) error {
+			_, err := a.Chat.Completions.New(t.Context(), chatParams())
+			return err
+		},
+		"models": func(t *testing.T, a *api) error {
+			_, err := a.Models.List(t.Context())
+			return err
+		},
+		"speech": func(t *testing.T, a *api) error {
+			res, err := a.Audio.Speech.New(t.Context(), speechParams())
+			return drain(res, err)
+		},
+		"file content": func(t *testing.T, a *api) error {
+			res, err := a.Files.Content(t.Context(), "file-1")
+			return drain(res, err)
+		},
+	}
+	for name, call := range calls {
+		for _, fault := range []string{"cut=0", "cut=3", "reset=3", "bad-chunk=3", "no-last-chunk", "short-cl", "gzip cut=3"} {
+			t.Run(name+" "+fault, func(t *testing.T) {
+				t.Parallel()
+				both(t, func(t *testing.T, a *api) int {
+					a.upstream.SetFault(func(*http.Request) string { return fault })
+					if err := call(t, a); err == nil {
+						t.Error("the SDK returned no error")
+					}
+					return a.upstream.Arrived()
+				})
+			})
+		}
+	}
+}
+
+func drain(res *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
+}

@@ -1,0 +1,154 @@
+// What the tests share: the stack of ../stack, and calling it by two routes.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import OpenAI from 'openai';
+
+// canary is part of every key, token, prompt and query, so that nothing of them
+// gets into a relay's log unnoticed.
+export const canary = 'CANARY';
+export const apiKey = 'sk-CANARY-client';
+export const prompt = 'CANARY sings café songs in the dark';
+
+// reply is what the upstream answers to a text; see Reply in relaytest.
+export const reply = (text) => 'Backwards → ' + [...text].reverse().join('');
+
+// textEvents is how many events of text a stream of the upstream has.
+export const textEvents = 8;
+
+// pattern returns the first n bytes of the upstream's binary answers; see
+// Pattern in relaytest.
+export const pattern = (n) => Uint8Array.from({ length: n }, (_, i) => i ^ (i >> 8) ^ ((i >> 16) * 7));
+
+const repository = fileURLToPath(new URL('../../..', import.meta.url));
+
+// startStack starts a stack for this file's tests. When they are over it looks
+// through the relays' log and stops the stack.
+export async function startStack() {
+  const [command, ...args] = process.env.SDKTEST_STACK ? [process.env.SDKTEST_STACK] : ['go', 'run', './internal/sdktest/stack'];
+  const child = spawn(command, args, { cwd: repository, stdio: ['pipe', 'pipe', 'inherit'] });
+  const [line] = await Promise.race([
+    once(createInterface({ input: child.stdout }), 'line'),
+    once(child, 'exit').then(([code]) => assert.fail(`the stack exited with ${code}`)),
+  ]);
+  const stack = new Stack(JSON.parse(line));
+  after(async () => {
+    try {
+      await stack.checkLog();
+    } finally {
+      const exit = once(child, 'exit');
+      child.stdin.end();
+      assert.deepEqual(await exit, [0, null], 'exit of the stack');
+    }
+  });
+  return stack;
+}
+
+class Stack {
+  constructor(greeting) {
+    Object.assign(this, greeting);
+  }
+
+  async #ask(method, path, body) {
+    const res = await fetch(this.control + path, { method, body: body && JSON.stringify(body) });
+    const text = await res.text();
+    assert.equal(res.status, 200, text);
+    return text && JSON.parse(text);
+  }
+
+  // reset forgets all requests, faults and counts.
+  reset() {
+    return this.#ask('POST', '/reset');
+  }
+
+  // script gives the next request the first of faults, and so on.
+  script(faults) {
+    return this.#ask('POST', '/script', faults);
+  }
+
+  // requests returns what the upstream saw, once as many requests have come as
+  // wait says, and as many are over as done says.
+  requests({ wait = 0, done = 0 } = {}) {
+    return this.#ask('GET', `/requests?wait=${wait}&done=${done}`);
+  }
+
+  // hits returns how many requests a relay got.
+  async hits(relay) {
+    return (await this.#ask('GET', '/hits'))[relay];
+  }
+
+  // checkLog fails if the relays logged a secret, or nothing, or if net/http
+  // complained of them.
+  async checkLog() {
+    const { records, complaints } = await this.#ask('GET', '/log');
+    assert.match(records, /"msg":"request"/);
+    assert.ok(!records.includes(canary), 'the log holds a secret: ' + records);
+    assert.equal(complaints, '', 'net/http complained of a relay');
+  }
+}
+
+// newClient returns the SDK's client for a base URL without "/v1".
+export function newClient(base, options = {}) {
+  return new OpenAI({ baseURL: base + '/v1', apiKey, logLevel: 'off', defaultQuery: { note: canary }, ...options });
+}
+
+// both is a test that calls directly and then through a relay, and compares what
+// the call returned and what the upstream saw. What it returns should be all
+// that a program can tell; the call itself checks that it is right.
+export function both(stack, name, call) {
+  test(name, async (t) => {
+    const outcomes = [];
+    for (const [route, base] of [['direct', stack.upstream], ['relayed', stack.open]]) {
+      await t.test(route, async () => {
+        await stack.reset();
+        const returned = await call(newClient(base));
+        outcomes.push({ returned, saw: (await stack.requests()).map(comparable) });
+      });
+    }
+    if (outcomes.length === 2) {
+      assert.deepEqual(outcomes[1], outcomes[0], 'relayed (actual) and direct (expected) differ');
+    }
+  });
+}
+
+// comparable returns what the upstream must see of a request by either route.
+function comparable({ method, uri, header, bodyBytes, bodySHA256 }) {
+  header = { ...header };
+  delete header['Relay-Hop']; // the one thing that a relay adds
+  delete header['Connection'];
+  delete header['Sec-Fetch-Mode']; // Node says it as browsers do, and relays drop what browsers say
+  if (header['Content-Type']?.[0].startsWith('multipart/')) {
+    // The boundary is random.
+    header['Content-Type'] = header['Content-Length'] = bodyBytes = bodySHA256 = 'multipart';
+  }
+  return { method, uri, header, bodyBytes, bodySHA256 };
+}
+
+// failureOf returns what a program can tell of the error that call throws.
+export async function failureOf(call) {
+  try {
+    await call();
+  } catch (error) {
+    return {
+      class: error.constructor.name,
+      status: error.status,
+      code: error.code,
+      type: error.type,
+      param: error.param,
+      message: error.message,
+      requestID: error.requestID,
+      retryAfterMs: error.headers?.get('retry-after-ms') ?? null,
+    };
+  }
+  assert.fail('the SDK threw nothing');
+}
+
+// chat are the parameters of a chat completion.
+export const chat = { model: 'gpt-fake', messages: [{ role: 'user', content: prompt }] };
+
+// fault returns options of a call that tell the upstream what to do.
+export const fault = (...directives) => ({ headers: { 'Fake-Fault': directives.join(' ') } });

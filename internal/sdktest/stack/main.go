@@ -1,0 +1,130 @@
+// Command stack serves what tests of an SDK in another language need: a fake
+// upstream, relays to it, and a control server that tells what they saw. It
+// prints their base URLs as one line of JSON and exits when its standard input
+// closes, so that it never outlives the tests that started it.
+package main
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync/atomic"
+
+	"example.com/relay/core"
+	"example.com/relay/internal/relaytest"
+)
+
+// What the tests show and look for. All of it must stay out of every log.
+const (
+	accessToken = "CANARY0123456789abcdef"
+	heldKey     = "sk-CANARY-held"
+)
+
+// smallLimit is the body limit of the relay "small".
+const smallLimit = 64 << 10
+
+func main() {
+	if err := run(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "stack:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until in ends.
+func run(in io.Reader, out io.Writer) error {
+	s := &stack{upstream: relaytest.NewUpstream(), relays: make(map[string]*relay)}
+	defer s.upstream.Close()
+	upstream, err := serve(s.upstream, io.Discard) // faults are meant
+	if err != nil {
+		return err
+	}
+	control, err := serve(s.control(), os.Stderr)
+	if err != nil {
+		return err
+	}
+	greeting := map[string]any{
+		"upstream": upstream, "control": control,
+		"accessToken": accessToken, "heldKey": heldKey, "smallLimit": smallLimit,
+	}
+	for name, cfg := range configs(upstream) {
+		if greeting[name], err = s.startRelay(name, cfg); err != nil {
+			return err
+		}
+	}
+	// The SDK for Node has realtime over TLS only.
+	for name, h := range map[string]http.Handler{"secureUpstream": s.upstream, "secureOpen": s.relays["open"], "secureToken": s.relays["token"]} {
+		server := httptest.NewTLSServer(h)
+		greeting[name] = server.URL
+		greeting["ca"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	}
+	if err := json.NewEncoder(out).Encode(greeting); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, in)
+	return err
+}
+
+// configs returns the relays by their names in the greeting.
+func configs(upstream string) map[string]core.Config {
+	tokens := []core.Secret{accessToken}
+	to := []string{upstream}
+	return map[string]core.Config{
+		"open":        {Upstreams: to},
+		"token":       {Upstreams: to, AccessTokens: tokens, PathTokens: true},
+		"held":        {Upstreams: to, AccessTokens: tokens, APIKey: heldKey},
+		"small":       {Upstreams: to, MaxBodyBytes: smallLimit},
+		"noWebSocket": {Upstreams: to, Platform: core.Platform{NoWebSocket: true}},
+		// Ports this low are never given to a server that asks for a free one.
+		"down": {Upstreams: []string{"http://127.0.0.1:1"}},
+	}
+}
+
+// A stack is an upstream and relays, most of them to it.
+type stack struct {
+	upstream   *relaytest.Upstream
+	relays     map[string]*relay
+	records    buffer // of the relays
+	complaints buffer // of net/http about the relays
+}
+
+// A relay counts the requests it got.
+type relay struct {
+	*core.Relay
+	hits atomic.Int64
+}
+
+func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.hits.Add(1)
+	r.Relay.ServeHTTP(w, req)
+}
+
+// startRelay serves a relay and returns its base URL without "/v1".
+func (s *stack) startRelay(name string, cfg core.Config) (string, error) {
+	cfg.Logger = slog.New(slog.NewJSONHandler(&s.records, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	handler, err := core.New(cfg)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	r := &relay{Relay: handler}
+	s.relays[name] = r
+	return serve(r, &s.complaints)
+}
+
+// serve serves h on a free port until the process ends, and returns its base
+// URL.
+func serve(h http.Handler, complaints io.Writer) (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h, ErrorLog: log.New(complaints, "", 0)}
+	go server.Serve(ln) //nolint:errcheck // it ends with the process
+	return "http://" + ln.Addr().String(), nil
+}

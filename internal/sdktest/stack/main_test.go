@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestRun goes the way of a test: start, call a relay, look behind the scenes,
+// close the standard input.
+func TestRun(t *testing.T) {
+	in, closeIn := io.Pipe()
+	out, stdout := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- run(in, stdout) }()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var greeting map[string]any
+	if err := json.Unmarshal([]byte(line), &greeting); err != nil {
+		t.Fatal(err)
+	}
+	url := func(name string) string {
+		u, _ := greeting[name].(string)
+		return u
+	}
+
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url("open")+"/v1/models?q="+accessToken, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+heldKey)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+
+	if got := get(t, url("control")+"/requests?done=1"); !strings.Contains(got, `"canceled":false`) || !strings.Contains(got, `"done":true`) {
+		t.Errorf("requests = %s, want one that is done", got)
+	}
+	if got := get(t, url("control")+"/hits"); !strings.Contains(got, `"open":1`) {
+		t.Errorf("hits = %s, want one of open", got)
+	}
+	if got := get(t, url("control")+"/log"); !strings.Contains(got, "models") || strings.Contains(got, "CANARY") {
+		t.Errorf("log = %s, want the request without a secret", got)
+	}
+	if res, err = http.Post(url("control")+"/reset", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if got := get(t, url("control")+"/requests"); got != "[]\n" {
+		t.Errorf("requests after a reset = %s, want none", got)
+	}
+
+	closeIn.Close()
+	if err := <-done; err != nil {
+		t.Errorf("run = %v, want nil after its input closed", err)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
