@@ -20,9 +20,10 @@ import (
 var platform = core.Platform{
 	Name: "AWS Lambda",
 	// The limit is on the event, in which a binary body is base64.
-	MaxBodyBytes: 6 << 20,
-	NoWebSocket:  true,
-	Serverless:   true,
+	MaxBodyBytes:  6 << 20,
+	NoWebSocket:   true,
+	SingleRequest: true,
+	Serverless:    true,
 	// A client may see a cut answer as a clean end (aws-lambda-go#495).
 	HoldJSON: 1 << 20,
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/relaytest"
+)
+
+// bootstrap returns the path of the very binary that is deployed, but for its
+// architecture, built once.
+var bootstrap = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "lambda")
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "bootstrap")
+	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", file, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		os.Stderr.Write(out)
+	}
+	return file, err
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if file, err := bootstrap(); err == nil {
+		os.RemoveAll(filepath.Dir(file))
+	}
+	os.Exit(status)
+}
+
+// serveFunction serves the function as change describes, with environ.
+func serveFunction(t *testing.T, environ []string, change func(*lambdaemu.Function)) *lambdaemu.Server {
+	t.Helper()
+	file, err := bootstrap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := lambdaemu.Function{Bootstrap: file, Mode: lambdaemu.ResponseStream, Env: map[string]string{"RELAY_LOG_LEVEL": "off"}}
+	if change != nil {
+		change(&f)
+	}
+	f.Env["RELAY_LAMBDA_INVOKE_MODE"] = string(f.Mode)
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		f.Env[name] = value
+	}
+	return lambdaemu.Start(t, f)
+}
+
+var (
+	noWebSocket = relaytest.Without(relaytest.WebSocket, "Lambda has no upgraded connections")
+	buffering   = relaytest.Without(relaytest.Streaming, "answers come in one piece")
+	parsedQuery = relaytest.Without(relaytest.Query, "REST APIs and ALBs hand over parsed queries, without their order")
+	small       = relaytest.Without(relaytest.LargeBodies, "ALBs take events of 1 MB")
+	noCanceling = relaytest.Without(relaytest.Canceling, "Lambda does not tell the function that its client is gone")
+)
+
+func TestFunctionIsAnAdapter(t *testing.T) {
+	tests := []struct {
+		name       string
+		change     func(*lambdaemu.Function)
+		exceptions []relaytest.Exception
+	}{
+		{"function URL, RESPONSE_STREAM", nil, nil},
+		{"function URL, RESPONSE_STREAM, cuts look clean", func(f *lambdaemu.Function) { f.Cut = lambdaemu.CutClean }, []relaytest.Exception{
+			relaytest.Without(relaytest.Aborting, "AWS may end a broken stream cleanly"),
+		}},
+		{"REST API, STREAM", func(f *lambdaemu.Function) { f.Front = lambdaemu.RESTAPI }, []relaytest.Exception{parsedQuery}},
+		{"REST API, buffered", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.RESTAPI, lambdaemu.Buffered }, []relaytest.Exception{parsedQuery, buffering}},
+		{"HTTP API", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.HTTPAPI, lambdaemu.Buffered }, []relaytest.Exception{buffering}},
+		{"ALB", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALB, lambdaemu.Buffered }, []relaytest.Exception{parsedQuery, buffering, small}},
+		{"ALB, multi-value", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALBMultiValue, lambdaemu.Buffered }, []relaytest.Exception{parsedQuery, buffering, small}},
+		{"function URL, BUFFERED", func(f *lambdaemu.Function) { f.Mode = lambdaemu.Buffered }, []relaytest.Exception{buffering}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+				return serveFunction(t, environ, test.change).URL
+			}, append(test.exceptions, noWebSocket, noCanceling)...)
+		})
+	}
+}
+
+// chat posts a small chat to the function.
+func chat(t *testing.T, base, fault string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", base+"/v1/chat/completions",
+		strings.NewReader(`{"model":"m","messages":[{"role":"user","content":"hello"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer sk-test")
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Fake-Fault", fault)
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+// Between invocations the process is frozen, and the upstream closes the
+// connections that it had. No POST may fail by that.
+func TestFreezes(t *testing.T) {
+	u := relaytest.StartUpstream(t)
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
+	for i := range 60 {
+		res, body := chat(t, s.URL, "")
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("after %d freezes: %d %s", i, res.StatusCode, body)
+		}
+		u.Server.CloseClientConnections()
+	}
+	if stats := s.Stats(); stats.Spawned != 1 {
+		t.Errorf("%d processes served, want 1: the function does not survive", stats.Spawned)
+	}
+}
