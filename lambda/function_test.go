@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/relaytest"
@@ -129,5 +130,72 @@ func TestFreezes(t *testing.T) {
 	}
 	if stats := s.Stats(); stats.Spawned != 1 {
 		t.Errorf("%d processes served, want 1: the function does not survive", stats.Spawned)
+	}
+}
+
+// The function's answer ends before the platform's time does: a kill may look
+// like a clean end.
+func TestDeadline(t *testing.T) {
+	u := relaytest.StartUpstream(t)
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Timeout = 2500 * time.Millisecond })
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/v1/chat/completions", strings.NewReader(`{"stream":true,"messages":[{"role":"user","content":"x"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer sk-test")
+	req.Header.Set("Fake-Fault", "silence=2")
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil || !strings.Contains(string(body), `"code":"relay_deadline"`) {
+		t.Errorf("got %q, %v; want the error event and a broken end", body, err)
+	}
+	res, answer := chat(t, s.URL, "hang")
+	if res.StatusCode != http.StatusGatewayTimeout || !strings.Contains(answer, `"code":"relay_deadline"`) {
+		t.Errorf("before the header: got %d %s", res.StatusCode, answer)
+	}
+	if res, answer := chat(t, s.URL, ""); res.StatusCode != http.StatusOK {
+		t.Errorf("the next request: %d %s", res.StatusCode, answer)
+	}
+	if stats := s.Stats(); stats.TimedOut != 0 || stats.Crashed != 0 || stats.Spawned != 1 {
+		t.Errorf("the process did not survive: %+v", stats)
+	}
+}
+
+// JSON that is cut becomes a 502; an answer over the limit of one piece is
+// refused; neither ends the process.
+func TestAnswersInOnePiece(t *testing.T) {
+	u := relaytest.StartUpstream(t)
+	for _, mode := range []lambdaemu.Mode{lambdaemu.ResponseStream, lambdaemu.Buffered} {
+		s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Mode, f.Cut = mode, lambdaemu.CutClean })
+		for _, fault := range []string{"short-cl", "cut=2", "reset=2", "no-last-chunk"} {
+			if res, body := chat(t, s.URL, fault); res.StatusCode != http.StatusBadGateway || !strings.Contains(body, "upstream_interrupted") {
+				t.Errorf("%s, %s: got %d %s", mode, fault, res.StatusCode, body)
+			}
+		}
+		res, body := chat(t, s.URL, "bytes=7000000")
+		if whole := mode == lambdaemu.ResponseStream; whole != (res.StatusCode == http.StatusOK && len(body) > 7_000_000) || !whole && !strings.Contains(body, "response_too_large") {
+			t.Errorf("%s: 7 MB: got %d, %d bytes: %.200s", mode, res.StatusCode, len(body), body)
+		}
+		if res, body := chat(t, s.URL, ""); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: the next request: %d %s", mode, res.StatusCode, body)
+		}
+		if stats := s.Stats(); stats.Crashed != 0 || stats.Spawned != 1 {
+			t.Errorf("%s: the process did not survive: %+v", mode, stats)
+		}
+	}
+}
+
+// A function that is set up badly says so, and its log says what is wrong.
+func TestBadSettings(t *testing.T) {
+	s := serveFunction(t, []string{"RELAY_NONSENSE=1", "RELAY_API_KEY=sk-CANARY"}, nil)
+	if res, body := chat(t, s.URL, ""); res.StatusCode != http.StatusInternalServerError || !strings.Contains(body, "relay_misconfigured") {
+		t.Errorf("got %d %s", res.StatusCode, body)
+	}
+	if logs := s.Logs(); !strings.Contains(logs, "RELAY_NONSENSE") || strings.Contains(logs, "CANARY") {
+		t.Errorf("log:\n%s", logs)
 	}
 }
