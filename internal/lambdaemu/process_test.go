@@ -1,0 +1,311 @@
+package lambdaemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// exits is a runtime that exits before it is ready.
+func exits(context.Context, string) error { return errors.New("exited") }
+
+// gate is where the processes of a test wait, if its URL stands in the header
+// Gate of their request.
+type gate struct {
+	url     string
+	arrived chan struct{}
+	opened  chan struct{}
+	open    func()
+}
+
+func newGate(t *testing.T) *gate {
+	g := &gate{arrived: make(chan struct{}, 100), opened: make(chan struct{})}
+	g.open = sync.OnceFunc(func() { close(g.opened) })
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		g.arrived <- struct{}{}
+		<-g.opened
+	}))
+	g.url = server.URL
+	t.Cleanup(func() {
+		g.open()
+		server.Close()
+	})
+	return g
+}
+
+func (g *gate) request(t *testing.T, url string) *http.Request {
+	req := request(t, "GET", url, nil)
+	req.Header.Set("Gate", g.url)
+	return req
+}
+
+func TestProcessEnvironment(t *testing.T) {
+	t.Setenv("INHERITED", "1")
+	s := startBootstrap(t, Function{Env: map[string]string{"OWN": "value"}, MemoryMB: 256, Region: "eu-west-1", Name: "named"})
+	_, body := get(t, s.URL+"/env")
+	got := map[string]string{}
+	for line := range strings.Lines(body) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		got[name] = value
+	}
+	want := map[string]string{
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+		"AWS_LAMBDA_FUNCTION_NAME":        "named",
+		"AWS_LAMBDA_FUNCTION_VERSION":     "$LATEST",
+		"AWS_LAMBDA_LOG_GROUP_NAME":       "/aws/lambda/named",
+		"AWS_LAMBDA_LOG_STREAM_NAME":      got["AWS_LAMBDA_LOG_STREAM_NAME"],
+		"AWS_LAMBDA_RUNTIME_API":          got["AWS_LAMBDA_RUNTIME_API"],
+		"AWS_REGION":                      "eu-west-1",
+		"LAMBDA_TASK_ROOT":                filepath.Dir(executable(t)),
+		"OWN":                             "value",
+		"TZ":                              ":UTC",
+		"_HANDLER":                        "bootstrap",
+		"GORACE":                          got["GORACE"],
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the process has %v, want %v", got, want)
+	}
+	if _, dir := get(t, s.URL+"/dir"); dir != filepath.Dir(executable(t)) {
+		t.Errorf("it works in %s", dir)
+	}
+}
+
+func TestScaleOut(t *testing.T) {
+	g := newGate(t)
+	s := startBootstrap(t, Function{Concurrency: 2})
+	bodies := make(chan string, 2)
+	for range 2 {
+		go func() {
+			_, body := complete(t, g.request(t, s.URL))
+			bodies <- body
+		}()
+	}
+	await(t, g.arrived, "the first event in a process")
+	await(t, g.arrived, "the second")
+	res, body := get(t, s.URL)
+	if res.StatusCode != http.StatusTooManyRequests || body != `{"Message":"Rate Exceeded."}` || res.Header.Get("X-Amzn-Errortype") != "TooManyRequestsException" {
+		t.Errorf("a third request: %d %v %s", res.StatusCode, res.Header, body)
+	}
+	if pids := s.PIDs(); len(pids) != 2 {
+		t.Errorf("processes %v, want 2", pids)
+	}
+	g.open()
+	first, second := await(t, bodies, "an answer"), await(t, bodies, "an answer")
+	if first == second {
+		t.Errorf("process %s had two events at once", first)
+	}
+	for range 5 {
+		if _, body := get(t, s.URL); body != first && body != second {
+			t.Errorf("process %s answers, want one of the two that idle", body)
+		}
+	}
+	stats := s.Stats()
+	if len(stats.Init) != 2 || slices.Min(stats.Init) <= 0 {
+		t.Errorf("init durations %v", stats.Init)
+	}
+	stats.Init = nil
+	if want := (Stats{Spawned: 2, Invocations: 7, Throttled: 1}); fmt.Sprint(stats) != fmt.Sprint(want) {
+		t.Errorf("%+v, want %+v", stats, want)
+	}
+}
+
+func TestBusyUntilNext(t *testing.T) {
+	back := make(chan struct{})
+	s := Start(t, Function{Concurrency: 1, Settle: time.Nanosecond, Run: handle(func(ctx context.Context, c *client, e *event) {
+		_, _ = c.respondJSON(ctx, e.id, "answered")
+		<-back
+	})})
+	if res, _ := get(t, s.URL); res.StatusCode != http.StatusOK {
+		t.Errorf("got %d", res.StatusCode)
+	}
+	if res, _ := get(t, s.URL); res.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("before next: got %d, want 429", res.StatusCode)
+	}
+	close(back)
+}
+
+// processState returns the letter in /proc that says what a process does.
+func processState(t *testing.T, pid int) string {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return after[:1]
+}
+
+func TestFreeze(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc")
+	}
+	g := newGate(t)
+	s := startBootstrap(t, Function{Freeze: true})
+	for _, size := range []int{0, 10, 5 << 20, 0} {
+		req := request(t, "POST", s.URL, strings.NewReader(strings.Repeat("a", size)))
+		req.Header.Set("Content-Type", "text/plain")
+		if res, body := complete(t, req); res.StatusCode != http.StatusOK || body != fmt.Sprint(s.PIDs()[0]) {
+			t.Errorf("an event of %d bytes: %d %s", size, res.StatusCode, body)
+		}
+		for deadline := time.Now().Add(waitLimit); processState(t, s.PIDs()[0]) != "T"; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("the idle process is %s, want T", processState(t, s.PIDs()[0]))
+			}
+		}
+	}
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		complete(t, g.request(t, s.URL))
+	}()
+	await(t, g.arrived, "the event in a process")
+	if state := processState(t, s.PIDs()[0]); state == "T" {
+		t.Error("the process is frozen while it works")
+	}
+	g.open()
+	await(t, answered, "the answer")
+	if stats := s.Stats(); stats.Spawned != 1 || stats.Invocations != 5 {
+		t.Errorf("%+v, want one process and 5 invocations", stats)
+	}
+}
+
+func TestProcessThatDies(t *testing.T) {
+	for _, test := range []struct {
+		start  string // BOOTSTRAP
+		path   string
+		stats  Stats
+		inLogs string
+	}{
+		{"", "/exit", Stats{Spawned: 2, Crashed: 2, Invocations: 2}, "about to exit\nlambdaemu: environment 1: the runtime exited: exit status 4\n"},
+		{"", "/hang", Stats{Spawned: 2, TimedOut: 2, Invocations: 2}, "environment 1: task timed out after "},
+		{"exit", "/", Stats{Spawned: 2, Crashed: 2}, "exit status 3"},
+		{"init error", "/", Stats{Spawned: 2, Crashed: 2}, "the function reported"},
+		{"hang", "/", Stats{Spawned: 2, Crashed: 2}, "did not initialize: not within"},
+	} {
+		t.Run(test.start+test.path, func(t *testing.T) {
+			f := Function{Concurrency: 1, Settle: waitLimit, Env: map[string]string{"BOOTSTRAP": test.start}}
+			if test.path == "/hang" {
+				f.Timeout = 50 * time.Millisecond
+			}
+			if test.start == "hang" {
+				f.InitTimeout = 50 * time.Millisecond
+			}
+			s := startBootstrap(t, f)
+			for range 2 { // the second in another process, though there may be but one
+				res, body := get(t, s.URL+test.path)
+				if res.StatusCode != http.StatusBadGateway || body != "Internal Server Error" {
+					t.Errorf("got %d %q, want 502", res.StatusCode, body)
+				}
+			}
+			s.Close() // and with it all is counted
+			stats := s.Stats()
+			stats.Init = nil
+			if fmt.Sprint(stats) != fmt.Sprint(test.stats) {
+				t.Errorf("%+v, want %+v", stats, test.stats)
+			}
+			if !strings.Contains(s.Logs(), test.inLogs) {
+				t.Errorf("the logs lack %q:\n%s", test.inLogs, s.Logs())
+			}
+		})
+	}
+}
+
+func TestNoSuchBootstrap(t *testing.T) {
+	s := Start(t, Function{Bootstrap: filepath.Join(t.TempDir(), "bootstrap")})
+	if res, _ := get(t, s.URL); res.StatusCode != http.StatusBadGateway {
+		t.Errorf("got %d, want 502", res.StatusCode)
+	}
+}
+
+func TestProcessThatDiesInTheMiddle(t *testing.T) {
+	for _, test := range []struct {
+		path    string
+		cut     Cut
+		timeout time.Duration // long enough for a slow machine to begin an answer
+	}{
+		{"/stream-exit", CutBroken, 0},
+		{"/stream-exit", CutClean, 0},
+		{"/stream-hang", CutBroken, 2 * time.Second},
+	} {
+		g := newGate(t)
+		s := startBootstrap(t, Function{Mode: ResponseStream, Cut: test.cut, Timeout: test.timeout, Concurrency: 1, Settle: waitLimit})
+		res := answerTo(t, g.request(t, s.URL+test.path))
+		first := make([]byte, 5)
+		if _, err := io.ReadFull(res.Body, first); string(first) != "first" || err != nil {
+			t.Errorf("%s: %q, %v", test.path, first, err)
+		}
+		g.open()
+		rest, err := io.ReadAll(res.Body)
+		if len(rest) > 0 || (err == nil) != (test.cut == CutClean) {
+			t.Errorf("%s, %s: then %q, %v", test.path, test.cut, rest, err)
+		}
+		if res, _ := get(t, s.URL); res.StatusCode != http.StatusOK {
+			t.Errorf("%s: the next request: %d", test.path, res.StatusCode)
+		}
+		if stats := s.Stats(); stats.Crashed+stats.TimedOut != 1 || stats.Spawned != 2 {
+			t.Errorf("%s: %+v", test.path, stats)
+		}
+	}
+}
+
+func TestExitAfterAnAnswer(t *testing.T) {
+	s := startBootstrap(t, Function{Concurrency: 1, Settle: waitLimit})
+	for range 3 {
+		if res, body := get(t, s.URL+"/exit-after"); res.StatusCode != http.StatusOK || body != `"answered"` {
+			t.Errorf("got %d %q", res.StatusCode, body)
+		}
+	}
+	get(t, s.URL) // waits until the last one has exited
+	if stats := s.Stats(); stats.Crashed != 3 {
+		t.Errorf("%+v, want 3 crashed", stats)
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	for _, test := range []struct {
+		start  string
+		freeze bool
+		heard  bool
+	}{
+		{"", false, false}, // without an extension there is only SIGKILL
+		{"sigterm", false, true},
+		{"sigterm", true, true},
+	} {
+		s := startBootstrap(t, Function{Freeze: test.freeze, Env: map[string]string{"BOOTSTRAP": test.start}})
+		get(t, s.URL)
+		s.Close()
+		if heard := strings.Contains(s.Logs(), "got SIGTERM"); heard != test.heard {
+			t.Errorf("%+v: the process heard SIGTERM: %t\n%s", test, heard, s.Logs())
+		}
+		if stats := s.Stats(); stats.Crashed != 0 || len(s.PIDs()) != 0 {
+			t.Errorf("%+v: %+v, processes %v", test, stats, s.PIDs())
+		}
+	}
+}
+
+func TestCloseBreaksOff(t *testing.T) {
+	g := newGate(t)
+	s := startBootstrap(t, Function{})
+	failed := make(chan error, 1)
+	go func() {
+		_, err := http.DefaultTransport.RoundTrip(g.request(t, s.URL))
+		failed <- err
+	}()
+	await(t, g.arrived, "the event in a process")
+	s.Close()
+	if err := await(t, failed, "the request"); err == nil {
+		t.Error("the request was answered, want it broken off")
+	}
+	s.Close()
+}

@@ -1,0 +1,98 @@
+package lambdaemu
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// limit returns how many bytes a function may answer.
+func (r *Runtime) limit() int {
+	if r.function.Mode == ResponseStream {
+		return maxStreamed
+	}
+	return maxBuffered
+}
+
+// receiveStream passes the answer on while it arrives, at the pace of whoever
+// reads it. The error is why the answer is not complete.
+func (r *Runtime) receiveStream(inv *invocation, req *http.Request) error {
+	body, pipe := io.Pipe()
+	r.mu.Lock()
+	if inv.phase != responding { // its time is over already
+		r.mu.Unlock()
+		return ErrTimeout
+	}
+	inv.stream = pipe
+	inv.result <- result{answer: &Answer{RequestID: inv.id, ContentType: req.Header.Get("Content-Type"), Body: body}}
+	r.mu.Unlock()
+
+	var to io.Writer = &forgetful{w: pipe}
+	if r.function.Bandwidth {
+		to = &paced{w: to, bucket: newBucket()}
+	}
+	err := r.receive(to, req)
+	if err == nil {
+		err = trailerError(req)
+	}
+	r.finish(inv)
+	pipe.CloseWithError(err)
+	return err
+}
+
+// receiveBuffered passes the answer on when it is complete. Trailers count only
+// if the runtime has said that it streams.
+func (r *Runtime) receiveBuffered(inv *invocation, req *http.Request, trailers bool) error {
+	var body bytes.Buffer
+	err := r.receive(&body, req)
+	if err == nil && trailers {
+		err = trailerError(req)
+	}
+	res := result{err: err}
+	if err == nil {
+		res.answer = &Answer{RequestID: inv.id, ContentType: req.Header.Get("Content-Type"), Body: io.NopCloser(&body)}
+	}
+	if r.finish(inv) {
+		inv.result <- res
+	}
+	return err
+}
+
+// receive copies the body of req, and reads what is too much without copying,
+// so that the runtime reads the answer and not of a broken connection.
+func (r *Runtime) receive(to io.Writer, req *http.Request) error {
+	n, err := io.Copy(to, io.LimitReader(req.Body, int64(r.limit())))
+	if err == nil && n == int64(r.limit()) {
+		if more, _ := io.Copy(io.Discard, req.Body); more > 0 {
+			return ErrTooLarge
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrTruncated, err)
+	}
+	return nil
+}
+
+// finish makes inv over and reports whether it was not before. It comes before
+// the client sees the end of the answer: its next request must know.
+func (r *Runtime) finish(inv *invocation) bool {
+	r.mu.Lock()
+	was := inv.phase
+	inv.phase = over
+	r.mu.Unlock()
+	r.hooks.over()
+	return was != over
+}
+
+// forgetful writes until the reader has gone, and then pretends to.
+type forgetful struct{ w *io.PipeWriter }
+
+func (f *forgetful) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if errors.Is(err, io.ErrClosedPipe) {
+		return len(p), nil
+	}
+	return n, err
+}
