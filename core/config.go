@@ -123,11 +123,11 @@ type Platform struct {
 	// NoWebSocket says that connections cannot be upgraded.
 	NoWebSocket bool
 
-	// HoldJSON is how many bytes of a JSON answer are held back until it is
-	// complete, so that one which breaks off becomes a 502: for platforms whose
-	// clients cannot see a broken answer. If zero, nothing is held back. Event
-	// streams never are.
-	HoldJSON int64
+	// HidesCuts says that a client may see an answer that broke off as a
+	// complete one. Event streams then need their error event, so the relay
+	// asks the upstream for uncompressed answers; every other answer is held
+	// back until it is complete, up to 1 MiB, so that a cut becomes a 502.
+	HidesCuts bool
 
 	// SingleRequest says that the process gets one request at a time. It then
 	// reaches the upstream by HTTP/1.1, which costs less than HTTP/2 where there

@@ -93,7 +93,7 @@ var (
 		Msg: "The API broke the connection off, or answered with something that is no HTTP, before its answer began. It may have seen the request. Try again."}
 	errInvalidResponse = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response", RetryAfter: 500 * time.Millisecond,
 		Msg: "The API answered with a status that HTTP does not have here. Try again."}
-	errInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
+	errInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted", RetryAfter: 500 * time.Millisecond,
 		Msg: "The API broke the connection off in the middle of this answer, so the answer is incomplete. Ask again."}
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "The API fell silent in the middle of this answer, so the answer is incomplete. Ask again."}

@@ -28,7 +28,7 @@ type exchange struct {
 	upgrade   *upgrade
 	closing   context.Context // done when streams must end
 
-	holdJSON int64 // 0: hold nothing
+	hidesCuts bool // the platform does
 
 	idleTimeout, maxTime, keepalive, writeTimeout time.Duration // 0: none
 	marker                                        string        // X-Relay of the upstream's answers
@@ -46,7 +46,7 @@ func newExchange(cfg Config, upstream *url.URL, closing context.Context) *exchan
 		transport:    transport,
 		touch:        touch,
 		closing:      closing,
-		holdJSON:     cfg.Platform.HoldJSON,
+		hidesCuts:    cfg.Platform.HidesCuts,
 		idleTimeout:  cfg.IdleTimeout,
 		maxTime:      cfg.MaxStreamTime,
 		keepalive:    cfg.Keepalive,
@@ -203,6 +203,9 @@ func (x *exchange) outboundHeader(req *http.Request) http.Header {
 	h := outboundHeader(req.Header)
 	if x.mayRelay {
 		setHop(h, req.Header)
+	}
+	if x.hidesCuts {
+		h["Accept-Encoding"] = []string{"identity"}
 	}
 	return h
 }

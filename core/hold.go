@@ -6,19 +6,21 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 )
 
-// hold reads the body of a JSON answer to its end before any of it is handed
-// on, where the platform wants that. A body that is longer than is to be held
-// goes on as it comes. The whole must come within the idle time-out.
+// maxHeld is how much of an answer is held back.
+const maxHeld = 1 << 20
+
+// hold reads the body of an answer to its end before any of it is handed on,
+// where the platform hides cuts. A body that is longer than is to be held goes
+// on as it comes. The whole must come within the idle time-out.
 func (x *exchange) hold(cancel context.CancelCauseFunc, res *http.Response) error {
-	if x.holdJSON <= 0 || res.ContentLength > x.holdJSON || !isJSON(res.Header) {
+	if !x.hidesCuts || !isHeld(res) {
 		return nil
 	}
 	defer startIdle(x.idleTimeout, cancel).Stop()
 	kept := new(bytes.Buffer)
-	_, err := io.CopyN(kept, res.Body, x.holdJSON)
+	_, err := io.CopyN(kept, res.Body, maxHeld)
 	switch err {
 	case nil:
 		res.Body = heldBody{io.MultiReader(kept, res.Body), res.Body}
@@ -36,8 +38,8 @@ type heldBody struct {
 	io.Closer
 }
 
-// isJSON reports whether h begins a JSON answer, compressed or not.
-func isJSON(h http.Header) bool {
-	contentType, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	return contentType == "application/json" || strings.HasSuffix(contentType, "+json")
+// isHeld reports whether an answer may be waited for: event streams may not.
+func isHeld(res *http.Response) bool {
+	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	return contentType != "text/event-stream" && res.ContentLength <= maxHeld
 }

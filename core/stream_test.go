@@ -668,37 +668,53 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-func TestHeldJSON(t *testing.T) {
-	hold := func(cfg *Config) { cfg.Platform.HoldJSON = 100 }
-	small, large := `{"x":"`+strings.Repeat("x", 80)+`"}`, `{"x":"`+strings.Repeat("x", 200)+`"}`
-	head := "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\n"
+// Where the platform hides cuts, what can be held back is complete or a 502.
+func TestHiddenCuts(t *testing.T) {
+	small, large := `{"x":"`+strings.Repeat("x", 80)+`"}`, `{"x":"`+strings.Repeat("x", maxHeld)+`"}`
+	head := func(contentType string, length int) string {
+		framing := "Transfer-Encoding: chunked"
+		if length > 0 {
+			framing = fmt.Sprintf("Content-Length: %d", length)
+		}
+		return "HTTP/1.1 200 OK\r\nContent-Type: " + contentType + "\r\n" + framing + "\r\n\r\n"
+	}
+	const json, audio = "application/json; charset=utf-8", "audio/mpeg"
 	tests := []struct {
 		name, raw string
 		status    int
 		complete  bool
 	}{
-		{"whole", head + "Content-Length: 88\r\n\r\n" + small, 200, true},
-		{"whole, in chunks", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(small) + "0\r\n\r\n", 200, true},
-		{"cut", head + "Content-Length: 88\r\n\r\n" + small[:50], 502, true},
-		{"cut, in chunks", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(small), 502, true},
-		{"larger", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(large) + "0\r\n\r\n", 200, true},
-		{"larger, cut behind the limit", head + "Transfer-Encoding: chunked\r\n\r\n" + chunk(large), 200, false},
-		{"larger by its length, cut", head + "Content-Length: 208\r\n\r\n" + small, 200, false},
+		{"JSON", head(json, 88) + small, 200, true},
+		{"JSON in chunks", head(json, 0) + chunk(small) + "0\r\n\r\n", 200, true},
+		{"JSON, cut", head(json, 88) + small[:50], 502, true},
+		{"JSON in chunks, cut", head(json, 0) + chunk(small), 502, true},
+		{"large JSON", head(json, 0) + chunk(large) + "0\r\n\r\n", 200, true},
+		{"large JSON, cut behind the limit", head(json, 0) + chunk(large), 200, false},
+		{"JSON that is large by its length, cut", head(json, len(large)) + small, 200, false},
+		{"audio with a length, cut", head(audio, 88) + small[:50], 502, true},
+		{"audio with a length", head(audio, 88) + small, 200, true},
+		{"audio in chunks, cut", head(audio, 0) + chunk(small), 502, true},
 		{"an event stream, cut", eventHead + chunk(event), 200, false},
+		{"an event stream with a length, cut", head("text/event-stream", 88) + event, 200, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, test.raw).Close() }, hold)
-			res := do(t, newRequest(t, "GET", f.URL+"/v1/models", ""))
+			f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, test.raw).Close() },
+				func(cfg *Config) { cfg.Platform.HidesCuts = true })
+			res := do(t, newRequest(t, "GET", f.URL+"/v1/models", "", "Accept-Encoding", "gzip, br"))
 			body, err := io.ReadAll(res.Body)
 			if res.StatusCode != test.status || (err == nil) != test.complete {
-				t.Fatalf("got %d %q %v", res.StatusCode, body, err)
+				t.Fatalf("got %d %.200q %v", res.StatusCode, body, err)
 			}
 			switch {
 			case test.status == 502:
 				wantError(t, res, string(body), errInterrupted)
 			case test.complete && string(body) != small && string(body) != large:
-				t.Errorf("body %q", body)
+				t.Errorf("body %.200q", body)
+			}
+			// A compressed event stream could not get its error event.
+			if got := f.only(t).Header.Get("Accept-Encoding"); got != "identity" {
+				t.Errorf("upstream got Accept-Encoding %q, want identity", got)
 			}
 		})
 	}

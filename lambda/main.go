@@ -24,8 +24,7 @@ var platform = core.Platform{
 	NoWebSocket:   true,
 	SingleRequest: true,
 	Serverless:    true,
-	// A client may see a cut answer as a clean end (aws-lambda-go#495).
-	HoldJSON: 1 << 20,
+	HidesCuts:     true, // aws-lambda-go#495
 }
 
 func main() {

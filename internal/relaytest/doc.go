@@ -67,7 +67,8 @@
 //	no-done          a clean end without the last event ([DONE] or
 //	                 response.completed)
 //
-//	gzip             this Content-Encoding, truly, event by event
+//	gzip             this Content-Encoding, truly, event by event, unless the
+//	                 request accepts identity only
 //	br               the same
 //	trailers         X-Announced, X-Unannounced
 //	comments         a BOM, comments, lines that end in CRLF

@@ -110,6 +110,9 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer context.AfterFunc(u.ctx, cancel)()
 
 	fault, err := ParseFault(u.directives(req))
+	if req.Header.Get("Accept-Encoding") == "identity" {
+		fault.encoding = "" // as every server does
+	}
 	c := &call{u: u, ctx: ctx, w: w, req: req, rec: rec, fault: fault, key: apiKey(req)}
 	c.route()
 	if c.readsBody() {

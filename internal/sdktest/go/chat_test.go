@@ -45,41 +45,45 @@ func (a *api) streamChat(ctx context.Context, params openai.ChatCompletionNewPar
 
 func TestChatCompletion(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, a *api) *openai.ChatCompletion {
-		res, err := a.Chat.Completions.New(t.Context(), chatParams())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := res.Choices[0].Message.Content, relaytest.Reply(prompt); got != want {
-			t.Errorf("content = %q, want %q", got, want)
-		}
-		a.wantRequests(t, 1)
-		return res
-	})
+	both(t, completeChat)
+}
+
+func completeChat(t *testing.T, a *api) *openai.ChatCompletion {
+	res, err := a.Chat.Completions.New(t.Context(), chatParams())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := res.Choices[0].Message.Content, relaytest.Reply(prompt); got != want {
+		t.Errorf("content = %q, want %q", got, want)
+	}
+	a.wantRequests(t, 1)
+	return res
 }
 
 func TestChatStream(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, a *api) streamed {
-		params := chatParams()
-		params.StreamOptions.IncludeUsage = openai.Bool(true)
-		s := a.streamChat(t.Context(), params)
-		if s.err != nil {
-			t.Fatal(s.err)
-		}
-		// The role comes before the text, the reason of the end and the usage behind.
-		if got, want := len(s.chunks), 1+textEvents+2; got != want {
-			t.Errorf("the stream had %d chunks, want %d", got, want)
-		}
-		if want := relaytest.Reply(prompt); s.content != want {
-			t.Errorf("accumulated content = %q, want %q", s.content, want)
-		}
-		if got := s.chunks[len(s.chunks)-1].Usage.CompletionTokens; got != textEvents {
-			t.Errorf("usage of the last chunk = %d tokens, want %d", got, textEvents)
-		}
-		a.wantRequests(t, 1)
-		return s
-	})
+	both(t, streamWholeChat)
+}
+
+func streamWholeChat(t *testing.T, a *api) streamed {
+	params := chatParams()
+	params.StreamOptions.IncludeUsage = openai.Bool(true)
+	s := a.streamChat(t.Context(), params)
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	// The role comes before the text, the reason of the end and the usage behind.
+	if got, want := len(s.chunks), 1+textEvents+2; got != want {
+		t.Errorf("the stream had %d chunks, want %d", got, want)
+	}
+	if want := relaytest.Reply(prompt); s.content != want {
+		t.Errorf("accumulated content = %q, want %q", s.content, want)
+	}
+	if got := s.chunks[len(s.chunks)-1].Usage.CompletionTokens; got != textEvents {
+		t.Errorf("usage of the last chunk = %d tokens, want %d", got, textEvents)
+	}
+	a.wantRequests(t, 1)
+	return s
 }
 
 // TestChatStreamShapes has streams that are whole, but not as plain as most.

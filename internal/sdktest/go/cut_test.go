@@ -13,12 +13,14 @@ import (
 	"github.com/openai/openai-go/v3/packages/ssestream"
 )
 
-// cuts are the ways in which a stream can break off, and how many whole events
-// come before that.
-var cuts = []struct {
+// A cut is a way in which a stream breaks off.
+type cut struct {
 	fault  string
-	events int
-}{
+	events int // that come whole
+}
+
+// cuts are the ways in which a stream can break off.
+var cuts = []cut{
 	{"cut=0", 0},
 	{"cut=1", 1},
 	{"cut=2", 2},
@@ -40,25 +42,32 @@ var cuts = []struct {
 
 // TestCutStreams has streams that break off, which must never look complete.
 func TestCutStreams(t *testing.T) {
-	for _, cut := range cuts {
-		fault := option.WithHeader("Fake-Fault", cut.fault)
-		t.Run("chat "+cut.fault, func(t *testing.T) {
+	for _, c := range cuts {
+		t.Run("chat "+c.fault, func(t *testing.T) {
 			t.Parallel()
-			both(t, func(t *testing.T, a *api) []openai.ChatCompletionChunk {
-				s := a.streamChat(t.Context(), chatParams(), fault)
-				a.wantCut(t, s.err, len(s.chunks), cut.events)
-				return s.chunks
-			})
+			both(t, c.meetInChat)
 		})
-		t.Run("response "+cut.fault, func(t *testing.T) {
+		t.Run("response "+c.fault, func(t *testing.T) {
 			t.Parallel()
-			both(t, func(t *testing.T, a *api) []string {
-				events, err := readResponse(a.Responses.NewStreaming(t.Context(), responseParams(), fault))
-				a.wantCut(t, err, len(events), cut.events)
-				return types(events)
-			})
+			both(t, c.meetInResponse)
 		})
 	}
+}
+
+func (c cut) option() option.RequestOption { return option.WithHeader("Fake-Fault", c.fault) }
+
+// meetInChat streams a chat that breaks off, and returns what came of it.
+func (c cut) meetInChat(t *testing.T, a *api) []openai.ChatCompletionChunk {
+	s := a.streamChat(t.Context(), chatParams(), c.option())
+	a.wantCut(t, s.err, len(s.chunks), c.events)
+	return s.chunks
+}
+
+// meetInResponse is meetInChat for a response.
+func (c cut) meetInResponse(t *testing.T, a *api) []string {
+	events, err := readResponse(a.Responses.NewStreaming(t.Context(), responseParams(), c.option()))
+	a.wantCut(t, err, len(events), c.events)
+	return types(events)
 }
 
 // wantCut fails the test unless a stream ended with an error behind the events
@@ -91,60 +100,64 @@ func TestCutTells(t *testing.T) {
 	r.wantHits(t, 1)
 }
 
-// TestCutAfterAll has streams that break off behind their last event. The SDK
-// reads no further than to a chat's [DONE]; a response's stream has none.
+// Streams that break off behind their last event. The SDK reads no further than
+// to a chat's [DONE]; a response's stream has none.
+var (
+	cutBehindChat     = cut{"no-done no-last-chunk", 1 + textEvents + 1}
+	cutBehindResponse = cut{"no-last-chunk", len(responseEvents)}
+)
+
 func TestCutAfterAll(t *testing.T) {
-	fault := option.WithHeader("Fake-Fault", "no-last-chunk")
 	t.Run("chat", func(t *testing.T) {
 		t.Parallel()
-		both(t, func(t *testing.T, a *api) streamed {
-			s := a.streamChat(t.Context(), chatParams(), fault)
-			if s.err != nil || s.content != relaytest.Reply(prompt) {
-				t.Errorf("content = %q with error %v, want all and none", s.content, s.err)
-			}
-			return s
-		})
+		both(t, streamToDone)
 	})
 	t.Run("chat without [DONE]", func(t *testing.T) {
 		t.Parallel()
-		both(t, func(t *testing.T, a *api) []openai.ChatCompletionChunk {
-			s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "no-done no-last-chunk"))
-			a.wantCut(t, s.err, len(s.chunks), 1+textEvents+1)
-			return s.chunks
-		})
+		both(t, cutBehindChat.meetInChat)
 	})
 	t.Run("response", func(t *testing.T) {
 		t.Parallel()
-		both(t, func(t *testing.T, a *api) []string {
-			events, err := readResponse(a.Responses.NewStreaming(t.Context(), responseParams(), fault))
-			a.wantCut(t, err, len(events), len(responseEvents))
-			return types(events)
-		})
+		both(t, cutBehindResponse.meetInResponse)
 	})
 }
 
+// streamToDone streams a chat that breaks off behind its [DONE].
+func streamToDone(t *testing.T, a *api) streamed {
+	s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "no-last-chunk"))
+	if s.err != nil || s.content != relaytest.Reply(prompt) {
+		t.Errorf("content = %q with error %v, want all and none", s.content, s.err)
+	}
+	return s
+}
+
+// bodyCalls are calls whose answers are no event streams.
+var bodyCalls = map[string]func(t *testing.T, a *api) error{
+	"chat": func(t *testing.T, a *api) error {
+		_, err := a.Chat.Completions.New(t.Context(), chatParams())
+		return err
+	},
+	"models": func(t *testing.T, a *api) error {
+		_, err := a.Models.List(t.Context())
+		return err
+	},
+	"speech": func(t *testing.T, a *api) error {
+		res, err := a.Audio.Speech.New(t.Context(), speechParams())
+		return drain(res, err)
+	},
+	"file content": func(t *testing.T, a *api) error {
+		res, err := a.Files.Content(t.Context(), "file-1")
+		return drain(res, err)
+	},
+}
+
+// bodyCuts are the ways in which such an answer can break off.
+var bodyCuts = []string{"cut=0", "cut=3", "reset=3", "bad-chunk=3", "no-last-chunk", "short-cl", "gzip cut=3"}
+
 // TestCutBodies has answers other than event streams that break off.
 func TestCutBodies(t *testing.T) {
-	calls := map[string]func(t *testing.T, a *api) error{
-		"chat": func(t *testing.T, a *api) error {
-			_, err := a.Chat.Completions.New(t.Context(), chatParams())
-			return err
-		},
-		"models": func(t *testing.T, a *api) error {
-			_, err := a.Models.List(t.Context())
-			return err
-		},
-		"speech": func(t *testing.T, a *api) error {
-			res, err := a.Audio.Speech.New(t.Context(), speechParams())
-			return drain(res, err)
-		},
-		"file content": func(t *testing.T, a *api) error {
-			res, err := a.Files.Content(t.Context(), "file-1")
-			return drain(res, err)
-		},
-	}
-	for name, call := range calls {
-		for _, fault := range []string{"cut=0", "cut=3", "reset=3", "bad-chunk=3", "no-last-chunk", "short-cl", "gzip cut=3"} {
+	for name, call := range bodyCalls {
+		for _, fault := range bodyCuts {
 			t.Run(name+" "+fault, func(t *testing.T) {
 				t.Parallel()
 				both(t, func(t *testing.T, a *api) int {

@@ -6,42 +6,50 @@ import (
 	"github.com/openai/openai-go/v3/option"
 )
 
+// A refusal is an error of the upstream, and how it says it.
+type refusal struct {
+	name, fault string
+	status      int
+	code        string
+}
+
+var refusals = []refusal{
+	{"bad request", "status=400", 400, ""},
+	{"unauthorized", "status=401", 401, ""},
+	{"forbidden", "status=403", 403, ""},
+	{"region refused", "region-refused", 403, "unsupported_country_region_territory"},
+	{"not found", "status=404", 404, ""},
+	{"conflict", "status=409", 409, ""},
+	{"unprocessable", "status=422", 422, ""},
+	{"rate limit", "status=429 retry-after-ms=20 retry-after=1", 429, "rate_limit_exceeded"},
+	{"server error", "status=500", 500, ""},
+	{"overloaded", "status=503 retry-after=2", 503, ""},
+}
+
 // TestErrors has errors of the upstream, which must reach programs unchanged.
 func TestErrors(t *testing.T) {
-	for _, test := range []struct {
-		name, fault string
-		status      int
-		code        string
-	}{
-		{"bad request", "status=400", 400, ""},
-		{"unauthorized", "status=401", 401, ""},
-		{"forbidden", "status=403", 403, ""},
-		{"region refused", "region-refused", 403, "unsupported_country_region_territory"},
-		{"not found", "status=404", 404, ""},
-		{"conflict", "status=409", 409, ""},
-		{"unprocessable", "status=422", 422, ""},
-		{"rate limit", "status=429 retry-after-ms=20 retry-after=1", 429, "rate_limit_exceeded"},
-		{"server error", "status=500", 500, ""},
-		{"overloaded", "status=503 retry-after=2", 503, ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+	for _, r := range refusals {
+		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
-			both(t, func(t *testing.T, a *api) []failure {
-				once := []option.RequestOption{option.WithMaxRetries(0), option.WithHeader("Fake-Fault", test.fault)}
-				_, err := a.Chat.Completions.New(t.Context(), chatParams(), once...)
-				plain := failureOf(t, err)
-				streamed := failureOf(t, a.streamChat(t.Context(), chatParams(), once...).err)
-				for _, f := range []failure{plain, streamed} {
-					f.wantError(t, test.status, test.code)
-					if f.Message == "" || f.Type == "" || f.RequestID == "" {
-						t.Errorf("error = %+v, want it with message, type and request id", f)
-					}
-				}
-				a.wantRequests(t, 2)
-				return []failure{plain, streamed}
-			})
+			both(t, r.meet)
 		})
 	}
+}
+
+// meet asks for a chat and a streamed one, and returns what comes instead.
+func (r refusal) meet(t *testing.T, a *api) []failure {
+	once := []option.RequestOption{option.WithMaxRetries(0), option.WithHeader("Fake-Fault", r.fault)}
+	_, err := a.Chat.Completions.New(t.Context(), chatParams(), once...)
+	plain := failureOf(t, err)
+	streamed := failureOf(t, a.streamChat(t.Context(), chatParams(), once...).err)
+	for _, f := range []failure{plain, streamed} {
+		f.wantError(t, r.status, r.code)
+		if f.Message == "" || f.Type == "" || f.RequestID == "" {
+			t.Errorf("error = %+v, want it with message, type and request id", f)
+		}
+	}
+	a.wantRequests(t, 2)
+	return []failure{plain, streamed}
 }
 
 func TestInvalidKey(t *testing.T) {

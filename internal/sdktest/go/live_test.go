@@ -49,9 +49,17 @@ func TestEventsComeOneByOne(t *testing.T) {
 	}
 }
 
-// readThenLeave reads as many events as the upstream sends, sees that the
-// upstream is not done, and cancels.
+// readThenLeave reads as many events as the upstream sends, and cancels, which
+// the upstream must notice.
 func readThenLeave[T any](t *testing.T, a *api, events int, open func(context.Context) *ssestream.Stream[T]) {
+	t.Helper()
+	readThenCancel(t, a, events, open).WaitCanceled(t)
+	a.wantRequests(t, 1)
+}
+
+// readThenCancel reads as many events as the upstream sends, sees that the
+// upstream is not done, and cancels. It returns what the upstream saw.
+func readThenCancel[T any](t *testing.T, a *api, events int, open func(context.Context) *ssestream.Stream[T]) *relaytest.Request {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -72,8 +80,7 @@ func readThenLeave[T any](t *testing.T, a *api, events int, open func(context.Co
 	if stream.Next() || !errors.Is(stream.Err(), context.Canceled) {
 		t.Errorf("after the cancel, error = %v, want context.Canceled", stream.Err())
 	}
-	req.WaitCanceled(t)
-	a.wantRequests(t, 1)
+	return req
 }
 
 // TestSpeechComesAtOnce is TestEventsComeOneByOne for a binary stream.

@@ -43,42 +43,46 @@ func readResponse(stream *responseStream) ([]responses.ResponseStreamEventUnion,
 
 func TestResponse(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, a *api) *responses.Response {
-		res, err := a.Responses.New(t.Context(), responseParams())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := res.OutputText(), relaytest.Reply(prompt); got != want {
-			t.Errorf("output = %q, want %q", got, want)
-		}
-		return res
-	})
+	both(t, createResponse)
+}
+
+func createResponse(t *testing.T, a *api) *responses.Response {
+	res, err := a.Responses.New(t.Context(), responseParams())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := res.OutputText(), relaytest.Reply(prompt); got != want {
+		t.Errorf("output = %q, want %q", got, want)
+	}
+	return res
 }
 
 func TestResponseStream(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, a *api) []responses.ResponseStreamEventUnion {
-		events, err := a.streamResponse(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	both(t, streamWholeResponse)
+}
+
+func streamWholeResponse(t *testing.T, a *api) []responses.ResponseStreamEventUnion {
+	events, err := a.streamResponse(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := ""
+	for i, event := range events {
+		if event.SequenceNumber != int64(i) {
+			t.Errorf("event %d has the sequence number %d", i, event.SequenceNumber)
 		}
-		text := ""
-		for i, event := range events {
-			if event.SequenceNumber != int64(i) {
-				t.Errorf("event %d has the sequence number %d", i, event.SequenceNumber)
-			}
-			if event.Type == "response.output_text.delta" {
-				text += event.Delta
-			}
+		if event.Type == "response.output_text.delta" {
+			text += event.Delta
 		}
-		if got := types(events); !slices.Equal(got, responseEvents) {
-			t.Errorf("event types = %q, want %q", got, responseEvents)
-		}
-		if want := relaytest.Reply(prompt); text != want {
-			t.Errorf("accumulated text = %q, want %q", text, want)
-		}
-		return events
-	})
+	}
+	if got := types(events); !slices.Equal(got, responseEvents) {
+		t.Errorf("event types = %q, want %q", got, responseEvents)
+	}
+	if want := relaytest.Reply(prompt); text != want {
+		t.Errorf("accumulated text = %q, want %q", text, want)
+	}
+	return events
 }
 
 // TestResponseResumed asks for the rest of a stream that broke off.

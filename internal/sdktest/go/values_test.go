@@ -17,32 +17,34 @@ import (
 
 func TestEmbeddings(t *testing.T) {
 	t.Parallel()
+	both(t, embed)
+}
+
+func embed(t *testing.T, a *api) [2]*openai.CreateEmbeddingResponse {
 	const dimensions = 16
-	both(t, func(t *testing.T, a *api) [2]*openai.CreateEmbeddingResponse {
-		var got [2]*openai.CreateEmbeddingResponse
-		for i, format := range []openai.EmbeddingNewParamsEncodingFormat{
-			openai.EmbeddingNewParamsEncodingFormatFloat, openai.EmbeddingNewParamsEncodingFormatBase64,
-		} {
-			res, err := a.Embeddings.New(t.Context(), openai.EmbeddingNewParams{
-				Model:          openai.EmbeddingModelTextEmbedding3Small,
-				Input:          openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{prompt, "another"}},
-				EncodingFormat: format,
-				Dimensions:     openai.Int(dimensions),
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got[i] = res
+	var got [2]*openai.CreateEmbeddingResponse
+	for i, format := range []openai.EmbeddingNewParamsEncodingFormat{
+		openai.EmbeddingNewParamsEncodingFormatFloat, openai.EmbeddingNewParamsEncodingFormatBase64,
+	} {
+		res, err := a.Embeddings.New(t.Context(), openai.EmbeddingNewParams{
+			Model:          openai.EmbeddingModelTextEmbedding3Small,
+			Input:          openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{prompt, "another"}},
+			EncodingFormat: format,
+			Dimensions:     openai.Int(dimensions),
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		for i := range got[0].Data {
-			floats, packed := got[0].Data[i].Embedding, got[1].Data[i].Embedding
-			sameFloat := func(a, b float64) bool { return float32(a) == float32(b) }
-			if len(floats) != dimensions || !slices.EqualFunc(floats, packed, sameFloat) {
-				t.Errorf("embedding %d = %v as floats and %v as base64, want the same %d numbers", i, floats, packed, dimensions)
-			}
+		got[i] = res
+	}
+	for i := range got[0].Data {
+		floats, packed := got[0].Data[i].Embedding, got[1].Data[i].Embedding
+		sameFloat := func(a, b float64) bool { return float32(a) == float32(b) }
+		if len(floats) != dimensions || !slices.EqualFunc(floats, packed, sameFloat) {
+			t.Errorf("embedding %d = %v as floats and %v as base64, want the same %d numbers", i, floats, packed, dimensions)
 		}
-		return got
-	})
+	}
+	return got
 }
 
 func TestModels(t *testing.T) {
@@ -75,23 +77,26 @@ func TestModels(t *testing.T) {
 
 func TestFileUpload(t *testing.T) {
 	t.Parallel()
-	content := relaytest.Pattern(5 << 20)
-	both(t, func(t *testing.T, a *api) *openai.FileObject {
-		res, err := a.Files.New(t.Context(), openai.FileNewParams{
-			File:    openai.File(bytes.NewReader(content), canary+".jsonl", "application/jsonl"),
-			Purpose: openai.FilePurposeUserData,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if res.Filename != canary+".jsonl" || res.Bytes != int64(len(content)) {
-			t.Errorf("uploaded %q of %d bytes, want %d", res.Filename, res.Bytes, len(content))
-		}
-		if got, want := res.JSON.ExtraFields["sha256"].Raw(), strconv.Quote(sum(content)); got != want {
-			t.Errorf("the upstream got SHA-256 %s, want %s", got, want)
-		}
-		return res
+	both(t, func(t *testing.T, a *api) *openai.FileObject { return uploadFile(t, a, 5<<20) })
+}
+
+func uploadFile(t *testing.T, a *api, size int) *openai.FileObject {
+	t.Helper()
+	content := relaytest.Pattern(size)
+	res, err := a.Files.New(t.Context(), openai.FileNewParams{
+		File:    openai.File(bytes.NewReader(content), canary+".jsonl", "application/jsonl"),
+		Purpose: openai.FilePurposeUserData,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Filename != canary+".jsonl" || res.Bytes != int64(len(content)) {
+		t.Errorf("uploaded %q of %d bytes, want %d", res.Filename, res.Bytes, len(content))
+	}
+	if got, want := res.JSON.ExtraFields["sha256"].Raw(), strconv.Quote(sum(content)); got != want {
+		t.Errorf("the upstream got SHA-256 %s, want %s", got, want)
+	}
+	return res
 }
 
 func TestFileContent(t *testing.T) {
@@ -111,14 +116,16 @@ func TestFileContent(t *testing.T) {
 
 func TestSpeech(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, a *api) download {
-		const size = 1_000_000
-		res, err := a.Audio.Speech.New(t.Context(), speechParams(), option.WithHeader("Fake-Fault", "bytes="+strconv.Itoa(size)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return read(t, res, size)
-	})
+	both(t, speak)
+}
+
+func speak(t *testing.T, a *api) download {
+	const size = 1_000_000
+	res, err := a.Audio.Speech.New(t.Context(), speechParams(), option.WithHeader("Fake-Fault", "bytes="+strconv.Itoa(size)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, res, size)
 }
 
 func speechParams() openai.AudioSpeechNewParams {
@@ -131,20 +138,22 @@ func speechParams() openai.AudioSpeechNewParams {
 
 func TestTranscription(t *testing.T) {
 	t.Parallel()
+	both(t, transcribe)
+}
+
+func transcribe(t *testing.T, a *api) string {
 	content := relaytest.Pattern(777_777)
-	both(t, func(t *testing.T, a *api) string {
-		res, err := a.Audio.Transcriptions.New(t.Context(), openai.AudioTranscriptionNewParams{
-			File:  openai.File(bytes.NewReader(content), canary+".mp3", "audio/mpeg"),
-			Model: "whisper-fake",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := fmt.Sprintf("%d bytes, sha256 %s", len(content), sum(content)); res.Text != want {
-			t.Errorf("the upstream heard %q, want %q", res.Text, want)
-		}
-		return res.RawJSON()
+	res, err := a.Audio.Transcriptions.New(t.Context(), openai.AudioTranscriptionNewParams{
+		File:  openai.File(bytes.NewReader(content), canary+".mp3", "audio/mpeg"),
+		Model: "whisper-fake",
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%d bytes, sha256 %s", len(content), sum(content)); res.Text != want {
+		t.Errorf("the upstream heard %q, want %q", res.Text, want)
+	}
+	return res.RawJSON()
 }
 
 // A download is what a program can tell of a binary answer.

@@ -55,7 +55,7 @@ func (s *stack) control() http.Handler {
 	mux.HandleFunc("GET /log", func(w http.ResponseWriter, req *http.Request) {
 		for _, r := range s.relays {
 			// Nobody is kept out: it waits for what still writes its record.
-			if err := r.Shutdown(req.Context()); err != nil {
+			if err := r.idle(req.Context()); err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}

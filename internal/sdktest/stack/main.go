@@ -2,11 +2,15 @@
 // upstream, relays to it, and a control server that tells what they saw. It
 // prints their base URLs as one line of JSON and exits when its standard input
 // closes, so that it never outlives the tests that started it.
+//
+// With -lambda two of the relays are functions on an emulated AWS Lambda.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -18,6 +22,7 @@ import (
 	"sync/atomic"
 
 	"example.com/relay/core"
+	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/relaytest"
 )
 
@@ -31,16 +36,18 @@ const (
 const smallLimit = 64 << 10
 
 func main() {
-	if err := run(os.Stdin, os.Stdout); err != nil {
+	lambda := flag.Bool("lambda", false, "build and serve the functions too")
+	flag.Parse()
+	if err := run(os.Stdin, os.Stdout, *lambda); err != nil {
 		fmt.Fprintln(os.Stderr, "stack:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until in ends.
-func run(in io.Reader, out io.Writer) error {
+func run(in io.Reader, out io.Writer, lambda bool) error {
 	s := &stack{upstream: relaytest.NewUpstream(), relays: make(map[string]*relay)}
-	defer s.upstream.Close()
+	defer s.close()
 	upstream, err := serve(s.upstream, io.Discard) // faults are meant
 	if err != nil {
 		return err
@@ -55,6 +62,16 @@ func run(in io.Reader, out io.Writer) error {
 	}
 	for name, cfg := range configs(upstream) {
 		if greeting[name], err = s.startRelay(name, cfg); err != nil {
+			return err
+		}
+	}
+	if lambda {
+		dir, err := os.MkdirTemp("", "stack")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if err := s.startFunctions(dir, upstream, greeting); err != nil {
 			return err
 		}
 	}
@@ -90,19 +107,21 @@ func configs(upstream string) map[string]core.Config {
 type stack struct {
 	upstream   *relaytest.Upstream
 	relays     map[string]*relay
-	records    buffer // of the relays
-	complaints buffer // of net/http about the relays
+	functions  []*lambdaemu.Server // of some relays
+	records    buffer              // of the relays
+	complaints buffer              // of net/http about the relays
 }
 
 // A relay counts the requests it got.
 type relay struct {
-	*core.Relay
+	http.Handler
+	idle func(context.Context) error // waits for what is under way
 	hits atomic.Int64
 }
 
 func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.hits.Add(1)
-	r.Relay.ServeHTTP(w, req)
+	r.Handler.ServeHTTP(w, req)
 }
 
 // startRelay serves a relay and returns its base URL without "/v1".
@@ -112,7 +131,7 @@ func (s *stack) startRelay(name string, cfg core.Config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	r := &relay{Relay: handler}
+	r := &relay{Handler: handler, idle: handler.Shutdown}
 	s.relays[name] = r
 	return serve(r, &s.complaints)
 }

@@ -15,7 +15,7 @@ func TestRun(t *testing.T) {
 	in, closeIn := io.Pipe()
 	out, stdout := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- run(in, stdout) }()
+	go func() { done <- run(in, stdout, true) }()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -40,11 +40,18 @@ func TestRun(t *testing.T) {
 	}
 	res.Body.Close()
 
-	if got := get(t, url("control")+"/requests?done=1"); !strings.Contains(got, `"canceled":false`) || !strings.Contains(got, `"done":true`) {
+	req.URL.Host = strings.TrimPrefix(url("lambda"), "http://")
+	req.Header.Set("X-Relay-Token", accessToken)
+	if res, err = http.DefaultClient.Do(req); err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+
+	if got := get(t, url("control")+"/requests?done=2"); !strings.Contains(got, `"canceled":false`) || !strings.Contains(got, `"done":true`) {
 		t.Errorf("requests = %s, want one that is done", got)
 	}
-	if got := get(t, url("control")+"/hits"); !strings.Contains(got, `"open":1`) {
-		t.Errorf("hits = %s, want one of open", got)
+	if got := get(t, url("control")+"/hits"); !strings.Contains(got, `"open":1`) || !strings.Contains(got, `"lambda":1`) {
+		t.Errorf("hits = %s, want one of open and one of lambda", got)
 	}
 	if got := get(t, url("control")+"/log"); !strings.Contains(got, "models") || strings.Contains(got, "CANARY") {
 		t.Errorf("log = %s, want the request without a secret", got)

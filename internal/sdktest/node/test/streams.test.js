@@ -1,33 +1,11 @@
 import assert from 'node:assert/strict';
-import { both, chat, failureOf, fault, pattern, prompt, reply, startStack, textEvents } from '../stack.js';
+import { collect, responseEvents, streamChat, streamResponse, text } from '../cases.js';
+import { both, chat, failureOf, fault, pattern, prompt, reply, startStack } from '../stack.js';
 
 const stack = await startStack();
 const response = { model: 'gpt-fake', input: prompt };
 
-// responseEvents are the types of a whole stream, in order.
-const responseEvents = [
-  'response.created', 'response.in_progress', 'response.output_item.added', 'response.content_part.added',
-  ...Array(textEvents).fill('response.output_text.delta'),
-  'response.output_text.done', 'response.content_part.done', 'response.output_item.done', 'response.completed',
-];
-
-const collect = async (stream) => {
-  const events = [];
-  for await (const event of await stream) {
-    events.push(event);
-  }
-  return events;
-};
-
-const text = (chunks) => chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('');
-
-both(stack, 'chat stream', async (client) => {
-  const chunks = await collect(client.chat.completions.create({ ...chat, stream: true, stream_options: { include_usage: true } }));
-  assert.equal(chunks.length, 1 + textEvents + 2); // role, text, reason of the end, usage
-  assert.equal(text(chunks), reply(prompt));
-  assert.equal(chunks.at(-1).usage.completion_tokens, textEvents);
-  return chunks;
-});
+both(stack, 'chat stream', streamChat);
 
 both(stack, 'chat stream by the helper', async (client) => {
   const deltas = [];
@@ -49,13 +27,7 @@ for (const shape of ['events=300', 'big-event=1000000', 'byte-writes', 'comments
   });
 }
 
-both(stack, 'response stream', async (client) => {
-  const events = await collect(client.responses.create({ ...response, stream: true }));
-  assert.deepEqual(events.map((event) => event.type), responseEvents);
-  assert.deepEqual(events.map((event) => event.sequence_number), responseEvents.map((_, i) => i));
-  assert.equal(events.map((event) => (event.type === 'response.output_text.delta' ? event.delta : '')).join(''), reply(prompt));
-  return events;
-});
+both(stack, 'response stream', streamResponse);
 
 both(stack, 'response stream, resumed', async (client) => {
   const events = await collect(client.responses.retrieve('resp_1', { stream: true, starting_after: 5 }));

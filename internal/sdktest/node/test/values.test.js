@@ -1,19 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { toFile } from 'openai';
-import { both, canary, chat, fault, pattern, prompt, reply, startStack } from '../stack.js';
+import { completeChat, sha256, speak, transcribe } from '../cases.js';
+import { both, canary, fault, pattern, prompt, reply, startStack } from '../stack.js';
 
 const stack = await startStack();
 
-const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
-
-both(stack, 'chat completion', async (client) => {
-  const { data, request_id, response } = await client.chat.completions.create(chat).withResponse();
-  assert.equal(data.choices[0].message.content, reply(prompt));
-  assert.ok(request_id);
-  assert.ok(response.headers.get('x-ratelimit-remaining-tokens'));
-  return { data, request_id };
-});
+both(stack, 'chat completion', completeChat);
 
 both(stack, 'response', async (client) => {
   const res = await client.responses.create({ model: 'gpt-fake', input: prompt });
@@ -65,16 +57,6 @@ for (const size of [0, 1, 3_000_000]) {
   });
 }
 
-both(stack, 'speech', async (client) => {
-  const res = await client.audio.speech.create({ model: 'tts-fake', voice: 'alloy', input: prompt }, fault('bytes=1000000'));
-  const bytes = new Uint8Array(await res.arrayBuffer());
-  assert.equal(sha256(bytes), sha256(pattern(1_000_000)));
-  return { status: res.status, type: res.headers.get('content-type'), size: bytes.length };
-});
+both(stack, 'speech', speak);
 
-both(stack, 'transcription', async (client) => {
-  const bytes = pattern(777_777);
-  const res = await client.audio.transcriptions.create({ model: 'whisper-fake', file: await toFile(bytes, canary + '.mp3') });
-  assert.equal(res.text, `${bytes.length} bytes, sha256 ${sha256(bytes)}`);
-  return res;
-});
+both(stack, 'transcription', transcribe);

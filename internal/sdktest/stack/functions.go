@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"example.com/relay/internal/lambdaemu"
+)
+
+// functions are the relays on AWS Lambda by their names in the greeting, and
+// what each shows of an answer that breaks off.
+var functions = map[string]lambdaemu.Cut{
+	"lambda":      lambdaemu.CutBroken,
+	"lambdaClean": lambdaemu.CutClean,
+}
+
+// startFunctions builds into dir what is deployed to AWS Lambda, and serves it
+// behind function URLs, of which it tells greeting. Functions want a token, as
+// everybody can reach them.
+func (s *stack) startFunctions(dir, upstream string, greeting map[string]any) error {
+	bootstrap := filepath.Join(dir, "bootstrap")
+	if err := build(bootstrap); err != nil {
+		return err
+	}
+	for name, cut := range functions {
+		server, err := lambdaemu.New(lambdaemu.Function{
+			Bootstrap: bootstrap,
+			Mode:      lambdaemu.ResponseStream,
+			Cut:       cut,
+			Env: map[string]string{
+				"RELAY_UPSTREAMS":     upstream,
+				"RELAY_ACCESS_TOKENS": accessToken,
+				"RELAY_LOG_LEVEL":     "debug",
+			},
+			Log: &s.records,
+		})
+		if err != nil {
+			return err
+		}
+		s.functions = append(s.functions, server)
+		// What a function logs is read while it runs: there is no waiting for it.
+		r := &relay{Handler: server, idle: func(context.Context) error { return nil }}
+		s.relays[name] = r
+		if greeting[name], err = serve(r, &s.complaints); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends the processes of the functions, and then the upstream.
+func (s *stack) close() {
+	for _, server := range s.functions {
+		server.Close()
+	}
+	s.upstream.Close()
+}
+
+// build builds the function's executable for this machine.
+func build(file string) error {
+	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-o", file, "example.com/relay/lambda")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the function: %w\n%s", err, out)
+	}
+	return nil
+}
