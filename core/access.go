@@ -20,6 +20,10 @@ const (
 	// keyProtocol is the WebSocket subprotocol in which browsers carry the
 	// API key, since they cannot set headers (openai-node, realtime).
 	keyProtocol = "openai-insecure-api-key."
+
+	// These two name what belongs to the client's key.
+	organizationProtocol = "openai-organization."
+	projectProtocol      = "openai-project."
 )
 
 // access is the stage that admits callers by their access token and gives
@@ -68,8 +72,8 @@ func (a *access) admit(req *http.Request) (*http.Request, error) {
 		return nil, errDuplicateAuthorization
 	}
 	var tokens []string
-	if header, ok := req.Header["X-Relay-Token"]; ok {
-		tokens = append(tokens, header[0])
+	if header := req.Header.Get("X-Relay-Token"); header != "" {
+		tokens = append(tokens, header)
 	}
 	if a.paths && strings.HasPrefix(req.URL.EscapedPath(), pathPrefix) {
 		token, rest, ok := cutPathToken(req.URL)
@@ -85,23 +89,29 @@ func (a *access) admit(req *http.Request) (*http.Request, error) {
 	}
 	if a.key != "" {
 		req = withHeader(req)
-		for _, name := range []string{"Openai-Organization", "Openai-Project", "Api-Key", "X-Api-Key"} {
-			delete(req.Header, name) // they go with the client's key, not with ours
+		// They go with the client's key, not with ours.
+		for _, name := range append([]string{"Openai-Organization", "Openai-Project"}, keyHeaders...) {
+			delete(req.Header, name)
 		}
 		req.Header["Authorization"] = []string{"Bearer " + string(a.key)}
 	}
 	return req, nil
 }
 
+// keyHeaders are where clients put API keys besides Authorization.
+var keyHeaders = []string{"Api-Key", "X-Api-Key"}
+
 // cutKeyTokens takes the tokens out of the places where clients put API keys.
 func (a *access) cutKeyTokens(req *http.Request, tokens []string) (*http.Request, []string) {
-	if token, key, ok := a.cutBearer(req.Header.Get("Authorization")); ok {
+	scheme, credentials := cutScheme(req.Header.Get("Authorization"))
+	if token, key, ok := a.cutToken(credentials, strings.EqualFold(scheme, "Bearer")); ok {
 		tokens = append(tokens, token)
-		req = withHeader(req)
-		if key == "" {
-			delete(req.Header, "Authorization")
-		} else {
-			req.Header["Authorization"] = []string{"Bearer " + key}
+		req = withKey(req, "Authorization", "Bearer ", key)
+	}
+	for _, name := range keyHeaders {
+		if token, key, ok := a.cutToken(req.Header.Get(name), false); ok {
+			tokens = append(tokens, token)
+			req = withKey(req, name, "", key)
 		}
 	}
 	protocols, token, key := a.cutProtocols(req.Header["Sec-Websocket-Protocol"])
@@ -121,19 +131,39 @@ func (a *access) cutKeyTokens(req *http.Request, tokens []string) (*http.Request
 	return req, tokens
 }
 
-// cutBearer splits an Authorization value that carries a token. Without the
-// prefix, a value is a token only where the relay holds the key.
-func (a *access) cutBearer(value string) (token, key string, ok bool) {
-	scheme, credentials, _ := strings.Cut(strings.TrimSpace(value), " ")
-	credentials = strings.TrimSpace(credentials)
-	if !strings.EqualFold(scheme, "Bearer") {
+// cutScheme splits an Authorization value. Without a scheme, it is all
+// credentials.
+func cutScheme(value string) (scheme, credentials string) {
+	value = strings.Trim(value, " \t")
+	if i := strings.IndexAny(value, " \t"); i >= 0 {
+		return value[:i], strings.Trim(value[i:], " \t")
+	}
+	return "", value
+}
+
+// cutToken splits credentials that carry a token. Without the prefix they are a
+// token only where the relay holds the key, and only as a bearer's. A key that
+// looks like a token is none: no token gets any further.
+func (a *access) cutToken(credentials string, bearer bool) (token, key string, ok bool) {
+	if !strings.HasPrefix(credentials, tokenPrefix) && (a.key == "" || !bearer) {
 		return "", "", false
 	}
-	if strings.HasPrefix(credentials, tokenPrefix) || a.key != "" {
-		token, key, _ = strings.Cut(credentials, ".")
-		return token, key, true
+	token, key, _ = strings.Cut(credentials, ".")
+	if strings.HasPrefix(key, tokenPrefix) {
+		key = ""
 	}
-	return "", "", false
+	return token, key, true
+}
+
+// withKey returns a copy of req with a key, or without one, in a header.
+func withKey(req *http.Request, name, scheme, key string) *http.Request {
+	req = withHeader(req)
+	if key == "" {
+		delete(req.Header, name)
+	} else {
+		req.Header[name] = []string{scheme + key}
+	}
+	return req
 }
 
 // cutProtocols takes the API key out of the subprotocols that a browser
@@ -144,12 +174,14 @@ func (a *access) cutProtocols(values []string) (rest []string, token, key string
 			protocol = strings.TrimSpace(protocol)
 			credentials, ok := strings.CutPrefix(protocol, keyProtocol)
 			if !ok {
-				rest = append(rest, protocol)
+				if a.key == "" || !strings.HasPrefix(protocol, organizationProtocol) && !strings.HasPrefix(protocol, projectProtocol) {
+					rest = append(rest, protocol)
+				}
 				continue
 			}
 			key = credentials
-			if strings.HasPrefix(credentials, tokenPrefix) || a.key != "" {
-				token, key, _ = strings.Cut(credentials, ".")
+			if t, k, ok := a.cutToken(credentials, true); ok {
+				token, key = t, k
 			}
 		}
 	}

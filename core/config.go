@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -51,8 +52,8 @@ type Config struct {
 	// /dashboard/.
 	Paths []string
 
-	// MaxBodyBytes limits a request's body. If zero, 32 MiB. The platform's
-	// own limit applies as well.
+	// MaxBodyBytes limits a request's body, to 1 TiB at most. If zero, 32 MiB.
+	// The platform's own limit applies as well.
 	MaxBodyBytes int64
 
 	// MaxInFlight limits the requests that are relayed at a time. If zero,
@@ -142,6 +143,7 @@ type Platform struct {
 const (
 	defaultUpstream     = "https://api.openai.com"
 	defaultMaxBodyBytes = 32 << 20
+	mostBodyBytes       = 1 << 40
 	defaultMaxInFlight  = 1000
 	defaultIdleTimeout  = 10 * time.Minute
 	defaultBodyTimeout  = 60 * time.Second
@@ -149,7 +151,7 @@ const (
 )
 
 // withDefaults returns cfg with its zero fields filled in. After it, negative
-// limits have become zero, which means none.
+// time-outs and counts have become zero, which means none.
 func (cfg Config) withDefaults() Config {
 	if len(cfg.Upstreams) == 0 {
 		cfg.Upstreams = []string{defaultUpstream}
@@ -163,7 +165,9 @@ func (cfg Config) withDefaults() Config {
 	if cfg.MaxInFlight == 0 && !cfg.Platform.Serverless {
 		cfg.MaxInFlight = defaultMaxInFlight
 	}
-	cfg.MaxBodyBytes = orDefault(cfg.MaxBodyBytes, defaultMaxBodyBytes)
+	if cfg.MaxBodyBytes == 0 {
+		cfg.MaxBodyBytes = defaultMaxBodyBytes
+	}
 	if limit := cfg.Platform.MaxBodyBytes; limit > 0 {
 		cfg.MaxBodyBytes = min(cfg.MaxBodyBytes, limit)
 	}
@@ -218,6 +222,12 @@ func (cfg Config) problems() []error {
 	for i, prefix := range cfg.Paths {
 		add(nth("RELAY_PATHS", i, len(cfg.Paths)), checkPrefix(prefix))
 	}
+	if cfg.MaxBodyBytes < 0 || cfg.MaxBodyBytes > mostBodyBytes {
+		add("RELAY_MAX_BODY_BYTES", errors.New("must be a number of bytes up to 1 TiB"))
+	}
+	if cfg.Keepalive > 0 && cfg.Keepalive < time.Second {
+		add("RELAY_KEEPALIVE", errors.New("must be 1s or longer, or off"))
+	}
 	if !isToken(cfg.Name) && cfg.Name != "" {
 		add("RELAY_NAME", errors.New("may have letters, digits, hyphens and dots only"))
 	}
@@ -247,6 +257,8 @@ func parseUpstream(base string) (*url.URL, error) {
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
 		return nil, errors.New("must be a base URL such as https://api.openai.com")
+	case !isPort(u):
+		return nil, errors.New("has a port that is none")
 	case u.User != nil:
 		return nil, errors.New("must not hold a user name or password")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
@@ -268,6 +280,16 @@ func parseUpstream(base string) (*url.URL, error) {
 		return nil, errors.New("has a path that cannot be relayed to")
 	}
 	return u, nil
+}
+
+// isPort reports whether u has no port or a good one.
+func isPort(u *url.URL) bool {
+	port := u.Port()
+	if port == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
 }
 
 // isLoopback reports whether host is a loopback address or localhost.

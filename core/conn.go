@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -13,15 +14,26 @@ import (
 // was written to it, so that net/http sends the request over another one.
 var errPeerClosed = errors.New("upstream closed the connection while it was idle")
 
-// A checkedConn is a connection to an upstream that looks whether its peer has
-// closed it, before the first write after a read: in HTTP/1.1 that is where the
-// next request begins. net/http finds out as well, but only once its reading
-// goroutine has run, and after a thaw requests are faster. What was written to
-// a dead connection is lost, and a POST must not be sent again then.
+// A checkedConn is a connection to an upstream that can look whether its peer
+// has closed it, before the next request is written. net/http finds out as well,
+// but only once its reading goroutine has run, and after a thaw requests are
+// faster. What was written to a dead connection is lost, and a POST must not be
+// sent again then.
 type checkedConn struct {
 	*net.TCPConn
-	raw  syscall.RawConn
-	read atomic.Bool // since the last write
+	raw   syscall.RawConn
+	check atomic.Bool // before the next write
+}
+
+// checkBeforeWrite makes a connection out of the pool look at its peer before
+// it writes the request.
+func checkBeforeWrite(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if c, ok := conn.(*checkedConn); ok {
+		c.check.Store(true)
+	}
 }
 
 // dial returns a function that connects by dialer to checked connections.
@@ -43,16 +55,8 @@ func dial(dialer *net.Dialer) func(ctx context.Context, network, addr string) (n
 	}
 }
 
-func (c *checkedConn) Read(p []byte) (int, error) {
-	n, err := c.TCPConn.Read(p)
-	if n > 0 {
-		c.read.Store(true)
-	}
-	return n, err
-}
-
 func (c *checkedConn) Write(p []byte) (int, error) {
-	if c.read.Swap(false) && closedByPeer(c.raw) {
+	if c.check.Swap(false) && closedByPeer(c.raw) {
 		return 0, errPeerClosed
 	}
 	return c.TCPConn.Write(p)

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !linux
 
 package core
 
@@ -6,7 +6,7 @@ import "syscall"
 
 // closedByPeer reports whether the peer has closed or reset a connection that
 // has nothing left to read. It does not wait, and it takes no lock that a
-// pending Read holds.
+// pending Read holds. Over TLS an unread farewell hides the end from it.
 func closedByPeer(raw syscall.RawConn) bool {
 	closed := false
 	err := raw.Control(func(fd uintptr) {

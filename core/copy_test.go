@@ -35,7 +35,7 @@ func (r *eventReader) Read(p []byte) (int, error) {
 
 // copyEvents copies n events through a stream as an exchange does.
 func copyEvents(tb testing.TB, w *nullWriter, n int, keepalive time.Duration) {
-	rw := &recordWriter{ResponseWriter: w, rec: new(record)}
+	rw := &recordWriter{ResponseWriter: w, rc: http.NewResponseController(w), rec: new(record)}
 	s := &stream{
 		w: rw, rc: http.NewResponseController(rw), buffers: &eventBuffers, touch: func() {}, cancel: func(error) {},
 		idleTimeout: time.Minute, writeTimeout: time.Minute, keepalive: keepalive,

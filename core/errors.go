@@ -93,7 +93,9 @@ var (
 		Msg: "The API broke the connection off, or answered with something that is no HTTP, before its answer began. It may have seen the request. Try again."}
 	errInvalidResponse = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response", RetryAfter: 500 * time.Millisecond,
 		Msg: "The API answered with a status that HTTP does not have here. Try again."}
-	errInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted", RetryAfter: 500 * time.Millisecond,
+	// ErrInterrupted is the answer to a request whose answer broke off before
+	// any of it was given.
+	ErrInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted", RetryAfter: 500 * time.Millisecond,
 		Msg: "The API broke the connection off in the middle of this answer, so the answer is incomplete. Ask again."}
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "The API fell silent in the middle of this answer, so the answer is incomplete. Ask again."}
@@ -106,7 +108,8 @@ var (
 
 	errMisconfigured = &Error{Status: http.StatusInternalServerError, Code: "relay_misconfigured", NoRetry: true,
 		Msg: "This relay's configuration is wrong, so it relays nothing. Its operator finds the reason in its log."}
-	errInternal = &Error{Status: http.StatusInternalServerError, Code: "relay_internal_error",
+	// ErrInternal is the answer to a request at which a handler panicked.
+	ErrInternal = &Error{Status: http.StatusInternalServerError, Code: "relay_internal_error",
 		Msg: "This relay failed at this request through a fault of its own. Its operator finds it in its log by the request id."}
 )
 
@@ -182,7 +185,7 @@ func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func writeError(w http.ResponseWriter, req *http.Request, err error) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		e = errInternal.because(err)
+		e = ErrInternal.because(err)
 	}
 	e.ServeHTTP(w, req)
 }

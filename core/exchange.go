@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -73,12 +74,13 @@ func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer cancel(nil)
 
 	a := &attempt{req: req, body: newReplayBody(req)}
-	defer a.body.close()
+	rc := http.NewResponseController(w)
+	defer a.body.close(rc)
 	if a.body != nil {
 		// Without it, net/http closes the request body when the answer begins,
 		// while the transport may still look whether there is more of it; the
 		// transport would then break the answer off. Only HTTP/1 needs it.
-		_ = http.NewResponseController(w).EnableFullDuplex()
+		_ = rc.EnableFullDuplex()
 	}
 	res, err := x.send(ctx, a)
 	if !a.body.done() {
@@ -91,6 +93,7 @@ func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer res.Body.Close()
+	a.body.forget()
 	if res.StatusCode < 200 || res.StatusCode > 599 {
 		writeError(w, req, errInvalidResponse)
 		return
@@ -129,20 +132,26 @@ func (x *exchange) bounded(parent context.Context) (context.Context, context.Can
 
 // An attempt is what is known of one sending of a request.
 type attempt struct {
-	req       *http.Request
-	body      *replayBody // nil if there is none
-	connected atomic.Bool // a connection was had, so something may have been sent
-	reused    atomic.Bool // the last one came out of the pool
-	wrote     atomic.Bool // a header was written to one, if only to its buffer
+	req  *http.Request
+	body *replayBody // nil if there is none
+
+	connections atomic.Int32 // that were had, so something may have been sent
+	reused      atomic.Bool  // the last one came out of the pool
+	wrote       atomic.Bool  // a header was written to one, if only to its buffer
 }
+
+// maxConnections is how many connections net/http may try for one request. It
+// takes another where it knows that the upstream did nothing, without a limit of
+// its own for HTTP/2.
+const maxConnections = 3
 
 // unsent reports whether a pooled connection was had and nothing written.
 func (a *attempt) unsent() bool { return a.reused.Load() && !a.wrote.Load() }
 
 // send sends the request and returns the upstream's answer.
 func (x *exchange) send(ctx context.Context, a *attempt) (*http.Response, error) {
-	recordOf(a.req).attempts++
 	ctx = a.traced(ctx)
+	defer func() { recordOf(a.req).attempts += int(a.connections.Load()) }()
 	res, err := x.transport.RoundTrip(x.outbound(ctx, a))
 	if err != nil && a.unsent() && ctx.Err() == nil && a.body.rewind() {
 		// The pooled connection was closed in the instant in which it was taken.
@@ -151,12 +160,19 @@ func (x *exchange) send(ctx context.Context, a *attempt) (*http.Response, error)
 	return res, err
 }
 
-// traced returns a context that tells a whether a connection was had.
+// traced returns a context that tells a of its connections, and ends with the
+// one that is too many.
 func (a *attempt) traced(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(ctx)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
-			a.connected.Store(true)
 			a.reused.Store(info.Reused)
+			if info.Reused {
+				checkBeforeWrite(info.Conn)
+			}
+			if a.connections.Add(1) > maxConnections {
+				cancel(errReset)
+			}
 		},
 		WroteHeaders: func() { a.wrote.Store(true) },
 	})
@@ -238,7 +254,9 @@ func (x *exchange) explain(ctx context.Context, a *attempt, err error) error {
 		return errClientGone
 	case bodyErr != nil:
 		return bodyErr
-	case !a.connected.Load():
+	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
+		return errOverloaded.because(err)
+	case a.connections.Load() == 0:
 		return errConnect.because(err)
 	}
 	return errReset.because(err)
@@ -303,23 +321,28 @@ func (x *exchange) explainCut(ctx context.Context, req *http.Request, err error)
 	if req.Context().Err() != nil || errors.Is(err, errClientGone) || errors.Is(cause, errClientGone) {
 		return errClientGone
 	}
-	return errInterrupted.because(err)
+	return ErrInterrupted.because(err)
 }
 
 // mendLocation makes a redirection within the upstream's host lead to the
 // relay's, and takes away one that leads elsewhere: a client following it would
 // take its access token along.
 func (x *exchange) mendLocation(h http.Header, status int) {
-	location := h.Get("Location")
-	if location == "" || status < 300 || status > 399 {
+	locations := h["Location"]
+	if len(locations) == 0 || status < 300 || status > 399 {
 		return
 	}
-	u, err := url.Parse(location)
-	switch {
-	case err != nil, u.Host != "" && !strings.EqualFold(u.Host, x.upstream.Host), u.Host == "" && u.Scheme != "":
-		h.Del("Location")
-	case u.Host != "":
-		u.Scheme, u.Host, u.User = "", "", nil
+	h.Del("Location")
+	u, err := url.Parse(locations[0])
+	if err != nil || len(locations) > 1 || u.Opaque != "" {
+		return
+	}
+	if u.Scheme != "" && u.Host == "" || u.Host != "" && !strings.EqualFold(u.Host, x.upstream.Host) {
+		return
+	}
+	u.Scheme, u.Host, u.User = "", "", nil
+	// What is left must be a path in the eyes of every client.
+	if checkPath("/"+strings.TrimPrefix(u.EscapedPath(), "/")) == nil {
 		h.Set("Location", u.String())
 	}
 }

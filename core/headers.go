@@ -17,20 +17,20 @@ var hopByHop = set(
 // droppedUp are the request headers that identify the client or the platform,
 // or that could change what the request means behind the relay's checks.
 var droppedUp = set(
-	"B3", "Baggage", "Cdn-Loop", "Client-Ip", "Content-Length", "Cookie", "Cookie2", "Dnt", "Forwarded",
-	"Forwarded-For", "Forwarded-Proto", "From", "Function-Execution-Id", "Host", "Origin", "Priority",
+	"B3", "Baggage", "Cdn-Loop", "Client-Ip", "Content-Length", "Cookie", "Cookie2", "Dnt", "Do-Connecting-Ip", "Forwarded",
+	"Forwarded-For", "Forwarded-Proto", "From", "Function-Execution-Id", "Grpc-Trace-Bin", "Host", "Ms-Client-Ip", "Origin", "Priority",
 	"Proxy-Client-Ip", "Referer", "Relay-Hop", "Sec-Gpc", "Sentry-Trace", "Traceparent", "Tracestate",
 	"True-Client-Ip", "Uber-Trace-Id", "Via", "Wl-Proxy-Client-Ip", "X-Client-Ip", "X-Cloud-Trace-Context",
 	"X-Cluster-Client-Ip", "X-Correlation-Ip", "X-Forwarded", "X-Host", "X-Http-Method",
-	"X-Http-Method-Override", "X-Method-Override", "X-Original-Forwarded-For", "X-Original-Host",
-	"X-Original-Url", "X-Originating-Ip", "X-Proxyuser-Ip", "X-Real-Ip", "X-Remote-Addr", "X-Remote-Ip",
-	"X-Request-Start", "X-Rewrite-Url", "X-Serverless-Authorization",
+	"X-Http-Method-Override", "X-Matched-Path", "X-Method-Override", "X-Original-Forwarded-For", "X-Original-Host",
+	"X-Original-Remote-Addr", "X-Original-Url", "X-Originating-Ip", "X-Override-Url", "X-Proxyuser-Ip", "X-Real-Ip", "X-Remote-Addr", "X-Remote-Ip",
+	"X-Request-Start", "X-Rewrite-Url", "X-Serverless-Authorization", "X-User-Ip",
 )
 
 // droppedUpPrefixes are the beginnings of more such names.
 var droppedUpPrefixes = []string{
-	"Cf-", "Fastly-", "Fly-", "Sec-Ch-", "Sec-Fetch-", "X-Amz-", "X-Amzn-", "X-Appengine-", "X-Arr-", "X-Azure-",
-	"X-B3-", "X-Envoy-", "X-Forwarded-", "X-Goog-Authenticated-User-", "X-Goog-Iap-", "X-Nf-", "X-Now-", "X-Relay-", "X-Vercel-",
+	"Akamai-", "Ali-Cdn-", "Cf-", "Cloudfront-", "Fastly-", "Fly-", "Sec-Ch-", "Sec-Fetch-", "X-Akamai-", "X-Amz-", "X-Amzn-", "X-Appengine-", "X-Arr-", "X-Azure-",
+	"X-B3-", "X-Datadog-", "X-Envoy-", "X-Forwarded-", "X-Goog-Authenticated-User-", "X-Goog-Iap-", "X-Ms-Client-Principal", "X-Nf-", "X-Now-", "X-Railway-", "X-Relay-", "X-Vercel-",
 }
 
 // droppedDown are the response headers that are the upstream's own: they would

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 )
 
@@ -33,7 +32,7 @@ type health struct {
 	about healthReport
 	x     *exchange
 
-	mu     sync.Mutex // held during a deep check: one at a time
+	turn   chan struct{} // holds one during a deep check: one at a time
 	deep   upstreamReport
 	deepAt time.Time
 }
@@ -65,7 +64,7 @@ func newHealth(cfg Config, x *exchange) *health {
 	if platform == "" {
 		platform = "server"
 	}
-	return &health{x: x, about: healthReport{
+	return &health{x: x, turn: make(chan struct{}, 1), about: healthReport{
 		Status:        "ok",
 		Name:          cfg.Name,
 		Version:       Version,
@@ -132,18 +131,20 @@ func (hl *health) stream(w http.ResponseWriter, req *http.Request) {
 // check returns what a keyless request for the models shows: a 401 means that
 // the upstream is reachable and answers this region.
 func (hl *health) check(ctx context.Context) upstreamReport {
-	hl.mu.Lock()
-	defer hl.mu.Unlock()
+	select {
+	case hl.turn <- struct{}{}:
+		defer func() { <-hl.turn }()
+	case <-ctx.Done():
+		return upstreamReport{Code: codeUpstreamTimeout}
+	}
 	if time.Since(hl.deepAt) < deepFor {
 		return hl.deep
 	}
-	ctx, cancel := context.WithTimeout(ctx, deepTimeout)
+	// The result is for all who wait, so it does not end with who began.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deepTimeout)
 	defer cancel()
-	report := hl.probe(ctx)
-	if ctx.Err() == nil || report.Code == "" { // a caller who left proves nothing
-		hl.deep, hl.deepAt = report, time.Now()
-	}
-	return report
+	hl.deep, hl.deepAt = hl.probe(ctx), time.Now()
+	return hl.deep
 }
 
 func (hl *health) probe(ctx context.Context) upstreamReport {
@@ -158,11 +159,11 @@ func (hl *health) probe(ctx context.Context) upstreamReport {
 	report := upstreamReport{LatencyMS: sinceMS(start, time.Now())}
 	if err != nil {
 		report.Code = errConnect.Code
-		if a.connected.Load() {
+		if a.connections.Load() > 0 {
 			report.Code = errReset.Code
 		}
 		if ctx.Err() != nil {
-			report.Code = "upstream_timeout"
+			report.Code = codeUpstreamTimeout
 		}
 		return report
 	}
@@ -173,6 +174,10 @@ func (hl *health) probe(ctx context.Context) upstreamReport {
 	report.OK = report.Code == ""
 	return report
 }
+
+// codeUpstreamTimeout is what a deep check says of an upstream that does not
+// answer in time.
+const codeUpstreamTimeout = "upstream_timeout"
 
 // codeRegionRefused is how OpenAI calls a region that it does not serve.
 const codeRegionRefused = "unsupported_country_region_territory"

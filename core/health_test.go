@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -136,4 +137,35 @@ func TestMisconfigured(t *testing.T) {
 			t.Errorf("%s: %v %s", path, rec.Header(), rec.Body)
 		}
 	}
+}
+
+// Everyone who asks while a check is under way gets its result, even if the
+// upstream answers nobody.
+func TestDeepHealthOfASilentUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		relay, err := New(Config{LogLevel: levelOff, Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			asked.Add(1)
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		var wait sync.WaitGroup
+		for range 10 {
+			wait.Go(func() {
+				rec := httptest.NewRecorder()
+				relay.ServeHTTP(rec, httptest.NewRequest("GET", "/relay/health?deep=1", nil))
+				if rec.Code != 503 || !strings.Contains(rec.Body.String(), `"code":"upstream_timeout"`) {
+					t.Errorf("got %d %s", rec.Code, rec.Body)
+				}
+			})
+		}
+		wait.Wait()
+		if took := time.Since(start); took != deepTimeout || asked.Load() != 1 {
+			t.Errorf("answered after %v, asked %d times; want %v, 1", took, asked.Load(), deepTimeout)
+		}
+	})
 }

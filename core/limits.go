@@ -148,7 +148,8 @@ type limitedBody struct {
 	count    *atomic.Int64
 	left     int64
 	timeout  time.Duration
-	window   int64 // bytes until the deadline moves on
+	window   int64         // bytes until patience is renewed
+	patience time.Duration // left to wait for them
 	tooLarge *Error
 	err      error
 }
@@ -157,24 +158,37 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	if b.window <= 0 && b.timeout > 0 {
-		b.window = bodyWindow
-		// Platforms that hand over whole bodies have no deadlines, and need none.
-		_ = b.rc.SetReadDeadline(time.Now().Add(b.timeout))
-	}
 	// One byte more than is left tells a body at its limit from one over it.
-	if int64(len(p)) > b.left+1 {
+	if int64(len(p))-1 > b.left {
 		p = p[:b.left+1]
 	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.read(p)
 	if int64(n) > b.left {
 		n, err = int(b.left), b.tooLarge
 	}
 	b.left -= int64(n)
-	b.window -= int64(n)
 	b.count.Add(int64(n))
 	b.err = b.explain(err)
 	return n, b.err
+}
+
+// read reads within the time that the window has left. Only the time that is
+// spent waiting for the client counts, not that in which the upstream lets the
+// body wait.
+func (b *limitedBody) read(p []byte) (int, error) {
+	if b.timeout <= 0 {
+		return b.ReadCloser.Read(p)
+	}
+	if b.window <= 0 {
+		b.window, b.patience = bodyWindow, b.timeout
+	}
+	start := time.Now()
+	// Platforms that hand over whole bodies have no deadlines, and need none.
+	_ = b.rc.SetReadDeadline(start.Add(b.patience))
+	n, err := b.ReadCloser.Read(p)
+	b.patience -= time.Since(start)
+	b.window -= int64(n)
+	return n, err
 }
 
 // explain turns what the server's body says into the error to answer with. At

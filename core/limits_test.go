@@ -250,3 +250,48 @@ func TestErrorsOfBodiesKeepTheirKind(t *testing.T) {
 type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+// Nobody holds a connection by announcing a body that never comes, whatever the
+// answer is and whether or not there is a token.
+func TestBodiesThatAreWithheld(t *testing.T) {
+	f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens, cfg.BodyTimeout = []Secret{canaryToken}, 100*time.Millisecond })
+	for _, head := range []string{
+		"POST /v1/files HTTP/1.1\r\nHost: h\r\n", "POST /nothing HTTP/1.1\r\nHost: h\r\n", "GET /relay/health HTTP/1.1\r\nHost: h\r\n",
+		"TRACE /v1/x HTTP/1.1\r\nHost: h\r\n", "OPTIONS /v1/x HTTP/1.1\r\nHost: h\r\nOrigin: https://a\r\nAccess-Control-Request-Method: POST\r\n",
+	} {
+		for _, framing := range []string{"Content-Length: 20\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"} {
+			conn := dialRaw(t, f.URL)
+			_, _ = io.WriteString(conn, head+framing)
+			answer, err := io.ReadAll(conn) // to the end of the connection
+			if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 ") {
+				t.Errorf("%q: got %q, %v", head+framing, answer, err)
+			}
+		}
+	}
+	f.untouched(t)
+}
+
+// Nor by leaving an upload unfinished that the upstream has answered already.
+func TestUploadsThatAreAbandoned(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	}, nil)
+	conn := dialRaw(t, f.URL)
+	_, _ = io.WriteString(conn, "POST /v1/files HTTP/1.1\r\nHost: h\r\nContent-Length: 80000\r\n\r\n"+strings.Repeat("x", 1000))
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 413 ") {
+		t.Errorf("got %q, %v", answer, err)
+	}
+}
+
+// The time in which the upstream lets the body wait is not the client's.
+func TestSlowUpstreamIsNoSlowBody(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		time.Sleep(300 * time.Millisecond) // longer than the body may take
+		_, _ = io.Copy(w, req.Body)
+	}, func(cfg *Config) { cfg.BodyTimeout = 100 * time.Millisecond })
+	body := strings.Repeat("x", 8<<20)
+	if res, got := send(t, "POST", f.URL+"/v1/files", body); res.StatusCode != 200 {
+		t.Errorf("got %d %.200s", res.StatusCode, got)
+	}
+}

@@ -27,8 +27,8 @@ type record struct {
 	attempts  int
 	status    int
 	firstByte time.Time
-	bytesIn   atomic.Int64 // counted by the transport's goroutine
-	bytesOut  int64
+	bytesIn   atomic.Int64 // counted by other goroutines
+	bytesOut  atomic.Int64
 	err       error // why the request failed, if it did
 }
 
@@ -51,17 +51,25 @@ func (rec *record) fail(err error) {
 }
 
 // recordStage writes one line for each request, marks every answer as the
-// relay's, and turns panics into answers.
+// relay's, turns panics into answers, and gives clients their time, so that
+// nobody holds a connection by sending or taking nothing, token or not.
 type recordStage struct {
-	logger *slog.Logger
-	name   string
-	region string
+	logger       *slog.Logger
+	name         string
+	region       string
+	bodyTimeout  time.Duration // 0: none
+	writeTimeout time.Duration // 0: none
 }
 
 func (s *recordStage) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		rec := &record{id: requestID(), method: methodClass(req.Method), route: routeClass(req.URL.Path), start: time.Now()}
-		rw := &recordWriter{ResponseWriter: w, rec: rec}
+		rw := &recordWriter{ResponseWriter: w, rc: http.NewResponseController(w), rec: rec, timeout: s.writeTimeout}
+		if hasBody(req) && s.bodyTimeout > 0 {
+			// net/http reads bodies that nobody wants before it answers. Who reads
+			// one in earnest sets deadlines anew.
+			_ = rw.rc.SetReadDeadline(rec.start.Add(s.bodyTimeout))
+		}
 		req = req.WithContext(context.WithValue(req.Context(), recordKey{}, rec))
 		w.Header().Set("X-Relay", s.name+"; origin=relay")
 		defer func() {
@@ -85,10 +93,10 @@ func (s *recordStage) answerPanic(w *recordWriter, req *http.Request) any {
 	rec := w.rec
 	s.logger.Error("panic", "request_id", rec.id, "stack", string(debug.Stack()))
 	if rec.status != 0 {
-		rec.fail(errInternal)
+		rec.fail(ErrInternal)
 		return http.ErrAbortHandler
 	}
-	writeError(w, req, errInternal)
+	writeError(w, req, ErrInternal)
 	return nil
 }
 
@@ -111,7 +119,7 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 		slog.String("route", rec.route),
 		slog.Int("status", status),
 		slog.Int64("bytes_in", rec.bytesIn.Load()),
-		slog.Int64("bytes_out", rec.bytesOut),
+		slog.Int64("bytes_out", rec.bytesOut.Load()),
 		slog.Float64("first_byte_ms", sinceMS(rec.start, rec.firstByte)),
 		slog.Float64("duration_ms", sinceMS(rec.start, time.Now())),
 		slog.String("region", s.region),
@@ -132,7 +140,7 @@ func errorClass(err error) string {
 	if errors.Is(err, errClientGone) {
 		return errClientGone.Error()
 	}
-	return errInternal.Code
+	return ErrInternal.Code
 }
 
 // sinceMS returns the milliseconds from start to end, or 0 for no end.
@@ -187,10 +195,13 @@ func routeClass(path string) string {
 	return "other"
 }
 
-// A recordWriter notes an answer's status, size and time of its first byte.
+// A recordWriter notes an answer's status, size and time of its first byte, and
+// gives the client its time to take the header.
 type recordWriter struct {
 	http.ResponseWriter
-	rec *record
+	rc      *http.ResponseController
+	rec     *record
+	timeout time.Duration // for the client to take the header; 0: none
 }
 
 // Unwrap lets [http.ResponseController] reach the server's writer.
@@ -204,7 +215,7 @@ func (w *recordWriter) WriteHeader(status int) {
 func (w *recordWriter) Write(p []byte) (int, error) {
 	w.note(http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
-	w.rec.bytesOut += int64(n)
+	w.rec.bytesOut.Add(int64(n))
 	return n, err
 }
 
@@ -213,5 +224,8 @@ func (w *recordWriter) note(status int) {
 	if w.rec.status == 0 && status >= 200 {
 		w.rec.status = status
 		w.rec.firstByte = time.Now()
+		if w.timeout > 0 {
+			_ = w.rc.SetWriteDeadline(w.rec.firstByte.Add(w.timeout)) // where the platform has one
+		}
 	}
 }

@@ -124,7 +124,7 @@ func TestPanicsAreAnswered(t *testing.T) {
 		})
 	})
 	res, body := send(t, "GET", f.URL+"/v1/models", "")
-	wantError(t, res, body, errInternal)
+	wantError(t, res, body, ErrInternal)
 	begun = true
 	res = do(t, newRequest(t, "GET", f.URL+"/v1/models", ""))
 	if body, err := io.ReadAll(res.Body); err == nil {

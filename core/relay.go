@@ -103,6 +103,7 @@ const lastWords = time.Second
 // more, and returns ctx's error. It does not keep new requests out: the server
 // does.
 func (r *Relay) Shutdown(ctx context.Context) error {
+	defer r.close() // for whoever comes too late
 	drained := r.whenDrained()
 	select {
 	case <-drained:
@@ -153,5 +154,8 @@ func newRecordStage(cfg Config) *recordStage {
 	if logger == nil {
 		logger = slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	}
-	return &recordStage{logger: logger, name: cfg.Name, region: cfg.Region}
+	return &recordStage{
+		logger: logger, name: cfg.Name, region: cfg.Region,
+		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
+	}
 }

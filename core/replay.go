@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // maxReplay is how much of a request's body is kept for a second sending.
@@ -96,15 +97,42 @@ func (b *replayBody) done() bool {
 	return b.err == io.EOF
 }
 
-// close lets nobody begin to read the body any more: the server is about to
-// use the connection for something else.
-func (b *replayBody) close() {
+// forget frees what was kept: the answer has begun, so nothing is sent again.
+func (b *replayBody) forget() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.current != nil && b.current.off == len(b.kept) {
+		b.current.off = 0
+		b.kept, b.begun, b.dropped = nil, true, true
+	}
+}
+
+// leftover is how long the server may wait for the rest of a body that nobody
+// wants any more.
+const leftover = time.Second
+
+// close lets nobody read the body any more and returns when nobody does: the
+// server is about to look for its end, or for the next request.
+func (b *replayBody) close(rc *http.ResponseController) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
 	b.kept, b.begun, b.dropped, b.current = nil, true, true, nil
+	unread := b.err == nil
+	b.mu.Unlock()
+	if !unread {
+		return
+	}
+	// A read that waits for the client would hold the connection, and with it
+	// the server, for as long as the client likes.
+	_ = rc.SetReadDeadline(time.Unix(1, 0))
+	b.turn.Lock()
+	defer b.turn.Unlock()
+	_ = rc.SetReadDeadline(time.Now().Add(leftover))
 }
 
 // A replayReader reads a replayBody once.
@@ -113,13 +141,21 @@ type replayReader struct {
 	off int // in kept
 }
 
-func (r *replayReader) Read(p []byte) (int, error) {
+func (r *replayReader) Read(p []byte) (n int, err error) {
 	r.b.turn.Lock()
 	defer r.b.turn.Unlock()
+	defer func() {
+		// The transport's goroutine has nobody to recover: it would take the
+		// process along. The value may hold anything.
+		if recover() != nil {
+			n, err = 0, ErrInternal
+			r.keep(nil, err)
+		}
+	}()
 	if n, err := r.readKept(p); n > 0 || err != nil {
 		return n, err
 	}
-	n, err := r.b.src.Read(p)
+	n, err = r.b.src.Read(p)
 	r.keep(p[:n], err)
 	return n, err
 }

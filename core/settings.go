@@ -24,14 +24,10 @@ func Settings() []Setting { return slices.Clone(settings) }
 
 var settings = []Setting{
 	{"RELAY_UPSTREAMS", defaultUpstream, "base URL of the API; plain http to loopback only", func(cfg *Config, v string) error {
-		cfg.Upstreams = list(v)
-		return nil
+		return setList(&cfg.Upstreams, v)
 	}},
 	{"RELAY_ACCESS_TOKENS", "", "access tokens, comma-separated, each plain or sha256:<hex>; without any, no token is needed", func(cfg *Config, v string) error {
-		for _, token := range list(v) {
-			cfg.AccessTokens = append(cfg.AccessTokens, Secret(token))
-		}
-		return nil
+		return setList(&cfg.AccessTokens, v)
 	}},
 	{"RELAY_API_KEY", "", "API key that the relay puts in place of the client's; needs access tokens", func(cfg *Config, v string) error {
 		cfg.APIKey = Secret(v)
@@ -42,16 +38,13 @@ var settings = []Setting{
 		return err
 	}},
 	{"RELAY_ALLOWED_ORIGINS", "*", "web origins that browsers may call from, comma-separated; none turns CORS off", func(cfg *Config, v string) error {
-		cfg.AllowedOrigins = list(v)
-		return nil
+		return setList(&cfg.AllowedOrigins, v)
 	}},
 	{"RELAY_ALLOWED_HOSTS", "*", "host names by which the relay may be called, comma-separated; relay serve on a loopback address allows that address and localhost", func(cfg *Config, v string) error {
-		cfg.AllowedHosts = list(v)
-		return nil
+		return setList(&cfg.AllowedHosts, v)
 	}},
 	{"RELAY_PATHS", "/v1/,/dashboard/", "path prefixes that are relayed, comma-separated", func(cfg *Config, v string) error {
-		cfg.Paths = list(v)
-		return nil
+		return setList(&cfg.Paths, v)
 	}},
 	{"RELAY_MAX_BODY_BYTES", strconv.Itoa(defaultMaxBodyBytes), "largest request body in bytes; the platform's own limit applies too", func(cfg *Config, v string) (err error) {
 		cfg.MaxBodyBytes, err = parseSize(v)
@@ -207,15 +200,17 @@ func (e *configError) Error() string {
 
 func (e *configError) Unwrap() []error { return e.errs }
 
-// list splits a comma-separated value, without spaces and empty entries.
-func list(v string) []string {
-	var entries []string
+// setList sets dst to the entries of a comma-separated value. An empty entry is
+// an error: it is a variable that was to be there, and without it a list could
+// allow more than was meant.
+func setList[T ~string](dst *[]T, v string) error {
 	for entry := range strings.SplitSeq(v, ",") {
-		if entry = strings.TrimSpace(entry); entry != "" {
-			entries = append(entries, entry)
+		if entry = strings.TrimSpace(entry); entry == "" {
+			return errors.New("has an empty entry beside a comma")
 		}
+		*dst = append(*dst, T(entry))
 	}
-	return entries
+	return nil
 }
 
 func parseBool(v string) (bool, error) {

@@ -10,7 +10,7 @@ import (
 
 func TestParseEnv(t *testing.T) {
 	cfg, err := ParseEnv([]string{
-		"PATH=/bin", "RELAY_UPSTREAMS= https://us.api.openai.com/v1/ ", "RELAY_ACCESS_TOKENS=one, rt_two,,sha256:" + strings.Repeat("ab", 32),
+		"PATH=/bin", "RELAY_UPSTREAMS= https://us.api.openai.com/v1/ ", "RELAY_ACCESS_TOKENS=one, rt_two,sha256:" + strings.Repeat("ab", 32),
 		"RELAY_API_KEY=sk-1", "RELAY_PATH_TOKENS=true", "RELAY_ALLOWED_ORIGINS=https://a.example,http://localhost:3000",
 		"RELAY_ALLOWED_HOSTS=a.example", "RELAY_PATHS=/v1/,/openai/v1/", "RELAY_MAX_BODY_BYTES=1000", "RELAY_MAX_IN_FLIGHT=5",
 		"RELAY_IDLE_TIMEOUT=1m", "RELAY_MAX_STREAM_TIME=15m", "RELAY_KEEPALIVE=15s", "RELAY_BODY_TIMEOUT=off", "RELAY_WRITE_TIMEOUT=0",
@@ -94,6 +94,11 @@ func TestConfigProblems(t *testing.T) {
 		{"empty token", Config{AccessTokens: []Secret{""}}, "empty"},
 		{"base64 token", Config{AccessTokens: []Secret{"Zm9v+/=="}}, ""},
 		{"short hash", Config{AccessTokens: []Secret{"sha256:abcd"}}, "64 hexadecimal"},
+		{"no port", Config{Upstreams: []string{"https://a.example:"}}, "port"},
+		{"large port", Config{Upstreams: []string{"https://a.example:99999"}}, "port"},
+		{"endless body", Config{MaxBodyBytes: 1 << 62}, "1 TiB"},
+		{"negative body", Config{MaxBodyBytes: -1}, "1 TiB"},
+		{"short keepalive", Config{Keepalive: time.Nanosecond}, "1s or longer"},
 		{"root path", Config{Paths: []string{"/"}}, "leave"},
 		{"own path", Config{Paths: []string{"/relay/x/"}}, "leave"},
 		{"origin null", Config{AllowedOrigins: []string{"null"}}, ""},
@@ -106,6 +111,16 @@ func TestConfigProblems(t *testing.T) {
 				t.Errorf("New: %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestEmptyEntriesOfListsAreErrors(t *testing.T) {
+	for _, name := range []string{"RELAY_ACCESS_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_UPSTREAMS"} {
+		for _, value := range []string{",", "x,", ",x", "x,,y"} {
+			if _, err := ParseEnv([]string{name + "=" + value}); err == nil || !strings.Contains(err.Error(), "empty entry") {
+				t.Errorf("%s=%s: %v", name, value, err)
+			}
+		}
 	}
 }
 

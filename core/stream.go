@@ -51,7 +51,6 @@ type stream struct {
 // begin sends the header at once: a model may think for minutes before the
 // first byte, and a broken body must not take the status along.
 func (s *stream) begin(status int) {
-	s.extendDeadline()
 	s.w.WriteHeader(status)
 	_ = s.rc.Flush() // not every platform can; the first write tells if the client is gone
 }
@@ -68,10 +67,11 @@ func (s *stream) copy(body io.Reader) error {
 		n, err := body.Read(*buf)
 		if n > 0 {
 			s.touch()
-			idle.Reset(s.idleTimeout)
+			idle.Stop() // the time that the client takes is not the upstream's
 			if err := s.write((*buf)[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
+			idle.Reset(s.idleTimeout)
 		}
 		if err == io.EOF {
 			return nil

@@ -149,7 +149,7 @@ func TestCutAnswersNeverLookComplete(t *testing.T) {
 			if res.StatusCode != 200 {
 				t.Errorf("status %d", res.StatusCode)
 			}
-			frame := string(errInterrupted.frame())
+			frame := string(ErrInterrupted.frame())
 			if got := strings.HasSuffix(string(body), frame); got != cut.frame {
 				t.Errorf("error event: %t, want %t; body %q", got, cut.frame, body)
 			}
@@ -169,7 +169,7 @@ func TestCutAnswersToHTTP10(t *testing.T) {
 		conn := dialRaw(t, f.URL)
 		_, _ = io.WriteString(conn, "GET /v1/files/x/content HTTP/1.0\r\n\r\n")
 		body, err := io.ReadAll(conn)
-		if framed := strings.HasSuffix(string(body), string(errInterrupted.frame())); err == nil && !framed {
+		if framed := strings.HasSuffix(string(body), string(ErrInterrupted.frame())); err == nil && !framed {
 			t.Errorf("%s: the answer looks complete: %q", cut.name, body)
 		}
 	}
@@ -532,6 +532,27 @@ func TestTimeLimits(t *testing.T) {
 	}
 }
 
+// The time that the client takes is not the upstream's.
+func TestSlowClientIsNoSilentUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended error
+		s := &stream{
+			w: slowWriter{header: make(http.Header)}, rc: http.NewResponseController(slowWriter{}), touch: func() {}, buffers: &eventBuffers,
+			cancel: func(cause error) { ended = cause }, idleTimeout: time.Second,
+		}
+		if err := s.copy(strings.NewReader(event)); err != nil || ended != nil {
+			t.Errorf("copy = %v, cancelled by %v", err, ended)
+		}
+	})
+}
+
+// A slowWriter takes a minute for each write.
+type slowWriter struct{ header http.Header }
+
+func (w slowWriter) Header() http.Header         { return w.header }
+func (w slowWriter) WriteHeader(int)             {}
+func (w slowWriter) Write(p []byte) (int, error) { time.Sleep(time.Minute); return len(p), nil }
+
 func TestDeadlineBeforeTheHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		relay, err := New(Config{Logger: slog.New(slog.DiscardHandler), Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
@@ -708,7 +729,7 @@ func TestHiddenCuts(t *testing.T) {
 			}
 			switch {
 			case test.status == 502:
-				wantError(t, res, string(body), errInterrupted)
+				wantError(t, res, string(body), ErrInterrupted)
 			case test.complete && string(body) != small && string(body) != large:
 				t.Errorf("body %.200q", body)
 			}

@@ -2,10 +2,13 @@ package core
 
 import (
 	"bufio"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -174,7 +177,7 @@ func TestReplayBody(t *testing.T) {
 		if b != nil || !b.done() || b.failure() != nil {
 			t.Error("a request without a body has one")
 		}
-		b.close()
+		b.close(http.NewResponseController(nil))
 	})
 	t.Run("again from the middle", func(t *testing.T) {
 		b := body(strings.NewReader("hello world"), 11)
@@ -218,9 +221,31 @@ func TestReplayBody(t *testing.T) {
 	t.Run("after the exchange", func(t *testing.T) {
 		b := body(strings.NewReader("late"), 4)
 		r := b.open()
-		b.close()
+		b.close(http.NewResponseController(nil))
 		if n, err := r.Read(make([]byte, 4)); n != 0 || !errors.Is(err, errBodyClosed) {
 			t.Errorf("read %d bytes, %v", n, err)
 		}
 	})
+}
+
+// Over TLS, the upstream's farewell stands unread before the end of a closed
+// connection.
+func TestNoRequestFailsByAClosedTLSConnection(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems cannot look behind the farewell")
+	}
+	upstream := httptest.NewTLSServer(http.HandlerFunc(echo))
+	defer upstream.Close()
+	transport := newTransport(Config{Platform: Platform{SingleRequest: true}})
+	transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+	transport.TLSClientConfig.RootCAs.AddCert(upstream.Certificate())
+	f := &front{log: new(lockedBuffer)}
+	f.start(t, upstream.URL, func(cfg *Config) { cfg.Transport = transport })
+	defer transport.CloseIdleConnections()
+	for i := range 200 {
+		if res, body := send(t, "POST", f.URL+"/v1/chat/completions", "hello"); res.StatusCode != 200 || body != "hello" {
+			t.Fatalf("request %d: got %d %.200s", i, res.StatusCode, body)
+		}
+		upstream.CloseClientConnections()
+	}
 }

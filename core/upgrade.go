@@ -1,12 +1,16 @@
 package core
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"time"
 )
 
 // An upgrade passes WebSocket connections through. It is httputil's reverse
@@ -22,11 +26,23 @@ func newUpgrade(x *exchange, off bool) *upgrade { return &upgrade{x: x, off: off
 // way took the Upgrade header out, as function URLs do. Other upgrades, h2c
 // above all, are not handed on, so their requests are ordinary ones.
 func isWebSocket(req *http.Request) bool {
-	return isUpgrade(req) || len(req.Header["Sec-Websocket-Key"]) > 0
+	return strings.EqualFold(req.Header.Get("Upgrade"), "websocket") || len(req.Header["Sec-Websocket-Key"]) > 0
 }
 
+// isUpgrade reports whether req's connection can become a WebSocket (RFC 6455,
+// section 4.2.1).
 func isUpgrade(req *http.Request) bool {
-	return len(req.Header["Upgrade"]) > 0 && strings.EqualFold(req.Header.Get("Upgrade"), "websocket")
+	if !req.ProtoAtLeast(1, 1) || !strings.EqualFold(req.Header.Get("Upgrade"), "websocket") {
+		return false
+	}
+	for _, value := range req.Header["Connection"] {
+		for option := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(option), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isUpgradable reports whether the API has a WebSocket at path.
@@ -47,7 +63,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		// The context is ours rather than the proxy's, whose trace would hand
 		// 1xx responses on.
 		Transport: roundTripFunc(func(out *http.Request) (*http.Response, error) {
-			rec.attempts++
+			defer func() { rec.attempts += int(a.connections.Load()) }()
 			return x.transport.RoundTrip(out.WithContext(a.traced(ctx)))
 		}),
 		Rewrite: func(pr *httputil.ProxyRequest) {
@@ -67,7 +83,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				answer["Connection"], answer["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
 			}
 			w.Header().Set("X-Relay", x.marker)
-			res.Header = answer
+			res.Header, res.Trailer = answer, nil
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
@@ -78,7 +94,62 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			x.fail(ctx, w, a, err)
 		},
 	}
-	proxy.ServeHTTP(w, req.WithContext(ctx))
+	proxy.ServeHTTP(&upgradeWriter{w, rec, x.writeTimeout}, req.WithContext(ctx))
+	if e, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
+		rec.fail(e)
+	}
+}
+
+// An upgradeWriter hands out a client's connection that counts, and that does
+// not wait for ever for a client which takes nothing.
+type upgradeWriter struct {
+	http.ResponseWriter
+	rec     *record
+	timeout time.Duration // for each write; 0: none
+}
+
+// Unwrap lets [http.ResponseController] reach the server's writer.
+func (w *upgradeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack takes the connection over from the server.
+func (w *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	// The server's deadlines were for the handshake.
+	_ = conn.SetDeadline(time.Time{})
+	return &upgradedConn{conn, w.rec, w.timeout}, rw, nil
+}
+
+// An upgradedConn is a client's connection after the handshake.
+type upgradedConn struct {
+	net.Conn
+	rec     *record
+	timeout time.Duration
+}
+
+func (c *upgradedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.rec.bytesIn.Add(int64(n))
+	return n, err
+}
+
+func (c *upgradedConn) Write(p []byte) (int, error) {
+	if c.timeout > 0 {
+		_ = c.SetWriteDeadline(time.Now().Add(c.timeout))
+	}
+	n, err := c.Conn.Write(p)
+	c.rec.bytesOut.Add(int64(n))
+	return n, err
+}
+
+// CloseWrite ends what goes to the client, and lets the client end the rest.
+func (c *upgradedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Close()
 }
 
 // A roundTripFunc is a RoundTripper that is a function.

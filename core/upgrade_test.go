@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // echoUpgrade answers a WebSocket handshake and echoes bytes until the other
@@ -176,4 +177,59 @@ func TestWebSocketEndsWithEitherSide(t *testing.T) {
 	_ = conn.SetLinger(0)
 	conn.Close() // a reset
 	receive(t, ended, "the upstream's end")
+}
+
+// A WebSocket's client that takes nothing does not hold its connections.
+func TestWebSocketClientThatTakesNothing(t *testing.T) {
+	ended := make(chan bool, 1)
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn := hijack(t, w, "HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		defer conn.Close()
+		for block := make([]byte, 1<<20); ; {
+			if _, err := conn.Write(block); err != nil {
+				break
+			}
+		}
+		ended <- true
+	}, func(cfg *Config) { cfg.WriteTimeout = 100 * time.Millisecond })
+	conn := dialRaw(t, f.URL)
+	_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
+	receive(t, ended, "the upstream's end")
+	waitForLog(t, f, `"status":101`)
+}
+
+// The upstream may end its half first: what the client sends then still arrives.
+func TestWebSocketUpstreamHalfClose(t *testing.T) {
+	got := make(chan string, 1)
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn := hijack(t, w, "HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbye")
+		defer conn.Close()
+		_ = conn.CloseWrite()
+		rest, _ := io.ReadAll(conn)
+		got <- string(rest)
+	}, nil)
+	conn := dialRaw(t, f.URL)
+	_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
+	r := bufio.NewReader(conn)
+	if _, err := http.ReadResponse(r, nil); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(r); string(rest) != "bye" || err != nil {
+		t.Errorf("client got %q, %v", rest, err)
+	}
+	_, _ = io.WriteString(conn, "still here")
+	_ = conn.CloseWrite()
+	if rest := receive(t, got, "the upstream's end"); rest != "still here" {
+		t.Errorf("upstream got %q", rest)
+	}
+}
+
+func TestWebSocketTimeLimit(t *testing.T) {
+	f := newFront(t, echoUpgrade(t), func(cfg *Config) { cfg.MaxStreamTime = 50 * time.Millisecond })
+	conn := dialRaw(t, f.URL)
+	_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
+	if _, err := io.ReadAll(conn); err != nil {
+		t.Error(err)
+	}
+	waitForLog(t, f, `"error":"stream_limit"`)
 }

@@ -1,0 +1,27 @@
+package core
+
+import (
+	"encoding/binary"
+	"syscall"
+)
+
+// stateEstablished is TCP_ESTABLISHED of the kernel's tcp_states.h.
+const stateEstablished = 1
+
+// closedByPeer reports whether the peer has closed or reset a connection. It
+// goes by the state of the connection rather than by what there is to read: over
+// TLS, an unread farewell stands before the end.
+func closedByPeer(raw syscall.RawConn) bool {
+	closed := false
+	err := raw.Control(func(fd uintptr) {
+		// The state is the first byte of struct tcp_info.
+		info, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_INFO)
+		if err != nil {
+			return // not known to be closed
+		}
+		var b [4]byte
+		binary.NativeEndian.PutUint32(b[:], uint32(info))
+		closed = b[0] != stateEstablished
+	})
+	return err != nil || closed
+}
