@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"time"
 
 	"example.com/relay/core"
 )
@@ -26,10 +25,6 @@ var (
 		Msg: "The platform handed over a request that makes no sense: its method, path, header or body encoding is broken."}
 	errTooLarge = &core.Error{Status: http.StatusBadGateway, Code: "response_too_large", NoRetry: true,
 		Msg: "The API's answer is larger than this platform lets through in one piece. Use a function URL in the invoke mode RESPONSE_STREAM, which takes up to 200 MB."}
-	errInterrupted = &core.Error{Status: http.StatusBadGateway, Code: "upstream_interrupted", RetryAfter: 500 * time.Millisecond,
-		Msg: "The API broke the connection off in the middle of this answer, so the answer is incomplete. Ask again."}
-	errInternal = &core.Error{Status: http.StatusInternalServerError, Code: "relay_internal_error",
-		Msg: "This relay failed at this request through a fault of its own. Its operator finds it in the function's log."}
 )
 
 // invoke answers one event. Its error is always nil: an error of the function

@@ -475,3 +475,32 @@ func FuzzEvent(f *testing.F) {
 		}
 	})
 }
+
+// Nor may a handler that waits for its upstream.
+func TestClosingAnAnswerEndsAWaitingHandler(t *testing.T) {
+	var cause error
+	s := streamed(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		<-req.Context().Done()
+		cause = req.Context().Err()
+	}), newRequest(t.Context(), "/"))
+	if err := s.Close(); err != nil || cause == nil {
+		t.Errorf("Close = %v, the handler's context ended with %v", err, cause)
+	}
+}
+
+func TestStages(t *testing.T) {
+	tests := []struct{ domain, stage, path, want string }{
+		{"x.execute-api.eu-west-3.amazonaws.com", "prod", "/prod/v1/models", "/v1/models"},
+		{"x.execute-api.eu-west-3.amazonaws.com", "$default", "/v1/models", "/v1/models"},
+		{"x.execute-api.eu-west-3.amazonaws.com", "prod", "/production/v1", "/production/v1"},
+		{"api.example", "v1", "/v1/models", "/v1/models"},
+	}
+	for _, test := range tests {
+		e := decode(t, "http-api.json")
+		e.RequestContext.DomainName, e.RequestContext.Stage, e.RawPath = test.domain, test.stage, test.path
+		if u, err := e.url(); err != nil || u.Path != test.want {
+			t.Errorf("%+v: got %v, %v", test, u, err)
+		}
+	}
+}

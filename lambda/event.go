@@ -92,11 +92,9 @@ func (e *event) request(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := []byte(e.Body)
-	if e.IsBase64Encoded {
-		if body, err = base64.StdEncoding.DecodeString(e.Body); err != nil {
-			return nil, errors.New("bad base64")
-		}
+	body, length, err := e.body()
+	if err != nil {
+		return nil, err
 	}
 	req := &http.Request{
 		Method:        e.method(),
@@ -108,16 +106,30 @@ func (e *event) request(ctx context.Context) (*http.Request, error) {
 		Header:        header,
 		Host:          e.RequestContext.DomainName,
 		RemoteAddr:    e.sourceIP(),
-		Body:          http.NoBody,
-		ContentLength: int64(len(body)), // or a proxy would take the body for none
-	}
-	if len(body) > 0 {
-		req.Body = io.NopCloser(bytes.NewReader(body))
+		Body:          body,
+		ContentLength: length, // or a proxy would take the body for none
 	}
 	if req.Method == "" {
 		return nil, errors.New("no method")
 	}
 	return req.WithContext(ctx), nil
+}
+
+// body returns the request's body and its length. The event keeps no second
+// copy of what was decoded.
+func (e *event) body() (io.ReadCloser, int64, error) {
+	if e.Body == "" {
+		return http.NoBody, 0, nil
+	}
+	if !e.IsBase64Encoded {
+		return io.NopCloser(strings.NewReader(e.Body)), int64(len(e.Body)), nil
+	}
+	body, err := base64.StdEncoding.DecodeString(e.Body)
+	if err != nil {
+		return nil, 0, errors.New("bad base64")
+	}
+	e.Body = ""
+	return io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 }
 
 func (e *event) method() string {
@@ -165,9 +177,12 @@ func (e *event) url() (*url.URL, error) {
 	if raw == "" {
 		raw = e.Path
 	}
-	// An HTTP API puts its stage in front, unless it is the default one.
-	if stage := e.RequestContext.Stage; e.kind() == kindHTTPAPI && stage != "" && stage != "$default" {
-		raw = strings.TrimPrefix(raw, "/"+stage)
+	// An HTTP API puts its stage in front, unless it is the default one or the
+	// API has a domain of its own.
+	if stage := e.RequestContext.Stage; e.kind() == kindHTTPAPI && strings.Contains(e.RequestContext.DomainName, ".execute-api.") {
+		if rest, ok := strings.CutPrefix(raw, "/"+stage+"/"); ok {
+			raw = "/" + rest
+		}
 	}
 	if !strings.HasPrefix(raw, "/") {
 		return nil, errors.New("path is not absolute")

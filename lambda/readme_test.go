@@ -14,7 +14,7 @@ func TestReadmeListsTheErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range []*core.Error{errEvent, errTooLarge, errInterrupted, errInternal} {
+	for _, e := range []*core.Error{errEvent, errTooLarge} {
 		if !strings.Contains(string(readme), "| `"+e.Code+"` | ") {
 			t.Errorf("README lacks the error code %s", e.Code)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -9,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"example.com/relay/core"
 )
 
 // errAborted is what the platform is told of an answer that broke off. It
@@ -20,11 +23,13 @@ var errAborted = errors.New("the answer broke off")
 // closes the answer before it takes the next event.
 func streamed(h http.Handler, req *http.Request) *events.LambdaFunctionURLStreamingResponse {
 	r, w := io.Pipe()
+	ctx, cancel := context.WithCancel(req.Context())
+	req = req.WithContext(ctx)
 	s := &streamWriter{
 		header: make(http.Header),
 		body:   w,
 		answer: make(chan *events.LambdaFunctionURLStreamingResponse, 1),
-		reader: &streamReader{PipeReader: r, done: make(chan struct{})},
+		reader: &streamReader{PipeReader: r, cancel: cancel, done: make(chan struct{})},
 	}
 	go s.serve(h, req)
 	return <-s.answer
@@ -43,11 +48,14 @@ type streamWriter struct {
 // nothing of one event may run on into the next, or into a freeze.
 type streamReader struct {
 	*io.PipeReader
-	done chan struct{}
+	cancel context.CancelFunc // the request's context
+	done   chan struct{}
 }
 
-// Close makes the handler's writes fail and returns when it has ended.
+// Close ends the handler, whether it writes or waits, and returns when it has
+// ended.
 func (r *streamReader) Close() error {
+	r.cancel()
 	err := r.PipeReader.Close()
 	<-r.done
 	return err
@@ -86,9 +94,9 @@ func logPanic(v any) {
 // it wrote anything.
 func lastWord(v any) http.Handler {
 	if v == http.ErrAbortHandler {
-		return errInterrupted
+		return core.ErrInterrupted
 	}
-	return errInternal
+	return core.ErrInternal
 }
 
 func (s *streamWriter) Header() http.Header { return s.header }
