@@ -48,13 +48,15 @@ sdk-node: ## the official Node SDK, the same
 vulnerabilities:
 	@./scripts/vulnerabilities $(GOVULNCHECK)
 
-bench: ## benchmarks, and the comparison that writes docs/performance.md
+bench: ## benchmarks, and the comparisons that write docs/performance.md
 	$(GO) test -run '^$$' -bench . -benchmem ./core
 	$(GO) run ./bench/compare -out docs/performance.md
+	$(GO) run ./bench/lambda -out docs/performance.md
 
 bench-quick: ## a short look at the same, writing nothing
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
 	$(GO) run ./bench/compare -quick
+	$(GO) run ./bench/lambda -quick
 
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@./scripts/fuzz $(FUZZTIME)
@@ -62,15 +64,20 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 # The same bytes on every machine: no paths, no version control, no build id.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
 
-dist: dist/relay dist/lambda.zip ## build what is deployed into dist/ (the function for arm64, or GOARCH=amd64)
+dist: dist/relay dist/lambda.zip dist/gcf.zip ## build what is deployed into dist/ (the Lambda function for arm64, or GOARCH=amd64)
 
-.PHONY: dist/relay dist/lambda.zip
+.PHONY: dist/relay dist/lambda.zip dist/gcf.zip
 dist/relay:
 	$(BUILD) -o $@ ./cmd/relay
 
 dist/lambda.zip:
 	GOOS=linux GOARCH=$(or $(GOARCH),arm64) $(BUILD) -tags lambda.norpc -o dist/bootstrap ./lambda
 	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ bootstrap=dist/bootstrap
+
+# Source, which Google builds. If the list fails, pack refuses to make an empty archive.
+dist/gcf.zip:
+	@mkdir -p dist
+	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ $$(GOARCH= GOOS= $(GO) run ./gcf/source)
 
 tf: ## check the Terraform modules
 	@test -d terraform || { echo "tf: no Terraform modules yet"; exit 0; }

@@ -5,7 +5,9 @@
 //
 //	bench_test.go  direct, relayed, and by a stock httputil.ReverseProxy
 //	memory_test.go what an idle stream holds
-//	compare        the command: contenders, rounds, docs/performance.md
+//	compare        the command: contenders, rounds, its section of docs/performance.md
+//	lambda         the command: the same on an emulated AWS Lambda
+//	doc            the page that the commands share, and what their reports have in common
 //	load           clients in a closed loop, and their histogram
 //	upstream       a scripted upstream whose answers are bytes made beforehand
 //	proc           children, their CPU time and memory as the kernel counts them

@@ -1,49 +1,16 @@
 package main
 
 import (
-	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/relay/bench/doc"
 )
-
-func TestMedian(t *testing.T) {
-	for _, test := range []struct {
-		values []float64
-		want   float64
-	}{
-		{[]float64{3}, 3},
-		{[]float64{9, 1, 5}, 5},
-		{[]float64{4, 1, 3, 2}, 2.5},
-	} {
-		if got := median(test.values); got != test.want {
-			t.Errorf("median(%v) = %v, want %v", test.values, got, test.want)
-		}
-	}
-	if got := median(nil); !math.IsNaN(got) {
-		t.Errorf("median(nil) = %v, want NaN", got)
-	}
-}
-
-func TestSpread(t *testing.T) {
-	for _, test := range []struct {
-		values []float64
-		want   string
-	}{
-		{nil, "–"},
-		{[]float64{1.234}, "1.23"},
-		{[]float64{12345.6, 999.5, 1234567}, "12,346 (1,000–1,234,567)"},
-		{[]float64{-0.5, 12.34, 123.4}, "12.3 (-0.50–123)"},
-	} {
-		if got := spread(test.values); got != test.want {
-			t.Errorf("spread(%v) = %q, want %q", test.values, got, test.want)
-		}
-	}
-}
 
 func TestSeriesAreComparedRoundByRound(t *testing.T) {
 	relay, nginx := series{{cpu: 30}, {cpu: 300}}, series{{cpu: 10}, {cpu: 100}, {cpu: 1}}
-	if got := relay.compared(cpu, nginx); len(got) != 2 || median(got) != 3 {
+	if got := relay.compared(cpu, nginx); len(got) != 2 || doc.Median(got) != 3 {
 		t.Errorf("compared() = %v, want [3 3]", got)
 	}
 	if got := relay.over(cpu, nginx); len(got) != 2 || got[0] != 20 || got[1] != 200 {

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+
+	"example.com/relay/bench/doc"
 )
 
 // A benchmark is a line that go test -bench printed.
@@ -64,10 +66,10 @@ func (all benchmarks) value(name, way, unit string) float64 {
 // figure writes a figure of a benchmark in another unit, which is so many of
 // its own.
 func (all benchmarks) figure(name, way, unit string, by float64) string {
-	return figure(all.value(name, way, unit) / by)
+	return doc.Figure(all.value(name, way, unit) / by)
 }
 
 // ratio writes how many times that of base a figure is.
 func (all benchmarks) ratio(name, way, base, unit string) string {
-	return figure(all.value(name, way, unit) / all.value(name, base, unit))
+	return doc.Figure(all.value(name, way, unit) / all.value(name, base, unit))
 }

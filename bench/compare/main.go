@@ -18,7 +18,12 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"example.com/relay/bench/doc"
 )
+
+// section is where the report stands in the page.
+var section = doc.Section{Name: "compare", Command: "go run ./bench/compare -out docs/performance.md"}
 
 // A plan says how long to measure. All of it together must stay within its
 // budget: rounds are left out if time runs short, and the report says so.
@@ -56,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	short := flags.Bool("quick", false, "measure for a minute at most; the figures are rough")
-	out := flags.String("out", "", "`file` to write the report to, in place of standard output")
+	out := flags.String("out", "", "`file` whose section to write, in place of standard output")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
@@ -77,7 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err = stdout.Write(report)
 		return err
 	}
-	return os.WriteFile(*out, report, 0o644)
+	return section.Put(*out, report)
 }
 
 // compare measures by plan and returns the report. What it is doing it tells on
@@ -91,7 +96,7 @@ func compare(ctx context.Context, p plan, progress io.Writer) ([]byte, error) {
 		return nil, err
 	}
 	defer r.close()
-	res := &results{plan: p, machine: thisMachine(ctx), began: began}
+	res := &results{plan: p, machine: doc.ThisMachine(ctx), began: began}
 	if err := res.measure(ctx, r); err != nil {
 		return nil, err
 	}

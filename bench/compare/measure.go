@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/relay/bench/doc"
 	"example.com/relay/bench/load"
 	"example.com/relay/bench/proc"
 	"example.com/relay/bench/upstream"
@@ -22,7 +23,7 @@ const mostFailures = 0.2
 // results are everything that was measured.
 type results struct {
 	plan    plan
-	machine machine
+	machine doc.Machine
 	began   time.Time
 	took    time.Duration
 

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
-	"time"
+
+	"example.com/relay/bench/doc"
 )
 
-// report writes the results as a page of Markdown.
+// report writes the results as Markdown.
 func (res *results) report() []byte {
 	var b bytes.Buffer
-	b.WriteString("# Performance\n\n<!-- Written by `go run ./bench/compare -out docs/performance.md`. Do not edit: measure again. -->\n\n")
 	res.writeShort(&b)
 	res.writeChat(&b)
 	res.writeStreams(&b)
@@ -24,12 +24,12 @@ func (res *results) report() []byte {
 // writeShort writes what most readers came for.
 func (res *results) writeShort(b *bytes.Buffer) {
 	relay, direct, stock, nginx := res.row(nameRelay), res.row(nameDirect), res.row(nameStock), res.row(nameNginx)
-	fmt.Fprintf(b, "Per request, the relay takes %s times the CPU of a stock `httputil.ReverseProxy`", figure(median(relay.chat.compared(cpu, stock.chat))))
+	fmt.Fprintf(b, "Per request, the relay takes %s times the CPU of a stock `httputil.ReverseProxy`", doc.Figure(doc.Median(relay.chat.compared(cpu, stock.chat))))
 	if nginx != nil {
-		fmt.Fprintf(b, " and %s times that of nginx", figure(median(relay.chat.compared(cpu, nginx.chat))))
+		fmt.Fprintf(b, " and %s times that of nginx", doc.Figure(doc.Median(relay.chat.compared(cpu, nginx.chat))))
 	}
 	fmt.Fprintf(b, ". It adds %s ms to the first event of a stream and %s ms to each event (medians, %d streams at a time).\n\n",
-		figure(median(relay.stream.over(first, direct.stream))/1000), figure(median(relay.stream.over(lagP50, direct.stream))/1000), clients)
+		doc.Figure(doc.Median(relay.stream.over(first, direct.stream))/1000), doc.Figure(doc.Median(relay.stream.over(lagP50, direct.stream))/1000), clients)
 	for _, name := range res.missing {
 		fmt.Fprintf(b, "%s: not installed.\n\n", name)
 	}
@@ -46,7 +46,7 @@ Ratios, each taken within a round:
 `, clients, res.rounds)
 	direct, stock, nginx := res.row(nameDirect), res.row(nameStock), res.row(nameNginx)
 	ratio := func(m metric, base *row) func(*row) string {
-		return func(w *row) string { return spread(w.chat.compared(m, base.chat)) }
+		return func(w *row) string { return doc.Spread(w.chat.compared(m, base.chat)) }
 	}
 	columns := []column{{"CPU × stock", relayed(ratio(cpu, stock))}}
 	if nginx != nil {
@@ -55,7 +55,7 @@ Ratios, each taken within a round:
 	columns = append(columns, column{"req/s × direct", ratio(rate, direct)}, column{"p50 × direct", ratio(p50, direct)}, column{"p99 × direct", ratio(p99, direct)})
 	res.writeTable(b, columns)
 	b.WriteString("The figures behind them:\n\n")
-	value := func(m metric) func(*row) string { return func(w *row) string { return spread(w.chat.values(m)) } }
+	value := func(m metric) func(*row) string { return func(w *row) string { return doc.Spread(w.chat.values(m)) } }
 	res.writeTable(b, []column{
 		{"µs CPU/request", relayed(value(cpu))},
 		{"req/s", value(rate)},
@@ -73,11 +73,11 @@ func (res *results) writeStreams(b *bytes.Buffer) {
 The upstream writes the time into events. How long clients and upstream take to be woken up is in all rows; the differences
 are the relay's. CPU time comes in steps of 10 ms, so here it is rough.
 
-`, clients, figure(pacedGapMS))
+`, clients, doc.Figure(pacedGapMS))
 	direct, nginx := res.row(nameDirect), res.row(nameNginx)
-	value := func(m metric) func(*row) string { return func(w *row) string { return spread(w.stream.values(m)) } }
+	value := func(m metric) func(*row) string { return func(w *row) string { return doc.Spread(w.stream.values(m)) } }
 	added := func(m metric) func(*row) string {
-		return relayed(func(w *row) string { return spread(w.stream.over(m, direct.stream)) })
+		return relayed(func(w *row) string { return doc.Spread(w.stream.over(m, direct.stream)) })
 	}
 	columns := []column{
 		{"first event µs", value(first)},
@@ -88,7 +88,7 @@ are the relay's. CPU time comes in steps of 10 ms, so here it is rough.
 		{"µs CPU/event", relayed(value(cpu))},
 	}
 	if nginx != nil {
-		columns = append(columns, column{"CPU × nginx", relayed(func(w *row) string { return spread(w.stream.compared(cpu, nginx.stream)) })})
+		columns = append(columns, column{"CPU × nginx", relayed(func(w *row) string { return doc.Spread(w.stream.compared(cpu, nginx.stream)) })})
 	}
 	res.writeTable(b, columns)
 }
@@ -101,20 +101,13 @@ By how much a new process grows (resident, as the kernel counts it) for each of 
 `, res.plan.idleStreams, res.plan.memoryRounds)
 	stock := res.row(nameStock)
 	res.writeTable(b, []column{
-		{"KiB/stream", relayed(func(w *row) string { return spread(w.memory.values(idle)) })},
-		{"× stock", relayed(func(w *row) string { return spread(w.memory.compared(idle, stock.memory)) })},
+		{"KiB/stream", relayed(func(w *row) string { return doc.Spread(w.memory.values(idle)) })},
+		{"× stock", relayed(func(w *row) string { return doc.Spread(w.memory.compared(idle, stock.memory)) })},
 	})
 }
 
 func (res *results) writeMethod(b *bytes.Buffer) {
-	m := res.machine
-	fmt.Fprintf(b, `## How this was measured
-
-- Machine: %s. Clients, relay and upstream share it, all on 127.0.0.1.
-`, m)
-	if m.load != "" {
-		fmt.Fprintf(b, "- Load of the machine before the start: %s. Where it is not near 0, others were at work, and the spreads are theirs.\n", m.load)
-	}
+	b.WriteString("## How this was measured\n\n" + res.machine.Lines(res.began, res.took))
 	fmt.Fprintf(b, "- Go: %s", strings.TrimPrefix(runtime.Version(), "go"))
 	for _, w := range res.rows {
 		if w.c.version != "" {
@@ -122,11 +115,6 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 		}
 	}
 	b.WriteString(".\n")
-	commit := m.commit
-	if commit == "" {
-		commit = "none yet"
-	}
-	fmt.Fprintf(b, "- Date: %s. Commit: %s. It took %s.\n", res.began.UTC().Format(time.DateOnly), commit, res.took.Round(time.Second))
 	b.WriteString(`- Contenders take turns within a round and in another order in each, so that what disturbs the machine hits all of them.
 - nginx: one worker for each core, nothing buffered, connections to the upstream kept, no access log. Caddy: flushes at once, no log.
   Stock: NewSingleHostReverseProxy and its default transport, which keeps two idle connections. Their configurations are in bench/compare.
@@ -134,7 +122,7 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 `)
 	for _, w := range res.rows {
 		if w.failed > 0 {
-			fmt.Fprintf(b, "- %s: %d of %s requests failed, with %q first.\n", w.name, w.failed, thousands(float64(w.asked)), w.failure)
+			fmt.Fprintf(b, "- %s: %d of %s requests failed, with %q first.\n", w.name, w.failed, doc.Thousands(float64(w.asked)), w.failure)
 		}
 	}
 	b.WriteString("- To repeat: `make bench`, or `go run ./bench/compare -quick` for a rough look. It needs Linux; nginx and Caddy take part when they are on PATH.\n")

@@ -3,8 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
 
+	"example.com/relay/bench/doc"
 	"example.com/relay/bench/upstream"
 )
 
@@ -22,7 +22,7 @@ func (res *results) writeTable(b *bytes.Buffer, columns []column) {
 	for i, c := range columns {
 		titles[i] = c.title
 	}
-	writeHeader(b, titles)
+	b.WriteString(doc.Header(titles...))
 	for _, w := range res.rows {
 		fmt.Fprintf(b, "| %s |", w.name)
 		for _, c := range columns {
@@ -31,10 +31,6 @@ func (res *results) writeTable(b *bytes.Buffer, columns []column) {
 		b.WriteByte('\n')
 	}
 	b.WriteByte('\n')
-}
-
-func writeHeader(b *bytes.Buffer, titles []string) {
-	fmt.Fprintf(b, "| | %s |\n|---|%s\n", strings.Join(titles, " | "), strings.Repeat("---:|", len(titles)))
 }
 
 // relayed returns cell without what would be said of direct, which has no
@@ -78,7 +74,7 @@ From ` + "`go test -bench . ./bench`" + `: all of it in one process, clients and
 Times are of all three together.
 
 `)
-	writeHeader(b, []string{"allocations/request", "× stock", "KiB allocated/request", "× stock", "time × direct", "stock's time × direct"})
+	b.WriteString(doc.Header("allocations/request", "× stock", "KiB allocated/request", "× stock", "time × direct", "stock's time × direct"))
 	for _, n := range insideNames {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", n.what,
 			res.inside.figure(n.name, "relay", "allocs/op", 1), res.inside.ratio(n.name, "relay", "stock", "allocs/op"),

@@ -48,6 +48,7 @@ var answers = map[string]*answer{
 	Upload.Target:     whole("application/json", filler(`{"id":"file-1","filename":"`, `"}`, 200)),
 	Events.Target:     {head: []byte(eventsHead), count: EventCount},
 	Paced.Target:      {head: []byte(eventsHead), count: PacedCount, gap: PacedGap},
+	Slow.Target:       {head: []byte(eventsHead), count: EventCount, gap: SlowGap},
 	Idle.Target:       {head: []byte(eventsHead), count: 1, hold: true},
 }
 

@@ -30,6 +30,7 @@ const (
 	EventCount = 200
 	PacedCount = 100
 	PacedGap   = 5 * time.Millisecond
+	SlowGap    = 20 * time.Millisecond // of EventCount events
 )
 
 // The calls, at the API's own paths so that every relay takes them.
@@ -37,6 +38,7 @@ var (
 	Chat        = Call{"POST", "/v1/chat/completions", "application/json", 200}
 	Events      = Call{"POST", "/v1/chat/completions?stream", "application/json", 200} // all at once, a write for each
 	Paced       = Call{"POST", "/v1/chat/completions?paced", "application/json", 200}  // with the time in each
+	Slow        = Call{"POST", "/v1/chat/completions?slow", "application/json", 200}   // the same, as slow as a model writes
 	Idle        = Call{"POST", "/v1/chat/completions?idle", "application/json", 200}   // one event, then silence
 	Embeddings  = Call{"POST", "/v1/embeddings", "application/json", 200}
 	Download    = Call{"GET", "/v1/files/file-1/content", "", 0}

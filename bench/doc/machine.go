@@ -1,24 +1,27 @@
-package main
+package doc
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"example.com/relay/bench/proc"
 )
 
-// A machine is where and of what the figures are.
-type machine struct {
+// A Machine is where and of what the figures are.
+type Machine struct {
 	cpu, kernel, load, commit string // "" if not known
 }
 
-func thisMachine(ctx context.Context) machine {
-	m := machine{cpu: cpuModel()}
+// ThisMachine returns where this process runs.
+func ThisMachine(ctx context.Context) Machine {
+	m := Machine{cpu: cpuModel()}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.kernel = strings.TrimSpace(string(b))
 	}
@@ -58,7 +61,7 @@ func cpuModel() string {
 }
 
 // String returns the machine in a few words.
-func (m machine) String() string {
+func (m Machine) String() string {
 	words := fmt.Sprintf("%d cores", runtime.NumCPU())
 	if m.cpu != "" {
 		words += " (" + m.cpu + ")"
@@ -68,4 +71,14 @@ func (m machine) String() string {
 		words += " " + m.kernel
 	}
 	return words
+}
+
+// Lines returns the lines of a list that say where and when it was measured.
+func (m Machine) Lines(began time.Time, took time.Duration) string {
+	lines := fmt.Sprintf("- Machine: %s. Clients, relay and upstream share it, all on 127.0.0.1.\n", m)
+	if m.load != "" {
+		lines += fmt.Sprintf("- Load of the machine before the start: %s. Where it is not near 0, others were at work, and the spreads are theirs.\n", m.load)
+	}
+	return lines + fmt.Sprintf("- Date: %s. Commit: %s. It took %s.\n",
+		began.UTC().Format(time.DateOnly), cmp.Or(m.commit, "none yet"), took.Round(time.Second))
 }

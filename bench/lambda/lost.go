@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"example.com/relay/bench/doc"
+	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/lambdaemu"
+)
+
+// losses is what does not arrive as it left, in words.
+type losses struct {
+	upload, cut, freeze string
+}
+
+// A strictUpstream says what it got, and breaks streams off.
+type strictUpstream struct {
+	*httptest.Server
+	tls *httptest.Server // serves the same
+}
+
+func startStrict() *strictUpstream {
+	mux := http.NewServeMux()
+	mux.HandleFunc(upstream.Upload.Target, func(w http.ResponseWriter, req *http.Request) {
+		n, _ := io.Copy(io.Discard, req.Body)
+		fmt.Fprint(w, n)
+	})
+	mux.HandleFunc("/v1/chat/completions", func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		if req.URL.RawQuery != "cut" {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"object":"chat.completion"}`)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: {\"n\":1}\n\ndata: {\"n\":2}\n\n")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	s := &strictUpstream{Server: newQuiet(mux), tls: newQuiet(mux)}
+	s.Start()
+	s.tls.StartTLS()
+	return s
+}
+
+func newQuiet(h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = quiet
+	return s
+}
+
+// Close ends both.
+func (s *strictUpstream) Close() {
+	s.Server.Close()
+	s.tls.Close()
+}
+
+// measureLosses sends what is likely to get lost.
+func (w *row) measureLosses(ctx context.Context, r *rig, freezes int) error {
+	f, err := w.serve(r.strict.URL, nil)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	w.lost.upload = uploaded(ctx, f)
+	w.lost.cut = cutShort(ctx, f)
+	w.lost.freeze, err = w.frozen(ctx, r, freezes)
+	return err
+}
+
+// uploaded says how much of a binary upload arrives.
+func uploaded(ctx context.Context, f *function) string {
+	status, body, err := post(ctx, f.addr, upstream.Upload.Target, largeFile.Type, make([]byte, largeFile.Body))
+	got := strings.TrimSpace(body)
+	switch {
+	case err != nil || status != http.StatusOK:
+		return fmt.Sprintf("fails (%d)", status)
+	case got == fmt.Sprint(largeFile.Body):
+		return "whole"
+	}
+	return fmt.Sprintf("**%s of %s bytes**, answered %d", got, doc.Thousands(float64(largeFile.Body)), status)
+}
+
+// cutShort says what a client sees of a stream that the upstream breaks off.
+func cutShort(ctx context.Context, f *function) string {
+	status, body, err := post(ctx, f.addr, "/v1/chat/completions?cut", "application/json", []byte(`{"stream":true}`))
+	switch told := strings.Contains(body, `"error"`); {
+	case status != http.StatusOK:
+		return fmt.Sprintf("error %d", status)
+	case told && err != nil:
+		return "error event, then the connection breaks"
+	case told:
+		return "error event"
+	case err != nil:
+		return "the connection breaks"
+	}
+	return "**a complete answer**"
+}
+
+// frozen says how many requests fail when Lambda freezes the process after each
+// and the upstream closes its connections meanwhile.
+func (w *row) frozen(ctx context.Context, r *rig, times int) (string, error) {
+	f, err := w.serve(r.strict.URL, func(f *lambdaemu.Function) { f.Freeze = true })
+	if err != nil {
+		return "", err
+	}
+	defer f.close()
+	failed := 0
+	for range times {
+		status, _, err := post(ctx, f.addr, "/v1/chat/completions", "application/json", []byte(`{"model":"m"}`))
+		if err != nil || status != http.StatusOK {
+			failed++
+		}
+		time.Sleep(5 * time.Millisecond) // until it is frozen
+		r.strict.CloseClientConnections()
+	}
+	return fmt.Sprintf("%d of %d", failed, times), ctx.Err()
+}
+
+// post posts body and returns what came of it. The error is that of a broken
+// answer.
+func post(ctx context.Context, addr, target, contentType string, body []byte) (status int, answer string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, life)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+target, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Authorization", "Bearer sk-bench")
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(b), err
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"example.com/relay/bench/load"
+	"example.com/relay/bench/upstream"
+	"example.com/relay/bench/wire"
+)
+
+// stream reads one slow stream of events. It returns how long each was on its
+// way, and how many arrived in the same piece as the one before.
+func stream(ctx context.Context, addr string) (lag *load.Histogram, together int, err error) {
+	dialed, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, 0, err
+	}
+	conn := &countedConn{Conn: dialed}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(life))
+	if _, err := conn.Write(upstream.Slow.Request(addr)); err != nil {
+		return nil, 0, err
+	}
+	r := wire.NewReader(conn)
+	head, err := r.ReadHead()
+	if err != nil {
+		return nil, 0, err
+	}
+	if !strings.Contains(string(head.Start), " 200 ") {
+		return nil, 0, fmt.Errorf("answered %q", head.Start)
+	}
+	return readEvents(r, conn)
+}
+
+func readEvents(r io.Reader, conn *countedConn) (lag *load.Histogram, together int, err error) {
+	lag = new(load.Histogram)
+	lines, last := bufio.NewReader(r), 0
+	for {
+		line, err := lines.ReadSlice('\n')
+		if d, ok := wire.Lag(line, time.Now()); ok {
+			lag.Record(d)
+			if conn.reads == last {
+				together++
+			}
+			last = conn.reads
+		}
+		if errors.Is(err, io.EOF) && lag.Count() == upstream.EventCount {
+			return lag, together, nil
+		}
+		if err != nil {
+			return lag, together, fmt.Errorf("after %d events: %w", lag.Count(), err)
+		}
+	}
+}
+
+// A countedConn counts the pieces that it reads.
+type countedConn struct {
+	net.Conn
+	reads int
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.reads++
+	return n, err
+}
