@@ -1,8 +1,10 @@
 package core
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
+	"log"
 	"net/http"
 	"slices"
 	"strings"
@@ -110,6 +112,16 @@ func TestNoSecretGetsOut(t *testing.T) {
 				t.Errorf("log:\n%s", log)
 			}
 		})
+	}
+}
+
+func TestStrayBytesAreNotLogged(t *testing.T) {
+	var b bytes.Buffer
+	l := log.New(stdlogFilter{&b}, "", 0)
+	l.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=<nil>", canaryKey)
+	l.Print("something else")
+	if got := b.String(); strings.Contains(got, canaryKey) || !strings.Contains(got, "stray bytes") || !strings.Contains(got, "something else") {
+		t.Errorf("logged %q", got)
 	}
 }
 

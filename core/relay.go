@@ -55,6 +55,7 @@ func New(cfg Config) (*Relay, error) {
 // start-up to fail: if the configuration is wrong, the relay says so once in
 // its log and answers every request with the error relay_misconfigured.
 func FromEnv(environ []string, platform Platform) *Relay {
+	filterStdlog()
 	cfg, err := ParseEnv(environ)
 	cfg.Platform = platform
 	if err == nil {

@@ -1,0 +1,42 @@
+// Command cmd runs the Google Cloud Function on this machine, by the functions
+// framework as on the platform.
+//
+//	go run ./gcf/cmd [-listen 127.0.0.1:8080]
+//
+// Without -listen it takes the port in PORT. Settings are those of the relay.
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
+
+	_ "example.com/relay/gcf"
+)
+
+func main() {
+	listen := flag.String("listen", net.JoinHostPort("127.0.0.1", cmp.Or(os.Getenv("PORT"), "8080")), "address to listen on")
+	flag.Parse()
+	if err := run(*listen); err != nil {
+		fmt.Fprintln(os.Stderr, "gcf:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves the function on an address until that fails.
+func run(listen string) error {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return err
+	}
+	// Without it, the framework would serve the function at /Relay only.
+	if err := os.Setenv("FUNCTION_TARGET", "Relay"); err != nil {
+		return err
+	}
+	fmt.Printf("base URL: http://%s/v1\n", listen)
+	return funcframework.StartHostPort(host, port)
+}
