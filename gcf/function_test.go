@@ -22,7 +22,7 @@ func TestFunctionIsAnAdapter(t *testing.T) {
 	t.Parallel()
 	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
 		return startFunction(t, environ...).base
-	})
+	}, relaytest.As("Google Cloud Functions"))
 }
 
 // post returns a request for a chat.

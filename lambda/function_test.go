@@ -69,26 +69,26 @@ var (
 
 func TestFunctionIsAnAdapter(t *testing.T) {
 	tests := []struct {
-		name       string
-		change     func(*lambdaemu.Function)
-		exceptions []relaytest.Exception
+		name    string
+		change  func(*lambdaemu.Function)
+		options []relaytest.Option
 	}{
-		{"function URL, RESPONSE_STREAM", nil, nil},
-		{"function URL, RESPONSE_STREAM, cuts look clean", func(f *lambdaemu.Function) { f.Cut = lambdaemu.CutClean }, []relaytest.Exception{
+		{"function URL, RESPONSE_STREAM", nil, []relaytest.Option{relaytest.As("AWS Lambda, RESPONSE_STREAM")}},
+		{"function URL, RESPONSE_STREAM, cuts look clean", func(f *lambdaemu.Function) { f.Cut = lambdaemu.CutClean }, []relaytest.Option{
 			relaytest.Without(relaytest.Aborting, "AWS may end a broken stream cleanly"),
 		}},
-		{"REST API, STREAM", func(f *lambdaemu.Function) { f.Front = lambdaemu.RESTAPI }, []relaytest.Exception{parsedQuery}},
-		{"REST API, buffered", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.RESTAPI, lambdaemu.Buffered }, []relaytest.Exception{parsedQuery, buffering}},
-		{"HTTP API", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.HTTPAPI, lambdaemu.Buffered }, []relaytest.Exception{buffering}},
-		{"ALB", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALB, lambdaemu.Buffered }, []relaytest.Exception{parsedQuery, buffering, small}},
-		{"ALB, multi-value", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALBMultiValue, lambdaemu.Buffered }, []relaytest.Exception{parsedQuery, buffering, small}},
-		{"function URL, BUFFERED", func(f *lambdaemu.Function) { f.Mode = lambdaemu.Buffered }, []relaytest.Exception{buffering}},
+		{"REST API, STREAM", func(f *lambdaemu.Function) { f.Front = lambdaemu.RESTAPI }, []relaytest.Option{parsedQuery}},
+		{"REST API, buffered", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.RESTAPI, lambdaemu.Buffered }, []relaytest.Option{parsedQuery, buffering}},
+		{"HTTP API", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.HTTPAPI, lambdaemu.Buffered }, []relaytest.Option{buffering}},
+		{"ALB", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALB, lambdaemu.Buffered }, []relaytest.Option{parsedQuery, buffering, small}},
+		{"ALB, multi-value", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALBMultiValue, lambdaemu.Buffered }, []relaytest.Option{parsedQuery, buffering, small}},
+		{"function URL, BUFFERED", func(f *lambdaemu.Function) { f.Mode = lambdaemu.Buffered }, []relaytest.Option{buffering, relaytest.As("AWS Lambda, BUFFERED")}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
 				return serveFunction(t, environ, test.change).URL
-			}, append(test.exceptions, noWebSocket, noCanceling)...)
+			}, append(test.options, noWebSocket, noCanceling)...)
 		})
 	}
 }

@@ -28,38 +28,63 @@ const (
 	Misconfigured Ability = "misconfigured" // the adapter starts with bad settings, and answers so
 )
 
-// An Exception is an ability that a platform lacks.
-type Exception struct {
-	ability Ability
-	reason  string
+// An Option changes what TestAdapter expects or records.
+type Option func(*adapter)
+
+// Without makes an exception of an ability that a platform lacks, for a reason
+// that users read.
+func Without(ability Ability, reason string) Option {
+	return func(a *adapter) { a.lacking[ability] = reason }
 }
 
-// Without makes an exception of an ability, for a reason that the test prints.
-func Without(ability Ability, reason string) Exception { return Exception{ability, reason} }
+// As says in which column of the conformance table the results stand; see
+// conformance.go.
+func As(column string) Option { return func(a *adapter) { a.column = column } }
+
+// A contractCase is a row of the contract. If the platform lacks the ability,
+// the test checks what is left of the promise, or nothing.
+type contractCase struct {
+	name  string
+	needs Ability // "": nothing
+	test  func(*adapter, *testing.T)
+}
+
+var contract = []contractCase{
+	{"query to the letter", Query, (*adapter).testQuery},
+	{"body to the byte", LargeBodies, (*adapter).testBody},
+	{"headers", "", (*adapter).testHeaders},
+	{"1xx is not final", "", (*adapter).testInformational},
+	{"answers without a body end", "", (*adapter).testEmpty},
+	{"header before the first byte", Streaming, (*adapter).testHeaderFlush},
+	{"each event at once", Streaming, (*adapter).testEvents},
+	{"broken looks broken", Aborting, (*adapter).testBroken},
+	{"after an abort the next request is fine", "", (*adapter).testAfterAbort},
+	{"client gone", Canceling, (*adapter).testClientGone},
+	{"errors", "", (*adapter).testErrors},
+	{"preflight", "", (*adapter).testPreflight},
+	{"websocket", WebSocket, (*adapter).testWebSocket},
+	{"misconfigured", Misconfigured, (*adapter).testMisconfigured},
+}
 
 // TestAdapter tests that an adapter of the relay keeps the contract of adapters.
 // serve starts one with the RELAY_* variables in environ and returns the URL at
 // which clients reach it, without "/v1"; it stops it by t.Cleanup.
-func TestAdapter(t *testing.T, serve func(t *testing.T, environ []string) string, exceptions ...Exception) {
-	a := &adapter{serve: serve}
-	for _, e := range exceptions {
-		t.Logf("without %s: %s", e.ability, e.reason)
-		a.lacking = append(a.lacking, e.ability)
+func TestAdapter(t *testing.T, serve func(t *testing.T, environ []string) string, options ...Option) {
+	a := &adapter{serve: serve, lacking: make(map[Ability]string)}
+	for _, option := range options {
+		option(a)
 	}
-	t.Run("query to the letter", a.testQuery)
-	t.Run("body to the byte", a.testBody)
-	t.Run("headers", a.testHeaders)
-	t.Run("1xx is not final", a.testInformational)
-	t.Run("answers without a body end", a.testEmpty)
-	t.Run("header before the first byte", a.testHeaderFlush)
-	t.Run("each event at once", a.testEvents)
-	t.Run("broken looks broken", a.testBroken)
-	t.Run("after an abort the next request is fine", a.testAfterAbort)
-	t.Run("client gone", a.testClientGone)
-	t.Run("errors", a.testErrors)
-	t.Run("preflight", a.testPreflight)
-	t.Run("websocket", a.testWebSocket)
-	t.Run("misconfigured", a.testMisconfigured)
+	for ability, reason := range a.lacking {
+		t.Logf("without %s: %s", ability, reason)
+	}
+	results := make(map[string]string, len(contract))
+	for _, c := range contract {
+		kept := t.Run(c.name, func(t *testing.T) { c.test(a, t) })
+		results[c.name] = a.result(c, kept)
+	}
+	if a.column != "" && !t.Failed() {
+		conform(t, a.column, results)
+	}
 }
 
 const (
@@ -69,10 +94,25 @@ const (
 
 type adapter struct {
 	serve   func(t *testing.T, environ []string) string
-	lacking []Ability
+	lacking map[Ability]string // and why
+	column  string             // of the conformance table; "": none
 }
 
-func (a *adapter) can(ability Ability) bool { return !slices.Contains(a.lacking, ability) }
+func (a *adapter) can(ability Ability) bool {
+	_, lacking := a.lacking[ability]
+	return !lacking
+}
+
+// result returns what the conformance table says of a case.
+func (a *adapter) result(c contractCase, kept bool) string {
+	switch reason, lacking := a.lacking[c.needs]; {
+	case !kept:
+		return "broken"
+	case lacking:
+		return "no: " + reason
+	}
+	return "yes"
+}
 
 // start returns a started adapter that needs a token, and its upstream.
 func (a *adapter) start(t *testing.T) (*Upstream, string) {

@@ -11,12 +11,12 @@ import (
 // TestBridge tests what stands between a platform and a handler, below what
 // TestAdapter can see through the relay: handlers that panic, abort, or write
 // nothing. serve serves h as the adapter would and returns its URL.
-func TestBridge(t *testing.T, serve func(t *testing.T, h http.Handler) string, exceptions ...Exception) {
-	aborting := true
-	for _, e := range exceptions {
-		t.Logf("without %s: %s", e.ability, e.reason)
-		aborting = aborting && e.ability != Aborting
+func TestBridge(t *testing.T, serve func(t *testing.T, h http.Handler) string, options ...Option) {
+	a := &adapter{lacking: make(map[Ability]string)}
+	for _, option := range options {
+		option(a)
 	}
+	aborting := a.can(Aborting)
 	base := serve(t, http.HandlerFunc(bridged))
 	get := func(t *testing.T, path string) (int, string, error) {
 		t.Helper()

@@ -1,0 +1,114 @@
+package relaytest
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The conformance table of docs/platforms.md has a row for each case of the
+// contract and a column for each adapter. TestAdapter compares the column that
+// As names with what it found; with RELAYTEST_CONFORMANCE=update in the
+// environment it rewrites the column instead.
+const (
+	conformanceFile  = "docs/platforms.md"
+	conformanceBegin = "<!-- begin conformance: written by make conformance -->\n"
+	conformanceEnd   = "<!-- end conformance -->\n"
+)
+
+// conformanceColumns are the columns in their order.
+var conformanceColumns = []string{
+	"local server", "AWS Lambda, RESPONSE_STREAM", "AWS Lambda, BUFFERED", "Google Cloud Functions", "Vercel",
+}
+
+// conform compares results with a column of the table, or rewrites it.
+func conform(t *testing.T, column string, results map[string]string) {
+	t.Helper()
+	if !slices.Contains(conformanceColumns, column) {
+		t.Fatalf("conformanceColumns lacks %q", column)
+	}
+	file := filepath.Join(moduleRoot(t), conformanceFile)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), conformanceBegin)
+	table, after, ok2 := strings.Cut(rest, conformanceEnd)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the conformance table", conformanceFile)
+	}
+	cells := parseTable(table)
+	cells[column] = results
+	updated := before + conformanceBegin + formatTable(cells) + conformanceEnd + after
+	switch {
+	case updated == string(text):
+	case os.Getenv("RELAYTEST_CONFORMANCE") == "update":
+		if err := os.WriteFile(file, []byte(updated), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("the column %q of %s is stale: run make conformance", column, conformanceFile)
+	}
+}
+
+// parseTable returns the cells of a table, by column and row.
+func parseTable(table string) map[string]map[string]string {
+	cells := make(map[string]map[string]string)
+	var header []string
+	for line := range strings.Lines(table) {
+		fields := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range fields {
+			fields[i] = strings.TrimSpace(fields[i])
+		}
+		if header == nil {
+			header = fields
+			continue
+		}
+		for i := 1; i < min(len(fields), len(header)); i++ {
+			if cells[header[i]] == nil {
+				cells[header[i]] = make(map[string]string)
+			}
+			cells[header[i]][fields[0]] = fields[i]
+		}
+	}
+	return cells
+}
+
+// formatTable writes cells in the order of the contract and the columns.
+func formatTable(cells map[string]map[string]string) string {
+	var b strings.Builder
+	b.WriteString("| | " + strings.Join(conformanceColumns, " | ") + " |\n|---|" + strings.Repeat("---|", len(conformanceColumns)) + "\n")
+	for _, c := range contract {
+		b.WriteString("| " + c.name + " |")
+		for _, column := range conformanceColumns {
+			cell := cells[column][c.name]
+			if cell == "" {
+				cell = "not run"
+			}
+			b.WriteString(" " + cell + " |")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// moduleRoot returns the folder that holds go.mod.
+func moduleRoot(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = parent
+	}
+}
