@@ -9,7 +9,7 @@ SDK_GO      := internal/sdktest/go
 SDK_NODE    := internal/sdktest/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race sdk-go sdk-node vulnerabilities conformance bench bench-quick fuzz dist tf clean
+.PHONY: help run demo test check format vet lint race sdk-go sdk-node vulnerabilities vercel conformance bench bench-quick fuzz dist tf clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ sdk-node: ## the official Node SDK, the same
 
 vulnerabilities:
 	@./scripts/vulnerabilities $(GOVULNCHECK)
+
+vercel: ## the real vercel build of the function, tested (Linux, node 20 and npm)
+	$(GO) test -count=1 -run TestBuild -v ./vercel
 
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
 	RELAYTEST_CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter' ./cmd/relay ./lambda ./gcf ./vercel

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/relay/internal/relaytest"
+)
+
+// program returns the path of the server, built once as Vercel builds it.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "vercel")
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "user-server")
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", file, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		os.Stderr.Write(out)
+	}
+	return file, err
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if file, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(file))
+	}
+	os.Exit(status)
+}
+
+// A process is a started server, and what it wrote so far.
+type process struct {
+	*exec.Cmd
+	url  string
+	done chan error
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Write(b)
+}
+
+func (p *process) logs() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// start starts the server with environ on a free port, waits until it listens,
+// and kills it when the test ends.
+func start(t *testing.T, environ []string) *process {
+	t.Helper()
+	file, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddr(t)
+	_, port, _ := net.SplitHostPort(addr)
+	p := &process{Cmd: exec.Command(file), url: "http://" + addr, done: make(chan error, 1)}
+	p.Env = append([]string{"PORT=" + port, "RELAY_LOG_LEVEL=off"}, environ...)
+	p.Stdout, p.Stderr = p, p
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		p.done <- p.Wait()
+		close(exited)
+	}()
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		<-exited
+	})
+	waitListening(t, addr)
+	return p
+}
+
+// freeAddr returns an address of 127.0.0.1 on which nobody listens.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// waitListening returns when addr takes connections.
+func waitListening(t *testing.T, addr string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			conn.Close()
+			return
+		}
+	}
+	t.Fatalf("nothing listens on %s", addr)
+}
+
+func TestServerIsAnAdapter(t *testing.T) {
+	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string { return start(t, environ).url })
+}
+
+// chat returns a request for a chat at base.
+func chat(t *testing.T, base, fault string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", base+"/v1/chat/completions",
+		strings.NewReader(`{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer sk-test")
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Fake-Fault", fault)
+	return req
+}
+
+func TestPortIsNeeded(t *testing.T) {
+	file, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), file)
+	cmd.Env = []string{}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "PORT is not set") {
+		t.Errorf("got %v %q", err, out)
+	}
+}
+
+// On SIGTERM a stream under way goes on to its end, and the process ends.
+func TestDrain(t *testing.T) {
+	u := relaytest.StartUpstream(t)
+	p := start(t, []string{"RELAY_UPSTREAMS=" + u.URL})
+	res, err := http.DefaultTransport.RoundTrip(chat(t, p.url, "gap=100ms"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(res.Body); err != nil || !strings.Contains(body.String(), "[DONE]") {
+		t.Errorf("the stream ends with %v: %q", err, body.String())
+	}
+	if err := <-p.done; err != nil {
+		t.Errorf("the process ended with %v", err)
+	}
+}
+
+// What clients send to net/http itself must not get into the log.
+func TestNothingSentIsLogged(t *testing.T) {
+	p := start(t, []string{"RELAY_LOG_LEVEL=debug"})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte("GET /CANARY HTTP/1.1\r\nHost: a\r\nCANARY: \x00\r\n\r\n"))
+	var answer bytes.Buffer
+	_, _ = answer.ReadFrom(conn)
+	if !strings.HasPrefix(answer.String(), "HTTP/1.1 400") || strings.Contains(p.logs(), "CANARY") {
+		t.Errorf("answer %q, log %q", answer.String(), p.logs())
+	}
+}
