@@ -148,10 +148,14 @@ const maxConnections = 3
 // unsent reports whether a pooled connection was had and nothing written.
 func (a *attempt) unsent() bool { return a.reused.Load() && !a.wrote.Load() }
 
+// count returns how often the request was tried: once for each connection, and
+// once if there was none to be had.
+func (a *attempt) count() int { return max(1, int(a.connections.Load())) }
+
 // send sends the request and returns the upstream's answer.
 func (x *exchange) send(ctx context.Context, a *attempt) (*http.Response, error) {
 	ctx = a.traced(ctx)
-	defer func() { recordOf(a.req).attempts += int(a.connections.Load()) }()
+	defer func() { recordOf(a.req).attempts += a.count() }()
 	res, err := x.transport.RoundTrip(x.outbound(ctx, a))
 	if err != nil && a.unsent() && ctx.Err() == nil && a.body.rewind() {
 		// The pooled connection was closed in the instant in which it was taken.

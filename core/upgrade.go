@@ -63,7 +63,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		// The context is ours rather than the proxy's, whose trace would hand
 		// 1xx responses on.
 		Transport: roundTripFunc(func(out *http.Request) (*http.Response, error) {
-			defer func() { rec.attempts += int(a.connections.Load()) }()
+			defer func() { rec.attempts += a.count() }()
 			return x.transport.RoundTrip(out.WithContext(a.traced(ctx)))
 		}),
 		Rewrite: func(pr *httputil.ProxyRequest) {
