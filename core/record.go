@@ -129,6 +129,16 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 		attrs = append(attrs, slog.String("error", errorClass(rec.err)))
 	}
 	s.logger.LogAttrs(ctx, level, "request", attrs...)
+	s.logCause(rec)
+}
+
+// logCause says why no connection was to be had, on a line of its own. Names,
+// addresses and certificates are the upstream's; of no other error may the log
+// hold the text, which can quote what somebody sent.
+func (s *recordStage) logCause(rec *record) {
+	if e, ok := errors.AsType[*Error](rec.err); ok && errors.Is(e, errConnect) && e.Err != nil {
+		s.logger.Warn("no connection to the upstream", "request_id", rec.id, "cause", e.Err.Error())
+	}
 }
 
 // errorClass returns the code of err. What the error says beyond it may quote

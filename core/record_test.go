@@ -115,6 +115,17 @@ func TestNoSecretGetsOut(t *testing.T) {
 	}
 }
 
+func TestLogSaysWhyThereIsNoConnection(t *testing.T) {
+	f := newFront(t, ok, nil)
+	f.upstream.Close()
+	send(t, "GET", f.URL+"/v1/models?q="+canaryKey, "", "Authorization", "Bearer "+canaryKey)
+	waitForLog(t, f, "connection refused")
+	lines := records(t, f.log.String())
+	if lines[0]["attempts"] != 1.0 || lines[0]["error"] != "upstream_connect" || lines[1]["request_id"] != lines[0]["request_id"] || strings.Contains(f.log.String(), canaryKey) {
+		t.Errorf("log:\n%s", f.log.String())
+	}
+}
+
 func TestStrayBytesAreNotLogged(t *testing.T) {
 	var b bytes.Buffer
 	l := log.New(stdlogFilter{&b}, "", 0)
