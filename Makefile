@@ -58,11 +58,13 @@ bench: ## benchmarks, and the comparisons that write docs/performance.md
 	$(GO) test -run '^$$' -bench . -benchmem ./core
 	$(GO) run ./bench/compare -out docs/performance.md
 	$(GO) run ./bench/lambda -out docs/performance.md
+	$(GO) run ./bench/servers -out docs/performance.md
 
 bench-quick: ## a short look at the same, writing nothing
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
 	$(GO) run ./bench/compare -quick
 	$(GO) run ./bench/lambda -quick
+	$(GO) run ./bench/servers -quick
 
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@./scripts/fuzz $(FUZZTIME)

@@ -7,6 +7,7 @@
 //	memory_test.go what an idle stream holds
 //	compare        the command: contenders, rounds, its section of docs/performance.md
 //	lambda         the command: the same on an emulated AWS Lambda
+//	servers        the command: the same for the servers of Google Cloud Functions and Vercel
 //	doc            the page that the commands share, and what their reports have in common
 //	load           clients in a closed loop, and their histogram
 //	upstream       a scripted upstream whose answers are bytes made beforehand

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Median returns the middle of values, or NaN if there are none.
@@ -27,6 +28,40 @@ func Spread(values []float64) string {
 	}
 	return Figure(Median(values)) + " (" + Figure(slices.Min(values)) + "–" + Figure(slices.Max(values)) + ")"
 }
+
+// Quantiles writes the median of values, and in brackets the least and the one
+// that nine of ten do not exceed.
+func Quantiles(values []float64) string {
+	if len(values) == 0 {
+		return "–"
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return Figure(Median(values)) + " (" + Figure(sorted[0]) + ", " + Figure(sorted[(len(sorted)-1)*9/10]) + ")"
+}
+
+// Added returns how much values are above those of base, round by round. Both
+// are in µs, the differences in ms.
+func Added(values, base []float64) []float64 {
+	var differences []float64
+	for i := range min(len(values), len(base)) {
+		differences = append(differences, (values[i]-base[i])/1000)
+	}
+	return differences
+}
+
+// Share writes how many of a number something is.
+func Share(n, of int) string {
+	return Thousands(float64(n)) + " of " + Thousands(float64(of))
+}
+
+// Megabytes writes bytes as megabytes.
+func Megabytes(bytes int64) string { return Figure(float64(bytes) / 1e6) }
+
+// Micros returns d in µs.
+func Micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+// Millis returns d in ms.
+func Millis(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
 // Figure writes v with no more digits than a measurement deserves.
 func Figure(v float64) string {

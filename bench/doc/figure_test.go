@@ -2,6 +2,7 @@ package doc
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -36,5 +37,17 @@ func TestSpread(t *testing.T) {
 		if got := Spread(test.values); got != test.want {
 			t.Errorf("Spread(%v) = %q, want %q", test.values, got, test.want)
 		}
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	if got, want := Quantiles([]float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 11}), "6.00 (1.00, 10.0)"; got != want {
+		t.Errorf("Quantiles() = %q, want %q", got, want)
+	}
+}
+
+func TestAdded(t *testing.T) {
+	if got := Added([]float64{3000, 5000}, []float64{1000, 6000, 9}); !slices.Equal(got, []float64{2, -1}) {
+		t.Errorf("Added() = %v, want [2 -1]", got)
 	}
 }

@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
-	"debug/buildinfo"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 
+	"example.com/relay/bench/proc"
 	"example.com/relay/internal/lambdaemu"
 )
 
@@ -58,19 +57,19 @@ func (c contender) buildIn(ctx context.Context, dir string) (b *build, err error
 			b.bootstrap = file
 		}
 	}
-	b.versions, err = versions(b.bootstrap)
-	return b, err
+	if b.versions, err = proc.Versions(b.bootstrap); err != nil {
+		return nil, fmt.Errorf("this machine runs no build of linux/arm64 or linux/amd64: %w", err)
+	}
+	return b, nil
 }
 
 // buildFor builds and packs c for one architecture. It returns what file
 // weighs, and what its zip does.
 func (c contender) buildFor(ctx context.Context, arch, file string) (size, inZip int64, err error) {
-	err = command(ctx, []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch},
-		"build", "-tags", "lambda.norpc", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", file, c.pkg)
-	if err != nil {
+	if err := proc.Build(ctx, arch, "lambda.norpc", file, c.pkg); err != nil {
 		return 0, 0, err
 	}
-	if err := command(ctx, nil, "run", "example.com/relay/internal/pack", "-o", file+".zip", "bootstrap="+file); err != nil {
+	if err := proc.Go(ctx, nil, "run", "example.com/relay/internal/pack", "-o", file+".zip", "bootstrap="+file); err != nil {
 		return 0, 0, err
 	}
 	executable, err := os.Stat(file)
@@ -82,29 +81,4 @@ func (c contender) buildFor(ctx context.Context, arch, file string) (size, inZip
 		return 0, 0, err
 	}
 	return executable.Size(), archive.Size(), nil
-}
-
-// command runs the go command.
-func command(ctx context.Context, env []string, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s: %w\n%s", args[0], err, out)
-	}
-	return nil
-}
-
-// versions returns the modules in an executable, such as "aws-lambda-go v1.55.1".
-func versions(file string) (list string, err error) {
-	info, err := buildinfo.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("this machine runs no build of linux/arm64 or linux/amd64: %w", err)
-	}
-	for i, module := range info.Deps {
-		if i > 0 {
-			list += ", "
-		}
-		list += filepath.Base(module.Path) + " " + module.Version
-	}
-	return list, nil
 }

@@ -1,17 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"example.com/relay/bench/upstream"
-	"example.com/relay/bench/wire"
 )
 
 func TestParseRSS(t *testing.T) {
@@ -41,51 +35,6 @@ func TestMediansAreOrderedByTime(t *testing.T) {
 	want := []packageInit{{"b", 6, 0}, {"a", 2, 10}}
 	if got := medians(traces); !slices.Equal(got, want) {
 		t.Errorf("medians() = %v, want %v", got, want)
-	}
-}
-
-func TestQuantiles(t *testing.T) {
-	if got, want := quantiles([]float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 11}), "6.00 (1.00, 10.0)"; got != want {
-		t.Errorf("quantiles() = %q, want %q", got, want)
-	}
-}
-
-func TestOver(t *testing.T) {
-	if got := over([]float64{3000, 5000}, []float64{1000, 6000, 9}); !slices.Equal(got, []float64{2, -1}) {
-		t.Errorf("over() = %v, want [2 -1]", got)
-	}
-}
-
-// A piecewise connection reads one piece at a time.
-type piecewise struct {
-	net.Conn
-	pieces [][]byte
-}
-
-func (p *piecewise) Read(b []byte) (int, error) {
-	if len(p.pieces) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, p.pieces[0])
-	p.pieces = p.pieces[1:]
-	return n, nil
-}
-
-func TestEventsThatComeTogetherAreCounted(t *testing.T) {
-	event := append(wire.AppendStamp(nil, time.Now()), "}\n\n"...)
-	var pieces [][]byte
-	for range upstream.EventCount - 5 {
-		pieces = append(pieces, event)
-	}
-	pieces = append(pieces, bytes.Repeat(event, 3), bytes.Repeat(event, 2))
-	conn := &countedConn{Conn: &piecewise{pieces: pieces}}
-	lag, together, err := readEvents(conn, conn)
-	if err != nil || together != 3 || lag.Count() != upstream.EventCount {
-		t.Errorf("readEvents() = %d events, %d together, %v; want %d, 3, nil", lag.Count(), together, err, upstream.EventCount)
-	}
-	conn = &countedConn{Conn: &piecewise{pieces: pieces[1:]}}
-	if _, _, err := readEvents(conn, conn); err == nil {
-		t.Error("readEvents() of a stream that lacks an event = no error, want one")
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"example.com/relay/bench/doc"
+	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
 	"example.com/relay/internal/lambdaemu"
 )
@@ -77,7 +77,7 @@ func (w *row) measureLosses(ctx context.Context, r *rig, freezes int) error {
 
 // uploaded says how much of a binary upload arrives.
 func uploaded(ctx context.Context, f *function) string {
-	status, body, err := post(ctx, f.addr, upstream.Upload.Target, largeFile.Type, make([]byte, largeFile.Body))
+	status, body, err := load.Post(ctx, f.addr, upstream.Upload.Target, largeFile.Type, make([]byte, largeFile.Body), life)
 	got := strings.TrimSpace(body)
 	switch {
 	case err != nil || status != http.StatusOK:
@@ -90,18 +90,8 @@ func uploaded(ctx context.Context, f *function) string {
 
 // cutShort says what a client sees of a stream that the upstream breaks off.
 func cutShort(ctx context.Context, f *function) string {
-	status, body, err := post(ctx, f.addr, "/v1/chat/completions?cut", "application/json", []byte(`{"stream":true}`))
-	switch told := strings.Contains(body, `"error"`); {
-	case status != http.StatusOK:
-		return fmt.Sprintf("error %d", status)
-	case told && err != nil:
-		return "error event, then the connection breaks"
-	case told:
-		return "error event"
-	case err != nil:
-		return "the connection breaks"
-	}
-	return "**a complete answer**"
+	status, body, err := load.Post(ctx, f.addr, "/v1/chat/completions?cut", "application/json", []byte(`{"stream":true}`), life)
+	return load.Ending(status, body, err)
 }
 
 // frozen says how many requests fail when Lambda freezes the process after each
@@ -114,7 +104,7 @@ func (w *row) frozen(ctx context.Context, r *rig, times int) (string, error) {
 	defer f.close()
 	failed := 0
 	for range times {
-		status, _, err := post(ctx, f.addr, "/v1/chat/completions", "application/json", []byte(`{"model":"m"}`))
+		status, _, err := load.Post(ctx, f.addr, "/v1/chat/completions", "application/json", []byte(`{"model":"m"}`), life)
 		if err != nil || status != http.StatusOK {
 			failed++
 		}
@@ -122,24 +112,4 @@ func (w *row) frozen(ctx context.Context, r *rig, times int) (string, error) {
 		r.strict.CloseClientConnections()
 	}
 	return fmt.Sprintf("%d of %d", failed, times), ctx.Err()
-}
-
-// post posts body and returns what came of it. The error is that of a broken
-// answer.
-func post(ctx context.Context, addr, target, contentType string, body []byte) (status int, answer string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, life)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+target, bytes.NewReader(body))
-	if err != nil {
-		return 0, "", err
-	}
-	req.Header.Set("Content-Type", contentType)
-	req.Header.Set("Authorization", "Bearer sk-bench")
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	return res.StatusCode, string(b), err
 }

@@ -69,13 +69,12 @@ func (res *results) measure(ctx context.Context, r *rig) error {
 
 // turns calls each for all rows, another one first for every i.
 func (res *results) turns(i int, rows []*row, each func(*row) error) error {
-	for j := range rows {
-		w := rows[(i+j)%len(rows)]
+	return load.Turns(i, rows, func(w *row) error {
 		if err := each(w); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // measureRounds measures warm functions, as long as time suffices.
@@ -115,14 +114,14 @@ func (w *row) measureWarm(ctx context.Context, r *rig, chats int) error {
 	if err != nil {
 		return err
 	}
-	w.chatP50 = append(w.chatP50, micros(latency.Quantile(0.5)))
-	w.chatP99 = append(w.chatP99, micros(latency.Quantile(0.99)))
-	lag, together, err := stream(ctx, addr)
+	w.chatP50 = append(w.chatP50, doc.Micros(latency.Quantile(0.5)))
+	w.chatP99 = append(w.chatP99, doc.Micros(latency.Quantile(0.99)))
+	lag, together, err := load.Stream(ctx, addr, upstream.Slow.Request(addr), upstream.EventCount, life)
 	if err != nil {
 		return err
 	}
-	w.lagP50 = append(w.lagP50, micros(lag.Quantile(0.5)))
-	w.lagP99 = append(w.lagP99, micros(lag.Quantile(0.99)))
+	w.lagP50 = append(w.lagP50, doc.Micros(lag.Quantile(0.5)))
+	w.lagP99 = append(w.lagP99, doc.Micros(lag.Quantile(0.99)))
 	w.events += lag.Count()
 	w.together += together
 	return nil
@@ -130,22 +129,5 @@ func (w *row) measureWarm(ctx context.Context, r *rig, chats int) error {
 
 // chat asks n times, one after the other: a function takes one at a time.
 func chat(ctx context.Context, addr string, n int) (*load.Histogram, error) {
-	client := load.NewClient(addr, life)
-	defer client.Close()
-	request := upstream.Chat.Request(addr)
-	latency := new(load.Histogram)
-	for range n {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		began := time.Now()
-		if err := client.Do(request); err != nil {
-			return nil, err
-		}
-		latency.Record(time.Since(began))
-	}
-	return latency, nil
+	return load.Serial(ctx, addr, upstream.Chat.Request(addr), n, life)
 }
-
-func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
-func millis(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 
 	"example.com/relay/bench/doc"
@@ -23,8 +22,8 @@ func (res *results) report() []byte {
 	direct, relay := res.rows[0], res.rows[1]
 	fmt.Fprintf(&b, "## On AWS Lambda\n\nThe function asks for its first event %s ms after its start, weighs %s MB as a zip and is resident with %s MiB when warm.\n"+
 		"It adds %s ms to a short answer and %s ms to each event (medians, the emulated Lambda's own work among them), and %s events came together with another.\n\n",
-		doc.Figure(doc.Median(relay.init)), weight(relay.built.inZip["arm64"]), doc.Figure(doc.Median(relay.warm)),
-		doc.Figure(doc.Median(over(relay.chatP50, direct.chatP50))), doc.Figure(doc.Median(over(relay.lagP50, direct.lagP50))), share(relay))
+		doc.Figure(doc.Median(relay.init)), doc.Megabytes(relay.built.inZip["arm64"]), doc.Figure(doc.Median(relay.warm)),
+		doc.Figure(doc.Median(doc.Added(relay.chatP50, direct.chatP50))), doc.Figure(doc.Median(doc.Added(relay.lagP50, direct.lagP50))), share(relay))
 	res.writeTable(&b)
 	res.writeInit(&b)
 	res.writeMethod(&b)
@@ -53,12 +52,12 @@ func (res *results) writeTable(b *bytes.Buffer) {
 func (res *results) lines() []line {
 	direct := res.rows[0]
 	return []line{
-		{"start of the process to its first `/next`, ms: p50 (least, p90)", "≤ 5", func(w *row) string { return quantiles(w.init) }},
-		{"from there to the end of the first answer, ms: the same", "", func(w *row) string { return quantiles(w.first) }},
-		{"warm, short answer: p50, ms added to direct", "", func(w *row) string { return doc.Spread(over(w.chatP50, direct.chatP50)) }},
-		{"the same: p99", "", func(w *row) string { return doc.Spread(over(w.chatP99, direct.chatP99)) }},
-		{fmt.Sprintf("event of a stream, one each %d ms: p50, ms added to direct", upstream.SlowGap.Milliseconds()), "", func(w *row) string { return doc.Spread(over(w.lagP50, direct.lagP50)) }},
-		{"the same: p99", "", func(w *row) string { return doc.Spread(over(w.lagP99, direct.lagP99)) }},
+		{"start of the process to its first `/next`, ms: p50 (least, p90)", "≤ 5", func(w *row) string { return doc.Quantiles(w.init) }},
+		{"from there to the end of the first answer, ms: the same", "", func(w *row) string { return doc.Quantiles(w.first) }},
+		{"warm, short answer: p50, ms added to direct", "", func(w *row) string { return doc.Spread(doc.Added(w.chatP50, direct.chatP50)) }},
+		{"the same: p99", "", func(w *row) string { return doc.Spread(doc.Added(w.chatP99, direct.chatP99)) }},
+		{fmt.Sprintf("event of a stream, one each %d ms: p50, ms added to direct", upstream.SlowGap.Milliseconds()), "", func(w *row) string { return doc.Spread(doc.Added(w.lagP50, direct.lagP50)) }},
+		{"the same: p99", "", func(w *row) string { return doc.Spread(doc.Added(w.lagP99, direct.lagP99)) }},
 		{"events that came together with another", "0", func(w *row) string { return share(w) }},
 		{"resident after init, MiB", "", func(w *row) string { return doc.Spread(w.idle) }},
 		{fmt.Sprintf("after %d short answers", warmChats), "≤ 12", func(w *row) string { return doc.Spread(w.warm) }},
@@ -75,36 +74,13 @@ func (res *results) lines() []line {
 
 // share writes how many of w's events came together with another.
 func share(w *row) string {
-	return doc.Thousands(float64(w.together)) + " of " + doc.Thousands(float64(w.events))
+	return doc.Share(w.together, w.events)
 }
-
-// over returns how much values are above those of base, round by round. Both
-// are in µs, the differences in ms.
-func over(values, base []float64) []float64 {
-	var differences []float64
-	for i := range min(len(values), len(base)) {
-		differences = append(differences, (values[i]-base[i])/1000)
-	}
-	return differences
-}
-
-// quantiles writes the median of values, and in brackets the least and the one
-// that nine of ten do not exceed.
-func quantiles(values []float64) string {
-	if len(values) == 0 {
-		return "–"
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	return fmt.Sprintf("%s (%s, %s)", doc.Figure(doc.Median(values)), doc.Figure(sorted[0]), doc.Figure(sorted[(len(sorted)-1)*9/10]))
-}
-
-// weight writes bytes as megabytes.
-func weight(bytes int64) string { return doc.Figure(float64(bytes) / 1e6) }
 
 func weights(sizes map[string]int64) string {
 	var list []string
 	for _, arch := range architectures {
-		list = append(list, weight(sizes[arch]))
+		list = append(list, doc.Megabytes(sizes[arch]))
 	}
 	return strings.Join(list, ", ")
 }

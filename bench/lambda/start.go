@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"example.com/relay/bench/doc"
 	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
 	"example.com/relay/internal/lambdaemu"
@@ -27,8 +28,8 @@ func (w *row) measureStart(r *rig) error {
 	if err != nil {
 		return err
 	}
-	w.init = append(w.init, millis(init))
-	w.first = append(w.first, millis(answers[0]))
+	w.init = append(w.init, doc.Millis(init))
+	w.first = append(w.first, doc.Millis(answers[0]))
 	return nil
 }
 
@@ -77,8 +78,8 @@ func (w *row) measureTLS(ctx context.Context, r *rig) error {
 	if err != nil {
 		return err
 	}
-	w.firstTLS = append(w.firstTLS, millis(answers[0]))
-	w.againTLS = append(w.againTLS, millis(answers[1]))
+	w.firstTLS = append(w.firstTLS, doc.Millis(answers[0]))
+	w.againTLS = append(w.againTLS, doc.Millis(answers[1]))
 	if _, err := chat(ctx, f.addr, warmChats-2); err != nil {
 		return err
 	}

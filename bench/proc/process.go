@@ -86,8 +86,14 @@ func (p *Process) Await(ctx context.Context, prefix string) (string, error) {
 	}
 }
 
-// AwaitListening waits until the process takes connections at addr.
+// AwaitListening waits until the process takes connections at addr, which it
+// may notice 20 ms late.
 func (p *Process) AwaitListening(ctx context.Context, addr string) error {
+	return p.PollListening(ctx, addr, 20*time.Millisecond)
+}
+
+// PollListening is AwaitListening that tries at intervals of gap.
+func (p *Process) PollListening(ctx context.Context, addr string, gap time.Duration) error {
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 		if err == nil {
@@ -98,7 +104,7 @@ func (p *Process) AwaitListening(ctx context.Context, addr string) error {
 			return p.failure()
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %w", addr, err)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(gap):
 		}
 	}
 }
@@ -121,6 +127,11 @@ func (p *Process) Stop() {
 		return
 	case <-time.After(stopTime):
 	}
+	p.Kill()
+}
+
+// Kill ends the process at once.
+func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
 }

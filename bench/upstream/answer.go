@@ -37,6 +37,7 @@ type answer struct {
 	head  []byte        // written first; the whole answer if there are no events
 	count int           // events, each written on its own
 	gap   time.Duration // between events
+	cut   bool          // then the connection breaks
 	hold  bool          // then nothing, until the client goes
 }
 
@@ -49,6 +50,8 @@ var answers = map[string]*answer{
 	Events.Target:     {head: []byte(eventsHead), count: EventCount},
 	Paced.Target:      {head: []byte(eventsHead), count: PacedCount, gap: PacedGap},
 	Slow.Target:       {head: []byte(eventsHead), count: EventCount, gap: SlowGap},
+	Brief.Target:      {head: []byte(eventsHead), count: BriefCount, gap: SlowGap},
+	Cut.Target:        {head: []byte(eventsHead), count: 2, cut: true},
 	Idle.Target:       {head: []byte(eventsHead), count: 1, hold: true},
 }
 

@@ -30,6 +30,7 @@ const (
 	EventCount = 200
 	PacedCount = 100
 	PacedGap   = 5 * time.Millisecond
+	BriefCount = 50
 	SlowGap    = 20 * time.Millisecond // of EventCount events
 )
 
@@ -39,6 +40,8 @@ var (
 	Events      = Call{"POST", "/v1/chat/completions?stream", "application/json", 200} // all at once, a write for each
 	Paced       = Call{"POST", "/v1/chat/completions?paced", "application/json", 200}  // with the time in each
 	Slow        = Call{"POST", "/v1/chat/completions?slow", "application/json", 200}   // the same, as slow as a model writes
+	Brief       = Call{"POST", "/v1/chat/completions?brief", "application/json", 200}  // BriefCount events like those of Slow
+	Cut         = Call{"POST", "/v1/chat/completions?cut", "application/json", 200}    // two events, then the connection breaks
 	Idle        = Call{"POST", "/v1/chat/completions?idle", "application/json", 200}   // one event, then silence
 	Embeddings  = Call{"POST", "/v1/embeddings", "application/json", 200}
 	Download    = Call{"GET", "/v1/files/file-1/content", "", 0}

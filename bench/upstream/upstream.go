@@ -5,6 +5,7 @@ package upstream
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -124,12 +125,18 @@ func (a *answer) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, error
 	for i := range a.count {
 		if a.gap > 0 && i > 0 {
 			next = next.Add(a.gap)
+			if time.Until(next) < a.gap/2 { // no burst after a stall of this process: it would look like the relay's
+				next = time.Now().Add(a.gap)
+			}
 			time.Sleep(time.Until(next))
 		}
 		buf = appendEvent(buf[:0], time.Now())
 		if _, err := conn.Write(buf); err != nil {
 			return buf, err
 		}
+	}
+	if a.cut {
+		return buf, errCut
 	}
 	if a.hold {
 		_, err := r.ReadHead() // which is the client's going
@@ -138,6 +145,9 @@ func (a *answer) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, error
 	_, err := conn.Write([]byte(lastChunk))
 	return buf, err
 }
+
+// errCut ends a connection on purpose.
+var errCut = errors.New("cut")
 
 // targetOf returns the target of a request line.
 func targetOf(line []byte) []byte {

@@ -1,4 +1,4 @@
-package main
+package load
 
 import (
 	"bufio"
@@ -10,14 +10,13 @@ import (
 	"strings"
 	"time"
 
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/upstream"
 	"example.com/relay/bench/wire"
 )
 
-// stream reads one slow stream of events. It returns how long each was on its
-// way, and how many arrived in the same piece as the one before.
-func stream(ctx context.Context, addr string) (lag *load.Histogram, together int, err error) {
+// Stream reads one stream of count events that have a time in them. It returns
+// how long each was on its way, and how many arrived in the same piece as the
+// one before. It takes no longer than life.
+func Stream(ctx context.Context, addr string, request []byte, count int, life time.Duration) (lag *Histogram, together int, err error) {
 	dialed, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, 0, err
@@ -25,7 +24,7 @@ func stream(ctx context.Context, addr string) (lag *load.Histogram, together int
 	conn := &countedConn{Conn: dialed}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(life))
-	if _, err := conn.Write(upstream.Slow.Request(addr)); err != nil {
+	if _, err := conn.Write(request); err != nil {
 		return nil, 0, err
 	}
 	r := wire.NewReader(conn)
@@ -36,11 +35,11 @@ func stream(ctx context.Context, addr string) (lag *load.Histogram, together int
 	if !strings.Contains(string(head.Start), " 200 ") {
 		return nil, 0, fmt.Errorf("answered %q", head.Start)
 	}
-	return readEvents(r, conn)
+	return readEvents(r, conn, count)
 }
 
-func readEvents(r io.Reader, conn *countedConn) (lag *load.Histogram, together int, err error) {
-	lag = new(load.Histogram)
+func readEvents(r io.Reader, conn *countedConn, count int) (lag *Histogram, together int, err error) {
+	lag = new(Histogram)
 	lines, last := bufio.NewReader(r), 0
 	for {
 		line, err := lines.ReadSlice('\n')
@@ -51,7 +50,7 @@ func readEvents(r io.Reader, conn *countedConn) (lag *load.Histogram, together i
 			}
 			last = conn.reads
 		}
-		if errors.Is(err, io.EOF) && lag.Count() == upstream.EventCount {
+		if errors.Is(err, io.EOF) && lag.Count() == count {
 			return lag, together, nil
 		}
 		if err != nil {
