@@ -10,8 +10,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -58,36 +56,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 1 && args[0] == roleStock {
 		return beStock(ctx, args[1], stdout)
 	}
-	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	short := flags.Bool("quick", false, "measure for a minute at most; the figures are rough")
-	out := flags.String("out", "", "`file` whose section to write, in place of standard output")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return nil
-	case err != nil:
-		return err
-	case flags.NArg() > 0:
-		return fmt.Errorf("takes no %q", flags.Arg(0))
-	}
-	p := full
-	if *short {
-		p = quick
-	}
-	report, err := compare(ctx, p, stderr)
-	if err != nil {
-		return err
-	}
-	if *out == "" {
-		_, err = stdout.Write(report)
-		return err
-	}
-	return section.Put(*out, report)
+	return section.Run(ctx, args, stdout, stderr, "a minute", compare)
 }
 
-// compare measures by plan and returns the report. What it is doing it tells on
-// progress.
-func compare(ctx context.Context, p plan, progress io.Writer) ([]byte, error) {
+// compare measures, for a short time or in full, and returns the report. What it is
+// doing it tells on progress.
+func compare(ctx context.Context, short bool, progress io.Writer) ([]byte, error) {
+	p := full
+	if short {
+		p = quick
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.budget)
 	defer cancel()
 	began := time.Now()

@@ -12,8 +12,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -54,36 +52,16 @@ func main() {
 
 // run is main without the process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("lambda", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	short := flags.Bool("quick", false, "measure for a minute at most; the figures are rough")
-	out := flags.String("out", "", "`file` whose section to write, in place of standard output")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return nil
-	case err != nil:
-		return err
-	case flags.NArg() > 0:
-		return fmt.Errorf("takes no %q", flags.Arg(0))
-	}
-	p := full
-	if *short {
-		p = quick
-	}
-	report, err := measure(ctx, p, stderr)
-	if err != nil {
-		return err
-	}
-	if *out == "" {
-		_, err = stdout.Write(report)
-		return err
-	}
-	return section.Put(*out, report)
+	return section.Run(ctx, args, stdout, stderr, "a minute", measure)
 }
 
-// measure measures by plan and returns the report. What it is doing it tells on
-// progress.
-func measure(ctx context.Context, p plan, progress io.Writer) ([]byte, error) {
+// measure measures, for a short time or in full, and returns the report. What it is
+// doing it tells on progress.
+func measure(ctx context.Context, short bool, progress io.Writer) ([]byte, error) {
+	p := full
+	if short {
+		p = quick
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.budget)
 	defer cancel()
 	began, machine := time.Now(), doc.ThisMachine(ctx)

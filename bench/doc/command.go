@@ -1,0 +1,37 @@
+package doc
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+)
+
+// Run is the command that writes a section: it takes its flags from args,
+// measures, and writes the report to the page that -out names, or to stdout.
+// limit says how long -quick takes. measure tells what it is doing on progress.
+func (s Section) Run(ctx context.Context, args []string, stdout, stderr io.Writer, limit string,
+	measure func(ctx context.Context, quick bool, progress io.Writer) ([]byte, error)) error {
+	flags := flag.NewFlagSet(s.Name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	quick := flags.Bool("quick", false, "measure for "+limit+" at most; the figures are rough")
+	out := flags.String("out", "", "`file` whose section to write, in place of standard output")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return err
+	case flags.NArg() > 0:
+		return fmt.Errorf("takes no %q", flags.Arg(0))
+	}
+	report, err := measure(ctx, *quick, stderr)
+	if err != nil {
+		return err
+	}
+	if *out == "" {
+		_, err = stdout.Write(report)
+		return err
+	}
+	return s.Put(*out, report)
+}
