@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/vercelbuild"
 )
 
 // program returns the path of the server, built once as Vercel builds it.
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 	if file, err := program(); err == nil {
 		os.RemoveAll(filepath.Dir(file))
 	}
+	vercelbuild.Clean()
 	os.Exit(status)
 }
 

@@ -41,6 +41,10 @@ func Without(ability Ability, reason string) Option {
 // conformance.go.
 func As(column string) Option { return func(a *adapter) { a.column = column } }
 
+// Unhurried makes the upstream take a moment for each answer, for platforms whose
+// own proxies lose answers that come at once.
+func Unhurried() Option { return func(a *adapter) { a.delay = 3 * time.Millisecond } }
+
 // A contractCase is a row of the contract. If the platform lacks the ability,
 // the test checks what is left of the promise, or nothing.
 type contractCase struct {
@@ -96,6 +100,7 @@ type adapter struct {
 	serve   func(t *testing.T, environ []string) string
 	lacking map[Ability]string // and why
 	column  string             // of the conformance table; "": none
+	delay   time.Duration      // of the upstream's answers
 }
 
 func (a *adapter) can(ability Ability) bool {
@@ -118,6 +123,7 @@ func (a *adapter) result(c contractCase, kept bool) string {
 func (a *adapter) start(t *testing.T) (*Upstream, string) {
 	t.Helper()
 	u := StartUpstream(t)
+	u.Delay = a.delay
 	return u, strings.TrimSuffix(a.serve(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + testToken}), "/")
 }
 

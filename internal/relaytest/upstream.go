@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Upstream is a fake api.openai.com: an http.Handler that answers as OpenAI
@@ -18,6 +19,11 @@ type Upstream struct {
 	// URL is where a started upstream is reached, "http://127.0.0.1:port"
 	// without "/v1". It is empty if the upstream was made by NewUpstream.
 	URL string
+
+	// Delay is a wait before each answer whose fault names none, to be set before
+	// the first request. No real upstream answers at once, and some proxies lose
+	// answers that overtake the end of their request.
+	Delay time.Duration
 
 	// Server serves a started upstream. It is nil if NewUpstream made it.
 	// CloseClientConnections on it simulates connections that died idle.
@@ -112,6 +118,9 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	fault, err := ParseFault(u.directives(req))
 	if req.Header.Get("Accept-Encoding") == "identity" {
 		fault.encoding = "" // as every server does
+	}
+	if fault.delay == 0 {
+		fault.delay = u.Delay
 	}
 	c := &call{u: u, ctx: ctx, w: w, req: req, rec: rec, fault: fault, key: apiKey(req)}
 	c.route()

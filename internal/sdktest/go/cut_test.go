@@ -160,16 +160,21 @@ func TestCutBodies(t *testing.T) {
 		for _, fault := range bodyCuts {
 			t.Run(name+" "+fault, func(t *testing.T) {
 				t.Parallel()
-				both(t, func(t *testing.T, a *api) int {
-					a.upstream.SetFault(func(*http.Request) string { return fault })
-					if err := call(t, a); err == nil {
-						t.Error("the SDK returned no error")
-					}
-					return a.upstream.Arrived()
-				})
+				both(t, func(t *testing.T, a *api) int { return meetCutBody(t, a, call, fault) })
 			})
 		}
 	}
+}
+
+// meetCutBody makes a call whose answers all break off, which must be an error,
+// and returns how often the SDK tried.
+func meetCutBody(t *testing.T, a *api, call func(t *testing.T, a *api) error, fault string) int {
+	t.Helper()
+	a.upstream.SetFault(func(*http.Request) string { return fault })
+	if err := call(t, a); err == nil {
+		t.Error("the SDK returned no error")
+	}
+	return a.upstream.Arrived()
 }
 
 func drain(res *http.Response, err error) error {

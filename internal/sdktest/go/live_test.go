@@ -109,84 +109,97 @@ func TestSpeechComesAtOnce(t *testing.T) {
 func TestAbort(t *testing.T) {
 	t.Run("before the header", func(t *testing.T) {
 		t.Parallel()
-		both(t, func(t *testing.T, a *api) any {
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error)
-			go func() {
-				_, err := a.Chat.Completions.New(ctx, chatParams(), option.WithHeader("Fake-Fault", "hang"))
-				done <- err
-			}()
-			req := a.upstream.Wait(t, 1)
-			cancel()
-			if err := <-done; !errors.Is(err, context.Canceled) {
-				t.Errorf("error = %v, want context.Canceled", err)
-			}
-			req.WaitCanceled(t)
-			a.wantRequests(t, 1)
-			return nil
-		})
+		both(t, leaveBeforeHeader)
 	})
 	t.Run("by closing the stream", func(t *testing.T) {
 		t.Parallel()
-		both(t, func(t *testing.T, a *api) any {
-			stream := a.Chat.Completions.NewStreaming(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "silence=2"))
-			if !stream.Next() {
-				t.Fatal(stream.Err())
-			}
-			if err := stream.Close(); err != nil {
-				t.Error(err)
-			}
-			a.upstream.Wait(t, 1).WaitCanceled(t)
-			return nil
-		})
+		both(t, closeStream)
 	})
 	t.Run("in the middle of an upload", func(t *testing.T) {
 		t.Parallel()
-		both(t, func(t *testing.T, a *api) any {
-			ctx, cancel := context.WithCancel(t.Context())
-			r, w := io.Pipe()
-			done := make(chan error)
-			go func() {
-				// With a body of its own, the SDK does not read all of it first.
-				done <- a.Post(ctx, "files", r, nil, option.WithRequestBody("application/octet-stream", r), option.WithMaxRetries(0))
-			}()
-			if _, err := w.Write(relaytest.Pattern(100_000)); err != nil {
-				t.Fatal(err)
-			}
-			a.upstream.WaitArrived(t, 1)
-			cancel()
-			w.CloseWithError(ctx.Err()) // net/http waits for who reads a body
-			if err := <-done; !errors.Is(err, context.Canceled) {
-				t.Errorf("error = %v, want context.Canceled", err)
-			}
-			req := a.upstream.Wait(t, 1) // recorded when its body broke off
-			req.WaitCanceled(t)
-			if req.BodyErr == nil {
-				t.Error("the upstream got the end of a body that has none")
-			}
-			a.upstream.Reset() // how much of it arrived is chance
-			return nil
-		})
+		both(t, leaveUpload)
 	})
 	// After all that, the same client and the same relay work on.
 	t.Run("and again", func(t *testing.T) {
 		t.Parallel()
-		both(t, func(t *testing.T, a *api) any {
-			for range 20 {
-				ctx, cancel := context.WithCancel(t.Context())
-				stream := a.Chat.Completions.NewStreaming(ctx, chatParams(), option.WithHeader("Fake-Fault", "silence=1"))
-				if !stream.Next() {
-					t.Fatal(stream.Err())
-				}
-				cancel()
-				if err := stream.Close(); err != nil {
-					t.Error(err)
-				}
-			}
-			if s := a.streamChat(t.Context(), chatParams()); s.err != nil || s.content != relaytest.Reply(prompt) {
-				t.Errorf("content = %q with error %v, want all and none", s.content, s.err)
-			}
-			return nil
-		})
+		both(t, leaveOften)
 	})
+}
+
+// leaveBeforeHeader cancels a call that has no answer yet.
+func leaveBeforeHeader(t *testing.T, a *api) any {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := a.Chat.Completions.New(ctx, chatParams(), option.WithHeader("Fake-Fault", "hang"))
+		done <- err
+	}()
+	req := a.upstream.Wait(t, 1)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want context.Canceled", err)
+	}
+	req.WaitCanceled(t)
+	a.wantRequests(t, 1)
+	return nil
+}
+
+// closeStream closes a stream in its midst.
+func closeStream(t *testing.T, a *api) any {
+	stream := a.Chat.Completions.NewStreaming(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "silence=2"))
+	if !stream.Next() {
+		t.Fatal(stream.Err())
+	}
+	if err := stream.Close(); err != nil {
+		t.Error(err)
+	}
+	a.upstream.Wait(t, 1).WaitCanceled(t)
+	return nil
+}
+
+// leaveUpload cancels a call whose body is still on its way.
+func leaveUpload(t *testing.T, a *api) any {
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	done := make(chan error)
+	go func() {
+		// With a body of its own, the SDK does not read all of it first.
+		done <- a.Post(ctx, "files", r, nil, option.WithRequestBody("application/octet-stream", r), option.WithMaxRetries(0))
+	}()
+	if _, err := w.Write(relaytest.Pattern(100_000)); err != nil {
+		t.Fatal(err)
+	}
+	a.upstream.WaitArrived(t, 1)
+	cancel()
+	w.CloseWithError(ctx.Err()) // net/http waits for who reads a body
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want context.Canceled", err)
+	}
+	req := a.upstream.Wait(t, 1) // recorded when its body broke off
+	req.WaitCanceled(t)
+	if req.BodyErr == nil {
+		t.Error("the upstream got the end of a body that has none")
+	}
+	a.upstream.Reset() // how much of it arrived is chance
+	return nil
+}
+
+// leaveOften cancels one stream after the other, behind which the next call must
+// be fine.
+func leaveOften(t *testing.T, a *api) any {
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		stream := a.Chat.Completions.NewStreaming(ctx, chatParams(), option.WithHeader("Fake-Fault", "silence=1"))
+		if !stream.Next() {
+			t.Fatal(stream.Err())
+		}
+		cancel()
+		if err := stream.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if s := a.streamChat(t.Context(), chatParams()); s.err != nil || s.content != relaytest.Reply(prompt) {
+		t.Errorf("content = %q with error %v, want all and none", s.content, s.err)
+	}
+	return nil
 }

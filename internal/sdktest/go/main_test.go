@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"example.com/relay/internal/vercelbuild"
 )
 
 // buildDir is where tests build what they run, and is removed after them.
@@ -17,5 +19,6 @@ func TestMain(m *testing.M) {
 	}
 	status := m.Run()
 	os.RemoveAll(buildDir)
+	vercelbuild.Clean()
 	os.Exit(status)
 }

@@ -78,45 +78,55 @@ func TestResponsesWebSocket(t *testing.T) {
 	})
 }
 
+// realtimeCuts are the ways in which a connection can break off.
+var realtimeCuts = []string{"cut=1", "reset=1"}
+
 // TestRealtimeCut has an upstream that breaks off the connection.
 func TestRealtimeCut(t *testing.T) {
-	for _, fault := range []string{"cut=1", "reset=1"} {
+	for _, fault := range realtimeCuts {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			both(t, func(t *testing.T, a *api) any {
-				conn, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{},
-					option.WithQuery("model", "gpt-realtime"), option.WithHeader("Fake-Fault", fault))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer conn.Abort()
-				if err := conn.SendRaw(t.Context(), messages[0]); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := conn.RecvRaw(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if got, err := conn.RecvRaw(t.Context()); err == nil {
-					t.Errorf("received %q after the cut, want an error", got)
-				}
-				return nil
-			})
+			both(t, func(t *testing.T, a *api) any { return meetRealtimeCut(t, a, fault) })
 		})
 	}
+}
+
+// meetRealtimeCut talks until the upstream breaks off, which must be an error.
+func meetRealtimeCut(t *testing.T, a *api, fault string) any {
+	t.Helper()
+	conn, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{},
+		option.WithQuery("model", "gpt-realtime"), option.WithHeader("Fake-Fault", fault))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Abort()
+	if err := conn.SendRaw(t.Context(), messages[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.RecvRaw(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := conn.RecvRaw(t.Context()); err == nil {
+		t.Errorf("received %q after the cut, want an error", got)
+	}
+	return nil
 }
 
 // TestRealtimeLeft has a client that goes away without a word.
 func TestRealtimeLeft(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, a *api) any {
-		conn, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{}, option.WithQuery("model", "gpt-realtime"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.Abort()
-		a.upstream.Wait(t, 1).WaitDone(t)
-		return nil
-	})
+	both(t, leaveRealtime)
+}
+
+// leaveRealtime goes away without a word, which the upstream must notice.
+func leaveRealtime(t *testing.T, a *api) any {
+	conn, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{}, option.WithQuery("model", "gpt-realtime"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Abort()
+	a.upstream.Wait(t, 1).WaitDone(t)
+	return nil
 }
 
 // TestRealtimeRefused has relays that refuse the handshake.

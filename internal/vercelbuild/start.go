@@ -1,0 +1,148 @@
+//go:build linux
+
+package vercelbuild
+
+import (
+	"bufio"
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// addr is where Vercel's proxy listens, wherever it runs.
+const addr = "127.0.0.1:3000"
+
+// lockPort waits until no other test on this machine uses the proxy's port,
+// keeps it until t ends, and skips t if something else is there.
+func lockPort(t *testing.T) {
+	t.Helper()
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "relay-vercel-port-3000.lock"), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lock.Close() }) // which unlocks
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Skipf("Vercel's proxy listens on %s and nowhere else, and something is there: %v", addr, err)
+	}
+	ln.Close()
+}
+
+// watched runs the function until its input ends: a test that is killed must not
+// leave the port taken.
+const watched = "./executable & read -r _; kill -KILL 0"
+
+// A Process is a Function as Vercel runs it.
+type Process struct {
+	URL   string        // of what stands in for Vercel's edge
+	Ended chan struct{} // gets one for each request that the proxy says has ended
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// Start starts Vercel's proxy, which starts the relay with environ, and waits
+// for it to answer. All ends when t does; there is one port, so no other may be
+// started before. The relay logs nothing unless environ has RELAY_LOG_LEVEL.
+func (f *Function) Start(t *testing.T, environ []string) *Process {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ipc") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "ipc")
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	p := &Process{Ended: make(chan struct{}, 100)}
+	cmd := exec.Command("/bin/sh", "-c", watched)
+	cmd.Dir = f.Dir
+	cmd.Env = append([]string{"VERCEL_IPC_PATH=" + socket, "VERCEL=1", "VERCEL_REGION=iad1", "RELAY_LOG_LEVEL=off"}, environ...)
+	cmd.Stdout, cmd.Stderr = p, p
+	if _, err := cmd.StdinPipe(); err != nil { // open for as long as this process lives
+		t.Fatal(err)
+	}
+	// The proxy does not end the server when it ends: the group has both.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("the proxy and the relay wrote\n%s", p.Logs())
+		}
+	})
+	started := make(chan struct{})
+	go p.listen(ln, started)
+	select {
+	case <-started:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("Vercel's proxy does not say that the server has started\n%s", p.Logs())
+	}
+	waitListening(t)
+	p.URL = edge(t)
+	return p
+}
+
+// Logs returns what the proxy and the relay have written so far.
+func (p *Process) Logs() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// Write takes what the processes write.
+func (p *Process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.Write(b)
+}
+
+// listen takes the proxy's messages: JSON, each with a zero byte behind.
+func (p *Process) listen(ln net.Listener, started chan struct{}) {
+	conn, err := ln.Accept()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	once := sync.OnceFunc(func() { close(started) })
+	for r := bufio.NewReader(conn); ; {
+		message, err := r.ReadString(0)
+		if err != nil {
+			return
+		}
+		switch {
+		case strings.Contains(message, `"type":"server-started"`):
+			once()
+		case strings.Contains(message, `"type":"end"`):
+			p.Ended <- struct{}{}
+		}
+	}
+}
+
+// waitListening returns when the proxy takes connections.
+func waitListening(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if conn, err := net.Dial("tcp", addr); err == nil {
+			conn.Close()
+			return
+		}
+	}
+	t.Fatalf("nothing listens on %s", addr)
+}
