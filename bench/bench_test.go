@@ -98,7 +98,7 @@ func startUpstream(tb testing.TB) string {
 func newRelay(tb testing.TB, up string, transport http.RoundTripper) http.Handler {
 	tb.Helper()
 	relay, err := core.New(core.Config{
-		Upstreams: []string{"http://" + up},
+		Upstreams: []core.Secret{core.Secret("http://" + up)},
 		Logger:    slog.New(slog.DiscardHandler),
 		Transport: transport,
 	})

@@ -1,28 +1,48 @@
 package core
 
 import (
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 // A Config says how a relay behaves. The zero value is a relay for
 // https://api.openai.com which anyone who reaches it may use with a key of
 // their own.
 type Config struct {
-	// Upstreams are the base URLs of the API, without the /v1 of its paths (a
-	// trailing /v1 is ignored). Plain http is allowed to loopback addresses
-	// only. If empty, https://api.openai.com. More than one is an error until
-	// the relay can fail over.
-	Upstreams []string
+	// Upstreams are the base URLs of the API, or of relays of it, in order of
+	// preference, without the /v1 of its paths (a trailing /v1 is ignored). A
+	// URL may hold the access token of the relay there, as
+	// https://rt_token@host, and a name for people, as https://host#name. Plain
+	// http is allowed to loopback addresses only. If empty,
+	// https://api.openai.com.
+	Upstreams []Secret
+
+	// Policy says which of several healthy upstreams is preferred. If empty,
+	// [failover.PreferOrder].
+	Policy failover.Policy
+
+	// ResendAmbiguous lets a request be sent once more when it may have been
+	// processed and got no answer: a POST may then be processed, and paid for,
+	// twice.
+	ResendAmbiguous bool
+
+	// ResumeResponses lets the event stream of a background response go on
+	// through another upstream when it breaks off.
+	ResumeResponses bool
+
+	// ProbeInterval is the time between probes of the health of each of several
+	// upstreams. If zero, 10 seconds. If negative, none. Functions never probe.
+	ProbeInterval time.Duration
 
 	// AccessTokens are what clients must show, any one of them; each is
 	// written plainly or as "sha256:" and 64 hexadecimal digits. If empty,
@@ -107,8 +127,12 @@ type Config struct {
 	// Logger takes the record lines. If nil, JSON lines on standard error.
 	Logger *slog.Logger
 
-	// Transport reaches the upstream. If nil, one that suits a relay. It must
-	// neither decompress nor retry after bytes of a request were written.
+	// TLS is the configuration of connections to upstreams. If nil, the system's
+	// roots and TLS 1.2 or later.
+	TLS *tls.Config
+
+	// Transport reaches the upstreams. If nil, connections of the relay's own. It
+	// must neither decompress nor retry after bytes of a request were written.
 	Transport http.RoundTripper
 }
 
@@ -148,13 +172,14 @@ const (
 	defaultIdleTimeout  = 10 * time.Minute
 	defaultBodyTimeout  = 60 * time.Second
 	defaultWriteTimeout = 30 * time.Second
+	defaultProbes       = 10 * time.Second
 )
 
 // withDefaults returns cfg with its zero fields filled in. After it, negative
 // time-outs and counts have become zero, which means none.
 func (cfg Config) withDefaults() Config {
 	if len(cfg.Upstreams) == 0 {
-		cfg.Upstreams = []string{defaultUpstream}
+		cfg.Upstreams = []Secret{defaultUpstream}
 	}
 	if len(cfg.AllowedOrigins) == 0 {
 		cfg.AllowedOrigins = []string{"*"}
@@ -177,6 +202,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.Keepalive = max(cfg.Keepalive, 0)
 	cfg.BodyTimeout = orDefault(cfg.BodyTimeout, defaultBodyTimeout)
 	cfg.WriteTimeout = orDefault(cfg.WriteTimeout, defaultWriteTimeout)
+	cfg.ProbeInterval = orDefault(cfg.ProbeInterval, defaultProbes)
 	if cfg.Name == "" {
 		cfg.Name = "relay"
 	}
@@ -200,12 +226,14 @@ func (cfg Config) problems() []error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	for i, base := range cfg.Upstreams {
-		_, err := parseUpstream(base)
-		add(nth("RELAY_UPSTREAMS", i, len(cfg.Upstreams)), err)
+	errs = append(errs, upstreamProblems(cfg.Upstreams)...)
+	switch cfg.Policy {
+	case "", failover.PreferOrder, failover.PreferFastest:
+	default:
+		add("RELAY_POLICY", errors.New("must be order or latency"))
 	}
-	if len(cfg.Upstreams) > 1 {
-		add("RELAY_UPSTREAMS", errors.New("this version relays to one upstream, so name one base URL"))
+	if cfg.ProbeInterval > 0 && cfg.ProbeInterval < time.Second {
+		add("RELAY_PROBE_INTERVAL", errors.New("must be 1s or longer, or off"))
 	}
 	for i, token := range cfg.AccessTokens {
 		add(nth("RELAY_ACCESS_TOKENS", i, len(cfg.AccessTokens)), checkToken(token))
@@ -250,55 +278,22 @@ func nth(name string, i, n int) string {
 	return fmt.Sprintf("%s, value %d", name, i+1)
 }
 
-// parseUpstream returns the base URL of an upstream, its path without a
-// trailing slash or /v1.
-func parseUpstream(base string) (*url.URL, error) {
-	u, err := url.Parse(base)
-	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return nil, errors.New("must be a base URL such as https://api.openai.com")
-	case !isPort(u):
-		return nil, errors.New("has a port that is none")
-	case u.User != nil:
-		return nil, errors.New("must not hold a user name or password")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, errors.New("must not have a query or a fragment")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return nil, errors.New("must be https: plain http would show keys to the network, and is allowed to loopback addresses only")
-	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, errors.New("must begin with https://")
-	}
-	path := strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/v1")
-	if path != "" {
-		if err := checkPath(path); err != nil {
-			return nil, errors.New("has a path that cannot be relayed to")
+// upstreamProblems returns what is wrong with upstreams.
+func upstreamProblems(urls []Secret) (errs []error) {
+	known := make(map[string]int)
+	for i, address := range urls {
+		name := nth("RELAY_UPSTREAMS", i, len(urls))
+		if err := failover.CheckURL(string(address)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue
 		}
+		base, _ := failover.Base(string(address))
+		if first, ok := known[base.String()]; ok {
+			errs = append(errs, fmt.Errorf("%s: is the same upstream as value %d", name, first+1))
+		}
+		known[base.String()] = i
 	}
-	u.RawPath = path
-	u.Path, err = url.PathUnescape(path)
-	if err != nil {
-		return nil, errors.New("has a path that cannot be relayed to")
-	}
-	return u, nil
-}
-
-// isPort reports whether u has no port or a good one.
-func isPort(u *url.URL) bool {
-	port := u.Port()
-	if port == "" {
-		return !strings.HasSuffix(u.Host, ":")
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	return err == nil && n > 0
-}
-
-// isLoopback reports whether host is a loopback address or localhost.
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	return errs
 }
 
 // checkToken reports why a configured access token cannot be used, or nil.

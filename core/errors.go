@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 // An Error is an answer that the relay makes itself, in the shape of the
@@ -91,6 +93,12 @@ var (
 		Msg: "This relay could not connect to the API, so nothing was sent. Try again in a moment; if it goes on, relay check tells what is wrong."}
 	errReset = &Error{Status: http.StatusBadGateway, Code: "upstream_reset", RetryAfter: 500 * time.Millisecond,
 		Msg: "The API broke the connection off, or answered with something that is no HTTP, before its answer began. It may have seen the request. Try again."}
+	errAllFailed = &Error{Status: http.StatusBadGateway, Code: "all_regions_failed", RetryAfter: time.Second,
+		Msg: "None of this relay's upstreams could take the request, so nothing was processed. Try again in a moment; relay check tells what is wrong with each."}
+	errPlatform = &Error{Status: http.StatusBadGateway, Code: "platform_failed", RetryAfter: 500 * time.Millisecond,
+		Msg: "The platform in front of an upstream relay answered in its place, after the request was sent. The API may have seen the request. Try again."}
+	errClientTimeout = &Error{Status: http.StatusGatewayTimeout, Code: "client_timeout",
+		Msg: "The API has not begun to answer within the time that this client waits, so the relay gave the request up. Ask for less, or raise the client's timeout."}
 	errInvalidResponse = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response", RetryAfter: 500 * time.Millisecond,
 		Msg: "The API answered with a status that HTTP does not have here. Try again."}
 	// ErrInterrupted is the answer to a request whose answer broke off before
@@ -112,6 +120,14 @@ var (
 	ErrInternal = &Error{Status: http.StatusInternalServerError, Code: "relay_internal_error",
 		Msg: "This relay failed at this request through a fault of its own. Its operator finds it in its log by the request id."}
 )
+
+// allFailed returns the error for a request that no upstream could take, with
+// what each of them said.
+func allFailed(err *failover.Error) *Error {
+	e := errAllFailed.because(err)
+	e.Msg += " They are: " + err.Summary() + "."
+	return e
+}
 
 // errClientGone says that nobody is left to answer. It is logged as 499 and
 // blames no upstream.

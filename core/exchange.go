@@ -6,12 +6,14 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"example.com/relay/core/failover"
+	"example.com/relay/core/internal/replay"
 )
 
 // deadlineMargin is how long before a platform's deadline an answer is ended:
@@ -22,47 +24,29 @@ const deadlineMargin = 1500 * time.Millisecond
 // the end of the line: what it is given has been admitted and is within the
 // limits.
 type exchange struct {
-	upstream  *url.URL // base URL, its path without a trailing slash
-	mayRelay  bool     // the upstream may be a relay: count hops
-	transport http.RoundTripper
-	touch     func() // tells the transport that bytes came
-	upgrade   *upgrade
-	closing   context.Context // done when streams must end
+	pool    *failover.Pool
+	upgrade *upgrade
+	closing context.Context // done when streams must end
 
 	hidesCuts bool // the platform does
 
 	idleTimeout, maxTime, keepalive, writeTimeout time.Duration // 0: none
-	marker                                        string        // X-Relay of the upstream's answers
+	name                                          string
 }
 
-func newExchange(cfg Config, upstream *url.URL, closing context.Context) *exchange {
-	transport, touch := cfg.Transport, func() {}
-	if transport == nil {
-		t := newThawingTransport(cfg)
-		transport, touch = t, t.touch
-	}
+func newExchange(cfg Config, pool *failover.Pool, closing context.Context) *exchange {
 	x := &exchange{
-		upstream:     upstream,
-		mayRelay:     !isOfficial(upstream.Hostname()),
-		transport:    transport,
-		touch:        touch,
+		pool:         pool,
 		closing:      closing,
 		hidesCuts:    cfg.Platform.HidesCuts,
 		idleTimeout:  cfg.IdleTimeout,
 		maxTime:      cfg.MaxStreamTime,
 		keepalive:    cfg.Keepalive,
 		writeTimeout: cfg.WriteTimeout,
-		marker:       cfg.Name + "; origin=upstream",
+		name:         cfg.Name,
 	}
 	x.upgrade = newUpgrade(x, cfg.Platform.NoWebSocket)
 	return x
-}
-
-// isOfficial reports whether host is one of OpenAI's own, which are no relays
-// and have no use for a hop count.
-func isOfficial(host string) bool {
-	host = strings.ToLower(host)
-	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
 }
 
 func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -73,27 +57,30 @@ func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := x.bounded(req.Context())
 	defer cancel(nil)
 
-	a := &attempt{req: req, body: newReplayBody(req)}
+	body := replayed(req)
 	rc := http.NewResponseController(w)
-	defer a.body.close(rc)
-	if a.body != nil {
+	defer body.Close(rc)
+	if body != nil {
 		// Without it, net/http closes the request body when the answer begins,
 		// while the transport may still look whether there is more of it; the
 		// transport would then break the answer off. Only HTTP/1 needs it.
 		_ = rc.EnableFullDuplex()
 	}
-	res, err := x.send(ctx, a)
-	if !a.body.done() {
+	patience := x.patience(req, cancel)
+	res, sent, err := x.send(ctx, req, body)
+	patience.Stop()
+	if !body.Done() {
 		// net/http cannot read on to the next request behind a body that it was
 		// told to leave alone: it would read twice at a time, and panic.
 		w.Header()["Connection"] = []string{"close"}
 	}
+	x.describe(w.Header(), sent)
 	if err != nil {
-		x.fail(ctx, w, a, err)
+		x.refuse(w, req, x.explain(ctx, req, body, err))
 		return
 	}
 	defer res.Body.Close()
-	a.body.forget()
+	body.Forget()
 	if res.StatusCode < 200 || res.StatusCode > 599 {
 		writeError(w, req, errInvalidResponse)
 		return
@@ -102,7 +89,7 @@ func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		x.refuse(w, req, x.explainCut(ctx, req, err))
 		return
 	}
-	if err := x.answer(ctx, cancel, w, a, res); err != nil {
+	if err := x.answer(ctx, cancel, w, req, res, sent); err != nil {
 		recordOf(req).fail(err)
 		if !req.ProtoAtLeast(1, 1) && !isEventStream(res.Header) {
 			reset(w)
@@ -130,98 +117,50 @@ func (x *exchange) bounded(parent context.Context) (context.Context, context.Can
 	}
 }
 
-// An attempt is what is known of one sending of a request.
-type attempt struct {
-	req  *http.Request
-	body *replayBody // nil if there is none
-
-	connections atomic.Int32 // that were had, so something may have been sent
-	reused      atomic.Bool  // the last one came out of the pool
-	wrote       atomic.Bool  // a header was written to one, if only to its buffer
+// replayed returns req's body as one that can be sent again, or nil if it has
+// none.
+func replayed(req *http.Request) *replay.Body {
+	if !hasBody(req) {
+		return nil
+	}
+	return replay.New(req.Body, req.ContentLength)
 }
-
-// maxConnections is how many connections net/http may try for one request. It
-// takes another where it knows that the upstream did nothing, without a limit of
-// its own for HTTP/2.
-const maxConnections = 3
-
-// unsent reports whether a pooled connection was had and nothing written.
-func (a *attempt) unsent() bool { return a.reused.Load() && !a.wrote.Load() }
-
-// count returns how often the request was tried: once for each connection, and
-// once if there was none to be had.
-func (a *attempt) count() int { return max(1, int(a.connections.Load())) }
 
 // send sends the request and returns the upstream's answer.
-func (x *exchange) send(ctx context.Context, a *attempt) (*http.Response, error) {
-	ctx = a.traced(ctx)
-	defer func() { recordOf(a.req).attempts += a.count() }()
-	res, err := x.transport.RoundTrip(x.outbound(ctx, a))
-	if err != nil && a.unsent() && ctx.Err() == nil && a.body.rewind() {
-		// The pooled connection was closed in the instant in which it was taken.
-		res, err = x.transport.RoundTrip(x.outbound(ctx, a))
-	}
-	return res, err
-}
-
-// traced returns a context that tells a of its connections, and ends with the
-// one that is too many.
-func (a *attempt) traced(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(ctx)
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) {
-			a.reused.Store(info.Reused)
-			if info.Reused {
-				checkBeforeWrite(info.Conn)
-			}
-			if a.connections.Add(1) > maxConnections {
-				cancel(errReset)
-			}
-		},
-		WroteHeaders: func() { a.wrote.Store(true) },
-	})
+func (x *exchange) send(ctx context.Context, req *http.Request, body *replay.Body) (*http.Response, failover.Result, error) {
+	res, sent, err := x.pool.Send(x.outbound(ctx, req, body))
+	recordOf(req).sent(sent)
+	return res, sent, err
 }
 
 // outbound returns the request to the upstream, built from scratch: nothing of
-// the client's gets in but what is copied here.
-func (x *exchange) outbound(ctx context.Context, a *attempt) *http.Request {
-	req := a.req
+// the client's gets in but what is copied here. The pool puts in the host.
+func (x *exchange) outbound(ctx context.Context, req *http.Request, body *replay.Body) *http.Request {
 	out := &http.Request{
 		Method:     req.Method,
-		URL:        x.outboundURL(req.URL),
-		Host:       x.upstream.Host,
+		URL:        outboundURL(req.URL),
 		Header:     x.outboundHeader(req),
 		Proto:      "HTTP/1.1",
 		ProtoMajor: 1,
 		ProtoMinor: 1,
 	}
-	if a.body != nil {
-		out.Body = a.body.open()
-		out.GetBody = a.body.reopen
+	if body != nil {
+		out.Body = body.Open()
+		out.GetBody = body.Reopen
 		out.ContentLength = req.ContentLength
 	}
 	return out.WithContext(ctx)
 }
 
-// outboundURL returns the upstream's URL for u: the path as it was escaped,
-// the query to the letter.
-func (x *exchange) outboundURL(u *url.URL) *url.URL {
-	out := &url.URL{
-		Scheme:     x.upstream.Scheme,
-		Host:       x.upstream.Host,
-		Path:       x.upstream.Path + u.Path,
-		RawQuery:   u.RawQuery,
-		ForceQuery: u.ForceQuery,
-	}
-	if x.upstream.RawPath != "" || u.RawPath != "" {
-		out.RawPath = x.upstream.EscapedPath() + u.EscapedPath()
-	}
-	return out
+// outboundURL returns of u what goes up: the path as it was escaped, the query
+// to the letter.
+func outboundURL(u *url.URL) *url.URL {
+	return &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
 }
 
 func (x *exchange) outboundHeader(req *http.Request) http.Header {
 	h := outboundHeader(req.Header)
-	if x.mayRelay {
+	if x.pool.MayRelay() {
 		setHop(h, req.Header)
 	}
 	if x.hidesCuts {
@@ -230,10 +169,30 @@ func (x *exchange) outboundHeader(req *http.Request) http.Header {
 	return h
 }
 
-// fail answers a request that got no answer from the upstream.
-func (x *exchange) fail(ctx context.Context, w http.ResponseWriter, a *attempt, err error) {
-	x.refuse(w, a.req, x.explain(ctx, a, err))
+// describe says on an answer how the request was sent, where there was a choice.
+func (x *exchange) describe(h http.Header, sent failover.Result) {
+	if sent.Several && sent.Attempts > 0 {
+		h["X-Relay-Attempts"] = []string{strconv.Itoa(sent.Attempts)}
+		h["X-Relay-Upstream"] = []string{sent.Upstream}
+	}
 }
+
+// patience returns the timer that ends an exchange when its client has given it
+// up: official SDKs say how long they wait for an answer to begin, in seconds
+// (openai-node and openai-go, X-Stainless-Timeout; openai-python,
+// X-Stainless-Read-Timeout). Platforms do not tell that a client is gone.
+func (x *exchange) patience(req *http.Request, cancel context.CancelCauseFunc) idleTimer {
+	for _, name := range []string{"X-Stainless-Timeout", "X-Stainless-Read-Timeout"} {
+		seconds, err := strconv.ParseFloat(req.Header.Get(name), 64)
+		if err == nil && seconds >= 1 && seconds < maxPatience.Seconds() {
+			return idleTimer{time.AfterFunc(time.Duration(seconds*float64(time.Second)), func() { cancel(errClientTimeout) })}
+		}
+	}
+	return idleTimer{}
+}
+
+// maxPatience is more than any request takes.
+const maxPatience = 24 * time.Hour
 
 // refuse answers with err, if there is still somebody to answer.
 func (x *exchange) refuse(w http.ResponseWriter, req *http.Request, err error) {
@@ -244,35 +203,46 @@ func (x *exchange) refuse(w http.ResponseWriter, req *http.Request, err error) {
 	writeError(w, req, err)
 }
 
-// explain returns why RoundTrip failed: the relay's own reasons first, then the
-// client's, then the upstream's.
-func (x *exchange) explain(ctx context.Context, a *attempt, err error) error {
+// explain returns why there is no answer: the relay's own reasons first, then
+// the client's, then the upstreams'.
+func (x *exchange) explain(ctx context.Context, req *http.Request, body *replay.Body, err error) error {
 	if cause, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
 		return cause
 	}
-	bodyErr := a.body.failure()
+	bodyErr := body.Failure()
 	switch {
+	case errors.Is(bodyErr, replay.ErrPanic):
+		return ErrInternal.because(bodyErr)
 	case bodyErr != nil && !errors.Is(bodyErr, errBodyIncomplete):
 		return bodyErr
-	case a.req.Context().Err() != nil:
+	case req.Context().Err() != nil:
 		return errClientGone
 	case bodyErr != nil:
 		return bodyErr
 	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
 		return errOverloaded.because(err)
-	case a.connections.Load() == 0:
-		return errConnect.because(err)
 	}
-	return errReset.because(err)
+	unsent, ok := errors.AsType[*failover.Error](err)
+	switch {
+	case !ok:
+		return errReset.because(err)
+	case unsent.Ambiguous && strings.HasPrefix(unsent.Last(), "platform_"):
+		return errPlatform.because(err)
+	case unsent.Ambiguous:
+		return errReset.because(err)
+	case x.pool.Several():
+		return allFailed(unsent)
+	}
+	return errConnect.because(err)
 }
 
 // answer hands res on. Its error, an *Error or errClientGone, means that the
 // answer has begun and is not complete.
-func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w http.ResponseWriter, a *attempt, res *http.Response) error {
+func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w http.ResponseWriter, req *http.Request, res *http.Response, sent failover.Result) error {
 	h := w.Header()
 	copyAnswer(h, res.Header)
-	h["X-Relay"] = []string{x.marker}
-	x.mendLocation(h, res.StatusCode)
+	h["X-Relay"] = []string{marker(x.name, res.Header)}
+	mendLocation(h, res.StatusCode, sent.Base.Host)
 	events := isEventStream(res.Header)
 	if events {
 		prepareStream(h)
@@ -280,7 +250,6 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 	s := &stream{
 		w:            w,
 		rc:           http.NewResponseController(w),
-		touch:        x.touch,
 		cancel:       cancel,
 		idleTimeout:  x.idleTimeout,
 		writeTimeout: x.writeTimeout,
@@ -294,11 +263,20 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 	if err == nil {
 		return nil
 	}
-	err = x.explainCut(ctx, a.req, err)
+	err = x.explainCut(ctx, req, err)
 	if e, ok := errors.AsType[*Error](err); ok && events {
 		s.writeFrame(e)
 	}
 	return err
+}
+
+// marker returns the X-Relay header of an upstream's answer. One that a relay
+// behind this one made itself remains a relay's.
+func marker(name string, answer http.Header) string {
+	if strings.Contains(answer.Get("X-Relay"), "origin=relay") {
+		return name + "; origin=relay"
+	}
+	return name + "; origin=upstream"
 }
 
 // reset breaks the client's connection by a reset. In HTTP/1.0 an answer
@@ -331,7 +309,7 @@ func (x *exchange) explainCut(ctx context.Context, req *http.Request, err error)
 // mendLocation makes a redirection within the upstream's host lead to the
 // relay's, and takes away one that leads elsewhere: a client following it would
 // take its access token along.
-func (x *exchange) mendLocation(h http.Header, status int) {
+func mendLocation(h http.Header, status int, host string) {
 	locations := h["Location"]
 	if len(locations) == 0 || status < 300 || status > 399 {
 		return
@@ -341,7 +319,7 @@ func (x *exchange) mendLocation(h http.Header, status int) {
 	if err != nil || len(locations) > 1 || u.Opaque != "" {
 		return
 	}
-	if u.Scheme != "" && u.Host == "" || u.Host != "" && !strings.EqualFold(u.Host, x.upstream.Host) {
+	if u.Scheme != "" && u.Host == "" || u.Host != "" && !strings.EqualFold(u.Host, host) {
 		return
 	}
 	u.Scheme, u.Host, u.User = "", "", nil

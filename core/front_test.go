@@ -55,7 +55,7 @@ func newFront(t *testing.T, answer http.HandlerFunc, change func(*Config)) *fron
 // start serves the relay for an upstream's base URL.
 func (f *front) start(t *testing.T, upstream string, change func(*Config)) {
 	t.Helper()
-	cfg := Config{Upstreams: []string{upstream}, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
+	cfg := Config{Upstreams: []Secret{Secret(upstream)}, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
 	if change != nil {
 		change(&cfg)
 	}
@@ -70,9 +70,7 @@ func (f *front) start(t *testing.T, upstream string, change func(*Config)) {
 	f.URL = server.URL
 	t.Cleanup(func() {
 		server.Close()
-		if transport, ok := relay.exchange.transport.(*thawingTransport); ok {
-			transport.current.Load().CloseIdleConnections()
-		}
+		relay.close()
 	})
 }
 

@@ -37,7 +37,7 @@ var droppedUpPrefixes = []string{
 // pin, redirect or track clients of the relay's host.
 var droppedDown = set(
 	"Alt-Svc", "Nel", "Report-To", "Reporting-Endpoints", "Server",
-	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "X-Relay",
+	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "X-Relay", "X-Relay-Attempts", "X-Relay-Upstream",
 )
 
 // undroppable are the request headers that Connection may not nominate away: a

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/relay/core/failover"
 )
 
 // identifying are request headers that must not reach the upstream.
@@ -75,8 +77,8 @@ func TestHopsAreCountedForPossibleRelaysOnly(t *testing.T) {
 		"api.openai.com": true, "us.api.openai.com": true, "API.OPENAI.COM": true,
 		"openai.com.evil.example": false, "evilapi.openai.com.example": false, "relay.example": false, "127.0.0.1": false,
 	} {
-		if got := isOfficial(host); got != want {
-			t.Errorf("isOfficial(%q) = %t, want %t", host, got, want)
+		if got := failover.IsOfficial(host); got != want {
+			t.Errorf("failover.IsOfficial(%q) = %t, want %t", host, got, want)
 		}
 	}
 }

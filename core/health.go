@@ -3,11 +3,14 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 const healthPath = "/relay/health"
@@ -29,8 +32,9 @@ const (
 // reaches the upstream; with stream=1, a short event stream by which a client
 // sees whether anything on the way to it buffers.
 type health struct {
-	about healthReport
-	x     *exchange
+	about  healthReport
+	x      *exchange
+	access *access
 
 	turn   chan struct{} // holds one during a deep check: one at a time
 	deep   upstreamReport
@@ -49,6 +53,17 @@ type healthReport struct {
 	MaxBodyBytes  int64           `json:"max_body_bytes"`
 	WebSocket     bool            `json:"websocket"`
 	Upstream      *upstreamReport `json:"upstream,omitempty"`
+	Upstreams     []poolReport    `json:"upstreams,omitempty"`
+}
+
+// A poolReport is what a relay with several upstreams knows of one.
+type poolReport struct {
+	Name      string  `json:"name"`
+	State     string  `json:"state"` // up, suspect or down
+	LatencyMS float64 `json:"latency_ms"`
+	InFlight  int     `json:"in_flight"`
+	LastError string  `json:"last_error,omitempty"` // class
+	RetryInMS int64   `json:"retry_in_ms,omitempty"`
 }
 
 // An upstreamReport is what a deep check found.
@@ -59,12 +74,12 @@ type upstreamReport struct {
 	LatencyMS float64 `json:"latency_ms"`
 }
 
-func newHealth(cfg Config, x *exchange) *health {
+func newHealth(cfg Config, x *exchange, access *access) *health {
 	platform := cfg.Platform.Name
 	if platform == "" {
 		platform = "server"
 	}
-	return &health{x: x, turn: make(chan struct{}, 1), about: healthReport{
+	return &health{x: x, access: access, turn: make(chan struct{}, 1), about: healthReport{
 		Status:        "ok",
 		Name:          cfg.Name,
 		Version:       Version,
@@ -88,6 +103,7 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	report, status := hl.about, http.StatusOK
+	report.Upstreams = hl.upstreams(req)
 	if query.Get("deep") == "1" {
 		deep := hl.check(req.Context())
 		report.Upstream = &deep
@@ -101,6 +117,29 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodHead {
 		_ = json.NewEncoder(w).Encode(report)
 	}
+}
+
+// upstreams returns what is known of each upstream, where there are several, for
+// callers whom the relay would serve: the names tell where its regions are.
+func (hl *health) upstreams(req *http.Request) []poolReport {
+	if !hl.x.pool.Several() {
+		return nil
+	}
+	if _, err := hl.access.admit(req); err != nil {
+		return nil
+	}
+	var reports []poolReport
+	for _, st := range hl.x.pool.Status() {
+		reports = append(reports, poolReport{
+			Name:      st.Name,
+			State:     st.State,
+			LatencyMS: float64(st.Latency.Microseconds()) / 1000,
+			InFlight:  st.InFlight,
+			LastError: st.LastError,
+			RetryInMS: st.RetryIn.Milliseconds(),
+		})
+	}
+	return reports
 }
 
 // stream writes the probe: events that carry the time since the first one, so
@@ -154,12 +193,11 @@ func (hl *health) probe(ctx context.Context) upstreamReport {
 		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"relay/" + Version}},
 	}).WithContext(ctx)
 	start := time.Now()
-	a := &attempt{req: req}
-	res, err := hl.x.send(ctx, a)
+	res, _, err := hl.x.send(ctx, req, nil)
 	report := upstreamReport{LatencyMS: sinceMS(start, time.Now())}
 	if err != nil {
 		report.Code = errConnect.Code
-		if a.connections.Load() > 0 {
+		if unsent, ok := errors.AsType[*failover.Error](err); !ok || unsent.Ambiguous {
 			report.Code = errReset.Code
 		}
 		if ctx.Err() != nil {

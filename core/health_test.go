@@ -64,7 +64,7 @@ func TestDeepHealth(t *testing.T) {
 				_, _ = io.WriteString(w, test.body)
 			}, func(cfg *Config) {
 				if test.status == 0 {
-					cfg.Upstreams = []string{closed.URL}
+					cfg.Upstreams = []Secret{Secret(closed.URL)}
 				}
 				cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, canaryKey
 			})

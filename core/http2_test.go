@@ -2,17 +2,13 @@ package core
 
 import (
 	"bufio"
-	"context"
+	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httptrace"
 	"os"
-	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 )
@@ -26,12 +22,15 @@ func newTLSFront(t *testing.T, platform Platform, answer http.HandlerFunc) *fron
 	f.upstream.EnableHTTP2 = true
 	f.upstream.StartTLS()
 	t.Cleanup(f.upstream.Close)
-	transport := newTransport(Config{Platform: platform})
-	transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-	transport.TLSClientConfig.RootCAs.AddCert(f.upstream.Certificate())
-	t.Cleanup(transport.CloseIdleConnections)
-	f.start(t, f.upstream.URL, func(cfg *Config) { cfg.Transport = transport })
+	f.start(t, f.upstream.URL, func(cfg *Config) { cfg.TLS, cfg.Platform = trusting(f.upstream), platform })
 	return f
+}
+
+// trusting returns a configuration that trusts server's certificate.
+func trusting(server *httptest.Server) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	return &tls.Config{RootCAs: roots}
 }
 
 func TestProtocolToTheUpstream(t *testing.T) {
@@ -84,27 +83,6 @@ func TestStreamsOverHTTP2(t *testing.T) {
 	receive(t, canceled, "the upstream's request to be cancelled")
 }
 
-// net/http tries a request again for as long as an HTTP/2 server refuses it
-// unprocessed; the relay ends that.
-func TestConnectionsForOneRequestAreBounded(t *testing.T) {
-	var tried atomic.Int32
-	f := newFront(t, ok, func(cfg *Config) {
-		cfg.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
-			ctx := req.Context()
-			for ctx.Err() == nil {
-				tried.Add(1)
-				httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{})
-			}
-			return nil, context.Cause(ctx)
-		})
-	})
-	res, body := send(t, "POST", f.URL+"/v1/chat/completions", "{}")
-	wantError(t, res, body, errReset)
-	if n := tried.Load(); n != maxConnections+1 {
-		t.Errorf("%d connections, want %d and the one that is too many", n, maxConnections)
-	}
-}
-
 func TestNoDescriptorsLeft(t *testing.T) {
 	f := newFront(t, ok, func(cfg *Config) {
 		cfg.Transport = roundTripFunc(func(*http.Request) (*http.Response, error) {
@@ -113,22 +91,4 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	})
 	res, body := send(t, "GET", f.URL+"/v1/models", "")
 	wantError(t, res, body, errOverloaded)
-}
-
-func TestBodiesAreFreedWhenTheAnswerBegins(t *testing.T) {
-	b := newReplayBody(&http.Request{Body: io.NopCloser(strings.NewReader("hello")), ContentLength: 5})
-	r := b.open()
-	if got, err := io.ReadAll(r); string(got) != "hello" || err != nil {
-		t.Fatalf("got %q, %v", got, err)
-	}
-	b.forget()
-	if b.kept != nil || !b.done() || b.rewind() {
-		t.Errorf("kept %q, done %t, can be sent again %t", b.kept, b.done(), b.rewind())
-	}
-	if _, err := b.reopen(); !errors.Is(err, errReplayLimit) {
-		t.Errorf("reopen: %v", err)
-	}
-	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("its reader: %v", err)
-	}
 }

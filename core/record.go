@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 // statusClientGone is what the log calls a request whose client left before
@@ -25,6 +27,7 @@ type record struct {
 	route     string
 	start     time.Time
 	attempts  int
+	upstream  string // name of the one that answered, or was tried last
 	status    int
 	firstByte time.Time
 	bytesIn   atomic.Int64 // counted by other goroutines
@@ -41,6 +44,14 @@ func recordOf(req *http.Request) *record {
 		return rec
 	}
 	return new(record)
+}
+
+// sent notes how the request was sent.
+func (rec *record) sent(result failover.Result) {
+	rec.attempts += result.Attempts
+	if result.Several {
+		rec.upstream = result.Upstream
+	}
 }
 
 // fail notes why the request failed; the first reason counts.
@@ -125,6 +136,9 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 		slog.String("region", s.region),
 		slog.Int("attempts", rec.attempts),
 	)
+	if rec.upstream != "" {
+		attrs = append(attrs, slog.String("upstream", rec.upstream))
+	}
 	if rec.err != nil {
 		attrs = append(attrs, slog.String("error", errorClass(rec.err)))
 	}
@@ -132,12 +146,18 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	s.logCause(rec)
 }
 
-// logCause says why no connection was to be had, on a line of its own. Names,
-// addresses and certificates are the upstream's; of no other error may the log
-// hold the text, which can quote what somebody sent.
+// logCause says why no connection was to be had, on a line of its own for each
+// upstream. Names, addresses and certificates are the upstream's; of no other
+// error may the log hold the text, which can quote what somebody sent.
 func (s *recordStage) logCause(rec *record) {
-	if e, ok := errors.AsType[*Error](rec.err); ok && errors.Is(e, errConnect) && e.Err != nil {
-		s.logger.Warn("no connection to the upstream", "request_id", rec.id, "cause", e.Err.Error())
+	failed, ok := errors.AsType[*failover.Error](rec.err)
+	if !ok {
+		return
+	}
+	for _, f := range failed.Failures {
+		if f.Connecting() {
+			s.logger.Warn("no connection to the upstream", "request_id", rec.id, "upstream", f.Upstream, "cause", f.Err.Error())
+		}
 	}
 }
 

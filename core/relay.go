@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 // Version is this relay's version, which health answers with.
@@ -16,9 +18,9 @@ const Version = "0.1.0"
 // A Relay is an [http.Handler] that relays an API. It is made by [New] or
 // [FromEnv] and is safe for concurrent use.
 type Relay struct {
-	handler  http.Handler
-	exchange *exchange          // nil if misconfigured
-	close    context.CancelFunc // ends the streams that are left
+	handler http.Handler
+	pool    *failover.Pool     // nil if misconfigured
+	close   context.CancelFunc // ends the streams that are left, and the probes
 
 	mu      sync.Mutex
 	active  int
@@ -32,22 +34,69 @@ func New(cfg Config) (*Relay, error) {
 	if err := oneLine(cfg.problems()); err != nil {
 		return nil, err
 	}
-	upstream, err := parseUpstream(cfg.Upstreams[0])
+	pool, err := newPool(cfg)
 	if err != nil {
 		return nil, err
 	}
 	closing, stop := context.WithCancel(context.Background())
-	x := newExchange(cfg, upstream, closing)
+	x := newExchange(cfg, pool, closing)
 	relayed := paths(cfg.Paths)
+	access := newAccess(cfg)
 	routes := &routes{
-		health: newHealth(cfg, x),
-		api:    stages(x, newAccess(cfg), relayed, newLimits(cfg)),
+		health: newHealth(cfg, x, access),
+		api:    stages(x, access, relayed, newLimits(cfg)),
 		toAPI:  relayed,
 	}
 	if cfg.PathTokens {
 		routes.toAPI = append(slices.Clone(relayed), pathPrefix)
 	}
-	return &Relay{close: stop, exchange: x, handler: stages(routes, newRecordStage(cfg), newCORS(cfg), newTarget(cfg))}, nil
+	close := func() {
+		stop()
+		pool.Close()
+	}
+	return &Relay{close: close, pool: pool, handler: stages(routes, newRecordStage(cfg), newCORS(cfg), newTarget(cfg))}, nil
+}
+
+// newPool returns the pool over cfg's upstreams.
+func newPool(cfg Config) (*failover.Pool, error) {
+	opts := failover.Options{
+		Policy:          cfg.Policy,
+		ResendAmbiguous: cfg.ResendAmbiguous,
+		ResumeResponses: cfg.ResumeResponses,
+		ProbeInterval:   cfg.ProbeInterval,
+		Serverless:      cfg.Platform.Serverless,
+		HTTP1:           cfg.Platform.SingleRequest,
+		TLS:             cfg.TLS,
+		Transport:       cfg.Transport,
+		Logger:          cfg.logger(),
+	}
+	if cfg.ProxyFromEnvironment && !cfg.Platform.Serverless {
+		opts.Proxy = http.ProxyFromEnvironment
+	}
+	return failover.New(plain(cfg.Upstreams), opts)
+}
+
+// plain returns the values of secrets.
+func plain(secrets []Secret) []string {
+	values := make([]string, len(secrets))
+	for i, s := range secrets {
+		values[i] = string(s)
+	}
+	return values
+}
+
+// SetUpstreams replaces the upstreams, which are written as in
+// [Config.Upstreams]. Those that stay keep their connections and their health;
+// requests that are under way are not disturbed. The error names everything
+// that is wrong with them, without the values, and nothing has changed then.
+func (r *Relay) SetUpstreams(urls []Secret) error {
+	if r.pool == nil {
+		return errMisconfigured
+	}
+	if err := oneLine(upstreamProblems(urls)); err != nil {
+		return err
+	}
+	return r.pool.SetUpstreams(plain(urls))
 }
 
 // FromEnv returns a relay for the RELAY_* variables of environ, which is in the
@@ -151,12 +200,16 @@ func (r *Relay) whenDrained() <-chan struct{} {
 }
 
 func newRecordStage(cfg Config) *recordStage {
-	logger := cfg.Logger
-	if logger == nil {
-		logger = slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
-	}
 	return &recordStage{
-		logger: logger, name: cfg.Name, region: cfg.Region,
+		logger: cfg.logger(), name: cfg.Name, region: cfg.Region,
 		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
 	}
+}
+
+// logger returns where to log.
+func (cfg Config) logger() *slog.Logger {
+	if cfg.Logger != nil {
+		return cfg.Logger
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 // A Setting is an environment variable that [ParseEnv] reads.
@@ -23,8 +25,24 @@ type Setting struct {
 func Settings() []Setting { return slices.Clone(settings) }
 
 var settings = []Setting{
-	{"RELAY_UPSTREAMS", defaultUpstream, "base URL of the API; plain http to loopback only", func(cfg *Config, v string) error {
+	{"RELAY_UPSTREAMS", defaultUpstream, "base URLs of the API or of relays, comma-separated, the preferred first; https://rt_<token>@host#name gives a relay's access token and a name; plain http to loopback only", func(cfg *Config, v string) error {
 		return setList(&cfg.Upstreams, v)
+	}},
+	{"RELAY_POLICY", "order", "which of several healthy upstreams is preferred: order, the first one; latency, the one that connects the fastest", func(cfg *Config, v string) error {
+		cfg.Policy = failover.Policy(v)
+		return nil
+	}},
+	{"RELAY_RESEND_AMBIGUOUS", "false", "true: send a request once more when it may have been processed and got no answer; it may then be paid for twice", func(cfg *Config, v string) (err error) {
+		cfg.ResendAmbiguous, err = parseBool(v)
+		return err
+	}},
+	{"RELAY_RESUME_RESPONSES", "false", "true: let a Responses stream with background: true that breaks off go on through another upstream", func(cfg *Config, v string) (err error) {
+		cfg.ResumeResponses, err = parseBool(v)
+		return err
+	}},
+	{"RELAY_PROBE_INTERVAL", "10s", "time between probes of /relay/health of each of several upstreams, six times as long without traffic; off for none; functions never probe", func(cfg *Config, v string) (err error) {
+		cfg.ProbeInterval, err = parseTimeout(v)
+		return err
 	}},
 	{"RELAY_ACCESS_TOKENS", "", "access tokens, comma-separated, each plain or sha256:<hex>; without any, no token is needed", func(cfg *Config, v string) error {
 		return setList(&cfg.AccessTokens, v)

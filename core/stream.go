@@ -32,7 +32,6 @@ var keepaliveComment = []byte(": keepalive\n\n")
 type stream struct {
 	w       http.ResponseWriter
 	rc      *http.ResponseController
-	touch   func()                  // called when bytes came
 	cancel  context.CancelCauseFunc // ends the exchange
 	buffers *sync.Pool
 
@@ -66,7 +65,6 @@ func (s *stream) copy(body io.Reader) error {
 	for {
 		n, err := body.Read(*buf)
 		if n > 0 {
-			s.touch()
 			idle.Stop() // the time that the client takes is not the upstream's
 			if err := s.write((*buf)[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)

@@ -243,7 +243,7 @@ func TestUpstreamThatDoesNotAnswer(t *testing.T) {
 				hijack(t, w, test.raw).Close()
 			}, func(cfg *Config) {
 				if test.raw == "-" {
-					cfg.Upstreams = []string{refusing.URL}
+					cfg.Upstreams = []Secret{Secret(refusing.URL)}
 				}
 			})
 			res, body := send(t, "POST", f.URL+"/v1/chat/completions", "{}", "Authorization", "Bearer "+canaryKey)
@@ -537,7 +537,7 @@ func TestSlowClientIsNoSilentUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ended error
 		s := &stream{
-			w: slowWriter{header: make(http.Header)}, rc: http.NewResponseController(slowWriter{}), touch: func() {}, buffers: &eventBuffers,
+			w: slowWriter{header: make(http.Header)}, rc: http.NewResponseController(slowWriter{}), buffers: &eventBuffers,
 			cancel: func(cause error) { ended = cause }, idleTimeout: time.Second,
 		}
 		if err := s.copy(strings.NewReader(event)); err != nil || ended != nil {

@@ -171,18 +171,25 @@ func FuzzTarget(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	upstream, err := parseUpstream("https://api.openai.com")
+	var out *url.URL
+	cfg := Config{LogLevel: levelOff, Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		out = req.URL
+		return &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: http.NoBody}, nil
+	})}.withDefaults()
+	pool, err := newPool(cfg)
 	if err != nil {
 		f.Fatal(err)
 	}
-	x := newExchange(Config{}, upstream, f.Context())
+	x := newExchange(cfg, pool, f.Context())
 	stage := newTarget(Config{})
 	f.Fuzz(func(t *testing.T, target string) {
 		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")))
 		if err != nil || stage.check(req) != nil || !strings.HasPrefix(req.URL.EscapedPath(), "/v1/") {
 			return
 		}
-		out := x.outboundURL(req.URL)
+		if _, _, err := x.send(t.Context(), req, nil); err != nil {
+			t.Fatal(err)
+		}
 		if out.Scheme != "https" || out.Host != "api.openai.com" || out.User != nil || out.Opaque != "" {
 			t.Fatalf("%q leads to %v", target, out)
 		}

@@ -11,6 +11,8 @@ import (
 	"net/http/httputil"
 	"strings"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 // An upgrade passes WebSocket connections through. It is httputil's reverse
@@ -56,18 +58,21 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x, rec := u.x, recordOf(req)
 	ctx, cancel := x.bounded(req.Context())
 	defer cancel(nil)
-	a := &attempt{req: req}
+	var sent failover.Result
 	proxy := &httputil.ReverseProxy{
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0), // it would quote what it could not parse
 		// The context is ours rather than the proxy's, whose trace would hand
 		// 1xx responses on.
 		Transport: roundTripFunc(func(out *http.Request) (*http.Response, error) {
-			defer func() { rec.attempts += a.count() }()
-			return x.transport.RoundTrip(out.WithContext(a.traced(ctx)))
+			var res *http.Response
+			var err error
+			res, sent, err = x.pool.Send(out.WithContext(ctx))
+			rec.sent(sent)
+			return res, err
 		}),
 		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.Out.URL, pr.Out.Host = x.outboundURL(req.URL), x.upstream.Host
+			pr.Out.URL, pr.Out.Host = outboundURL(req.URL), ""
 			pr.Out.Header = x.outboundHeader(req)
 			pr.Out.Header.Set("Connection", "Upgrade")
 			pr.Out.Header.Set("Upgrade", "websocket")
@@ -82,7 +87,8 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				rec.status = res.StatusCode
 				answer["Connection"], answer["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
 			}
-			w.Header().Set("X-Relay", x.marker)
+			w.Header().Set("X-Relay", marker(x.name, res.Header))
+			x.describe(w.Header(), sent)
 			res.Header, res.Trailer = answer, nil
 			return nil
 		},
@@ -91,7 +97,8 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				writeError(w, req, e)
 				return
 			}
-			x.fail(ctx, w, a, err)
+			x.describe(w.Header(), sent)
+			x.refuse(w, req, x.explain(ctx, req, nil, err))
 		},
 	}
 	proxy.ServeHTTP(&upgradeWriter{w, rec, x.writeTimeout}, req.WithContext(ctx))

@@ -117,7 +117,7 @@ func TestCheckUpstreamAndAccess(t *testing.T) {
 		{"no token needed", openAI, func(cfg *core.Config) { cfg.AccessTokens = nil }, "", "", exitOK, map[string]string{"access": "ok"}},
 		{"refused region", apiError(403, codeRegionRefused), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail " + codeRegionRefused, "access": "skip not_tried", "body": "ok"}},
 		{"refused region with a key only", keyed(apiError(403, codeRegionRefused)), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "ok", "access": "fail " + codeRegionRefused}},
-		{"upstream down", openAI, func(cfg *core.Config) { cfg.Upstreams = []string{gone.URL} }, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_connect", "access": "skip not_tried", "body": "ok"}},
+		{"upstream down", openAI, func(cfg *core.Config) { cfg.Upstreams = []core.Secret{core.Secret(gone.URL)} }, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_connect", "access": "skip not_tried", "body": "ok"}},
 		{"upstream cuts", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_reset", "access": "skip not_tried"}},
 		{"upstream is none", page(404), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_unexpected_status", "access": "fail api_status"}},
 		{"restricted key", keyed(apiError(403, "insufficient_permissions")), nil, canaryToken, canaryKey, exitOK, map[string]string{"access": "warn key_restricted"}},

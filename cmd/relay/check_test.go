@@ -128,7 +128,7 @@ func serveHandler(t *testing.T, h http.Handler) string {
 func newRelay(t *testing.T, api http.HandlerFunc, change func(*core.Config)) http.Handler {
 	t.Helper()
 	cfg := core.Config{
-		Upstreams:    []string{serveHandler(t, api)},
+		Upstreams:    []core.Secret{core.Secret(serveHandler(t, api))},
 		AccessTokens: []core.Secret{canaryToken},
 		Region:       "eu-central-1",
 		Logger:       slog.New(slog.DiscardHandler),

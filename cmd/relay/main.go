@@ -1,6 +1,6 @@
 // Command relay relays api.openai.com.
 //
-//	relay [serve] [-listen 127.0.0.1:8787] [-version]
+//	relay [serve] [-listen 127.0.0.1:8787] [-upstreams-file urls.json] [-version]
 //	relay check URL [-token TOKEN] [-key KEY] [-json]
 //
 // serve, the default, starts a relay with the settings of the environment and

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/core/failover"
 )
 
 // drainTime is how long streams may go on after SIGTERM. Tests shorten it.
@@ -38,6 +39,7 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 	flags := flag.NewFlagSet("relay serve", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", defaultListen, "address to listen on")
+	file := flags.String("upstreams-file", "", "JSON `file` that names the upstreams in place of RELAY_UPSTREAMS, as terraform output -json endpoints\nprints it; read again when it changes")
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() { serveUsage(flags) }
 	if err := flags.Parse(args); err != nil {
@@ -55,12 +57,20 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 		return exitUsage
 	}
 	cfg, err := core.ParseEnv(environ)
+	if err == nil && *file != "" {
+		cfg.Upstreams, err = fileUpstreams(*file, cfg.Upstreams)
+	}
 	if err == nil {
 		cfg.ProxyFromEnvironment = true
 		cfg.AllowedHosts = allowedHosts(cfg.AllowedHosts, *listen)
 		cfg.Logger = slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 		var relay *core.Relay
 		if relay, err = core.New(cfg); err == nil {
+			if *file != "" {
+				ctx, stop := context.WithCancel(ctx)
+				defer stop()
+				go watchUpstreams(ctx, *file, relay, cfg.Logger)
+			}
 			return listenAndServe(ctx, relay, cfg, *listen, stdout, stderr)
 		}
 	}
@@ -156,10 +166,6 @@ func shutdown(server *http.Server, relay *core.Relay, stdout io.Writer) int {
 // greet prints what a user needs to use the relay.
 func greet(out io.Writer, addr net.Addr, cfg core.Config) {
 	base := "http://" + reachable(addr) + "/v1"
-	upstream := "https://api.openai.com"
-	if len(cfg.Upstreams) > 0 {
-		upstream = cfg.Upstreams[0]
-	}
 	access, key := "no access token needed", "$OPENAI_API_KEY"
 	if len(cfg.AccessTokens) > 0 {
 		access, key = "access token needed", "rt_$TOKEN.$OPENAI_API_KEY"
@@ -174,7 +180,20 @@ try it:
   curl -N %s/chat/completions -H "Authorization: Bearer %s" -H "Content-Type: application/json" \
     -d '{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
 
-`, core.Version, upstream, access, base, base, key)
+`, core.Version, upstreamNames(cfg.Upstreams), access, base, base, key)
+}
+
+// upstreamNames returns the upstreams without their access tokens.
+func upstreamNames(urls []core.Secret) string {
+	if len(urls) == 0 {
+		return "https://api.openai.com"
+	}
+	names := make([]string, len(urls))
+	for i, u := range urls {
+		base, _ := failover.Base(string(u)) // they were checked
+		names[i] = base.String()
+	}
+	return strings.Join(names, ", ")
 }
 
 // reachable returns addr as a client on this machine can call it.

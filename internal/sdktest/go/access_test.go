@@ -40,7 +40,7 @@ func TestAccessToken(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			u := relaytest.StartUpstream(t)
-			test.cfg.Upstreams = []string{u.URL}
+			test.cfg.Upstreams = []core.Secret{core.Secret(u.URL)}
 			r := startRelay(t, test.cfg)
 			checkAccess(t, newAPI(u, r.url, test.opts...), test.key)
 		})

@@ -126,7 +126,9 @@ type relay struct {
 }
 
 // relayTo returns the configuration of a relay to u that anyone may use.
-func relayTo(u *relaytest.Upstream) core.Config { return core.Config{Upstreams: []string{u.URL}} }
+func relayTo(u *relaytest.Upstream) core.Config {
+	return core.Config{Upstreams: []core.Secret{core.Secret(u.URL)}}
+}
 
 // startRelay serves a relay for cfg until the test ends. Then it fails the test
 // if the relay's log holds a secret or lacks a request, or if net/http had to

@@ -89,7 +89,7 @@ const refusing = "http://127.0.0.1:1"
 func TestUpstreamDown(t *testing.T) {
 	t.Parallel()
 	u := relaytest.StartUpstream(t)
-	r := startRelay(t, core.Config{Upstreams: []string{refusing}})
+	r := startRelay(t, core.Config{Upstreams: []core.Secret{core.Secret(refusing)}})
 	a := newAPI(u, r.url)
 	_, err := a.Chat.Completions.New(t.Context(), chatParams())
 	wantRelayError(t, err, 502, "upstream_connect", "500", "")

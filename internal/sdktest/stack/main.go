@@ -91,7 +91,7 @@ func run(in io.Reader, out io.Writer, lambda bool) error {
 // configs returns the relays by their names in the greeting.
 func configs(upstream string) map[string]core.Config {
 	tokens := []core.Secret{accessToken}
-	to := []string{upstream}
+	to := []core.Secret{core.Secret(upstream)}
 	return map[string]core.Config{
 		"open":        {Upstreams: to},
 		"token":       {Upstreams: to, AccessTokens: tokens, PathTokens: true},
@@ -99,7 +99,7 @@ func configs(upstream string) map[string]core.Config {
 		"small":       {Upstreams: to, MaxBodyBytes: smallLimit},
 		"noWebSocket": {Upstreams: to, Platform: core.Platform{NoWebSocket: true}},
 		// Ports this low are never given to a server that asks for a free one.
-		"down": {Upstreams: []string{"http://127.0.0.1:1"}},
+		"down": {Upstreams: []core.Secret{"http://127.0.0.1:1"}},
 	}
 }
 

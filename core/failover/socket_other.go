@@ -1,8 +1,11 @@
 //go:build !unix
 
-package core
+package failover
 
 import "syscall"
 
 // closedByPeer reports false: this system has no way to look.
 func closedByPeer(syscall.RawConn) bool { return false }
+
+// limitUnacknowledged does nothing: this system has no such limit.
+func limitUnacknowledged(syscall.RawConn) {}

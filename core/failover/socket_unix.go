@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package core
+package failover
 
 import "syscall"
 
@@ -22,3 +22,6 @@ func closedByPeer(raw syscall.RawConn) bool {
 	})
 	return err != nil || closed
 }
+
+// limitUnacknowledged does nothing: these systems have no such limit in common.
+func limitUnacknowledged(syscall.RawConn) {}

@@ -1,12 +1,17 @@
-package core
+package failover
 
 import (
 	"encoding/binary"
 	"syscall"
 )
 
-// stateEstablished is TCP_ESTABLISHED of the kernel's tcp_states.h.
-const stateEstablished = 1
+const (
+	// stateEstablished is TCP_ESTABLISHED of the kernel's tcp_states.h.
+	stateEstablished = 1
+	// tcpUserTimeout is TCP_USER_TIMEOUT of the kernel's tcp.h, in milliseconds
+	// (RFC 5482).
+	tcpUserTimeout = 18
+)
 
 // closedByPeer reports whether the peer has closed or reset a connection. It
 // goes by the state of the connection rather than by what there is to read: over
@@ -24,4 +29,13 @@ func closedByPeer(raw syscall.RawConn) bool {
 		closed = b[0] != stateEstablished
 	})
 	return err != nil || closed
+}
+
+// limitUnacknowledged ends a connection when what was written to it is not
+// acknowledged in time: keep-alives are not sent while data is under way.
+func limitUnacknowledged(raw syscall.RawConn) {
+	_ = raw.Control(func(fd uintptr) {
+		// Without it the connection works too, and dies later.
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(deadAfter.Milliseconds()))
+	})
 }

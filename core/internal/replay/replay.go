@@ -1,4 +1,6 @@
-package core
+// Package replay keeps a request's body so that it can be sent again: over a
+// new connection, or to another upstream.
+package replay
 
 import (
 	"errors"
@@ -8,19 +10,27 @@ import (
 	"time"
 )
 
-// maxReplay is how much of a request's body is kept for a second sending.
-const maxReplay = 1 << 20
+// MaxBytes is how much of a request's body is kept for another sending.
+const MaxBytes = 1 << 20
+
+// initial is the largest body that is given its whole space at once: a length
+// is only what a client says.
+const initial = 32 << 10
 
 var (
-	errReplayLimit = errors.New("request body is too large to be sent again")
-	errBodyClosed  = errors.New("read on closed request body")
+	// ErrTooLarge says that a body cannot be sent again since not all of it
+	// was kept.
+	ErrTooLarge = errors.New("request body is too large to be sent again")
+	// ErrClosed says that a body is no longer to be read.
+	ErrClosed = errors.New("read on closed request body")
+	// ErrPanic says that reading a body panicked.
+	ErrPanic = errors.New("reading the request body panicked")
 )
 
-// A replayBody is a request's body that net/http can send again, over a new
-// connection, when a pooled one turns out to be dead before anything was
-// written. It keeps what was read, up to 1 MiB. A nil replayBody is that of a
-// request without a body.
-type replayBody struct {
+// A Body is a request's body that can be sent again: what was read of it is
+// kept, up to 1 MiB. A nil Body is that of a request without a body. It is safe
+// for concurrent use.
+type Body struct {
 	src  io.ReadCloser
 	turn sync.Mutex // held by whoever reads src, however long that takes
 
@@ -29,53 +39,42 @@ type replayBody struct {
 	begun   bool // something was read
 	dropped bool // kept is not everything that was read
 	err     error
-	current *replayReader
+	current *reader
 }
 
-func newReplayBody(req *http.Request) *replayBody {
-	if !hasBody(req) {
-		return nil
-	}
+// New returns the body of a request that src reads, of length bytes or -1 if
+// that is not known.
+func New(src io.ReadCloser, length int64) *Body {
 	// What cannot be kept in full is not worth keeping in part.
-	b := &replayBody{src: req.Body, dropped: req.ContentLength > maxReplay}
-	if n := req.ContentLength; n > 0 && n <= bodyWindow {
-		b.kept = make([]byte, 0, n)
+	b := &Body{src: src, dropped: length > MaxBytes}
+	if length > 0 && length <= initial {
+		b.kept = make([]byte, 0, length)
 	}
 	return b
 }
 
-// open returns the body from its beginning, for the first sending.
-func (b *replayBody) open() io.ReadCloser {
+// Open returns the body from its beginning, for the first sending.
+func (b *Body) Open() io.ReadCloser {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.current = &replayReader{b: b}
+	b.current = &reader{b: b}
 	return b.current
 }
 
-// reopen returns the body from its beginning for another sending. The reader
+// Reopen returns the body from its beginning for another sending. The reader
 // before it is no longer good.
-func (b *replayBody) reopen() (io.ReadCloser, error) {
+func (b *Body) Reopen() (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.begun && b.dropped {
-		return nil, errReplayLimit
+		return nil, ErrTooLarge
 	}
-	b.current = &replayReader{b: b}
+	b.current = &reader{b: b}
 	return b.current, nil
 }
 
-// rewind reports whether the body can be opened anew from its beginning.
-func (b *replayBody) rewind() bool {
-	if b == nil {
-		return true
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return !b.begun || !b.dropped
-}
-
-// failure returns why the body broke off, or nil.
-func (b *replayBody) failure() error {
+// Failure returns why the body broke off, or nil.
+func (b *Body) Failure() error {
 	if b == nil {
 		return nil
 	}
@@ -87,8 +86,8 @@ func (b *replayBody) failure() error {
 	return b.err
 }
 
-// done reports whether the body was read to its end.
-func (b *replayBody) done() bool {
+// Done reports whether the body was read to its end.
+func (b *Body) Done() bool {
 	if b == nil {
 		return true
 	}
@@ -97,8 +96,8 @@ func (b *replayBody) done() bool {
 	return b.err == io.EOF
 }
 
-// forget frees what was kept: the answer has begun, so nothing is sent again.
-func (b *replayBody) forget() {
+// Forget frees what was kept: the answer has begun, so nothing is sent again.
+func (b *Body) Forget() {
 	if b == nil {
 		return
 	}
@@ -114,9 +113,9 @@ func (b *replayBody) forget() {
 // wants any more.
 const leftover = time.Second
 
-// close lets nobody read the body any more and returns when nobody does: the
+// Close lets nobody read the body any more and returns when nobody does: the
 // server is about to look for its end, or for the next request.
-func (b *replayBody) close(rc *http.ResponseController) {
+func (b *Body) Close(rc *http.ResponseController) {
 	if b == nil {
 		return
 	}
@@ -135,20 +134,20 @@ func (b *replayBody) close(rc *http.ResponseController) {
 	_ = rc.SetReadDeadline(time.Now().Add(leftover))
 }
 
-// A replayReader reads a replayBody once.
-type replayReader struct {
-	b   *replayBody
+// A reader reads a Body once.
+type reader struct {
+	b   *Body
 	off int // in kept
 }
 
-func (r *replayReader) Read(p []byte) (n int, err error) {
+func (r *reader) Read(p []byte) (n int, err error) {
 	r.b.turn.Lock()
 	defer r.b.turn.Unlock()
 	defer func() {
 		// The transport's goroutine has nobody to recover: it would take the
 		// process along. The value may hold anything.
 		if recover() != nil {
-			n, err = 0, ErrInternal
+			n, err = 0, ErrPanic
 			r.keep(nil, err)
 		}
 	}()
@@ -162,12 +161,12 @@ func (r *replayReader) Read(p []byte) (n int, err error) {
 
 // readKept reads what was read before, or returns the error that ended the
 // body, or nothing.
-func (r *replayReader) readKept(p []byte) (int, error) {
+func (r *reader) readKept(p []byte) (int, error) {
 	b := r.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.current != r {
-		return 0, errBodyClosed
+		return 0, ErrClosed
 	}
 	if r.off < len(b.kept) {
 		n := copy(p, b.kept[r.off:])
@@ -178,14 +177,14 @@ func (r *replayReader) readKept(p []byte) (int, error) {
 }
 
 // keep notes what was read from src.
-func (r *replayReader) keep(p []byte, err error) {
+func (r *reader) keep(p []byte, err error) {
 	b := r.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.begun, b.err = true, err
 	switch {
 	case b.dropped:
-	case len(b.kept)+len(p) > maxReplay:
+	case len(b.kept)+len(p) > MaxBytes:
 		b.kept, b.dropped = nil, true
 	default:
 		b.kept = append(b.kept, p...)
@@ -196,7 +195,7 @@ func (r *replayReader) keep(p []byte, err error) {
 }
 
 // Close ends this reader. The body itself is the server's to close.
-func (r *replayReader) Close() error {
+func (r *reader) Close() error {
 	r.b.mu.Lock()
 	defer r.b.mu.Unlock()
 	if r.b.current == r {

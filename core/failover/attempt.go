@@ -1,0 +1,141 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// errUnresponsive ends attempts at an upstream that is dead behind connections
+// which stand.
+var errUnresponsive = errors.New("upstream is silent on all its connections")
+
+// An attempt is one sending of a request, over one connection.
+type attempt struct {
+	pool   *Pool
+	u      *upstream
+	conn   *conn
+	ctx    context.Context         // the request's
+	own    context.Context         // ends with the attempt
+	cancel context.CancelCauseFunc // ends own; nil where there is one upstream only
+
+	wroteHeader atomic.Bool
+	answered    atomic.Bool
+	heardAt     atomic.Int64 // when bytes of the answer came, see now
+	left        atomic.Bool
+}
+
+// roundTrip sends req and returns the answer, whose body watches over the
+// attempt.
+func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
+	a.ctx = req.Context()
+	ctx := httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{
+		WroteHeaders: func() { a.wroteHeader.Store(true) },
+	})
+	if a.pool.Several() {
+		ctx, a.cancel = context.WithCancelCause(ctx)
+		a.heardAt.Store(now())
+		a.u.join(a)
+	}
+	a.own = ctx
+	a.u.silence.wait()
+	res, err := a.conn.roundTrip(req.WithContext(ctx))
+	a.u.silence.answered()
+	a.pool.touch()
+	if err != nil {
+		a.leave()
+		return nil, err
+	}
+	a.answered.Store(true)
+	a.heardAt.Store(now())
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		a.leaveUncancelled() // the connection is the caller's
+		return res, nil
+	}
+	res.Body = &body{ReadCloser: res.Body, a: a}
+	return res, nil
+}
+
+// leave ends the attempt.
+func (a *attempt) leave() {
+	a.leaveUncancelled()
+	if a.cancel != nil {
+		a.cancel(nil)
+	}
+}
+
+func (a *attempt) leaveUncancelled() {
+	if a.cancel != nil && !a.left.Swap(true) {
+		a.u.leave(a)
+	}
+}
+
+// cause returns why the attempt was ended, or nil.
+func (a *attempt) cause() error { return context.Cause(a.own) }
+
+// processed reports whether, after err, somebody may have processed the
+// request.
+func (a *attempt) processed(err error) bool {
+	return !a.conn.unsent(a.wroteHeader.Load()) && !errors.Is(err, errPeerClosed) && !isRefusedStream(err)
+}
+
+// goAway is the text of net/http's error for an HTTP/2 stream that the server
+// announced not to process (RFC 9113, section 6.8). The error is not exported.
+const goAway = "http2: Transport received Server's graceful shutdown GOAWAY"
+
+// isRefusedStream reports whether an HTTP/2 server said that it has not
+// processed a request (RFC 9113, section 8.7).
+func isRefusedStream(err error) bool {
+	// net/http converts its stream errors into any struct with these fields.
+	var stream streamError
+	return errors.As(err, &stream) && stream.Code == refusedStream || err != nil && err.Error() == goAway
+}
+
+// refusedStream is the code REFUSED_STREAM (RFC 9113, section 7).
+const refusedStream = 7
+
+// A streamError is an HTTP/2 stream's error, as net/http has it.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return "HTTP/2 stream error" }
+
+// A body is an answer's, which watches over its attempt.
+type body struct {
+	io.ReadCloser
+	a *attempt
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.a.heardAt.Store(now())
+		b.a.pool.touch()
+	}
+	if err != nil {
+		b.end(err)
+	}
+	return n, err
+}
+
+// end notes how the answer ended.
+func (b *body) end(err error) {
+	a := b.a
+	if err != io.EOF && a.cancel != nil && !a.left.Load() && a.ctx.Err() == nil && !errors.Is(a.cause(), errUnresponsive) {
+		a.pool.strike(a.u, ClassInterrupted, 1)
+	}
+	a.leaveUncancelled()
+}
+
+// Close ends the attempt.
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.a.leave()
+	return err
+}

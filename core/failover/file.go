@@ -1,0 +1,116 @@
+package failover
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+)
+
+// ParseFile returns the base URLs that a file names, in the form that [New]
+// takes. The file holds JSON: what terraform output -json endpoints prints, a
+// list of objects with url and, if they like, name and token; a list of URLs;
+// or one of the two as "endpoints" of an object, bare or as the "value" there.
+// The error names the entry and never quotes it.
+func ParseFile(data []byte) ([]string, error) {
+	entries, err := fileEntries(data, 0)
+	if err != nil {
+		return nil, err
+	}
+	urls := make([]string, len(entries))
+	for i, entry := range entries {
+		if urls[i], err = entry.address(); err == nil {
+			err = CheckURL(urls[i])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", i+1, err)
+		}
+	}
+	if len(urls) == 0 {
+		return nil, errors.New("names no upstream")
+	}
+	return urls, nil
+}
+
+// A fileEntry is an upstream in a file.
+type fileEntry struct {
+	URL   string `json:"url"`
+	Name  string `json:"name"`
+	Token string `json:"token"`
+}
+
+var errFile = errors.New(`must be a JSON list of objects with "url", "name" and "token", as terraform output -json endpoints prints it`)
+
+// fileEntries returns the entries in data, which may wrap the list.
+func fileEntries(data []byte, depth int) ([]fileEntry, error) {
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 || depth > 3 {
+		return nil, errFile
+	}
+	switch data[0] {
+	case '[':
+		return listEntries(data)
+	case '{':
+		var outer struct{ Endpoints, Value json.RawMessage }
+		if json.Unmarshal(data, &outer) != nil || (outer.Endpoints == nil) == (outer.Value == nil) {
+			return nil, errFile
+		}
+		if outer.Endpoints != nil {
+			return fileEntries(outer.Endpoints, depth+1)
+		}
+		return fileEntries(outer.Value, depth+1)
+	case '"': // JSON inside JSON
+		var text string
+		if json.Unmarshal(data, &text) != nil {
+			return nil, errFile
+		}
+		return fileEntries([]byte(text), depth+1)
+	}
+	return nil, errFile
+}
+
+// listEntries returns the entries of a list of objects or of URLs.
+func listEntries(data []byte) ([]fileEntry, error) {
+	var urls []string
+	if json.Unmarshal(data, &urls) == nil {
+		entries := make([]fileEntry, len(urls))
+		for i, u := range urls {
+			entries[i].URL = u
+		}
+		return entries, nil
+	}
+	var entries []fileEntry
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields() // a misspelt token would be none
+	if dec.Decode(&entries) != nil {
+		return nil, errFile
+	}
+	return entries, nil
+}
+
+// address returns the entry as one URL.
+func (e fileEntry) address() (string, error) {
+	u, err := url.Parse(e.URL)
+	if err != nil || u.Host == "" {
+		return "", errors.New("needs a url such as https://relay.example")
+	}
+	if e.Token != "" {
+		if u.User != nil {
+			return "", errors.New("has a token in its url and another beside it")
+		}
+		u.User = url.User("rt_" + trimToken(e.Token))
+	}
+	if e.Name != "" {
+		u.Fragment = e.Name
+	}
+	return u.String(), nil
+}
+
+// trimToken returns an access token without the prefix that it may have.
+func trimToken(token string) string {
+	if len(token) > 3 && token[:3] == "rt_" {
+		return token[3:]
+	}
+	return token
+}

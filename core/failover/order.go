@@ -1,0 +1,117 @@
+package failover
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A Policy says which of the healthy upstreams is preferred.
+type Policy string
+
+const (
+	// PreferOrder takes the first one of the list.
+	PreferOrder Policy = "order"
+	// PreferFastest takes the one that connects and answers probes the fastest,
+	// by a moving average. It stays with it until another is faster by a fifth
+	// and by 10 ms. Upstreams that were never measured come last.
+	PreferFastest Policy = "latency"
+)
+
+// A candidate is an upstream that a request may be sent to.
+type candidate struct {
+	*upstream
+
+	// trial says that this request tries an upstream that is down or silent: over
+	// a new connection, on which it must answer first. trialOver must be called.
+	trial bool
+
+	// fresh says that a pooled connection would not do.
+	fresh bool
+	again int // new connections that were made for a request since the old ones failed
+}
+
+// order returns the upstreams in the order in which to try them: those that are
+// up, as preferred; then the silent ones; then those that are down, by how soon
+// they could be tried. One that is due for a trial keeps its place, for one
+// request at a time. It never returns none: a request is better tried than
+// refused on a guess.
+func (p *Pool) order(list []*upstream) []*candidate {
+	if len(list) == 1 {
+		return []*candidate{{upstream: list[0]}}
+	}
+	type place struct {
+		rank int
+		wait time.Duration
+		*candidate
+	}
+	places := make([]place, 0, len(list))
+	trials := false // one for each request
+	for _, u := range p.preferred(list) {
+		pl := place{candidate: &candidate{upstream: u}}
+		down, left := u.health.down()
+		silent := u.silence.suspicious()
+		if due := down && left == 0 || !down && silent; due && !trials && u.health.startTrial() {
+			pl.trial, trials = true, true
+		} else if down {
+			pl.rank, pl.wait = 2, left
+		} else if silent {
+			pl.rank = 1
+		}
+		places = append(places, pl)
+	}
+	slices.SortStableFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.wait, b.wait))
+	})
+	candidates := make([]*candidate, len(places))
+	for i, pl := range places {
+		candidates[i] = pl.candidate
+	}
+	return candidates
+}
+
+// trialOver ends the trial, if it is one.
+func (c *candidate) trialOver() {
+	if c.trial {
+		c.trial = false
+		c.health.endTrial()
+	}
+}
+
+// preferred returns list by preference.
+func (p *Pool) preferred(list []*upstream) []*upstream {
+	if p.opts.Policy != PreferFastest {
+		return list
+	}
+	favorite := p.fastest.choose(list)
+	rest := slices.DeleteFunc(slices.Clone(list), func(u *upstream) bool { return u == favorite })
+	slices.SortStableFunc(rest, func(a, b *upstream) int { return cmp.Compare(a.latency(), b.latency()) })
+	return append([]*upstream{favorite}, rest...)
+}
+
+// A fastest remembers the upstream that is preferred for its speed.
+type fastest struct{ current atomic.Pointer[upstream] }
+
+// choose returns the upstream to prefer.
+func (f *fastest) choose(list []*upstream) *upstream {
+	up := slices.DeleteFunc(slices.Clone(list), func(u *upstream) bool { down, _ := u.health.down(); return down })
+	if len(up) == 0 {
+		up = list
+	}
+	best := slices.MinFunc(up, func(a, b *upstream) int { return cmp.Compare(a.latency(), b.latency()) })
+	current := f.current.Load()
+	if current == nil || !slices.Contains(up, current) || isFaster(best.latency(), current.latency()) {
+		f.current.Store(best)
+		return best
+	}
+	return current
+}
+
+// isFaster reports whether a is less than b by enough to be worth a change.
+func isFaster(a, b time.Duration) bool {
+	return a < b-b/5 && a < b-10*time.Millisecond
+}
+
+// latency returns the moving average, or more than any if it is unknown.
+func (u *upstream) latency() time.Duration { return cmp.Or(u.health.usual(), time.Hour) }

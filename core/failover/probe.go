@@ -1,0 +1,184 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// healthPath is where a relay says how it is.
+	healthPath = "/relay/health"
+
+	// probeTime bounds a probe, from the connect on.
+	probeTime = 1500 * time.Millisecond
+
+	// A prober goes through the upstreams every probeDown for those that are
+	// down, and every sixth interval when there was no traffic for an interval.
+	probeDown = 2 * time.Second
+	idleSixth = 6
+)
+
+// A probeError says that an upstream connected and did not answer as a relay
+// does.
+type probeError struct{ err error }
+
+func (e *probeError) Error() string { return "health: " + e.err.Error() }
+func (e *probeError) Unwrap() error { return e.err }
+
+// verify proves over conn, which is reserved and remains so, that u is alive: a
+// relay answers, of any other upstream the connection is all that can be asked.
+func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
+	if u.official || !u.health.isRelay() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	conn.hold(true)
+	defer conn.hold(false)
+	if err := ask(ctx, u, conn); err != nil {
+		return &probeError{err}
+	}
+	if conn.client != nil && conn.client.Reserve() != nil {
+		return &probeError{errPeerClosed}
+	}
+	return nil
+}
+
+// ask asks u over conn how it is.
+func ask(ctx context.Context, u *upstream, conn *conn) error {
+	of := &url.URL{Path: healthPath}
+	if u.health.behind() {
+		of.RawQuery = "deep=1" // whether the relay reaches the API, and is served
+	}
+	req := (&http.Request{
+		Method: http.MethodGet, URL: u.url(of), Host: u.base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: u.header(http.Header{"User-Agent": {"relay-probe"}, "Accept": {"application/json"}}),
+	}).WithContext(ctx)
+	res, err := conn.roundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can go on
+	switch marker := res.Header.Get(markerHeader); {
+	case marker == "":
+		return fmt.Errorf("status %d without a relay's marker", res.StatusCode)
+	case res.StatusCode != http.StatusOK:
+		return fmt.Errorf("status %d", res.StatusCode)
+	case !strings.Contains(marker, "origin=relay"):
+		return errors.New("answered by the API instead of the relay")
+	}
+	u.health.showedMarker()
+	return nil
+}
+
+// verifyFailed notes that a trial's connection stood and the upstream did not
+// answer over it.
+func (p *Pool) verifyFailed(c *candidate, err error) string {
+	if errors.Is(err, context.Canceled) {
+		return ClassUnresponsive
+	}
+	// It had more time than a connect has, and it was suspected before.
+	p.strike(c.upstream, ClassUnresponsive, strikesOut-1)
+	p.endLost(c.upstream)
+	return ClassUnresponsive
+}
+
+// endLost ends the attempts whose answers will not come since the upstream is
+// down and silent: those without a byte at once, the others when they were
+// silent for as long as a dead connection may be.
+func (p *Pool) endLost(u *upstream) {
+	if down, _ := u.health.down(); !down {
+		return
+	}
+	silent := u.silence.silentFor()
+	for _, a := range u.attempts() {
+		waited := time.Duration(now() - a.heardAt.Load())
+		if !a.answered.Load() && silent > probeTime && waited > probeTime || silent > deadAfter && waited > deadAfter {
+			a.cancel(errUnresponsive)
+		}
+	}
+}
+
+// probeOn probes until the pool is closed.
+func (p *Pool) probeOn() {
+	ticker := time.NewTicker(min(probeDown, p.opts.ProbeInterval))
+	defer ticker.Stop()
+	last := make(map[*upstream]time.Time)
+	for {
+		select {
+		case <-p.running.Done():
+			return
+		case <-ticker.C:
+			p.probeAll(p.running, p.opts.ProbeInterval, last)
+		}
+	}
+}
+
+// probeAll probes the upstreams that are due; last says when each was probed.
+func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*upstream]time.Time) {
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	idle := time.Since(time.Unix(0, p.lastUse.Load())) > interval
+	for _, u := range p.list() {
+		period := interval
+		switch {
+		case idle, u.health.refused():
+			period *= idleSixth
+		case u.health.ailing():
+			period = min(interval, probeDown)
+		}
+		if !p.Several() || time.Since(last[u]) < period-probeDown/2 {
+			continue
+		}
+		last[u] = time.Now()
+		wait.Go(func() { p.probe(ctx, u) })
+	}
+}
+
+// probe asks u how it is, over a connection of its own.
+func (p *Pool) probe(ctx context.Context, u *upstream) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	start := time.Now()
+	conn, err := u.connections.connect(ctx, true)
+	if err == nil {
+		conn.hold(true)
+		err = p.probeOver(ctx, u, conn)
+		u.connections.drop(conn)
+	}
+	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return // the pool is closed
+	}
+	if err == nil {
+		u.health.measured(time.Since(start))
+		u.health.probed()
+		return
+	}
+	class := connectClass(err)
+	if conn != nil {
+		class = ClassUnresponsive
+	}
+	p.strike(u, class, strikesOut-1) // two of them are enough
+	p.endLost(u)
+}
+
+// probeOver asks u over conn. An upstream that never was a relay may be the API
+// itself, which has no health to tell.
+func (p *Pool) probeOver(ctx context.Context, u *upstream, conn *conn) error {
+	if u.official {
+		return nil
+	}
+	err := ask(ctx, u, conn)
+	if err != nil && ctx.Err() == nil && !u.health.isRelay() {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,270 @@
+package failover
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/relay/core/internal/replay"
+)
+
+const (
+	// mostResumes is how often one stream may go on elsewhere, as long as each
+	// time brings something new, and mostBarren how often in a row without.
+	mostResumes = 20
+	mostBarren  = 3
+
+	// resumeWait is the first pause before a resume that follows a barren one.
+	resumeWait = 200 * time.Millisecond
+)
+
+// mayResume reports whether req's answer could be a stream that goes on through
+// another upstream. Its body tells.
+func mayResume(req *http.Request) bool {
+	return req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/responses") &&
+		req.Header.Get("Content-Encoding") == "" && req.Body != nil && req.Body != http.NoBody
+}
+
+// readAhead reads the body to see whether it asks for a background response as
+// a stream, and leaves it to be sent from its beginning.
+func (s *sending) readAhead() {
+	head, err := io.ReadAll(io.LimitReader(s.fresh, replay.MaxBytes))
+	if err == nil && len(head) < replay.MaxBytes {
+		var wants struct{ Background, Stream bool }
+		s.resumable = json.Unmarshal(head, &wants) == nil && wants.Background && wants.Stream
+	}
+	s.fresh = peeked{io.MultiReader(bytes.NewReader(head), s.fresh), s.fresh}
+}
+
+// makeResumable lets res go on through another upstream if it breaks off. The
+// Responses API keeps the events of background responses and gives them again
+// from any sequence number on (GET /v1/responses/{id}?starting_after=N).
+func (s *sending) makeResumable(res *http.Response) {
+	if s.resumable && isPlainEventStream(res) {
+		res.Body = &resuming{pool: s.pool, req: s.req, from: s.result.Upstream, current: res.Body, last: -1}
+	}
+}
+
+// isPlainEventStream reports whether res is an event stream that can be read.
+func isPlainEventStream(res *http.Response) bool {
+	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	return res.StatusCode == http.StatusOK && contentType == "text/event-stream" && res.Header.Get("Content-Encoding") == ""
+}
+
+// A resuming is a background response's event stream. It hands on whole events,
+// and when the stream breaks off goes on with the next one.
+type resuming struct {
+	pool    *Pool
+	req     *http.Request // that created the response
+	from    string        // upstream that current comes through
+	current io.ReadCloser
+
+	pending []byte // read, not a whole event yet
+	ready   []byte // to be handed on
+	err     error  // comes behind ready
+
+	id       string // of the response
+	last     int64  // sequence number of the last event handed on; -1 if none
+	ended    bool   // by an event that says so
+	resumes  int
+	barren   int  // resumes in a row that brought nothing
+	rejoined bool // the next event must be the one after last
+}
+
+func (r *resuming) Read(p []byte) (int, error) {
+	var buffer [8 << 10]byte
+	for len(r.ready) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		n, err := r.current.Read(buffer[:])
+		r.pending = append(r.pending, buffer[:n]...)
+		if broken := r.takeEvents(); broken != nil {
+			r.broken(io.ErrUnexpectedEOF, broken)
+		} else if err != nil {
+			r.broken(err, nil)
+		}
+	}
+	n := copy(p, r.ready)
+	r.ready = r.ready[n:]
+	return n, nil
+}
+
+// Close closes the stream.
+func (r *resuming) Close() error { return r.current.Close() }
+
+// takeEvents moves whole events from pending to ready. It returns the event by
+// which a relay says that the stream broke off behind it, or nil.
+func (r *resuming) takeEvents() (broken []byte) {
+	for {
+		n := eventEnd(r.pending)
+		if n == 0 {
+			return nil
+		}
+		raw := r.pending[:n:n]
+		r.pending = r.pending[n:]
+		e := parseEvent(raw)
+		switch {
+		case e.Error.Type == "relay_error" && !r.ended:
+			return raw
+		case e.Sequence != nil && *e.Sequence <= r.last && !r.ended:
+			continue // given before the break
+		case e.Sequence != nil && r.rejoined && *e.Sequence > r.last+1:
+			r.err = errGap
+			return nil
+		}
+		r.note(e)
+		r.ready = append(r.ready, raw...)
+	}
+}
+
+// errGap says that events are missing between what was given and what came
+// next.
+var errGap = errors.New("the resumed stream left events out")
+
+// note keeps what an event says about the stream.
+func (r *resuming) note(e event) {
+	if e.Sequence != nil {
+		r.last, r.rejoined, r.barren = *e.Sequence, false, 0
+	}
+	if e.Response.ID != "" {
+		r.id = e.Response.ID
+	}
+	switch e.Type {
+	case "response.completed", "response.failed", "response.incomplete", "response.cancelled", "error":
+		r.ended = true
+	}
+}
+
+// broken goes on elsewhere, or ends the stream as it ended: with err behind
+// frame.
+func (r *resuming) broken(err error, frame []byte) {
+	if r.err != nil {
+		return
+	}
+	if !r.ended && r.resume() {
+		return
+	}
+	r.err = err
+	if frame != nil {
+		r.ready = append(r.ready, frame...) // it says why
+		return
+	}
+	r.ready = append(r.ready, r.pending...)
+	r.pending = nil
+}
+
+// resume reports whether the stream goes on.
+func (r *resuming) resume() bool {
+	ctx := r.req.Context()
+	for r.id != "" && r.resumes < mostResumes && r.barren < mostBarren && ctx.Err() == nil {
+		if r.barren > 0 && !pause(ctx, resumeWait<<(r.barren-1)) {
+			return false
+		}
+		r.resumes++
+		r.barren++
+		s := r.pool.newSending(r.next())
+		s.avoid(r.from)
+		res, err := s.send()
+		s.end()
+		if err != nil {
+			continue
+		}
+		if !isPlainEventStream(res) {
+			res.Body.Close()
+			continue
+		}
+		r.current.Close()
+		r.current, r.from, r.pending, r.rejoined = res.Body, s.result.Upstream, nil, true
+		r.pool.logger.Info("stream resumed", "upstream", r.from)
+		return true
+	}
+	return false
+}
+
+// next returns the request for the events that are missing.
+func (r *resuming) next() *http.Request {
+	req := r.req.Clone(r.req.Context())
+	for _, name := range []string{"Content-Type", "Content-Length", "Content-Encoding", "Expect"} {
+		req.Header.Del(name)
+	}
+	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
+	req.URL.Path += "/" + r.id
+	if req.URL.RawPath != "" {
+		req.URL.RawPath += "/" + url.PathEscape(r.id)
+	}
+	query := url.Values{"stream": {"true"}}
+	if r.last >= 0 {
+		query.Set("starting_after", strconv.FormatInt(r.last, 10))
+	}
+	req.URL.RawQuery = query.Encode()
+	return req
+}
+
+// avoid puts the upstream of that name last.
+func (s *sending) avoid(name string) {
+	for i, c := range s.queue {
+		if c.name == name && i < len(s.queue)-1 {
+			s.queue = append(append(s.queue[:i:i], s.queue[i+1:]...), c)
+			return
+		}
+	}
+}
+
+// pause waits and reports whether ctx lasted that long.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// An event is what a resuming needs to know of an event of the Responses API.
+type event struct {
+	Type     string `json:"type"`
+	Sequence *int64 `json:"sequence_number"`
+	Response struct {
+		ID string `json:"id"`
+	} `json:"response"`
+	Error struct {
+		Type string `json:"type"`
+	} `json:"error"`
+}
+
+// parseEvent returns what an event says. What is no JSON says nothing.
+func parseEvent(raw []byte) (e event) {
+	var data []byte
+	for line := range bytes.Lines(raw) {
+		if value, ok := bytes.CutPrefix(line, []byte("data:")); ok {
+			data = append(data, value...)
+		}
+	}
+	if json.Unmarshal(data, &e) != nil {
+		return event{}
+	}
+	return e
+}
+
+// eventEnd returns the length of the first event in b with the blank line that
+// ends it, or 0 if there is none (HTML standard, section 9.2.6).
+func eventEnd(b []byte) int {
+	end := 0
+	for _, blank := range []string{"\n\n", "\r\n\r\n", "\r\r"} {
+		if i := bytes.Index(b, []byte(blank)); i >= 0 && (end == 0 || i+len(blank) < end) {
+			end = i + len(blank)
+		}
+	}
+	return end
+}

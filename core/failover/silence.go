@@ -1,0 +1,84 @@
+package failover
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// A silence notices that an upstream has gone dead behind connections that
+// stand: requests are written, and nothing comes back on any connection for
+// longer than it ever did of late. TCP tells after 20 seconds, and never if
+// something in between answers for the dead. A suspicion harms nobody: the
+// upstream is tried over a new connection before it gets more requests.
+//
+// The idea is that of accrual failure detectors (Hayashibara et al., 2004): what
+// silence means depends on how the upstream used to talk.
+type silence struct {
+	waiting atomic.Int64 // requests written, their answers not begun
+	last    atomic.Int64 // when something was heard, or waiting began; see now
+	usual   atomic.Int64 // longest silence of late, decaying; 0 if unknown
+	samples atomic.Int64 // how many silences were measured
+
+	// sent is how many requests were written since something was heard.
+	sent atomic.Int64
+}
+
+const (
+	// leastSilence is the shortest that is ever suspicious: machines stutter.
+	leastSilence = 30 * time.Millisecond
+	// leastSamples is how much must have been heard before silence says anything.
+	leastSamples = 32
+	// forgets is the time in which the longest silence is half forgotten.
+	forgets = 20 * time.Second
+)
+
+// epoch is what now counts from.
+var epoch = time.Now()
+
+// now returns the monotonic time in nanoseconds.
+func now() int64 { return int64(time.Since(epoch)) }
+
+// hear notes that bytes came. Only silence while somebody waits for an answer is
+// measured.
+func (s *silence) hear() {
+	t := now()
+	before := s.last.Swap(t)
+	if s.waiting.Load() == 0 {
+		return
+	}
+	s.sent.Store(0)
+	s.samples.Add(1)
+	gap := t - before
+	// Two readers at a time may overwrite each other, which a later one mends.
+	if usual := s.usual.Load(); gap > usual {
+		s.usual.Store(gap)
+	} else {
+		s.usual.Store(usual - int64(math.Ln2*float64(usual)*float64(gap)/float64(forgets)))
+	}
+}
+
+// wait notes that a request is being written.
+func (s *silence) wait() {
+	if s.waiting.Add(1) == 1 {
+		s.last.Store(now()) // the quiet before it was nobody's
+		s.sent.Store(0)
+	}
+	s.sent.Add(1)
+}
+
+// answered notes that an answer has begun, or will not.
+func (s *silence) answered() { s.waiting.Add(-1) }
+
+// suspicious reports whether the upstream is silent for longer than it used to
+// be while several requests are waiting.
+func (s *silence) suspicious() bool {
+	if s.waiting.Load() == 0 || s.sent.Load() < 2 || s.samples.Load() < leastSamples {
+		return false
+	}
+	limit := max(leastSilence, time.Duration(s.usual.Load())*3/2)
+	return s.silentFor() > limit
+}
+
+// silentFor returns how long nothing was heard.
+func (s *silence) silentFor() time.Duration { return time.Duration(now() - s.last.Load()) }
