@@ -6,15 +6,13 @@ import (
 	"time"
 )
 
-const (
-	// hedgeAfter is how long a connect may take before the next upstream is
-	// tried alongside (RFC 8305, section 5).
-	hedgeAfter = 250 * time.Millisecond
+// hedgeAfter is how long a connect may take before the next upstream is tried
+// alongside (RFC 8305, section 5). Tests shorten it.
+var hedgeAfter = 250 * time.Millisecond
 
-	// connectWithin bounds all connects of a request together where there are
-	// several upstreams.
-	connectWithin = 3 * time.Second
-)
+// connectWithin bounds all connects of a request together where there are
+// several upstreams.
+const connectWithin = 3 * time.Second
 
 // A race connects to several upstreams. The first connection that stands is for
 // the request; later ones are kept for others.

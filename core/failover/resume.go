@@ -22,6 +22,9 @@ const (
 	mostResumes = 20
 	mostBarren  = 3
 
+	// mostPending is the largest event that is held back until it is whole.
+	mostPending = 4 << 20
+
 	// resumeWait is the first pause before a resume that follows a barren one.
 	resumeWait = 200 * time.Millisecond
 )
@@ -77,6 +80,7 @@ type resuming struct {
 	resumes  int
 	barren   int  // resumes in a row that brought nothing
 	rejoined bool // the next event must be the one after last
+	raw      bool // bytes are handed on as they come
 }
 
 func (r *resuming) Read(p []byte) (int, error) {
@@ -106,7 +110,14 @@ func (r *resuming) Close() error { return r.current.Close() }
 func (r *resuming) takeEvents() (broken []byte) {
 	for {
 		n := eventEnd(r.pending)
-		if n == 0 {
+		if n == 0 && len(r.pending) > mostPending {
+			// Not to be held, so what follows is no longer to be told apart.
+			r.raw, r.id = true, ""
+		}
+		if r.raw {
+			r.ready, r.pending = append(r.ready, r.pending...), nil
+		}
+		if n == 0 || r.raw {
 			return nil
 		}
 		raw := r.pending[:n:n]
@@ -258,12 +269,14 @@ func parseEvent(raw []byte) (e event) {
 }
 
 // eventEnd returns the length of the first event in b with the blank line that
-// ends it, or 0 if there is none (HTML standard, section 9.2.6).
+// ends it, or 0 if there is none (HTML standard, section 9.2.6). Blank lines in
+// front of an event go with it.
 func eventEnd(b []byte) int {
+	front := len(b) - len(bytes.TrimLeft(b, "\r\n"))
 	end := 0
 	for _, blank := range []string{"\n\n", "\r\n\r\n", "\r\r"} {
-		if i := bytes.Index(b, []byte(blank)); i >= 0 && (end == 0 || i+len(blank) < end) {
-			end = i + len(blank)
+		if i := bytes.Index(b[front:], []byte(blank)); i >= 0 && (end == 0 || front+i+len(blank) < end) {
+			end = front + i + len(blank)
 		}
 	}
 	return end

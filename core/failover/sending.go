@@ -297,9 +297,7 @@ func (s *sending) next() *candidate {
 	s.queue = s.queue[1:]
 	s.left--
 	s.result.Attempts++
-	if s.result.Upstream == "" {
-		s.result.Upstream, s.result.Base = c.name, c.base
-	}
+	s.result.Upstream, s.result.Base = c.name, c.base
 	return c
 }
 

@@ -1,0 +1,134 @@
+package failover
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Frame types and flags of HTTP/2 (RFC 9113, section 6).
+const (
+	frameHeaders   = 1
+	frameRSTStream = 3
+	frameSettings  = 4
+	frameGoAway    = 7
+
+	flagEnd = 0x1 | 0x4 // END_STREAM, END_HEADERS
+)
+
+// An http2Conn is the server's end of an HTTP/2 connection, by hand.
+type http2Conn struct{ net.Conn }
+
+func (c http2Conn) write(kind, flags byte, stream uint32, payload ...byte) {
+	head := make([]byte, 9)
+	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8|uint32(kind))
+	head[4] = flags
+	binary.BigEndian.PutUint32(head[5:], stream)
+	_, _ = c.Write(append(head, payload...))
+}
+
+// request reads frames until a request has come and returns its stream.
+func (c http2Conn) request() (stream uint32, err error) {
+	for {
+		head := make([]byte, 9)
+		if _, err := io.ReadFull(c, head); err != nil {
+			return 0, err
+		}
+		length := binary.BigEndian.Uint32(head) >> 8
+		if _, err := io.CopyN(io.Discard, c, int64(length)); err != nil {
+			return 0, err
+		}
+		if head[3] == frameHeaders {
+			return binary.BigEndian.Uint32(head[5:]), nil
+		}
+	}
+}
+
+// serveHTTP2 serves HTTP/2 connections by a function, the n-th from 0 on, and
+// returns the address and what trusts its certificate.
+func serveHTTP2(t *testing.T, serve func(c http2Conn, n int)) (string, *tls.Config) {
+	t.Helper()
+	certified := httptest.NewTLSServer(nil)
+	t.Cleanup(certified.Close)
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for n := 0; ; n++ {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wait.Go(func() {
+				defer conn.Close()
+				preface := make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+				if _, err := io.ReadFull(conn, preface); err == nil {
+					c := http2Conn{conn}
+					c.write(frameSettings, 0, 0)
+					serve(c, n)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		wait.Wait()
+	})
+	return "https://" + ln.Addr().String(), trusting(certified)
+}
+
+// An HTTP/2 server that says it has not processed a request gets it once more
+// over a new connection, and no oftener.
+func TestUnprocessedOverHTTP2(t *testing.T) {
+	refuse := func(c http2Conn, stream uint32) { c.write(frameRSTStream, 0, stream, 0, 0, 0, refusedStream) }
+	goAway := func(c http2Conn, _ uint32) { c.write(frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) }
+	reset := func(c http2Conn, stream uint32) { c.write(frameRSTStream, 0, stream, 0, 0, 0, 2) } // INTERNAL_ERROR
+	for _, test := range []struct {
+		name      string
+		answer    func(c http2Conn, stream uint32)
+		times     int
+		requests  int32
+		ok        bool
+		ambiguous bool
+	}{
+		{"refused", refuse, 1, 2, true, false},
+		{"going away", goAway, 1, 2, true, false},
+		{"refused for ever", refuse, 9, 2, false, false},
+		{"reset", reset, 1, 1, false, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var requests atomic.Int32
+			url, trust := serveHTTP2(t, func(c http2Conn, n int) {
+				for {
+					stream, err := c.request()
+					if err != nil {
+						return
+					}
+					requests.Add(1)
+					if n < test.times {
+						test.answer(c, stream)
+						continue
+					}
+					c.write(frameHeaders, flagEnd, stream, 0x88) // :status 200
+				}
+			})
+			p := openPool(t, Options{TLS: trust}, url)
+			status, _, _, err := post(t, p, strings.Repeat("x", 100))
+			if test.ok != (status == 200 && err == nil) || requests.Load() != test.requests {
+				t.Errorf("got %d %v after %d requests, want %d", status, err, requests.Load(), test.requests)
+			}
+			if e, is := errors.AsType[*Error](err); !test.ok && (!is || e.Ambiguous != test.ambiguous) {
+				t.Errorf("got %v, want ambiguous %t", err, test.ambiguous)
+			}
+		})
+	}
+}

@@ -1,0 +1,211 @@
+package failover
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A roundTripFunc is a RoundTripper that is a function.
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A probedRegion answers probes and requests without a network, so that time is
+// the bubble's.
+type probedRegion struct {
+	dead   atomic.Bool
+	probes atomic.Int32
+	posts  atomic.Int32
+}
+
+func (r *probedRegion) answer(req *http.Request) (*http.Response, error) {
+	origin := "upstream"
+	if req.URL.Path == healthPath {
+		r.probes.Add(1)
+		origin = "relay"
+	} else {
+		r.posts.Add(1)
+	}
+	if r.dead.Load() {
+		return nil, syscall.ECONNREFUSED
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("{}")), Header: http.Header{
+		"X-Relay": {"relay; origin=" + origin}, "Content-Type": {"application/json"},
+	}}, nil
+}
+
+// probedPool returns a pool over two such regions, in a bubble.
+func probedPool(t *testing.T, opts Options) (p *Pool, a, b *probedRegion) {
+	t.Helper()
+	a, b = new(probedRegion), new(probedRegion)
+	opts.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		if req.URL.Host == "a.example" {
+			return a.answer(req)
+		}
+		return b.answer(req)
+	})
+	return openPool(t, opts, "https://a.example", "https://b.example"), a, b
+}
+
+func TestProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, a, _ := probedPool(t, Options{ProbeInterval: 10 * time.Second})
+		defer p.Close()
+		serve := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+				if status, _, _, err := post(t, p, "x"); status != 200 || err != nil {
+					t.Fatalf("got %d %v", status, err)
+				}
+			}
+		}
+		serve(30 * time.Second)
+		if n := a.probes.Load(); n < 2 || n > 4 {
+			t.Errorf("%d probes in 30 s of traffic, want one every 10 s", n)
+		}
+		before := a.probes.Load()
+		time.Sleep(4 * time.Minute)
+		if n := a.probes.Load() - before; n < 3 || n > 6 {
+			t.Errorf("%d probes in 4 minutes without traffic, want one a minute", n)
+		}
+
+		// Without any request, probes find out that a region is gone.
+		a.dead.Store(true)
+		time.Sleep(70 * time.Second)
+		if st := p.Status()[0]; st.State != "down" || st.LastError == "" {
+			t.Errorf("a dead region is %+v", st)
+		}
+		serve(2 * time.Second) // by the other one
+
+		// And that it is back: under traffic, within 5 s.
+		a.dead.Store(false)
+		posts := a.posts.Load()
+		serve(5 * time.Second)
+		if p.Status()[0].State != "up" || a.posts.Load() == posts {
+			t.Errorf("a region that came back is %+v and got %d requests", p.Status()[0], a.posts.Load()-posts)
+		}
+	})
+}
+
+func TestNoProbes(t *testing.T) {
+	for name, opts := range map[string]Options{
+		"off":        {},
+		"serverless": {ProbeInterval: time.Second, Serverless: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p, a, b := probedPool(t, opts)
+			defer p.Close()
+			if _, _, _, err := post(t, p, "x"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			if a.probes.Load()+b.probes.Load() != 0 {
+				t.Errorf("%s: %d probes", name, a.probes.Load()+b.probes.Load())
+			}
+		})
+	}
+}
+
+func TestFastest(t *testing.T) {
+	ms := func(list ...int) []*upstream {
+		ups := make([]*upstream, len(list))
+		for i, n := range list {
+			ups[i] = &upstream{}
+			ups[i].health.latency = time.Duration(n) * time.Millisecond
+		}
+		return ups
+	}
+	list := ms(100, 50, 0)
+	var f fastest
+	if got := f.choose(list); got != list[1] {
+		t.Error("not the fastest")
+	}
+	list[0].health.latency = 45 * time.Millisecond
+	if got := f.choose(list); got != list[1] {
+		t.Error("changed for 5 ms")
+	}
+	list[0].health.latency = 30 * time.Millisecond
+	if got := f.choose(list); got != list[0] {
+		t.Error("stayed with one that is slower by 20 ms")
+	}
+	list[0].health.until = time.Now().Add(time.Minute)
+	if got := f.choose(list); got != list[1] {
+		t.Error("chose one that is down")
+	}
+	small := ms(2, 1)
+	var g fastest
+	g.current.Store(small[0])
+	if got := g.choose(small); got != small[0] {
+		t.Error("changed for a millisecond")
+	}
+}
+
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b budget
+		allowed := 0
+		for b.retry() {
+			allowed++
+		}
+		if want := budgetFloor * budgetSpan; allowed != want {
+			t.Errorf("%d retries without traffic, want %d", allowed, want)
+		}
+		for range 1000 {
+			b.request()
+		}
+		for allowed = 0; b.retry(); allowed++ {
+		}
+		if allowed != 200 {
+			t.Errorf("%d retries more for 1000 requests, want 200", allowed)
+		}
+		time.Sleep(time.Minute)
+		for allowed = 0; b.retry(); allowed++ {
+		}
+		if want := budgetFloor * budgetSpan; allowed != want {
+			t.Errorf("%d retries a minute later, want %d", allowed, want)
+		}
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h health
+		for range strikesOut - 1 {
+			if h.strike("x", 1, false) != unchanged {
+				t.Fatal("down too early")
+			}
+		}
+		if h.strike("x", 1, false) != wentDown {
+			t.Fatal("not down")
+		}
+		within := func(want time.Duration) {
+			t.Helper()
+			if _, left := h.down(); left < want*8/10 || left > want*12/10 {
+				t.Errorf("left alone for %v, want %v ± 20 %%", left, want)
+			}
+		}
+		within(backoffBase)
+		if h.strike("x", 1, false); true {
+			within(backoffBase) // a failure while it is left alone is no trial
+		}
+		for i := 2; i < 6; i++ {
+			_, left := h.down()
+			time.Sleep(left)
+			h.strike("x", 1, false)
+			within(backoffBase * time.Duration(i))
+		}
+		if h.success() != cameBack {
+			t.Error("not back")
+		}
+		for range 2 * strikesOut {
+			if h.strike("x", 1, true) != unchanged {
+				t.Error("the last one went down")
+			}
+		}
+	})
+}
