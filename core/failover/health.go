@@ -100,15 +100,15 @@ func (h *health) success() change {
 	return cameBack
 }
 
-// probed notes that a probe found the upstream well: a request may try it now.
-func (h *health) probed() {
+// probed notes that a probe found the upstream well.
+func (h *health) probed() change {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.until.IsZero() && !h.stubborn {
-		h.until = time.Unix(0, 0)
-	} else if h.until.IsZero() {
-		h.strikes = 0
+	stubborn := h.stubborn
+	h.mu.Unlock()
+	if stubborn {
+		return unchanged
 	}
+	return h.success()
 }
 
 // down reports whether the upstream is down, and for how long it is to be left

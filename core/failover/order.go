@@ -23,9 +23,10 @@ const (
 type candidate struct {
 	*upstream
 
-	// trial says that this request tries an upstream that is down or silent: over
-	// a new connection, on which it must answer first. trialOver must be called.
-	trial bool
+	// due says that the upstream is down or silent and may be tried again: by one
+	// request at a time, over a new connection, on which it must answer first.
+	// trial says that this request is the one; trialOver must be called.
+	due, trial bool
 
 	// fresh says that a pooled connection would not do.
 	fresh bool
@@ -33,8 +34,7 @@ type candidate struct {
 }
 
 // order returns the upstreams in the order in which to try them: those that are
-// up, as preferred; then the silent ones; then those that are down, by how soon
-// they could be tried. One that is due for a trial keeps its place, for one
+// up, as preferred; then those that are down, by how soon they could be tried. One that is due for a trial keeps its place, for one
 // request at a time. It never returns none: a request is better tried than
 // refused on a guess.
 func (p *Pool) order(list []*upstream) []*candidate {
@@ -47,17 +47,14 @@ func (p *Pool) order(list []*upstream) []*candidate {
 		*candidate
 	}
 	places := make([]place, 0, len(list))
-	trials := false // one for each request
 	for _, u := range p.preferred(list) {
 		pl := place{candidate: &candidate{upstream: u}}
 		down, left := u.health.down()
-		silent := u.silence.suspicious()
-		if due := down && left == 0 || !down && silent; due && !trials && u.health.startTrial() {
-			pl.trial, trials = true, true
-		} else if down {
-			pl.rank, pl.wait = 2, left
-		} else if silent {
-			pl.rank = 1
+		switch {
+		case down && left > 0:
+			pl.rank, pl.wait = 1, left
+		case down || u.silence.suspicious():
+			pl.due = true
 		}
 		places = append(places, pl)
 	}

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -574,6 +575,20 @@ func TestClientGone(t *testing.T) {
 	}
 	if st := p.Status()[0]; st.LastError != "" || st.InFlight != 0 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// A body that breaks off is the client's fault, and nobody else gets it.
+func TestBrokenBody(t *testing.T) {
+	a, b := newRegion(t), newRegion(t)
+	p := newPool(t, Options{ResendAmbiguous: true}, a, b)
+	broken := errors.New("client's connection broke")
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/files", io.MultiReader(strings.NewReader("some"), iotest.ErrReader(broken)))
+	if _, err := p.RoundTrip(req); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	if st := p.Status()[0]; st.LastError != "" || b.posts.Load() != 0 {
+		t.Errorf("%+v, second region got %d", st, b.posts.Load())
 	}
 }
 

@@ -159,7 +159,7 @@ func (p *Pool) probe(ctx context.Context, u *upstream) {
 	}
 	if err == nil {
 		u.health.measured(time.Since(start))
-		u.health.probed()
+		p.noteChange(u, u.health.probed())
 		return
 	}
 	class := connectClass(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"example.com/relay/core/internal/replay"
@@ -16,6 +17,8 @@ type sending struct {
 	req   *http.Request
 	again func() (io.ReadCloser, error) // another body, or nil if there is none
 	fresh io.ReadCloser                 // the body for the first sending, or nil
+
+	body *watched // the present one
 
 	queue     []*candidate // that were not tried yet
 	left      int          // how many of them may be
@@ -85,7 +88,8 @@ func (s *sending) attempt(c *candidate, conn *conn) (_ *http.Response, done bool
 	}
 	s.result.Upstream, s.result.Base = c.name, c.base
 	a := &attempt{pool: s.pool, u: c.upstream, conn: conn}
-	res, err := a.roundTrip(s.outbound(c.upstream, body))
+	s.body = watch(body)
+	res, err := a.roundTrip(s.outbound(c.upstream, s.body))
 	if err != nil {
 		return s.failed(c, a, err)
 	}
@@ -105,10 +109,13 @@ func (s *sending) open() (io.ReadCloser, error) {
 }
 
 // outbound returns the request for u.
-func (s *sending) outbound(u *upstream, body io.ReadCloser) *http.Request {
+func (s *sending) outbound(u *upstream, body *watched) *http.Request {
 	out := *s.req
 	out.URL, out.Host, out.Header = u.url(s.req.URL), u.base.Host, u.header(s.req.Header)
-	out.Body, out.GetBody = body, nil // nobody but this package sends again
+	out.Body, out.GetBody = nil, nil // nobody but this package sends again
+	if body != nil {
+		out.Body = body
+	}
 	return &out
 }
 
@@ -117,6 +124,9 @@ func (s *sending) failed(c *candidate, a *attempt, err error) (*http.Response, b
 	ctx := s.req.Context()
 	if ctx.Err() != nil {
 		return nil, true, context.Cause(ctx)
+	}
+	if bodyErr := s.body.failure(); bodyErr != nil {
+		return nil, true, bodyErr // nobody's fault but the client's
 	}
 	if !a.processed(err) {
 		// Dead when it was taken, or refused unprocessed: so says the connection,
@@ -293,12 +303,26 @@ func (s *sending) next() *candidate {
 		s.left = 0
 		return nil
 	}
-	c := s.queue[0]
-	s.queue = s.queue[1:]
+	c := s.first()
 	s.left--
 	s.result.Attempts++
 	s.result.Upstream, s.result.Base = c.name, c.base
 	return c
+}
+
+// first takes the first candidate out of the queue. One that another request is
+// trying already comes last.
+func (s *sending) first() *candidate {
+	for {
+		c := s.queue[0]
+		s.queue = s.queue[1:]
+		if !c.due || c.health.startTrial() {
+			c.due, c.trial = false, c.due
+			return c
+		}
+		c.due = false
+		s.queue = append(s.queue, c)
+	}
 }
 
 func (s *sending) startConnect(c *candidate) {
@@ -316,13 +340,43 @@ func (s *sending) nobody() error { return &Error{Ambiguous: s.resent, Failures: 
 
 // end lets go of what the request did not use.
 func (s *sending) end() {
-	for _, c := range s.queue {
-		c.trialOver()
-	}
 	s.race.end()
 	if s.best != nil {
 		s.best.Body.Close()
 	}
+}
+
+// A watched is a request's body that remembers why it broke off.
+type watched struct {
+	io.ReadCloser
+	err atomic.Pointer[error]
+}
+
+// watch returns body watched, or nil if there is none.
+func watch(body io.ReadCloser) *watched {
+	if body == nil {
+		return nil
+	}
+	return &watched{ReadCloser: body}
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && !errors.Is(err, replay.ErrClosed) {
+		w.err.Store(&err)
+	}
+	return n, err
+}
+
+// failure returns why the body broke off, or nil.
+func (w *watched) failure() error {
+	if w == nil {
+		return nil
+	}
+	if err := w.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // closeBody closes the request's body, as a RoundTripper must.
