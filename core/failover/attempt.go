@@ -32,9 +32,12 @@ type attempt struct {
 // attempt.
 func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 	a.ctx = req.Context()
-	ctx := httptrace.WithClientTrace(a.ctx, &httptrace.ClientTrace{
-		WroteHeaders: func() { a.wroteHeader.Store(true) },
-	})
+	ctx := a.ctx
+	if a.conn.own == nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			WroteHeaders: func() { a.wroteHeader.Store(true) },
+		})
+	}
 	if a.pool.Several() {
 		ctx, a.cancel = context.WithCancelCause(ctx)
 		a.heardAt.Store(now())

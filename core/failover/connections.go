@@ -1,9 +1,12 @@
 package failover
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -12,10 +15,17 @@ import (
 // connections are those to one upstream: HTTP/1.1 ones that are idle, and
 // HTTP/2 ones, which take several requests at a time.
 type connections struct {
-	scheme, address string
-	heard           func()
-	any, http1      *http.Transport   // http1 for what HTTP/2 has not, WebSockets
-	instead         http.RoundTripper // of connections of our own, or nil
+	base    *url.URL
+	address string // host and port
+	heard   func()
+	dialer  *net.Dialer
+	tls     *tls.Config // nil for plain http
+	proxy   func(*http.Request) (*url.URL, error)
+
+	// net/http's: for what goes by way of a proxy, for WebSockets, for HTTP/2.
+	any, http1, http2 *http.Transport
+
+	instead http.RoundTripper // of connections of our own, or nil
 
 	mu     sync.Mutex
 	age    int     // counts up when all are left behind
@@ -26,8 +36,9 @@ type connections struct {
 // A conn is a connection to an upstream.
 type conn struct {
 	owner  *connections
-	client *http.ClientConn // nil if there are only round trips
-	socket *socket
+	own    *http1           // HTTP/1.1
+	client *http.ClientConn // anything else; both are nil if there are only round trips
+	socket *socket          // nil by way of a proxy
 	http2  bool
 	age    int
 
@@ -42,14 +53,19 @@ func (cs *connections) open(u *upstream, opts Options) {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.base.Scheme]
 	}
-	cs.scheme, cs.address = u.base.Scheme, net.JoinHostPort(u.base.Hostname(), port)
-	cs.heard = u.silence.hear
+	cs.base, cs.address = u.base, net.JoinHostPort(u.base.Hostname(), port)
+	cs.heard, cs.dialer, cs.proxy = u.silence.hear, newDialer(), opts.Proxy
 	if cs.instead = opts.Transport; cs.instead != nil {
 		return
 	}
-	cs.any = newTransport(opts)
+	config := tlsConfig(opts, u.base.Hostname())
+	if u.base.Scheme == "https" {
+		cs.tls = config
+	}
+	cs.any = newTransport(opts, config)
 	cs.http1 = cs.any.Clone()
 	onlyHTTP1(cs.http1)
+	cs.http2 = handed(cs.any)
 }
 
 // take returns a connection on which a request may be sent at once, reserved
@@ -60,7 +76,7 @@ func (cs *connections) take(http1 bool) *conn {
 	}
 	for {
 		c := cs.pick(http1)
-		if c == nil || c.client.Reserve() == nil {
+		if c == nil || c.reserve() {
 			return c
 		}
 		cs.drop(c) // closed meanwhile
@@ -98,36 +114,91 @@ func (cs *connections) last(http1 bool) *conn {
 	return c
 }
 
-// connect makes a connection and reserves it for a request.
-func (cs *connections) connect(ctx context.Context, http1 bool) (*conn, error) {
+// connect makes a connection and reserves it for a request, which may need a
+// protocol switch, that only net/http's do.
+func (cs *connections) connect(ctx context.Context, switches bool) (*conn, error) {
 	if cs.instead != nil {
 		return &conn{owner: cs}, nil
 	}
+	c := &conn{owner: cs}
 	cs.mu.Lock()
-	age := cs.age
+	c.age = cs.age
 	cs.mu.Unlock()
-	transport := cs.any
-	if http1 {
-		transport = cs.http1
+	if switches {
+		return c, c.borrow(ctx, cs.http1)
 	}
-	s := &socket{secure: cs.scheme == "https", heard: cs.heard}
-	client, err := transport.NewClientConn(context.WithValue(ctx, socketKey{}, s), cs.scheme, cs.address)
+	if proxied, err := cs.proxied(); proxied || err != nil {
+		return c, cmp.Or(err, c.borrow(ctx, cs.any))
+	}
+	s, err := dialSocket(ctx, cs.dialer, cs.address)
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{owner: cs, client: client, socket: s, http2: client.Available() > 1, age: age}
-	if err := client.Reserve(); err != nil {
-		client.Close()
+	s.heard = cs.heard
+	c.socket = s
+	if cs.tls == nil {
+		c.own = newHTTP1(s, func() { cs.give(c) })
+		return c, nil
+	}
+	secure := tls.Client(s, cs.tls)
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		s.Close()
 		return nil, err
 	}
-	client.SetStateHook(func(*http.ClientConn) { cs.settle(c) })
-	if c.http2 {
-		cs.settle(c)
+	if secure.ConnectionState().NegotiatedProtocol == "h2" {
+		return c, c.borrow(context.WithValue(ctx, handedKey{}, secure), cs.http2)
 	}
+	c.own = newHTTP1(secure, func() { cs.give(c) })
 	return c, nil
 }
 
-// settle puts a connection where its state wants it: into the lists if it can
+// proxied reports whether the upstream is reached by way of a proxy.
+func (cs *connections) proxied() (bool, error) {
+	if cs.proxy == nil {
+		return false, nil
+	}
+	proxy, err := cs.proxy(&http.Request{Method: http.MethodGet, URL: cs.base, Host: cs.base.Host})
+	return proxy != nil, err
+}
+
+// borrow makes c a connection of net/http's, and reserves it.
+func (c *conn) borrow(ctx context.Context, from *http.Transport) error {
+	client, err := from.NewClientConn(ctx, c.owner.base.Scheme, c.owner.address)
+	if err != nil {
+		return err
+	}
+	c.client, c.http2 = client, client.Available() > 1
+	if err := client.Reserve(); err != nil {
+		client.Close()
+		return err
+	}
+	client.SetStateHook(func(*http.ClientConn) { c.owner.settle(c) })
+	if c.http2 {
+		c.owner.settle(c)
+	}
+	return nil
+}
+
+// give takes back an HTTP/1.1 connection that can take another request.
+func (cs *connections) give(c *conn) {
+	cs.mu.Lock()
+	var surplus []*conn
+	switch {
+	case c.held:
+	case c.age != cs.age:
+		surplus = []*conn{c}
+	default:
+		c.pooled, c.idleSince = true, time.Now()
+		cs.idle = append(cs.idle, c)
+		surplus = cs.prune()
+	}
+	cs.mu.Unlock()
+	closeAll(surplus)
+}
+
+// settle puts a connection of net/http's where its state wants it: into the lists if it can
 // take a request, or nowhere if it is closed or left behind. It is called when
 // that changes, by net/http too, and closes what is too much.
 func (cs *connections) settle(c *conn) {
@@ -201,19 +272,37 @@ func (cs *connections) remove(c *conn) {
 
 func closeAll(list []*conn) {
 	for _, c := range list {
+		c.close()
+	}
+}
+
+// close closes the connection.
+func (c *conn) close() {
+	switch {
+	case c.own != nil:
+		c.own.conn.Close()
+	case c.client != nil:
 		c.client.Close()
 	}
 }
 
 // drop closes c.
 func (cs *connections) drop(c *conn) {
-	if c.client == nil {
-		return
-	}
 	cs.mu.Lock()
 	cs.remove(c)
 	cs.mu.Unlock()
-	c.client.Close()
+	c.close()
+}
+
+// reserve reports whether c, taken out of the lists, can take a request.
+func (c *conn) reserve() bool {
+	switch {
+	case c.own != nil:
+		return c.socket.usable()
+	case c.client != nil:
+		return c.client.Reserve() == nil
+	}
+	return true
 }
 
 // hold keeps c out of the lists, or ends that.
@@ -225,7 +314,10 @@ func (c *conn) hold(held bool) {
 
 // release gives back a connection that was reserved and not used.
 func (c *conn) release() {
-	if c.client != nil {
+	switch {
+	case c.own != nil:
+		c.owner.give(c)
+	case c.client != nil:
 		c.client.Release()
 		c.owner.settle(c)
 	}
@@ -252,21 +344,24 @@ func (cs *connections) leaveBehind() {
 
 // roundTrip sends req over the connection.
 func (c *conn) roundTrip(req *http.Request) (*http.Response, error) {
-	if c.client == nil {
-		return c.owner.instead.RoundTrip(req)
+	switch {
+	case c.own != nil:
+		return c.own.roundTrip(req)
+	case c.client != nil:
+		if c.socket != nil {
+			c.socket.arm()
+		}
+		return c.client.RoundTrip(req)
 	}
-	c.socket.arm()
-	return c.client.RoundTrip(req)
+	return c.owner.instead.RoundTrip(req)
 }
 
 // unsent reports whether, after a round trip that failed, nothing of its
-// request was written. For HTTP/2, whose connection others write to as well, it
-// goes by the header that was or was not written.
+// request was written. Where only net/http knows, it goes by the header that
+// was or was not written.
 func (c *conn) unsent(wroteHeader bool) bool {
-	if c.client == nil || c.http2 || c.socket.TCPConn == nil {
-		return !wroteHeader
+	if c.own != nil {
+		return !c.own.wrote.Load()
 	}
-	// Closed, nothing can be written to it any more, so this is the last word.
-	c.client.Close()
-	return !c.socket.wrote.Load()
+	return !wroteHeader
 }

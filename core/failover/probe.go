@@ -45,7 +45,7 @@ func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
 	if err := ask(ctx, u, conn); err != nil {
 		return &probeError{err}
 	}
-	if conn.client != nil && conn.client.Reserve() != nil {
+	if !conn.reserve() {
 		return &probeError{errPeerClosed}
 	}
 	return nil
@@ -148,7 +148,7 @@ func (p *Pool) probe(ctx context.Context, u *upstream) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	start := time.Now()
-	conn, err := u.connections.connect(ctx, true)
+	conn, err := u.connections.connect(ctx, false)
 	if err == nil {
 		conn.hold(true)
 		err = p.probeOver(ctx, u, conn)

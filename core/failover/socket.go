@@ -13,32 +13,20 @@ import (
 // request was written to it.
 var errPeerClosed = errors.New("upstream closed the connection while it was idle")
 
-// A socket is a TCP connection to an upstream which knows whether anything of
-// the present request was written, and which can look whether its peer has
-// closed it before the first byte is. net/http finds out as well, but only once
-// its reading goroutine has run, and after a thaw requests are faster. What was
-// written to a dead connection is lost, and a POST must not be sent again then.
+// A socket is a TCP connection to an upstream which can look whether its peer
+// has closed it, before anything of a request is written. Who reads finds out as
+// well, but after a thaw requests are faster. What was written to a dead
+// connection is lost, and a POST must not be sent again then.
 type socket struct {
 	*net.TCPConn
-	raw    syscall.RawConn
-	secure bool   // TLS records are written
-	heard  func() // called when bytes came; may be nil
+	raw   syscall.RawConn
+	heard func() // called when bytes came; may be nil
 
-	armed atomic.Bool // the next write is the beginning of a request
-	wrote atomic.Bool // since it was armed
+	armed atomic.Bool // the next write may be the beginning of a request
 }
 
-// largestAlert is the size of a TLS record which holds an alert, the farewell
-// of a connection that net/http has given up, and no request: those are longer
-// (RFC 8446, section 5.2: 5 bytes of header, 2 + 1 of content, up to 40 of
-// padding, MAC and nonce in TLS 1.2).
-const largestAlert = 48
-
-// arm makes the next write the beginning of a request.
-func (s *socket) arm() {
-	s.wrote.Store(false)
-	s.armed.Store(true)
-}
+// arm lets the next write look first.
+func (s *socket) arm() { s.armed.Store(true) }
 
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.TCPConn.Read(p)
@@ -49,41 +37,31 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 func (s *socket) Write(p []byte) (int, error) {
-	if s.armed.Load() && (!s.secure || len(p) > largestAlert) && s.armed.Swap(false) {
-		if closedByPeer(s.raw) {
-			return 0, errPeerClosed
-		}
-		s.wrote.Store(true)
+	if s.armed.Load() && s.armed.Swap(false) && closedByPeer(s.raw) {
+		return 0, errPeerClosed
 	}
 	return s.TCPConn.Write(p)
 }
 
-// socketKey is the context key of where dial leaves the socket that it made.
-type socketKey struct{}
-
-// dial returns a function that connects by dialer. A connection of which the
-// context wants to know is left there.
-func dial(dialer *net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		into, wanted := ctx.Value(socketKey{}).(*socket)
-		tcp, ok := conn.(*net.TCPConn)
-		if !ok || !wanted {
-			return conn, nil
-		}
-		raw, err := tcp.SyscallConn()
-		if err != nil {
-			conn.Close()
-			return nil, err
-		}
-		limitUnacknowledged(raw)
-		into.TCPConn, into.raw = tcp, raw
-		return into, nil
+// dialSocket connects to address by dialer.
+func dialSocket(ctx context.Context, dialer *net.Dialer, address string) (*socket, error) {
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
 	}
+	tcp := conn.(*net.TCPConn) // so says the network
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	limitUnacknowledged(raw)
+	return &socket{TCPConn: tcp, raw: raw}, nil
 }
+
+// usable reports whether an idle connection is open, and has nothing to say that
+// nobody asked for: what stands there would be taken for the next answer.
+func (s *socket) usable() bool { return quiet(s.raw) }
 
 // deadAfter is the time in which a connection whose peer is gone is found dead.
 const deadAfter = 20 * time.Second

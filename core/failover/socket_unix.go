@@ -1,27 +1,17 @@
-//go:build unix && !linux
+//go:build unix
 
 package failover
 
 import "syscall"
 
-// closedByPeer reports whether the peer has closed or reset a connection that
-// has nothing left to read. It does not wait, and it takes no lock that a
-// pending Read holds. Over TLS an unread farewell hides the end from it.
-func closedByPeer(raw syscall.RawConn) bool {
-	closed := false
+// quiet reports whether a connection is open and has nothing to read. It does
+// not wait, and it takes no lock that a pending Read holds.
+func quiet(raw syscall.RawConn) bool {
+	quiet := true
 	err := raw.Control(func(fd uintptr) {
 		var b [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		switch err {
-		case nil:
-			closed = n == 0
-		case syscall.EAGAIN, syscall.EINTR:
-		default:
-			closed = true
-		}
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = err == syscall.EAGAIN || err == syscall.EINTR
 	})
-	return err != nil || closed
+	return err == nil && quiet
 }
-
-// limitUnacknowledged does nothing: these systems have no such limit in common.
-func limitUnacknowledged(syscall.RawConn) {}

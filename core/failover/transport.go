@@ -1,7 +1,10 @@
 package failover
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
+	"net"
 	"net/http"
 	"time"
 )
@@ -13,12 +16,15 @@ const (
 	maxIdle = 512
 	idleFor = 90 * time.Second
 
+	// handshakeTime bounds TLS handshakes.
+	handshakeTime = 10 * time.Second
+
 	// maxHeaderBytes limits an answer's header.
 	maxHeaderBytes = 256 << 10
 )
 
-// newTransport returns the maker of connections to one upstream.
-func newTransport(opts Options) *http.Transport {
+// tlsConfig returns the configuration of TLS to one host.
+func tlsConfig(opts Options, host string) *tls.Config {
 	config := opts.TLS.Clone()
 	if config == nil {
 		config = new(tls.Config)
@@ -26,18 +32,37 @@ func newTransport(opts Options) *http.Transport {
 	if config.MinVersion == 0 {
 		config.MinVersion = tls.VersionTLS12
 	}
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(64)
+	config.NextProtos = []string{"http/1.1"}
+	if !opts.HTTP1 {
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return config
+}
+
+// handedKey is the context key of a connection that net/http is to use.
+type handedKey struct{}
+
+// newTransport returns net/http's maker of connections to one upstream: of
+// HTTP/2 over connections that are handed to it, and of all by way of a proxy.
+func newTransport(opts Options, config *tls.Config) *http.Transport {
+	dialer := newDialer()
 	t := &http.Transport{
-		Proxy:               opts.Proxy,
-		DialContext:         dial(newDialer()),
-		TLSClientConfig:     config,
-		TLSHandshakeTimeout: 10 * time.Second,
+		Proxy: opts.Proxy,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, addr)
+		},
+		TLSClientConfig:     config.Clone(),
+		TLSHandshakeTimeout: handshakeTime,
 		IdleConnTimeout:     idleFor,
 
 		// Go would ask for gzip and decompress on its own; bodies pass as they are.
 		DisableCompression: true,
 		// With zero, bodies would be uploaded that the upstream has refused.
-		ExpectContinueTimeout: time.Second,
+		ExpectContinueTimeout: continueAfter,
 		// Models may think for minutes before their first header.
 		ResponseHeaderTimeout:  0,
 		MaxResponseHeaderBytes: maxHeaderBytes,
@@ -53,9 +78,25 @@ func newTransport(opts Options) *http.Transport {
 	return t
 }
 
+// handed returns a maker of HTTP/2 connections over connections that the
+// context holds.
+func handed(t *http.Transport) *http.Transport {
+	t = t.Clone()
+	t.Proxy = nil
+	t.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, ok := ctx.Value(handedKey{}).(net.Conn)
+		if !ok {
+			return nil, errors.ErrUnsupported
+		}
+		return conn, nil
+	}
+	return t
+}
+
 // onlyHTTP1 makes t speak nothing but HTTP/1.1.
 func onlyHTTP1(t *http.Transport) {
 	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
+	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
 }

@@ -1,0 +1,415 @@
+package failover
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// readBuffer is a connection's buffer for what it reads.
+	readBuffer = 4 << 10
+
+	// smallBody is the largest body that is written together with its header.
+	smallBody = 32 << 10
+
+	// continueAfter is how long a body waits for the upstream's 100 (Continue)
+	// if the request expects one (RFC 9110, section 10.1.1).
+	continueAfter = time.Second
+)
+
+var (
+	errHeaderTooLarge = errors.New("answer's header is too large")
+	errInvalidRequest = errors.New("request cannot be written as HTTP/1.1")
+	errBodyTooShort   = errors.New("request body is shorter than its length")
+)
+
+// An http1 is a connection that speaks HTTP/1.1. It carries one request at a
+// time and, unlike net/http's, needs no goroutines of its own for it: what most
+// requests and events cost is waking them. Answers are parsed by net/http.
+type http1 struct {
+	conn  net.Conn
+	br    *bufio.Reader
+	limit io.LimitedReader // below br
+
+	wrote atomic.Bool // something of the present request was written
+	given func()      // called when the connection can take another request
+}
+
+// newHTTP1 returns a connection over conn. given is called whenever an answer
+// has ended and the connection can take another request.
+func newHTTP1(conn net.Conn, given func()) *http1 {
+	h := &http1{conn: conn, given: given}
+	h.limit.R = conn
+	h.br = bufio.NewReaderSize(&h.limit, readBuffer)
+	return h
+}
+
+// An exchange is one request and its answer on a connection.
+type exchange struct {
+	h      *http1
+	ctx    context.Context
+	unhook func() bool // keeps the end of ctx from ending the connection
+
+	// Where the body is written while the answer is read:
+	writer   chan struct{} // closed when that is over; nil if it was before
+	proceed  chan struct{} // closed when the upstream wants the body, or an answer came
+	once     sync.Once
+	unwanted atomic.Bool // an answer came before the body was asked for
+	tooShort atomic.Bool // the body was
+	complete bool        // the whole request was written; valid once writer is closed
+
+	finished atomic.Bool
+}
+
+// past ends what waits for a connection.
+var past = time.Unix(1, 0)
+
+// roundTrip sends req and returns the answer. If it fails, or its answer's body
+// is not read to its end, the connection is closed.
+func (h *http1) roundTrip(req *http.Request) (*http.Response, error) {
+	h.wrote.Store(false)
+	x := &exchange{h: h, ctx: req.Context()}
+	x.unhook = context.AfterFunc(x.ctx, func() { _ = h.conn.SetDeadline(past) })
+	res, err := x.do(req)
+	if err != nil {
+		x.unhook()
+		h.conn.Close()
+		switch {
+		case x.tooShort.Load():
+			return nil, errBodyTooShort
+		case x.ctx.Err() != nil:
+			return nil, context.Cause(x.ctx)
+		}
+		return nil, err
+	}
+	return res, nil
+}
+
+func (x *exchange) do(req *http.Request) (*http.Response, error) {
+	if err := x.write(req); err != nil {
+		return nil, err
+	}
+	res, err := x.read(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.Body == http.NoBody {
+		x.finish(!res.Close)
+		return res, nil
+	}
+	res.Body = &answerBody{x: x, src: res.Body, reusable: !res.Close}
+	return res, nil
+}
+
+// buffers are for headers and small bodies on their way out.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// write writes the request: in one piece if its body is small, else in another
+// goroutine from the body on, since an upstream may answer before it has read
+// everything.
+func (x *exchange) write(req *http.Request) error {
+	buf := buffers.Get().(*[]byte)
+	head, err := appendHeader((*buf)[:0], req)
+	if err != nil {
+		buffers.Put(buf)
+		return err
+	}
+	length := req.ContentLength
+	if length == 0 {
+		length = -1 // with a body, it means that nobody knows
+	}
+	expects := strings.EqualFold(req.Header.Get("Expect"), "100-continue")
+	if req.Body == nil || length > 0 && length <= smallBody && !expects {
+		defer buffers.Put(buf)
+		if req.Body != nil {
+			if head, err = appendBody(head, req.Body, int(length)); err != nil {
+				return err
+			}
+		}
+		*buf = head
+		x.complete = true
+		return x.flush(head)
+	}
+	x.writer, x.proceed = make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(x.writer)
+		defer buffers.Put(buf)
+		x.writeBody(req, head, length, expects)
+	}()
+	return nil
+}
+
+// appendBody appends the whole of a body.
+func appendBody(b []byte, body io.ReadCloser, length int) ([]byte, error) {
+	n := len(b)
+	b = append(b, make([]byte, length)...)
+	if _, err := io.ReadFull(body, b[n:]); err != nil {
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			err = errBodyTooShort
+		}
+		return b, err
+	}
+	return b, body.Close()
+}
+
+// flush writes p.
+func (x *exchange) flush(p []byte) error {
+	x.h.wrote.Store(true)
+	_, err := x.h.conn.Write(p)
+	return err
+}
+
+// writeBody writes the header and the body behind it. If the body breaks off,
+// so does the connection: the upstream must not take it for complete.
+func (x *exchange) writeBody(req *http.Request, head []byte, length int64, expects bool) {
+	defer req.Body.Close()
+	if x.flush(head) != nil {
+		return // the reader finds out why, or finds an answer
+	}
+	if expects && !x.waitForContinue() {
+		return
+	}
+	w := io.Writer(x.h.conn)
+	chunks := length < 0
+	if chunks {
+		w = chunkWriter{x.h.conn}
+	}
+	written, readErr, writeErr := copyBody(w, req.Body, length)
+	if readErr == nil && writeErr == nil && written < length {
+		x.tooShort.Store(true)
+		readErr = errBodyTooShort
+	}
+	if readErr != nil {
+		x.h.conn.Close()
+		return
+	}
+	if chunks && writeErr == nil {
+		_, writeErr = io.WriteString(x.h.conn, "0\r\n\r\n")
+	}
+	x.complete = writeErr == nil
+}
+
+// waitForContinue reports whether the body is wanted, as far as one knows.
+func (x *exchange) waitForContinue() bool {
+	timer := time.NewTimer(continueAfter)
+	defer timer.Stop()
+	select {
+	case <-x.proceed:
+		return !x.unwanted.Load()
+	case <-timer.C:
+		return true
+	case <-x.ctx.Done():
+		return false
+	}
+}
+
+// copyBody copies length bytes of body, or all if length is negative, and tells
+// apart which side failed.
+func copyBody(w io.Writer, body io.Reader, length int64) (written int64, readErr, writeErr error) {
+	buf := bodyBuffers.Get().(*[]byte)
+	defer bodyBuffers.Put(buf)
+	if length < 0 {
+		length = math.MaxInt64
+	}
+	for written < length {
+		n, err := body.Read((*buf)[:min(int64(len(*buf)), length-written)])
+		if n > 0 {
+			if _, err := w.Write((*buf)[:n]); err != nil {
+				return written, nil, err
+			}
+			written += int64(n)
+		}
+		if err == io.EOF {
+			return written, nil, nil
+		}
+		if err != nil {
+			return written, err, nil
+		}
+	}
+	return written, nil, nil
+}
+
+var bodyBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// A chunkWriter writes each piece as a chunk (RFC 9112, section 7.1).
+type chunkWriter struct{ conn net.Conn }
+
+func (w chunkWriter) Write(p []byte) (int, error) {
+	pieces := net.Buffers{append(strconv.AppendInt(nil, int64(len(p)), 16), "\r\n"...), p, []byte("\r\n")}
+	if _, err := pieces.WriteTo(w.conn); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// read reads the answer's header. 1xx ones are not the answer.
+func (x *exchange) read(req *http.Request) (*http.Response, error) {
+	h := x.h
+	h.limit.N = maxHeaderBytes
+	for {
+		res, err := http.ReadResponse(h.br, req)
+		switch {
+		case err != nil && h.limit.N <= 0:
+			return nil, errHeaderTooLarge
+		case err == io.EOF:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case res.StatusCode >= 200 || res.StatusCode < 100 || res.StatusCode == http.StatusSwitchingProtocols:
+			// Nobody asked for a switch, so the connection is good for nothing more.
+			res.Close = res.Close || res.StatusCode == http.StatusSwitchingProtocols
+			x.answer()
+			h.limit.N = math.MaxInt64
+			return res, nil
+		case res.StatusCode == http.StatusContinue && x.proceed != nil:
+			x.once.Do(func() { close(x.proceed) })
+		}
+	}
+}
+
+// answer tells the writer that an answer came, so that a body which waits is not
+// wanted.
+func (x *exchange) answer() {
+	if x.proceed != nil {
+		x.once.Do(func() {
+			x.unwanted.Store(true)
+			close(x.proceed)
+		})
+	}
+}
+
+// finish ends the exchange after its answer. The connection goes on if nothing
+// speaks against it.
+func (x *exchange) finish(reusable bool) {
+	if x.finished.Swap(true) {
+		return
+	}
+	if !x.unhook() {
+		reusable = false // ctx has ended, and the connection with it
+	}
+	if x.writer != nil {
+		select {
+		case <-x.writer:
+		default:
+			reusable = false // the upstream did not want the rest
+		}
+	}
+	if reusable && (x.writer == nil || x.complete) && x.h.br.Buffered() == 0 {
+		x.h.given()
+		return
+	}
+	x.h.conn.Close()
+}
+
+// An answerBody is an answer's body on a connection.
+type answerBody struct {
+	x        *exchange
+	src      io.ReadCloser
+	reusable bool
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	if b.x.finished.Load() {
+		return b.src.Read(nil) // what it ended with
+	}
+	n, err := b.src.Read(p)
+	switch {
+	case err == nil:
+	case err == io.EOF:
+		b.x.finish(b.reusable)
+	default:
+		if b.x.ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			err = context.Cause(b.x.ctx)
+		}
+		b.x.finish(false)
+	}
+	return n, err
+}
+
+// Close ends the exchange. What is left of the body is not worth reading.
+func (b *answerBody) Close() error {
+	b.x.finish(false)
+	return nil
+}
+
+// appendHeader appends the request's header as it goes on the wire.
+func appendHeader(b []byte, req *http.Request) ([]byte, error) {
+	uri := req.URL.RequestURI()
+	if !isFieldValue(uri) || strings.ContainsAny(uri, " \t") || !isFieldValue(req.Host) || !isToken(req.Method) {
+		return b, errInvalidRequest
+	}
+	b = append(append(append(append(b, req.Method...), ' '), uri...), " HTTP/1.1\r\nHost: "...)
+	b = append(append(b, req.Host...), "\r\n"...)
+	for name, values := range req.Header {
+		if isFraming(name) {
+			continue // ours to say
+		}
+		for _, value := range values {
+			if name == "User-Agent" && value == "" {
+				continue // as net/http has it: none
+			}
+			if !isToken(name) || !isFieldValue(value) {
+				return b, fmt.Errorf("%w: header", errInvalidRequest)
+			}
+			b = append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
+		}
+	}
+	switch {
+	case req.Body == nil && (req.Method == http.MethodPost || req.Method == http.MethodPut || req.Method == http.MethodPatch):
+		b = append(b, "Content-Length: 0\r\n"...)
+	case req.Body != nil && req.ContentLength > 0:
+		b = append(strconv.AppendInt(append(b, "Content-Length: "...), req.ContentLength, 10), "\r\n"...)
+	case req.Body != nil:
+		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+	return append(b, "\r\n"...), nil
+}
+
+// isFraming reports whether a header says where a request goes and ends.
+func isFraming(name string) bool {
+	switch len(name) {
+	case len("Host"):
+		return strings.EqualFold(name, "Host")
+	case len("Trailer"):
+		return strings.EqualFold(name, "Trailer")
+	case len("Content-Length"):
+		return strings.EqualFold(name, "Content-Length")
+	case len("Transfer-Encoding"):
+		return strings.EqualFold(name, "Transfer-Encoding")
+	}
+	return false
+}
+
+// isFieldValue reports whether s can stand in a header line (RFC 9110, section
+// 5.5).
+func isFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isToken reports whether s is a token (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
