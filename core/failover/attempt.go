@@ -22,6 +22,7 @@ type attempt struct {
 	own    context.Context         // ends with the attempt
 	cancel context.CancelCauseFunc // ends own; nil where there is one upstream only
 
+	sentAt      int64 // see now
 	wroteHeader atomic.Bool
 	answered    atomic.Bool
 	heardAt     atomic.Int64 // when bytes of the answer came, see now
@@ -40,7 +41,8 @@ func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if a.pool.Several() {
 		ctx, a.cancel = context.WithCancelCause(ctx)
-		a.heardAt.Store(now())
+		a.sentAt = now()
+		a.heardAt.Store(a.sentAt)
 		a.u.join(a)
 	}
 	a.own = ctx

@@ -24,6 +24,10 @@ const (
 	// smallBody is the largest body that is written together with its header.
 	smallBody = 32 << 10
 
+	// lastWrite is how long an answer that is over waits for the end of its
+	// request, which the upstream has read by then, for the connection's sake.
+	lastWrite = 50 * time.Millisecond
+
 	// continueAfter is how long a body waits for the upstream's 100 (Continue)
 	// if the request expects one (RFC 9110, section 10.1.1).
 	continueAfter = time.Second
@@ -299,12 +303,14 @@ func (x *exchange) finish(reusable bool) {
 	if !x.unhook() {
 		reusable = false // ctx has ended, and the connection with it
 	}
-	if x.writer != nil {
+	if x.writer != nil && reusable {
+		timer := time.NewTimer(lastWrite)
 		select {
 		case <-x.writer:
-		default:
+		case <-timer.C:
 			reusable = false // the upstream did not want the rest
 		}
+		timer.Stop()
 	}
 	if reusable && (x.writer == nil || x.complete) && x.h.br.Buffered() == 0 {
 		x.h.given()

@@ -26,7 +26,8 @@ type candidate struct {
 	// due says that the upstream is down or silent and may be tried again: by one
 	// request at a time, over a new connection, on which it must answer first.
 	// trial says that this request is the one; trialOver must be called.
-	due, trial bool
+	// tried says that it was. passed says that another request is the one.
+	due, trial, tried, passed bool
 
 	// fresh says that a pooled connection would not do.
 	fresh bool

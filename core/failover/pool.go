@@ -207,6 +207,11 @@ func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn, er
 		// The connection serves another request if this one is gone by then.
 		ctx = context.WithoutCancel(ctx)
 	}
+	if c.trial {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, probeTime)
+		defer cancel()
+	}
 	start := time.Now()
 	conn, err := c.connections.connect(ctx, http1)
 	if err != nil {
@@ -228,12 +233,16 @@ func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn, er
 
 // connectFailed notes that c could not be connected to.
 func (p *Pool) connectFailed(c *candidate, err error) string {
-	if _, ok := errors.AsType[*probeError](err); ok {
-		return p.verifyFailed(c, err)
-	}
 	class := connectClass(err)
+	if _, ok := errors.AsType[*probeError](err); ok {
+		class = ClassUnresponsive
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
+	case c.tried && (class == ClassTimeout || class == ClassUnresponsive):
+		// It was suspected before, and had its chance.
+		p.strike(c.upstream, ClassUnresponsive, strikesOut-1)
+		p.endLost(c.upstream)
 	case class == ClassCertificate:
 		p.eject(c.upstream, class, brokenFor, false)
 	default:

@@ -379,7 +379,9 @@ func TestConnectsAreBounded(t *testing.T) {
 }
 
 func TestInvalidCertificate(t *testing.T) {
-	bad := newTLSRegion(t) // whose certificate nobody trusts
+	defer func(d time.Duration) { hedgeAfter = d }(hedgeAfter)
+	hedgeAfter = time.Minute // machines are slow at times
+	bad := newTLSRegion(t)   // whose certificate nobody trusts
 	b := newRegion(t)
 	var log bytes.Buffer
 	p := openPool(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, bad.URL+"#a", b.URL+"#b")

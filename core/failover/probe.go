@@ -34,12 +34,11 @@ func (e *probeError) Unwrap() error { return e.err }
 
 // verify proves over conn, which is reserved and remains so, that u is alive: a
 // relay answers, of any other upstream the connection is all that can be asked.
+// The time that it may take is ctx's.
 func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
 	if u.official || !u.health.isRelay() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
 	conn.hold(true)
 	defer conn.hold(false)
 	if err := ask(ctx, u, conn); err != nil {
@@ -77,18 +76,6 @@ func ask(ctx context.Context, u *upstream, conn *conn) error {
 	}
 	u.health.showedMarker()
 	return nil
-}
-
-// verifyFailed notes that a trial's connection stood and the upstream did not
-// answer over it.
-func (p *Pool) verifyFailed(c *candidate, err error) string {
-	if errors.Is(err, context.Canceled) {
-		return ClassUnresponsive
-	}
-	// It had more time than a connect has, and it was suspected before.
-	p.strike(c.upstream, ClassUnresponsive, strikesOut-1)
-	p.endLost(c.upstream)
-	return ClassUnresponsive
 }
 
 // endLost ends the attempts whose answers will not come since the upstream is

@@ -272,6 +272,9 @@ func (s *sending) begin() (*candidate, *conn, error) {
 			}
 			return nil, nil, nil
 		}
+		if !s.trusts(c) {
+			continue
+		}
 		if !c.trial && !c.fresh {
 			if conn := c.connections.take(s.http1()); conn != nil {
 				return c, conn, nil
@@ -293,13 +296,41 @@ func (s *sending) begin() (*candidate, *conn, error) {
 	}
 }
 
+// trusts reports whether the request may go to c now. It waits while what c was
+// sent before is overdue to be acknowledged. An upstream that remains silent is
+// tried by this request if no other does so, and else comes last.
+func (s *sending) trusts(c *candidate) bool {
+	if c.trial || c.fresh || c.passed || !s.pool.Several() {
+		return true
+	}
+	for {
+		switch c.doubt() {
+		case noDoubt:
+			return true
+		case suspect:
+			if c.health.startTrial() {
+				c.trial, c.tried = true, true
+				return true
+			}
+			c.passed = true
+			s.queue = append(s.queue, c)
+			s.left++
+			s.result.Attempts--
+			return false
+		}
+		if !pause(s.req.Context(), doubtStep) {
+			return true // the client is gone
+		}
+	}
+}
+
 // next returns the next candidate to try, or nil if there is none or the budget
 // is used up.
 func (s *sending) next() *candidate {
 	if len(s.queue) == 0 || s.left == 0 {
 		return nil
 	}
-	if s.result.Attempts > 0 && !s.queue[0].fresh && !s.pool.budget.retry() {
+	if s.result.Attempts > 0 && !s.queue[0].fresh && !s.queue[0].passed && !s.pool.budget.retry() {
 		s.left = 0
 		return nil
 	}
@@ -317,7 +348,8 @@ func (s *sending) first() *candidate {
 		c := s.queue[0]
 		s.queue = s.queue[1:]
 		if !c.due || c.health.startTrial() {
-			c.due, c.trial = false, c.due
+			c.trial, c.tried = c.due, c.due
+			c.due = false
 			return c
 		}
 		c.due = false

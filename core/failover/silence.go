@@ -30,8 +30,62 @@ const (
 	// leastSamples is how much must have been heard before silence says anything.
 	leastSamples = 32
 	// forgets is the time in which the longest silence is half forgotten.
-	forgets = 20 * time.Second
+	forgets = 5 * time.Second
+
+	// A request is overdue to be acknowledged by the upstream's TCP after two
+	// round trips and doubtAfter, and suspicious after suspectAfter on top:
+	// systems delay acknowledgements by up to 40 ms (RFC 1122, section 4.2.3.2).
+	doubtAfter   = 3 * time.Millisecond
+	suspectAfter = 50 * time.Millisecond
+	doubtStep    = 2 * time.Millisecond
 )
+
+// A doubt is what speaks against sending an upstream more requests now.
+type doubt int
+
+const (
+	noDoubt doubt = iota
+	overdue       // it may have gone dead: wait a little
+	suspect       // it may have been dead for a while: try it first
+)
+
+// doubt returns what speaks against sending u another request. TCP tells of a
+// peer that is gone long before it gives a connection up; what answers for the
+// dead, or a machine that hangs, only the silence tells of.
+func (u *upstream) doubt() doubt {
+	if u.silence.suspicious() {
+		return suspect
+	}
+	if u.silence.sent.Load() == 0 || u.silence.silentFor() < doubtAfter {
+		return noDoubt
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	worst := noDoubt
+	for a := range u.inFlight {
+		worst = max(worst, a.doubt())
+	}
+	return worst
+}
+
+// doubt returns what the attempt's connection tells.
+func (a *attempt) doubt() doubt {
+	if a.answered.Load() || a.conn.socket == nil || a.sentAt < a.u.silence.last.Load() {
+		return noDoubt
+	}
+	age := time.Duration(now() - a.sentAt)
+	if age < doubtAfter {
+		return noDoubt
+	}
+	unacknowledged, roundTrip := a.conn.socket.unacknowledged()
+	switch age -= 2 * roundTrip; {
+	case !unacknowledged || age < doubtAfter:
+		return noDoubt
+	case age < suspectAfter:
+		return overdue
+	}
+	return suspect
+}
 
 // epoch is what now counts from.
 var epoch = time.Now()
@@ -50,12 +104,9 @@ func (s *silence) hear() {
 	s.sent.Store(0)
 	s.samples.Add(1)
 	gap := t - before
-	// Two readers at a time may overwrite each other, which a later one mends.
-	if usual := s.usual.Load(); gap > usual {
-		s.usual.Store(gap)
-	} else {
-		s.usual.Store(usual - int64(math.Ln2*float64(usual)*float64(gap)/float64(forgets)))
-	}
+	usual := s.usual.Load()
+	faded := usual - int64(math.Ln2*float64(usual)*float64(gap)/float64(forgets))
+	s.usual.Store(max(gap, faded)) // of two at a time one may be lost, which the next mends
 }
 
 // wait notes that a request is being written.

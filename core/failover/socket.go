@@ -63,6 +63,10 @@ func dialSocket(ctx context.Context, dialer *net.Dialer, address string) (*socke
 // nobody asked for: what stands there would be taken for the next answer.
 func (s *socket) usable() bool { return quiet(s.raw) }
 
+// unacknowledged reports whether the peer's TCP has not acknowledged everything
+// that was written, and how long a round trip takes.
+func (s *socket) unacknowledged() (bool, time.Duration) { return inTransit(s.raw) }
+
 // deadAfter is the time in which a connection whose peer is gone is found dead.
 const deadAfter = 20 * time.Second
 
