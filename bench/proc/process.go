@@ -33,7 +33,8 @@ type Process struct {
 type Options struct {
 	Env     []string // added to this process's own
 	Dir     string
-	Discard bool // standard error goes to the null device, as to a log that nobody keeps
+	Discard bool      // standard error goes to the null device, as to a log that nobody keeps
+	Log     io.Writer // if not nil, gets standard error as well
 }
 
 // Start starts a program. It must be stopped.
@@ -41,7 +42,13 @@ func Start(opts Options, name string, args ...string) (*Process, error) {
 	p := &Process{cmd: exec.Command(name, args...), lines: make(chan string, 64), ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), opts.Env...)
 	p.cmd.Dir = opts.Dir
-	if !opts.Discard {
+	p.cmd.SysProcAttr = new(syscall.SysProcAttr)
+	dieWithParent(p.cmd.SysProcAttr)
+	switch {
+	case opts.Discard:
+	case opts.Log != nil:
+		p.cmd.Stderr = io.MultiWriter(&p.log, opts.Log)
+	default:
 		p.cmd.Stderr = &p.log
 	}
 	stdout, err := p.cmd.StdoutPipe()

@@ -1,0 +1,142 @@
+package regions
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/relay/bench/proc"
+)
+
+// relay is the program, built once.
+var relay string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "regions-test")
+	if err == nil {
+		relay = filepath.Join(dir, "relay")
+		err = Build(context.Background(), relay)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// ask posts a chat and returns the status and the body.
+func ask(t *testing.T, client *http.Client, base string) (*http.Response, string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", strings.NewReader(`{"messages":[{"role":"user","content":"abcdefgh"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer sk-x")
+	req.Header.Set("Content-Type", "application/json")
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res, string(body), err
+}
+
+func TestFleet(t *testing.T) {
+	for _, opts := range []Options{{}, {TLS: true}, {TLS: true, HTTP1: true}} {
+		t.Run(fmt.Sprintf("TLS=%v, HTTP1=%v", opts.TLS, opts.HTTP1), func(t *testing.T) {
+			opts.Relay = relay
+			opts.Env = []string{"RELAY_ACCESS_TOKENS=0123456789abcdef0123"}
+			f := StartTest(t, opts)
+			transport := &http.Transport{ForceAttemptHTTP2: true}
+			if opts.TLS {
+				transport.TLSClientConfig = &tls.Config{RootCAs: f.Authority().Pool()}
+			}
+			t.Cleanup(transport.CloseIdleConnections)
+			client := &http.Client{Transport: transport}
+			for i, r := range f.Regions {
+				res, body, err := ask(t, client, r.Front.URL())
+				if err != nil || res.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(res.Header.Get("X-Relay"), r.Name+";") {
+					t.Errorf("region %d without its token = %v, %q, %v", i, res, body, err)
+				}
+			}
+			if got := f.Upstream.Arrived(); got != 0 {
+				t.Errorf("the upstream had %d requests", got)
+			}
+		})
+	}
+}
+
+func TestRegionIsKilledAndComesBack(t *testing.T) {
+	f := StartTest(t, Options{Relay: relay, Regions: 1})
+	region, client := f.Regions[0], &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(client.CloseIdleConnections)
+	mustAnswer := func() {
+		t.Helper()
+		if res, body, err := ask(t, client, region.Front.URL()); err != nil || res.StatusCode != 200 || !strings.Contains(body, "hgfedcba") {
+			t.Fatalf("ask() = %v, %q, %v", res, body, err)
+		}
+	}
+	for _, end := range []func() error{region.Kill, region.Stop, region.Kill} {
+		mustAnswer()
+		url, process := region.Front.URL(), region.process
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := process.Usage(); err == nil {
+			t.Error("the process is still there")
+		}
+		if _, body, err := ask(t, client, url); err == nil {
+			t.Errorf("the region answers %q without a process", body)
+		}
+		if err := region.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if region.Front.URL() != url {
+			t.Errorf("the region came back at %s, was at %s", region.Front.URL(), url)
+		}
+	}
+	mustAnswer()
+	if got := f.Upstream.Arrived(); got != 4 {
+		t.Errorf("the upstream had %d requests, want 4", got)
+	}
+}
+
+func TestGatewayReachesRegionsOverHTTPS(t *testing.T) {
+	// One region, which any relay may have.
+	f := StartTest(t, Options{Relay: relay, Regions: 1, TLS: true})
+	var log bytes.Buffer
+	g := f.GatewayTest(t, proc.Options{Env: []string{"RELAY_LOG_LEVEL=info"}, Log: &log})
+	res, body, err := ask(t, http.DefaultClient, g.Base)
+	if err != nil || res.StatusCode != 200 || !strings.Contains(body, "hgfedcba") {
+		t.Errorf("ask() = %v, %q, %v", res, body, err)
+	}
+	if _, err := g.Usage(); err != nil {
+		t.Error(err)
+	}
+	g.Stop()
+	if !strings.Contains(log.String(), `"status":200`) {
+		t.Errorf("the log is %q", log.String())
+	}
+}
+
+func TestFleetThatCannotStart(t *testing.T) {
+	for _, opts := range []Options{{Relay: "/no/such/program"}, {Relay: relay, Env: []string{"RELAY_NO_SUCH=1"}}} {
+		if f, err := Start(t.Context(), opts); err == nil {
+			f.Close()
+			t.Errorf("Start(%+v) = no error", opts)
+		}
+	}
+}
