@@ -14,9 +14,14 @@ func setDrop(socket syscall.Conn, drop bool) error {
 		return err
 	}
 	control := raw.Control(func(fd uintptr) {
+		// Deprecated in favour of x/net/bpf, which is no part of this module.
 		if drop {
+			//lint:ignore SA1019 see above
 			err = syscall.AttachLsf(int(fd), []syscall.SockFilter{{Code: syscall.BPF_RET | syscall.BPF_K, K: 0}})
-		} else if err = syscall.DetachLsf(int(fd)); err == syscall.ENOENT {
+			return
+		}
+		//lint:ignore SA1019 see above
+		if err = syscall.DetachLsf(int(fd)); err == syscall.ENOENT {
 			err = nil // there was none
 		}
 	})

@@ -34,7 +34,7 @@ type Front struct {
 	servers  []*http.Server   // all there were
 	conns    map[*conn]bool   // nil when closed
 	accepted int
-	served   []time.Time // when requests came, but for those to /relay/
+	served   []Served
 	serving  sync.WaitGroup
 	thawed   chan struct{} // closed while bytes may move
 }
@@ -126,9 +126,15 @@ func (f *Front) Accepted() int {
 	return f.accepted
 }
 
-// Served returns when requests came to the front that it let the server have,
-// in order, without probes of the relay's health.
-func (f *Front) Served() []time.Time {
+// A Served is a request that a front let the server have.
+type Served struct {
+	At time.Time
+	ID string // its X-Client-Request-Id
+}
+
+// Served returns the requests that the front let the server have, in order,
+// without probes of the relay's health.
+func (f *Front) Served() []Served {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.served)
@@ -335,7 +341,7 @@ func (f *Front) count(req *http.Request) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.served = append(f.served, time.Now())
+	f.served = append(f.served, Served{time.Now(), req.Header.Get("X-Client-Request-Id")})
 }
 
 // spend passes req on and throws the answer away.
