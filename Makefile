@@ -7,9 +7,10 @@ FUZZTIME    ?= 60s
 LISTEN      ?= 127.0.0.1:8787
 SDK_GO      := internal/sdktest/go
 SDK_NODE    := internal/sdktest/node
+CHAOS       := bench/chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race sdk-go sdk-node vulnerabilities vercel conformance bench bench-quick fuzz dist tf clean
+.PHONY: help run demo test check format vet lint race sdk-go sdk-node vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz dist tf clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +32,16 @@ format:
 vet:
 	$(GO) vet ./...
 	cd $(SDK_GO) && $(GO) vet ./...
+	cd $(CHAOS) && $(GO) vet ./...
 
 lint:
 	$(GO) run $(STATICCHECK) ./...
 	cd $(SDK_GO) && $(GO) run $(STATICCHECK) ./...
+	cd $(CHAOS) && $(GO) run $(STATICCHECK) ./...
 
 race:
 	$(GO) test -race -timeout 300s ./...
+	cd $(CHAOS) && $(GO) test -race -timeout 180s ./...
 
 sdk-go: ## the official Go SDK, direct and through the relay
 	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 180s ./...
@@ -65,6 +69,12 @@ bench-quick: ## a short look at the same, writing nothing
 	$(GO) run ./bench/compare -quick
 	$(GO) run ./bench/lambda -quick
 	$(GO) run ./bench/servers -quick
+
+chaos: ## break regions under load, and write what clients notice into docs/failover.md (an hour)
+	cd $(CHAOS) && $(GO) run . -out ../../docs/failover.md -plot ../../docs/failover.svg
+
+chaos-quick: ## one run of each of the same, writing nothing
+	cd $(CHAOS) && $(GO) run . -quick
 
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@./scripts/fuzz $(FUZZTIME)

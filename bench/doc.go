@@ -8,8 +8,9 @@
 //	compare        the command: contenders, rounds, its section of docs/performance.md
 //	lambda         the command: the same on an emulated AWS Lambda
 //	servers        the command: the same for the servers of Google Cloud Functions and Vercel
+//	chaos          the command, a module of its own: regions that break before a gateway, docs/failover.md
 //	doc            the page that the commands share, and what their reports have in common
-//	load           clients in a closed loop, and their histogram
+//	load           clients in a closed loop or an open one, and their histogram
 //	upstream       a scripted upstream whose answers are bytes made beforehand
 //	proc           children, their CPU time and memory as the kernel counts them
 //	wire           HTTP/1.1 framing for both ends, which allocates nothing

@@ -1,5 +1,6 @@
-// Package load puts load on a relay: clients that each have one request at a
-// time under way, and a histogram of what they saw.
+// Package load puts load on a relay, and has a histogram of what clients saw:
+// clients that each have one request at a time under way ([Load]), or requests
+// that begin when they are due whatever becomes of others ([Open]).
 package load
 
 import (

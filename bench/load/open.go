@@ -21,6 +21,9 @@ type Open struct {
 	Rate int           // requests per second
 	For  time.Duration // no request is due later
 
+	// Streamed and Whole are what is asked of the fake upstream for answers of
+	// either kind, in the words of package relaytest. They may be empty.
+	Streamed, Whole string
 	// More, if not nil, says after For whether the load is to go on for now.
 	More func() bool
 	// Reply returns the text that the upstream answers to one who says id.
@@ -42,12 +45,30 @@ type Answer struct {
 	Status   int // 0 if none came
 	Attempts int // as the relay says; 0 if it does not
 	Upstream string
+	Code     string // of an error that the relay made itself
 	Outcome  Outcome
 	Err      error // of the connection
 }
 
-// idHeader carries the id of a request to the upstream.
-const idHeader = "X-Client-Request-Id"
+// The id of a request, and the header that carries it to the upstream.
+const (
+	idHeader = "X-Client-Request-Id"
+	idFormat = "request-%08d"
+)
+
+// Due returns when the request with an id was due since its load began. It
+// reports false if no load makes such ids.
+func Due(id string, rate int) (time.Duration, bool) {
+	var i int
+	if _, err := fmt.Sscanf(id, idFormat, &i); err != nil {
+		return 0, false
+	}
+	return dueAt(i, rate), true
+}
+
+func dueAt(i, rate int) time.Duration {
+	return time.Duration(i) * time.Second / time.Duration(rate)
+}
 
 // Run puts the load on, waits for the last answer and returns all of them, in
 // the order in which they were due. began is when the load did.
@@ -57,11 +78,11 @@ func (o Open) Run(ctx context.Context, began time.Time) []Answer {
 	var answers []*Answer
 	var asking sync.WaitGroup
 	for i := 0; ctx.Err() == nil; i++ {
-		due := time.Duration(i) * time.Second / time.Duration(o.Rate)
+		due := dueAt(i, o.Rate)
 		if due >= o.For && (o.More == nil || !o.More()) {
 			break
 		}
-		a := &Answer{ID: fmt.Sprintf("request-%08d", i), Stream: i%2 == 0, Due: due}
+		a := &Answer{ID: fmt.Sprintf(idFormat, i), Stream: i%2 == 0, Due: due}
 		answers = append(answers, a)
 		time.Sleep(time.Until(began.Add(due)))
 		asking.Go(func() { o.ask(ctx, transport, began.Add(due), a) })
@@ -100,7 +121,8 @@ func (o Open) ask(ctx context.Context, transport http.RoundTripper, due time.Tim
 	if !body.first.IsZero() {
 		a.First = body.first.Sub(due)
 	}
-	a.Status, a.Err, a.Upstream = res.StatusCode, err, res.Header.Get("X-Relay-Upstream")
+	a.Status, a.Err = res.StatusCode, err
+	a.Upstream, a.Code = res.Header.Get("X-Relay-Upstream"), res.Header.Get("X-Relay-Error")
 	a.Attempts, _ = strconv.Atoi(res.Header.Get("X-Relay-Attempts")) // 0 if it is not said
 	a.Outcome = judge(a.Stream, res, b, err, o.Reply(a.ID))
 }
@@ -115,6 +137,10 @@ func (o Open) request(ctx context.Context, a *Answer) (*http.Request, error) {
 	req.Header.Set("Authorization", "Bearer sk-bench")
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(idHeader, a.ID)
+	req.Header.Set("Fake-Fault", o.Whole)
+	if a.Stream {
+		req.Header.Set("Fake-Fault", o.Streamed)
+	}
 	return req, nil
 }
 

@@ -9,9 +9,10 @@ import (
 // A conn is a connection to a front. Its bytes do not move while the front is
 // frozen; nor does its end.
 type conn struct {
-	*net.TCPConn
-	front *Front
-	ready time.Time // no byte is read before
+	net.Conn // whose other methods, such as ReadFrom, would get around it
+	tcp      *net.TCPConn
+	front    *Front
+	ready    time.Time // no byte is read before
 
 	once   sync.Once
 	closed chan struct{}
@@ -19,7 +20,7 @@ type conn struct {
 
 // Read reads, and keeps what was read for as long as the front is frozen.
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.TCPConn.Read(p)
+	n, err := c.Conn.Read(p)
 	if c.wait() != nil {
 		return 0, net.ErrClosed
 	}
@@ -30,7 +31,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.wait() != nil {
 		return 0, net.ErrClosed
 	}
-	return c.TCPConn.Write(p)
+	return c.Conn.Write(p)
 }
 
 // wait returns when bytes may move, or that the connection is closed.
@@ -72,6 +73,6 @@ func (c *conn) isClosed() bool {
 // reset ends the connection by RST.
 func (c *conn) reset() {
 	c.shut()
-	_ = c.SetLinger(0)
-	_ = c.TCPConn.Close()
+	_ = c.tcp.SetLinger(0)
+	_ = c.tcp.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,10 +17,11 @@ import (
 
 // Options are how a fleet is made. The zero value is three regions over http.
 type Options struct {
-	Regions int      // if zero, 3
-	TLS     bool     // https, with HTTP/2
-	HTTP1   bool     // no HTTP/2 over https
-	Env     []string // settings of the regions, such as "RELAY_ACCESS_TOKENS=t"
+	Regions int       // if zero, 3
+	TLS     bool      // https, with HTTP/2
+	HTTP1   bool      // no HTTP/2 over https
+	Env     []string  // settings of the regions, such as "RELAY_ACCESS_TOKENS=t"
+	Log     io.Writer // if not nil, gets the logs of the regions
 
 	// Relay is the program; if empty, it is built.
 	Relay string
@@ -85,6 +87,22 @@ func (f *Fleet) GatewayTest(t testing.TB, opts proc.Options) *Gateway {
 	}
 	t.Cleanup(g.Stop)
 	return g
+}
+
+// RunTests builds the relay, lets *program say where it is, and runs the tests of
+// a package, of which it returns the exit status. It is for TestMain.
+func RunTests(m *testing.M, program *string) int {
+	dir, err := os.MkdirTemp("", "regions-test-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		*program = filepath.Join(dir, "relay")
+		err = Build(context.Background(), *program)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
 }
 
 // Build builds the program of the relay at path, for Options.Relay: tests that

@@ -8,31 +8,19 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"example.com/relay/bench/load"
 	"example.com/relay/bench/proc"
+	"example.com/relay/internal/relaytest"
 )
 
 // relay is the program, built once.
 var relay string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "regions-test")
-	if err == nil {
-		relay = filepath.Join(dir, "relay")
-		err = Build(context.Background(), relay)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	status := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { os.Exit(RunTests(m, &relay)) }
 
 // ask posts a chat and returns the status and the body.
 func ask(t *testing.T, client *http.Client, base string) (*http.Response, string, error) {
@@ -138,5 +126,24 @@ func TestFleetThatCannotStart(t *testing.T) {
 			f.Close()
 			t.Errorf("Start(%+v) = no error", opts)
 		}
+	}
+}
+
+func TestFleetWithoutFaultLosesNothing(t *testing.T) {
+	f := StartTest(t, Options{Relay: relay, Regions: 1})
+	answers := load.Open{
+		Base: f.Regions[0].Front.URL(), Rate: 200, For: 2 * time.Second,
+		Reply: relaytest.Reply, Streamed: "events=6 gap=5ms", // whole ones overtake the end of their requests
+	}.Run(t.Context(), time.Now())
+	for _, a := range answers {
+		if a.Outcome != load.Complete {
+			t.Errorf("%+v", a)
+		}
+	}
+	if got := f.Upstream.Arrived(); got != len(answers) {
+		t.Errorf("the upstream had %d requests, want %d", got, len(answers))
+	}
+	if served := f.Regions[0].Front.Served(); len(served) != len(answers) || served[0].ID != answers[0].ID {
+		t.Errorf("the front served %d requests, want %d", len(served), len(answers))
 	}
 }

@@ -204,7 +204,7 @@ func (f *Front) freeze(fault Fault) error {
 		}
 	}
 	for c := range f.conns {
-		_ = setDrop(c.TCPConn, fault.drops) // it may just have ended
+		_ = setDrop(c.tcp, fault.drops) // it may just have ended
 	}
 	if fault.frozen {
 		if isClosed(f.thawed) {
@@ -217,7 +217,7 @@ func (f *Front) freeze(fault Fault) error {
 	}
 	for c := range f.conns {
 		if c.isClosed() { // meanwhile
-			_ = c.TCPConn.Close()
+			_ = c.tcp.Close()
 			delete(f.conns, c)
 		}
 	}
@@ -296,7 +296,7 @@ func (f *Front) enter(accepted *net.TCPConn) *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.accepted++
-	c := &conn{TCPConn: accepted, front: f, closed: make(chan struct{}), ready: time.Now().Add(f.fault.delay)}
+	c := &conn{Conn: accepted, tcp: accepted, front: f, closed: make(chan struct{}), ready: time.Now().Add(f.fault.delay)}
 	if f.conns == nil || f.fault.cuts {
 		c.reset()
 		return nil
@@ -316,7 +316,7 @@ func (f *Front) leave(c *conn) error {
 		return nil
 	}
 	delete(f.conns, c)
-	return c.TCPConn.Close()
+	return c.tcp.Close()
 }
 
 // ServeHTTP implements http.Handler: it passes req on, or answers it.
@@ -327,6 +327,9 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	f.count(req)
+	// Or the server would end the request's body with the answer's first byte,
+	// and the answer with it if it was quicker than the end of the request.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	if page != nil {
 		f.spend(req)
 		page.write(w)

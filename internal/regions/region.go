@@ -39,7 +39,7 @@ func (r *Region) startProcess(ctx context.Context) error {
 		"RELAY_REGION=" + r.Name,
 		"RELAY_LOG_LEVEL=warn",
 	}, r.fleet.opts.Env...)
-	process, base, err := startRelay(ctx, proc.Options{Env: env}, r.fleet.relay)
+	process, base, err := startRelay(ctx, proc.Options{Env: env, Log: r.fleet.opts.Log}, r.fleet.relay)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+
+	"example.com/relay/bench/load"
+)
+
+// A bound is what the worst run must keep.
+type bound struct {
+	what  string
+	limit float64
+	unit  string
+	of    func(s *series) func(*figures) float64 // nil for series that it is not about
+}
+
+func about(of func(*figures) float64, names ...string) func(*series) func(*figures) float64 {
+	return func(s *series) func(*figures) float64 {
+		for _, name := range names {
+			if s.name == name {
+				return of
+			}
+		}
+		return nil
+	}
+}
+
+// with restricts a bound to a setting of resend.
+func with(resend bool, of func(*series) func(*figures) float64) func(*series) func(*figures) float64 {
+	return func(s *series) func(*figures) float64 {
+		if s.resend != resend {
+			return nil
+		}
+		return of(s)
+	}
+}
+
+func always(of func(*figures) float64) func(*series) func(*figures) float64 {
+	return func(*series) func(*figures) float64 { return of }
+}
+
+var bounds = []bound{
+	{"answers cut that look complete", 0, "", always(count(load.Truncated))},
+	{"POSTs that reached the API twice, resend off", 0, "", with(false, always(doubled))},
+	{"POSTs that reached the API and that nobody sent", 0, "", always(func(fig *figures) float64 { return float64(fig.unknown) })},
+	{"refused, reset, platform's 503, resend on: failed without a byte", 0, "", with(true, about(noByte, "refused", "reset", "platform's 503"))},
+	{"the same, either way: p99 to the first byte, added", 50, " ms", func(s *series) func(*figures) float64 {
+		if s.none == nil {
+			return nil
+		}
+		return about(s.added, "refused", "reset", "platform's 503")(s)
+	}},
+	{"black hole, resend on: failed without a byte", 0, "", with(true, about(noByte, "black hole", "black hole that stays"))},
+	{"black hole, resend off: ambiguous", 3, "", with(false, about(count(load.Ambiguous), "black hole", "black hole that stays"))},
+	{"black hole, resend off: failed otherwise", 0, "", with(false, about(count(load.Failed), "black hole", "black hole that stays"))},
+	{"black hole: p99 to the first byte", 350, " ms", about(firstP99, "black hole", "black hole that stays")},
+	{"black hole that stays: an answer ends or breaks off after", 25, " s", about(func(fig *figures) float64 { return fig.last.Seconds() }, "black hole that stays")},
+	{"rolling restart, resend on: failed without a byte", 0, "", with(true, about(noByte, "rolling restart, SIGTERM", "rolling restart, SIGKILL"))},
+	{"a region that came back is used again after", 5, " s", func(s *series) func(*figures) float64 {
+		if s.mend == nil {
+			return nil
+		}
+		return usedAgain
+	}},
+	{"all regions down: time to the 502", 3.5, " s", whenAll(untilTold)},
+	{"all regions down: no such answer", 0, "", whenAll(func(fig *figures) float64 { return float64(fig.unheard) })},
+	{"attempts of one request", 3, "", always(func(fig *figures) float64 { return float64(fig.most) })},
+	{"retries beyond 20 % of requests and 3 per second", 0, "", always(overBudget)},
+	{"answers that do not tell their attempts", 0, "", always(func(fig *figures) float64 { return float64(fig.untold) })},
+}
+
+func whenAll(of func(*figures) float64) func(*series) func(*figures) float64 {
+	return func(s *series) func(*figures) float64 {
+		if !s.all {
+			return nil
+		}
+		return of
+	}
+}
+
+// untilTold returns how many seconds the last request took that was told that
+// every region is down, or forever if none was.
+func untilTold(fig *figures) float64 {
+	if fig.told.Count() == 0 {
+		return forever
+	}
+	return fig.told.Quantile(1).Seconds()
+}
+
+// overBudget returns by how much the retries of a run exceed what they may be.
+func overBudget(fig *figures) float64 {
+	seconds := float64(fig.requests) / float64(fig.rate)
+	return max(0, retries(fig)-0.2*float64(fig.requests)-3*seconds)
+}
+
+// A finding is what was measured of a bound.
+type finding struct {
+	bound
+	worst float64
+	where *series // nil if nothing was measured that it is about
+}
+
+func (f finding) kept() bool { return f.where == nil || f.worst <= f.limit }
+
+// findings returns the worst of each bound.
+func (res *results) findings() (all []finding) {
+	for _, b := range bounds {
+		f := finding{bound: b}
+		for _, s := range res.series {
+			of := b.of(s)
+			if of == nil {
+				continue
+			}
+			if worst := s.worst(of); f.where == nil || worst > f.worst {
+				f.worst, f.where = worst, s
+			}
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// verdict returns an error if a bound was not kept.
+func (res *results) verdict() error {
+	for _, f := range res.findings() {
+		if !f.kept() {
+			return fmt.Errorf("%w: see the report, %q for one", errBounds, f.what)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/relay/bench/doc"
+	"example.com/relay/bench/load"
+)
+
+// Results are all series.
+type results struct {
+	series  []*series
+	runs    int
+	machine doc.Machine
+	began   time.Time
+	took    time.Duration
+}
+
+// A column of a table has a figure for each series.
+type column struct {
+	title string
+	cell  func(s *series) string
+}
+
+// report writes the results as Markdown.
+func (res *results) report() []byte {
+	var b bytes.Buffer
+	one := func(s *series) bool { return !s.all }
+	fmt.Fprintf(&b, "### What clients noticed\n\nEach figure is the middle one of %d runs, and the worst.\n\n", res.runs)
+	res.writeTable(&b, one, []column{
+		{"requests", func(s *series) string {
+			return doc.Thousands(doc.Median(s.values(func(f *figures) float64 { return float64(f.requests) })))
+		}},
+		{"ambiguous 502, ask again", counted(count(load.Ambiguous))},
+		{"failed otherwise", counted(count(load.Failed))},
+		{"cut, and said so", counted(count(load.Cut))},
+		{"cut silently", counted(count(load.Truncated))},
+		{"POSTs twice", counted(doubled)},
+		{"retries, % of requests", figured(func(f *figures) float64 { return 100 * retries(f) / float64(f.requests) })},
+	})
+	b.WriteString("### How long they waited\n\nTime to the first byte in ms, of requests due from 1 s before the break to 2 s after it; and how long a region that came back was not used.\n\n")
+	res.writeTable(&b, one, []column{
+		{"p50", figured(func(f *figures) float64 { return doc.Millis(f.first.Quantile(0.5)) })},
+		{"p99", figured(firstP99)},
+		{"max", figured(func(f *figures) float64 { return doc.Millis(f.first.Quantile(1)) })},
+		{"p99 added to none", func(s *series) string {
+			if s.none == nil || s.none == s {
+				return "–"
+			}
+			return figured(s.added)(s)
+		}},
+		{"used again after, s", again},
+	})
+	if slices.ContainsFunc(res.series, func(s *series) bool { return s.all }) {
+		fmt.Fprintf(&b, "### When every region is down\n\nFor requests due while all were down, which is %s.\n\n", allOutage)
+		res.writeTable(&b, func(s *series) bool { return s.all }, []column{
+			{"time to the 502, ms: p50", figured(func(f *figures) float64 { return doc.Millis(f.told.Quantile(0.5)) })},
+			{"max", figured(func(f *figures) float64 { return doc.Millis(f.told.Quantile(1)) })},
+			{"no such answer", counted(func(f *figures) float64 { return float64(f.unheard) })},
+			{"attempts of one request", counted(func(f *figures) float64 { return float64(f.most) })},
+			{"cut silently", counted(count(load.Truncated))},
+			{"POSTs twice", counted(doubled)},
+			{"used again after, s", again},
+		})
+	}
+	res.writeFindings(&b)
+	res.writeMethod(&b)
+	return b.Bytes()
+}
+
+// writeTable writes a row for each series that belongs.
+func (res *results) writeTable(b *bytes.Buffer, belongs func(*series) bool, columns []column) {
+	titles := []string{"wire", "resend"}
+	for _, c := range columns {
+		titles = append(titles, c.title)
+	}
+	b.WriteString(doc.Header(titles...))
+	for _, s := range res.series {
+		if !belongs(s) {
+			continue
+		}
+		cells := []string{s.name, s.on.name, s.onOff()}
+		for _, c := range columns {
+			cells = append(cells, c.cell(s))
+		}
+		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+	}
+	b.WriteString("\n")
+}
+
+// counted writes a number of things: the middle run's and the worst.
+func counted(of func(*figures) float64) func(*series) string {
+	return func(s *series) string {
+		values := s.values(of)
+		return doc.Thousands(doc.Median(values)) + " / " + doc.Thousands(slices.Max(values))
+	}
+}
+
+// figured writes a measurement in the same way.
+func figured(of func(*figures) float64) func(*series) string {
+	return func(s *series) string {
+		values := s.values(of)
+		return doc.Figure(doc.Median(values)) + " / " + doc.Figure(slices.Max(values))
+	}
+}
+
+// again writes how long a region that came back was not used.
+func again(s *series) string {
+	if s.mend == nil {
+		return "–"
+	}
+	if s.worst(usedAgain) == forever {
+		return fmt.Sprintf("not within %s", full.useFor)
+	}
+	return figured(usedAgain)(s)
+}
+
+func (res *results) writeFindings(b *bytes.Buffer) {
+	b.WriteString("### What must hold\n\nThe worst of all runs. `make chaos` fails if one of these does not hold.\n\n| | must be at most | worst | in | |\n|---|---:|---:|---|---|\n")
+	for _, f := range res.findings() {
+		if f.where == nil {
+			fmt.Fprintf(b, "| %s | %s%s | – | – | not measured |\n", f.what, number(f.limit), f.unit)
+			continue
+		}
+		kept := "holds"
+		if !f.kept() {
+			kept = "**does not hold**"
+		}
+		fmt.Fprintf(b, "| %s | %s%s | %s%s | %s | %s |\n", f.what, number(f.limit), f.unit, number(f.worst), f.unit, f.where, kept)
+	}
+	b.WriteString("\n")
+}
+
+// number writes whole numbers without a fraction.
+func number(v float64) string {
+	if v == float64(int64(v)) {
+		return doc.Thousands(v)
+	}
+	return doc.Figure(v)
+}
+
+func (res *results) writeMethod(b *bytes.Buffer) {
+	var late float64
+	for _, s := range res.series {
+		late = max(late, s.worst(func(f *figures) float64 { return doc.Millis(f.late.Quantile(0.99)) }))
+	}
+	fmt.Fprintf(b, "### How this was measured\n\n%s", res.machine.Lines(res.began, res.took))
+	fmt.Fprintf(b, "- Load: %d requests per second in an open loop: each is sent when it is due, and its time counts from then. Half ask for a stream (40 ms), half for an\n"+
+		"  answer in one piece (%s, taken off its time to the first byte). Plain HTTP/1.1 clients without retries. The clients themselves were late by at most %s ms (p99 of the worst run).\n",
+		full.rate, think, doc.Figure(late))
+	fmt.Fprintf(b, "- A run: the region in use breaks after %s and is back %s later (%s if all break); the load ends after %s, or later if the region is not used again by then.\n",
+		full.killAt, full.outage, allOutage, full.runFor)
+	b.WriteString("- To repeat: `make chaos`; `make chaos-quick` takes one run of each and writes nothing.\n")
+}
