@@ -54,6 +54,8 @@ var bounds = []bound{
 	{"black hole, resend off: ambiguous", 3, "", with(false, about(count(load.Ambiguous), "black hole", "black hole that stays"))},
 	{"black hole, resend off: failed otherwise", 0, "", with(false, about(count(load.Failed), "black hole", "black hole that stays"))},
 	{"black hole: p99 to the first byte", 350, " ms", about(firstP99, "black hole", "black hole that stays")},
+	{"the same: longest to the first byte", 3.5, " s", about(func(fig *figures) float64 { return fig.first.Quantile(1).Seconds() }, "black hole", "black hole that stays")},
+	{"the same: longest until a failure is told", 3.5, " s", about(func(fig *figures) float64 { return fig.lost.Seconds() }, "black hole", "black hole that stays")},
 	{"black hole that stays: an answer ends or breaks off after", 25, " s", about(func(fig *figures) float64 { return fig.last.Seconds() }, "black hole that stays")},
 	{"rolling restart, resend on: failed without a byte", 0, "", with(true, about(noByte, "rolling restart, SIGTERM", "rolling restart, SIGKILL"))},
 	{"a region that came back is used again after", 5, " s", func(s *series) func(*figures) float64 {

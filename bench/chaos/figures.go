@@ -27,6 +27,7 @@ type figures struct {
 	late  load.Histogram // of the clients themselves
 
 	last time.Duration // the longest time to the end of an answer
+	lost time.Duration // the longest time to a failure before a byte was delivered
 
 	attempts int // that were told
 	untold   int // answers that do not tell
@@ -59,6 +60,9 @@ func (s *scene) figures(answers []load.Answer) *figures {
 		fig.outcomes[a.Outcome]++
 		fig.late.Record(a.Late)
 		fig.last = max(fig.last, a.End)
+		if a.Outcome == load.Ambiguous || a.Outcome == load.Failed {
+			fig.lost = max(fig.lost, a.End)
+		}
 		fig.addAttempts(a)
 		if a.Outcome != load.Complete {
 			fig.odd = append(fig.odd, a)

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"cmp"
+	"bytes"
 	"fmt"
 	"image/color"
 	"os"
@@ -71,12 +71,13 @@ func (res *results) draw(path string) error {
 	for i := range drawn {
 		grid[i/panels][i%panels].Draw(cells[i/panels][i%panels])
 	}
-	file, err := os.Create(path)
-	if err != nil {
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
 		return err
 	}
-	_, err = canvas.WriteTo(file)
-	return cmp.Or(err, file.Close())
+	// Few have the library's fonts; without another name, browsers take a serif.
+	svg := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arial,sans-serif"))
+	return os.WriteFile(path, svg, 0o644)
 }
 
 // panel draws one experiment.

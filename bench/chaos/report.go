@@ -42,7 +42,7 @@ func (res *results) report() []byte {
 		{"POSTs twice", counted(doubled)},
 		{"retries, % of requests", figured(func(f *figures) float64 { return 100 * retries(f) / float64(f.requests) })},
 	})
-	b.WriteString("### How long they waited\n\nTime to the first byte in ms, of requests due from 1 s before the break to 2 s after it; and how long a region that came back was not used.\n\n")
+	b.WriteString("### How long they waited\n\nTime to the first byte in ms, of requests due from 1 s before the break to 2 s after it. Then, of all requests, how long the slowest took that got a 502, or\nwhose answer ended, whole or cut; and how long a region that came back was not used.\n\n")
 	res.writeTable(&b, one, []column{
 		{"p50", figured(func(f *figures) float64 { return doc.Millis(f.first.Quantile(0.5)) })},
 		{"p99", figured(firstP99)},
@@ -53,6 +53,8 @@ func (res *results) report() []byte {
 			}
 			return figured(s.added)(s)
 		}},
+		{"longest to a 502, s", figured(func(f *figures) float64 { return f.lost.Seconds() })},
+		{"longest to an end, s", figured(func(f *figures) float64 { return f.last.Seconds() })},
 		{"used again after, s", again},
 	})
 	if slices.ContainsFunc(res.series, func(s *series) bool { return s.all }) {
