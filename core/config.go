@@ -54,6 +54,11 @@ type Config struct {
 	// their own.
 	APIKey Secret
 
+	// APIKeySecret names where APIKey is to be read from, in the platform's own
+	// store of secrets. New refuses a Config that has it: the adapter that knows
+	// the store reads APIKey and takes this out.
+	APIKeySecret string
+
 	// PathTokens lets clients send their access token in the path, as
 	// /t/<token>/v1/…, where the logs of platforms show it.
 	PathTokens bool
@@ -243,6 +248,14 @@ func (cfg Config) problems() []error {
 	}
 	if !isHeaderValue(string(cfg.APIKey)) {
 		add("RELAY_API_KEY", errors.New("has a character that no API key has, such as a space or a line break"))
+	}
+	switch {
+	case cfg.APIKeySecret == "":
+	case cfg.APIKey != "":
+		add("RELAY_API_KEY_SECRET", errors.New("is set beside RELAY_API_KEY: set one of the two"))
+	default:
+		add("RELAY_API_KEY_SECRET", errors.New("could not be read, so there is no API key: only functions on AWS Lambda can, "+
+			"with AWS's Parameters and Secrets extension and the right to read the secret"))
 	}
 	for i, origin := range cfg.AllowedOrigins {
 		add(nth("RELAY_ALLOWED_ORIGINS", i, len(cfg.AllowedOrigins)), checkOrigin(origin, len(cfg.AllowedOrigins)))

@@ -51,6 +51,10 @@ var settings = []Setting{
 		cfg.APIKey = Secret(v)
 		return nil
 	}},
+	{"RELAY_API_KEY_SECRET", "", "on AWS Lambda, the secret in AWS Secrets Manager to read the API key from", func(cfg *Config, v string) error {
+		cfg.APIKeySecret = v
+		return nil
+	}},
 	{"RELAY_PATH_TOKENS", "false", "true: take access tokens in the path too, as /t/<token>/v1/…; platforms log paths", func(cfg *Config, v string) (err error) {
 		cfg.PathTokens, err = parseBool(v)
 		return err

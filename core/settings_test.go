@@ -94,6 +94,8 @@ func TestConfigProblems(t *testing.T) {
 		{"dot segments", Config{Upstreams: []Secret{"https://a.example/x/../y"}}, "path"},
 		{"held key without tokens", Config{APIKey: "sk-1"}, "needs RELAY_ACCESS_TOKENS"},
 		{"held key with tokens", Config{APIKey: "sk-1", AccessTokens: []Secret{"t"}}, ""},
+		{"secret that nobody read", Config{APIKeySecret: "relay/openai", AccessTokens: []Secret{"t"}}, "RELAY_API_KEY_SECRET: could not be read"},
+		{"key and secret", Config{APIKeySecret: "relay/openai", APIKey: "sk-1", AccessTokens: []Secret{"t"}}, "one of the two"},
 		{"token with a dot", Config{AccessTokens: []Secret{"a.b"}}, "dots"},
 		{"token that is a prefix", Config{AccessTokens: []Secret{"rt_"}}, "empty"},
 		{"empty token", Config{AccessTokens: []Secret{""}}, "empty"},

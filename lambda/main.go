@@ -6,6 +6,8 @@
 // transfer mode STREAM, get answers as they come (stream.go). Everything else
 // gets them whole (buffer.go). A function cannot find out its URL's mode, so
 // RELAY_LAMBDA_INVOKE_MODE must say it; RESPONSE_STREAM is the default.
+//
+// With RELAY_API_KEY_SECRET the API key comes from AWS Secrets Manager (secret.go).
 package main
 
 import (
@@ -28,12 +30,14 @@ var platform = core.Platform{
 }
 
 func main() {
-	// FromEnv tells what is wrong with the settings; here only the mode is of
+	// The relay tells what is wrong with the settings; here only these two are of
 	// interest.
 	cfg, _ := core.ParseEnv(os.Environ())
-	b := &bridge{
-		handler: core.FromEnv(os.Environ(), platform),
-		stream:  cfg.LambdaInvokeMode != "BUFFERED",
+	b := &bridge{stream: cfg.LambdaInvokeMode != "BUFFERED"}
+	if cfg.APIKeySecret == "" {
+		b.handler = core.FromEnv(os.Environ(), platform)
+	} else {
+		b.handler = newSecretRelay(os.Environ(), cfg.APIKeySecret)
 	}
 	lambda.StartWithOptions(b.invoke)
 }
