@@ -59,7 +59,8 @@ func checkFunction(t *testing.T, dir string) {
 	if err := json.Unmarshal(content, &config); err != nil {
 		t.Fatal(err)
 	}
-	if config.Runtime != "executable" || config.Handler != "executable" || !config.SupportsResponseStreaming || config.MaxDuration != 300 || strings.Join(config.Regions, " ") != "iad1" {
+	// No regions: they would override the project's, which Terraform sets.
+	if config.Runtime != "executable" || config.Handler != "executable" || !config.SupportsResponseStreaming || config.MaxDuration != 300 || len(config.Regions) > 0 {
 		t.Errorf("the function is configured as %s", content)
 	}
 	routes, err := os.ReadFile(filepath.Join(dir, "..", "..", "config.json"))
