@@ -1,0 +1,113 @@
+# A name before one region, which costs nothing while idle. CloudFront gives up on an origin that is silent for long, and
+# its failover repeats GET only, so this is not for several regions.
+locals {
+  cloudfront        = try(var.domain.via, "") == "cloudfront"
+  cloudfront_region = local.cloudfront ? var.regions[0] : null
+}
+
+# By name, since AWS's ids say nothing to a reader.
+data "aws_cloudfront_cache_policy" "none" {
+  count = local.cloudfront ? 1 : 0
+
+  name = "Managed-CachingDisabled"
+}
+
+# Function URLs know their own host name only.
+data "aws_cloudfront_origin_request_policy" "all_but_host" {
+  count = local.cloudfront ? 1 : 0
+
+  name = "Managed-AllViewerExceptHostHeader"
+}
+
+resource "aws_acm_certificate" "cloudfront" {
+  count = local.cloudfront ? 1 : 0
+
+  region            = "us-east-1" # where CloudFront looks for certificates
+  domain_name       = var.domain.name
+  validation_method = "DNS"
+  tags              = var.tags
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "aws_route53_record" "cloudfront_certificate" {
+  count = local.cloudfront ? 1 : 0
+
+  zone_id = var.domain.zone_id
+  name    = tolist(aws_acm_certificate.cloudfront[0].domain_validation_options)[0].resource_record_name
+  type    = tolist(aws_acm_certificate.cloudfront[0].domain_validation_options)[0].resource_record_type
+  records = [tolist(aws_acm_certificate.cloudfront[0].domain_validation_options)[0].resource_record_value]
+  ttl     = 300
+}
+
+resource "aws_acm_certificate_validation" "cloudfront" {
+  count = local.cloudfront ? 1 : 0
+
+  region                  = "us-east-1"
+  certificate_arn         = aws_acm_certificate.cloudfront[0].arn
+  validation_record_fqdns = aws_route53_record.cloudfront_certificate[*].fqdn
+}
+
+resource "aws_cloudfront_distribution" "this" {
+  count = local.cloudfront ? 1 : 0
+
+  comment         = "Leads to the function ${var.name} in ${local.cloudfront_region}."
+  enabled         = true
+  aliases         = [var.domain.name]
+  is_ipv6_enabled = true
+  http_version    = "http2and3"
+  tags            = var.tags
+
+  origin {
+    origin_id           = "relay"
+    domain_name         = trimsuffix(trimprefix(aws_lambda_function_url.this[local.cloudfront_region].function_url, "https://"), "/")
+    connection_attempts = 1 # the second would be another request
+
+    custom_origin_config {
+      http_port                = 80
+      https_port               = 443
+      origin_protocol_policy   = "https-only"
+      origin_ssl_protocols     = ["TLSv1.2"]
+      origin_read_timeout      = 60 # the most without asking AWS
+      origin_keepalive_timeout = 60
+    }
+  }
+
+  default_cache_behavior {
+    target_origin_id         = "relay"
+    viewer_protocol_policy   = "https-only"
+    allowed_methods          = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+    cached_methods           = ["GET", "HEAD"]
+    cache_policy_id          = data.aws_cloudfront_cache_policy.none[0].id
+    origin_request_policy_id = data.aws_cloudfront_origin_request_policy.all_but_host[0].id
+    compress                 = false # what is compressed here would be held back
+  }
+
+  restrictions {
+    geo_restriction {
+      restriction_type = "none"
+    }
+  }
+
+  viewer_certificate {
+    acm_certificate_arn      = aws_acm_certificate_validation.cloudfront[0].certificate_arn
+    minimum_protocol_version = "TLSv1.2_2021"
+    ssl_support_method       = "sni-only"
+  }
+}
+
+resource "aws_route53_record" "cloudfront" {
+  for_each = toset(local.cloudfront ? ["A", "AAAA"] : [])
+
+  zone_id = var.domain.zone_id
+  name    = var.domain.name
+  type    = each.key
+
+  alias {
+    name                   = aws_cloudfront_distribution.this[0].domain_name
+    zone_id                = aws_cloudfront_distribution.this[0].hosted_zone_id
+    evaluate_target_health = false
+  }
+}

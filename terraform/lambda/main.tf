@@ -1,0 +1,167 @@
+locals {
+  package_path = coalesce(var.package_path, "${path.module}/../../dist/lambda.zip")
+
+  # The function cannot find out its URL's mode, so both get it from here.
+  invoke_mode = "RESPONSE_STREAM"
+  timeout     = 900
+
+  arn     = "arn:${data.aws_partition.this.partition}"
+  account = data.aws_caller_identity.this.account_id
+
+  # Settings that a variable sets, and which.
+  managed_settings = {
+    RELAY_ACCESS_TOKENS      = "access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
+    RELAY_API_KEY            = "api_key"
+    RELAY_API_KEY_SECRET     = "api_key_secret"
+    RELAY_LAMBDA_INVOKE_MODE = "always RESPONSE_STREAM here"
+    RELAY_NAME               = "name"
+    RELAY_REGION             = "known to the function anyway"
+    RELAY_UPSTREAMS          = "upstreams"
+  }
+
+  environment = merge(
+    var.settings,
+    {
+      RELAY_ACCESS_TOKENS      = join(",", local.token_hashes)
+      RELAY_ALLOWED_ORIGINS    = join(",", var.allowed_origins)
+      RELAY_LAMBDA_INVOKE_MODE = local.invoke_mode
+      RELAY_NAME               = var.name
+      RELAY_UPSTREAMS          = join(",", var.upstreams)
+    },
+    nonsensitive(var.api_key == null) ? {} : { RELAY_API_KEY = var.api_key },
+    var.api_key_secret == null ? {} : { RELAY_API_KEY_SECRET = var.api_key_secret },
+  )
+}
+
+data "aws_caller_identity" "this" {}
+
+data "aws_partition" "this" {}
+
+resource "aws_cloudwatch_log_group" "this" {
+  for_each = toset(var.regions)
+
+  region            = each.key
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = var.log_retention_days
+  tags              = var.tags
+}
+
+# Roles are global, so each region's has its own name: with one for all, a new region would touch the others.
+resource "aws_iam_role" "this" {
+  for_each = toset(var.regions)
+
+  name        = "${var.name}-${each.key}"
+  description = "What the relay ${var.name} in ${each.key} may do: write its own log."
+  tags        = var.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "lambda.amazonaws.com" }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "this" {
+  for_each = toset(var.regions)
+
+  name = "relay"
+  role = aws_iam_role.this[each.key].name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [{
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = "${local.arn}:logs:${each.key}:${local.account}:log-group:/aws/lambda/${var.name}:log-stream:*"
+      }],
+      [for secret in var.api_key_secret[*] : {
+        Effect = "Allow"
+        Action = ["secretsmanager:GetSecretValue"]
+        # AWS puts a hyphen and six characters behind a secret's name.
+        Resource = "${local.arn}:secretsmanager:${each.key}:${local.account}:secret:${secret}-??????"
+      }],
+    )
+  })
+}
+
+resource "aws_lambda_function" "this" {
+  for_each = toset(var.regions)
+
+  region        = each.key
+  function_name = var.name
+  description   = "Relays ${var.name}'s clients to the API. Made by Terraform."
+  role          = aws_iam_role.this[each.key].arn
+  tags          = var.tags
+
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = ["arm64"]
+  filename         = local.package_path
+  source_code_hash = filebase64sha256(local.package_path)
+  layers           = local.secrets_layers[each.key]
+
+  memory_size                    = 256
+  timeout                        = local.timeout
+  reserved_concurrent_executions = var.max_instances
+
+  environment {
+    variables = local.environment
+  }
+
+  logging_config {
+    log_format            = "JSON"
+    log_group             = aws_cloudwatch_log_group.this[each.key].name
+    application_log_level = "INFO"
+    system_log_level      = "WARN"
+  }
+
+  lifecycle {
+    precondition {
+      condition     = sum(concat([0], [for name, value in local.environment : length(name) + length(value)])) < 4096
+      error_message = "AWS takes 4 KB of environment variables, and these are more: use fewer access_tokens, allowed_origins or settings."
+    }
+  }
+
+  # A function that starts before it may write its log loses the reason why it fails.
+  depends_on = [aws_iam_role_policy.this]
+}
+
+# Open to all, since the Authorization header is OpenAI's; the access tokens guard it. No cors block: the relay answers
+# preflights itself, and AWS's headers would come on top of its own, which browsers reject.
+resource "aws_lambda_function_url" "this" {
+  for_each = toset(var.regions)
+
+  region             = each.key
+  function_name      = aws_lambda_function.this[each.key].function_name
+  authorization_type = "NONE"
+  invoke_mode        = local.invoke_mode
+}
+
+# A URL of type NONE answers 403 without both of these. The provider makes two of its own, which it neither tracks nor
+# removes, under the names FunctionURLAllowPublicAccess and FunctionURLAllowInvokeAction; ours must have others.
+resource "aws_lambda_permission" "url" {
+  for_each = toset(var.regions)
+
+  region                 = each.key
+  statement_id           = "RelayUrl"
+  function_name          = aws_lambda_function.this[each.key].function_name
+  action                 = "lambda:InvokeFunctionUrl"
+  principal              = "*"
+  function_url_auth_type = "NONE"
+}
+
+resource "aws_lambda_permission" "invoke" {
+  for_each = toset(var.regions)
+
+  region                   = each.key
+  statement_id             = "RelayUrlInvoke"
+  function_name            = aws_lambda_function.this[each.key].function_name
+  action                   = "lambda:InvokeFunction"
+  principal                = "*"
+  invoked_via_function_url = true
+}

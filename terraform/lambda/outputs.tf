@@ -1,0 +1,38 @@
+locals {
+  urls       = { for region in var.regions : region => trimsuffix(aws_lambda_function_url.this[region].function_url, "/") }
+  domain_url = var.domain == null ? [] : ["https://${var.domain.name}"]
+
+  # The own domain first: who has one has a reason.
+  ordered_urls = concat(local.domain_url, [for region in var.regions : local.urls[region]])
+  names        = concat([for url in local.domain_url : "aws"], [for region in var.regions : "aws-${region}"])
+
+  token_in_shell = nonsensitive(local.access_token == null) ? "$ACCESS_TOKEN" : "$(terraform output -raw access_token)"
+  key_in_shell   = nonsensitive(var.api_key == null) && var.api_key_secret == null ? "rt_${local.token_in_shell}.$OPENAI_API_KEY" : "rt_${local.token_in_shell}"
+}
+
+output "access_token" {
+  description = "Token to show the relay: in front of the API key, as rt_<token>.<key>, or in the header X-Relay-Token. Null if access_tokens has hashes only."
+  value       = local.access_token
+  sensitive   = true
+}
+
+output "base_urls" {
+  description = "Base URLs for OpenAI clients, in order of preference, the own domain first."
+  value       = [for url in local.ordered_urls : "${url}/v1"]
+}
+
+output "endpoints" {
+  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (terraform output -json endpoints > urls.json)."
+  value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = local.access_token }]
+  sensitive   = true
+}
+
+output "try" {
+  description = "A command that shows that it works, to be run in this folder."
+  value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${local.key_in_shell}\""
+}
+
+output "urls" {
+  description = "Function URL of each region."
+  value       = local.urls
+}

@@ -1,0 +1,21 @@
+# What is known of AWS's regions, as of November 2026. allow_any_region overrides all of it.
+locals {
+  regions_with_urls = [
+    "af-south-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
+    "ap-southeast-3", "ca-central-1", "eu-central-1", "eu-north-1", "eu-south-1", "eu-west-1", "eu-west-2", "eu-west-3",
+    "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+  ]
+
+  # AWS's own pages name these as without function URLs.
+  regions_without_urls = [
+    "ap-east-2", "ap-south-2", "ap-southeast-4", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-west-1",
+    "eu-central-2", "eu-south-2", "il-central-1", "me-central-1",
+  ]
+
+  # OpenAI answers 403 unsupported_country_region_territory to whatever comes from there.
+  refused_regions = {
+    ap-east-1      = "Hong Kong"
+    cn-north-1     = "mainland China"
+    cn-northwest-1 = "mainland China"
+  }
+}

@@ -1,0 +1,274 @@
+# What is wrong stops at the plan, with a sentence that says what to do.
+mock_provider "aws" {}
+
+mock_provider "random" {}
+
+variables {
+  package_path = "versions.tf"
+}
+
+run "no_region_is_refused" {
+  command = plan
+
+  variables {
+    regions = []
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_region_twice_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["us-east-1", "eu-west-3", "us-east-1"]
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_region_that_openai_refuses_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["us-east-1", "ap-east-1"]
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "mainland_china_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["cn-north-1"]
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_region_without_function_urls_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["il-central-1"]
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_region_that_there_is_not_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["us-east-9"]
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_zip_that_is_not_there_is_refused" {
+  command = plan
+
+  variables {
+    package_path = "dist/missing.zip"
+  }
+
+  expect_failures = [var.package_path]
+}
+
+run "a_weak_token_is_refused" {
+  command = plan
+
+  variables {
+    access_tokens = ["hunter2"]
+  }
+
+  expect_failures = [var.access_tokens]
+}
+
+run "a_token_that_cannot_be_sent_is_refused" {
+  command = plan
+
+  variables {
+    access_tokens = ["0123456789abcdef.0123456789abcdef"]
+  }
+
+  expect_failures = [var.access_tokens]
+}
+
+run "a_hash_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    access_tokens = ["sha256:0123456789abcdef0123456789abcdef"]
+  }
+
+  expect_failures = [var.access_tokens]
+}
+
+run "an_unknown_setting_is_refused" {
+  command = plan
+
+  variables {
+    settings = { RELAY_NONSENSE = "1" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_setting_that_has_a_variable_is_refused" {
+  command = plan
+
+  variables {
+    settings = { RELAY_UPSTREAMS = "https://api.example" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_plain_http_upstream_is_refused" {
+  command = plan
+
+  variables {
+    upstreams = ["http://api.example"]
+  }
+
+  expect_failures = [var.upstreams]
+}
+
+run "no_upstream_is_refused" {
+  command = plan
+
+  variables {
+    upstreams = []
+  }
+
+  expect_failures = [var.upstreams]
+}
+
+run "an_origin_with_a_path_is_refused" {
+  command = plan
+
+  variables {
+    allowed_origins = ["https://chat.example/path"]
+  }
+
+  expect_failures = [var.allowed_origins]
+}
+
+run "every_origin_and_one_more_is_refused" {
+  command = plan
+
+  variables {
+    allowed_origins = ["*", "https://chat.example"]
+  }
+
+  expect_failures = [var.allowed_origins]
+}
+
+run "an_api_key_with_a_line_break_is_refused" {
+  command = plan
+
+  variables {
+    api_key = "sk-test\n"
+  }
+
+  expect_failures = [var.api_key]
+}
+
+run "two_api_keys_are_refused" {
+  command = plan
+
+  variables {
+    api_key        = "sk-test"
+    api_key_secret = "relay/openai"
+  }
+
+  expect_failures = [var.api_key_secret]
+}
+
+run "a_secrets_arn_is_refused" {
+  command = plan
+
+  variables {
+    api_key_secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:relay"
+  }
+
+  expect_failures = [var.api_key_secret]
+}
+
+run "a_region_without_a_known_extension_is_refused" {
+  command = plan
+
+  variables {
+    regions        = ["ap-northeast-3"]
+    api_key_secret = "relay/openai"
+  }
+
+  expect_failures = [var.secrets_extension_arns]
+}
+
+run "a_budget_that_nobody_is_told_of_is_refused" {
+  command = plan
+
+  variables {
+    monthly_budget = 5
+  }
+
+  expect_failures = [var.monthly_budget]
+}
+
+run "a_retention_that_cloudwatch_has_not_is_refused" {
+  command = plan
+
+  variables {
+    log_retention_days = 10
+  }
+
+  expect_failures = [var.log_retention_days]
+}
+
+run "no_instances_is_refused" {
+  command = plan
+
+  variables {
+    max_instances = 0
+  }
+
+  expect_failures = [var.max_instances]
+}
+
+run "a_name_that_aws_would_refuse_is_refused" {
+  command = plan
+
+  variables {
+    name = "Relay!"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "a_mail_address_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    alarm_email = "ops"
+  }
+
+  expect_failures = [var.alarm_email]
+}
+
+run "who_knows_better_may_have_any_region" {
+  command = plan
+
+  variables {
+    allow_any_region = true
+    regions          = ["ap-east-1", "il-central-1", "us-east-9"]
+  }
+
+  assert {
+    condition     = length(aws_lambda_function.this) == 3
+    error_message = "allow_any_region must override the refusals."
+  }
+}

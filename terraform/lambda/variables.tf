@@ -1,0 +1,239 @@
+variable "access_tokens" {
+  description = "Tokens that clients show the relay; any one of them admits. Each is plain (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, one of 256 random bits is made, which the output access_token gives. The function gets hashes only."
+  type        = list(string)
+  default     = []
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition = alltrue([for token in var.access_tokens :
+      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(token, "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
+    ])
+    error_message = "An access token is too weak or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
+  }
+}
+
+variable "alarm_email" {
+  description = "Address that is mailed on errors, throttling, 5xx answers and requests near the time limit, and about the budget. AWS sends a mail per region that must be confirmed. If null, there are no alarms."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_email == null || can(regex("^[^@ ]+@[^@ ]+$", var.alarm_email))
+    error_message = "alarm_email must be one mail address, such as ops@example.com, or null for no alarms."
+  }
+}
+
+variable "allow_any_region" {
+  description = "Takes regions that this module refuses: those without function URLs, those that OpenAI refuses, and those it has not heard of."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "allowed_origins" {
+  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for every one, [\"none\"] for none."
+  type        = list(string)
+  default     = ["*"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.allowed_origins) > 0 && alltrue([for origin in var.allowed_origins : can(regex("^(\\*|none|null|[a-z][a-z0-9+.-]*://[^/, ]+)$", origin))])
+    error_message = "allowed_origins must be [\"*\"], [\"none\"], or origins such as https://chat.example, without a path."
+  }
+  validation {
+    condition     = length(var.allowed_origins) == 1 || !anytrue([for origin in var.allowed_origins : contains(["*", "none"], origin)])
+    error_message = "In allowed_origins, \"*\" and \"none\" must stand alone: take them out, or take the others out."
+  }
+}
+
+variable "api_key" {
+  description = "OpenAI key that the relay puts in place of the clients'. It stands in the state and in the function's environment; api_key_secret keeps it out of both. If both are null, clients send their own key."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.api_key == null || can(regex("^[!-+\\--~]+$", var.api_key))
+    error_message = "api_key has a character that no API key has, such as a space, a comma or a line break: paste it again, or leave it null."
+  }
+}
+
+variable "api_key_secret" {
+  description = "Name of a secret in AWS Secrets Manager whose value is the OpenAI key. It must exist in every region (replicate it). The function reads it by AWS's Parameters and Secrets extension and refuses to serve when it cannot."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.api_key_secret == null || can(regex("^[A-Za-z0-9/_+=.@-]{1,512}$", var.api_key_secret))
+    error_message = "api_key_secret must be the secret's name, such as relay/openai, and no ARN: an ARN holds for one region only."
+  }
+  validation {
+    condition     = var.api_key_secret == null || nonsensitive(var.api_key == null)
+    error_message = "Set api_key or api_key_secret, not both: the relay would not know which key to show OpenAI."
+  }
+}
+
+variable "domain" {
+  description = "Domain of your own in front: name, the Route 53 hosted zone zone_id that holds it, and via: \"api_gateway\" (every region, latency routing with health checks) or \"cloudfront\" (one region). If null, the function URLs are all there is."
+  type = object({
+    name    = string
+    via     = optional(string, "api_gateway")
+    zone_id = string
+  })
+  default = null
+
+  validation {
+    condition     = var.domain == null || contains(["api_gateway", "cloudfront"], try(var.domain.via, ""))
+    error_message = "domain.via must be \"api_gateway\" (failover between regions) or \"cloudfront\" (one region)."
+  }
+  validation {
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    error_message = "domain.name must be a host name in lower case, such as relay.example.com, without https:// and without a path."
+  }
+  validation {
+    condition     = try(var.domain.via, "") != "cloudfront" || length(var.regions) == 1
+    error_message = "domain.via = \"cloudfront\" works with one region: CloudFront's origin groups repeat GET only, so a second region would never get a chat. Use \"api_gateway\" for several."
+  }
+}
+
+variable "log_retention_days" {
+  description = "Days after which CloudWatch forgets the log."
+  type        = number
+  default     = 7
+  nullable    = false
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "CloudWatch keeps logs for 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653 days: choose one of these for log_retention_days."
+  }
+}
+
+variable "max_instances" {
+  description = "Most requests at a time per region (reserved concurrency). AWS takes it out of the account's quota and wants 100 left over, which a new account does not have. If null, the account's quota is the limit."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.max_instances == null || (try(var.max_instances >= 1, false) && try(floor(var.max_instances) == var.max_instances, false))
+    error_message = "max_instances must be a whole number from 1 on, or null for the account's own limit."
+  }
+}
+
+variable "monthly_budget" {
+  description = "US dollars that the whole AWS account may cost in a month before alarm_email is told: at 80 % and when 100 % are forecast. AWS stops nothing. If null, there is no budget."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.monthly_budget == null || try(var.monthly_budget > 0, false)
+    error_message = "monthly_budget must be more than 0 US dollars, or null for no budget."
+  }
+  validation {
+    condition     = var.monthly_budget == null || var.alarm_email != null
+    error_message = "monthly_budget needs alarm_email, or nobody would be told: set both or neither."
+  }
+}
+
+variable "name" {
+  description = "Name of the relay, its functions, roles and logs. Two relays in one account need two names."
+  type        = string
+  default     = "relay"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", var.name))
+    error_message = "name must be 2 to 32 lower-case letters, digits and hyphens, begin with a letter and end with none but a letter or digit, such as relay-2."
+  }
+}
+
+variable "package_path" {
+  description = "Path of the zip that make dist/lambda.zip builds. If null, dist/lambda.zip of the repository that this module lies in."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = fileexists(coalesce(var.package_path, "${path.module}/../../dist/lambda.zip"))
+    error_message = "The function's zip is missing: run make dist/lambda.zip at the root of the repository, or set package_path to where it is."
+  }
+}
+
+variable "regions" {
+  description = "AWS regions to run in, in order of preference."
+  type        = list(string)
+  default     = ["us-east-1"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.regions) > 0
+    error_message = "regions is empty: name at least one, such as [\"us-east-1\"]."
+  }
+  validation {
+    condition     = length(distinct(var.regions)) == length(var.regions)
+    error_message = "regions names a region twice: take one of the two out."
+  }
+  validation {
+    condition     = var.allow_any_region || length(setintersection(var.regions, keys(local.refused_regions))) == 0
+    error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
+  }
+  validation {
+    condition     = var.allow_any_region || length(setintersection(var.regions, local.regions_without_urls)) == 0
+    error_message = "AWS offers no function URLs in ${join(", ", setintersection(var.regions, local.regions_without_urls))}, as of this module's last look: choose another region. If AWS does now, set allow_any_region = true."
+  }
+  validation {
+    condition     = var.allow_any_region || length(setsubtract(var.regions, concat(local.regions_with_urls, local.regions_without_urls, keys(local.refused_regions)))) == 0
+    error_message = "${join(", ", setsubtract(var.regions, concat(local.regions_with_urls, local.regions_without_urls, keys(local.refused_regions))))} is no AWS region with function URLs that this module knows. Those are ${join(", ", local.regions_with_urls)}. If it is a new one, set allow_any_region = true."
+  }
+}
+
+variable "secrets_extension_arns" {
+  description = "Layer ARN of AWS's Parameters and Secrets extension (arm64) by region, in place of the built-in ones. Only with api_key_secret."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = var.api_key_secret == null || length(setsubtract(var.regions, concat(keys(local.secrets_extension_arns), keys(var.secrets_extension_arns)))) == 0
+    error_message = "No layer of AWS's Parameters and Secrets extension is known for ${join(", ", setsubtract(var.regions, concat(keys(local.secrets_extension_arns), keys(var.secrets_extension_arns))))}: look its arm64 ARN up in AWS's Secrets Manager user guide and set secrets_extension_arns = { region = \"arn:…\" }."
+  }
+}
+
+variable "settings" {
+  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; README of the repository lists them all."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.settings), local.setting_names)) == 0
+    error_message = "${join(", ", setsubtract(keys(var.settings), local.setting_names))}: no such setting. There are ${join(", ", local.setting_names)}."
+  }
+  validation {
+    condition     = length(setintersection(keys(var.settings), keys(local.managed_settings))) == 0
+    error_message = "Do not put into settings what has a variable of its own: ${join(", ", [for name in setintersection(keys(var.settings), keys(local.managed_settings)) : "${name} is ${local.managed_settings[name]}"])}."
+  }
+  validation {
+    condition     = var.domain == null || lookup(var.settings, "RELAY_ALLOWED_HOSTS", "*") == "*"
+    error_message = "With a domain, leave RELAY_ALLOWED_HOSTS out of settings: health checks and CloudFront call the function by AWS's host names, and the relay would refuse them."
+  }
+}
+
+variable "tags" {
+  description = "Tags for everything that can have them."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "upstreams" {
+  description = "Base URLs of the API, in order of preference. The token of another relay may stand in one: https://rt_TOKEN@host."
+  type        = list(string)
+  default     = ["https://api.openai.com"]
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex("^https://[^/?#, ]+(/[^?#, ]*)?$", upstream))])
+    error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without query and fragment."
+  }
+}
