@@ -1,0 +1,214 @@
+# What is wrong stops at the plan, with a sentence that says what to do.
+mock_provider "google" {}
+
+mock_provider "random" {}
+
+variables {
+  project      = "my-project-123456"
+  package_path = "versions.tf"
+}
+
+run "no_region_is_refused" {
+  command = plan
+
+  variables {
+    regions = []
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_region_twice_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["us-central1", "us-central1"]
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_region_that_openai_refuses_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["us-central1", "asia-east2"]
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_region_that_there_is_not_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["us-east-1"]
+  }
+
+  expect_failures = [var.regions]
+}
+
+run "a_zip_that_is_not_there_is_refused" {
+  command = plan
+
+  variables {
+    package_path = "dist/missing.zip"
+  }
+
+  expect_failures = [var.package_path]
+}
+
+run "a_weak_token_is_refused" {
+  command = plan
+
+  variables {
+    access_tokens = ["hunter2"]
+  }
+
+  expect_failures = [var.access_tokens]
+}
+
+run "an_unknown_setting_is_refused" {
+  command = plan
+
+  variables {
+    settings = { RELAY_NONSENSE = "1" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_setting_that_has_a_variable_is_refused" {
+  command = plan
+
+  variables {
+    settings = { RELAY_REGION = "here" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "a_plain_http_upstream_is_refused" {
+  command = plan
+
+  variables {
+    upstreams = ["http://api.example"]
+  }
+
+  expect_failures = [var.upstreams]
+}
+
+run "an_origin_with_a_path_is_refused" {
+  command = plan
+
+  variables {
+    allowed_origins = ["https://chat.example/path"]
+  }
+
+  expect_failures = [var.allowed_origins]
+}
+
+run "two_api_keys_are_refused" {
+  command = plan
+
+  variables {
+    api_key        = "sk-test"
+    api_key_secret = "openai-key"
+  }
+
+  expect_failures = [var.api_key_secret]
+}
+
+run "a_secrets_path_is_refused" {
+  command = plan
+
+  variables {
+    api_key_secret = "projects/p/secrets/openai-key"
+  }
+
+  expect_failures = [var.api_key_secret]
+}
+
+run "a_budget_that_nobody_is_told_of_is_refused" {
+  command = plan
+
+  variables {
+    monthly_budget = 5
+  }
+
+  expect_failures = [var.monthly_budget]
+}
+
+run "few_requests_per_instance_are_refused" {
+  command = plan
+
+  variables {
+    max_concurrency = 1
+  }
+
+  expect_failures = [var.max_concurrency]
+}
+
+run "no_instances_are_refused" {
+  command = plan
+
+  variables {
+    max_instances = 0
+  }
+
+  expect_failures = [var.max_instances]
+}
+
+run "a_project_name_is_refused" {
+  command = plan
+
+  variables {
+    project = "My Project"
+  }
+
+  expect_failures = [var.project]
+}
+
+run "a_domain_that_is_a_url_is_refused" {
+  command = plan
+
+  variables {
+    domain = { name = "https://relay.example.com" }
+  }
+
+  expect_failures = [var.domain]
+}
+
+run "a_name_that_google_would_refuse_is_refused" {
+  command = plan
+
+  variables {
+    name = "Relay!"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "a_mail_address_alone_for_the_builder_is_refused" {
+  command = plan
+
+  variables {
+    build_service_account = "builder@my-project.iam.gserviceaccount.com"
+  }
+
+  expect_failures = [var.build_service_account]
+}
+
+run "who_knows_better_may_have_any_region" {
+  command = plan
+
+  variables {
+    allow_any_region = true
+    regions          = ["asia-east2", "us-moon1"]
+  }
+
+  assert {
+    condition     = length(google_cloudfunctions2_function.this) == 2
+    error_message = "allow_any_region must override the refusals."
+  }
+}

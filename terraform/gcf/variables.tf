@@ -1,0 +1,245 @@
+variable "access_tokens" {
+  description = "Tokens that clients show the relay; any one of them admits. Each is plain (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, one of 256 random bits is made, which the output access_token gives. The function gets hashes only."
+  type        = list(string)
+  default     = []
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition = alltrue([for token in var.access_tokens :
+      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(token, "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
+    ])
+    error_message = "An access token is too weak or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
+  }
+}
+
+variable "alarm_email" {
+  description = "Address that is mailed on 5xx answers, requests near the time limit and instances near max_instances, and about the budget. If null, there are no alerts."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_email == null || can(regex("^[^@ ]+@[^@ ]+$", var.alarm_email))
+    error_message = "alarm_email must be one mail address, such as ops@example.com, or null for no alerts."
+  }
+}
+
+variable "allow_any_region" {
+  description = "Takes regions that this module refuses: those that OpenAI refuses, and those it has not heard of."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "allowed_origins" {
+  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for every one, [\"none\"] for none."
+  type        = list(string)
+  default     = ["*"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.allowed_origins) > 0 && alltrue([for origin in var.allowed_origins : can(regex("^(\\*|none|null|[a-z][a-z0-9+.-]*://[^/, ]+)$", origin))])
+    error_message = "allowed_origins must be [\"*\"], [\"none\"], or origins such as https://chat.example, without a path."
+  }
+  validation {
+    condition     = length(var.allowed_origins) == 1 || !anytrue([for origin in var.allowed_origins : contains(["*", "none"], origin)])
+    error_message = "In allowed_origins, \"*\" and \"none\" must stand alone: take them out, or take the others out."
+  }
+}
+
+variable "api_key" {
+  description = "OpenAI key that the relay puts in place of the clients'. It stands in the state and in the function's environment; api_key_secret keeps it out of both. If both are null, clients send their own key."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.api_key == null || can(regex("^[!-+\\--~]+$", var.api_key))
+    error_message = "api_key has a character that no API key has, such as a space, a comma or a line break: paste it again, or leave it null."
+  }
+}
+
+variable "api_key_secret" {
+  description = "Name of a secret in Secret Manager, in the same project, whose newest version is the OpenAI key. It reaches the function as an environment variable when an instance starts, and no instance starts without it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.api_key_secret == null || can(regex("^[A-Za-z0-9_-]{1,255}$", var.api_key_secret))
+    error_message = "api_key_secret must be the secret's name, such as openai-key, without projects/… in front and without a version."
+  }
+  validation {
+    condition     = var.api_key_secret == null || nonsensitive(var.api_key == null)
+    error_message = "Set api_key or api_key_secret, not both: the relay would not know which key to show OpenAI."
+  }
+}
+
+variable "build_service_account" {
+  description = "Service account that builds the function, as projects/PROJECT/serviceAccounts/EMAIL. If null, Google's default, which new organisations give no rights; then the build fails and says so."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.build_service_account == null || can(regex("^projects/[^/]+/serviceAccounts/[^/@]+@[^/@]+$", var.build_service_account))
+    error_message = "build_service_account must look like projects/my-project/serviceAccounts/builder@my-project.iam.gserviceaccount.com, or be null."
+  }
+}
+
+variable "domain" {
+  description = "Domain of your own in front of all regions, by a global load balancer: name; zone, the name of the Cloud DNS zone in this project that holds it (if null, set the output dns_records yourself); requests_per_minute, the most that one address may send (if null, no Cloud Armor rule). If null, the functions' own URLs are all there is."
+  type = object({
+    name                = string
+    requests_per_minute = optional(number)
+    zone                = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    error_message = "domain.name must be a host name in lower case, such as relay.example.com, without https:// and without a path."
+  }
+  validation {
+    condition     = try(var.domain.requests_per_minute, null) == null || try(var.domain.requests_per_minute >= 1, false)
+    error_message = "domain.requests_per_minute must be 1 or more, or null for no limit."
+  }
+}
+
+variable "labels" {
+  description = "Labels for everything that can have them."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+variable "max_concurrency" {
+  description = "Most requests at a time that an instance serves. They mostly wait, so one instance serves many."
+  type        = number
+  default     = 80
+  nullable    = false
+
+  validation {
+    condition     = var.max_concurrency >= 80 && var.max_concurrency <= 1000 && floor(var.max_concurrency) == var.max_concurrency
+    error_message = "max_concurrency must be a whole number from 80 to 1000: with fewer, every waiting request keeps an instance busy, and you pay for it."
+  }
+}
+
+variable "max_instances" {
+  description = "Most instances per region, which bounds what it can cost. New projects have a low quota, so the default is low, too."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = var.max_instances >= 1 && floor(var.max_instances) == var.max_instances
+    error_message = "max_instances must be a whole number from 1 on."
+  }
+}
+
+variable "monthly_budget" {
+  description = "What the project may cost in a month, in the billing account's currency, before alarm_email is told: at 80 % and when 100 % are forecast. Google stops nothing. If null, there is no budget."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.monthly_budget == null || try(var.monthly_budget >= 1 && floor(var.monthly_budget) == var.monthly_budget, false)
+    error_message = "monthly_budget must be a whole number from 1 on, or null for no budget."
+  }
+  validation {
+    condition     = var.monthly_budget == null || var.alarm_email != null
+    error_message = "monthly_budget needs alarm_email, or nobody would be told: set both or neither."
+  }
+}
+
+variable "name" {
+  description = "Name of the relay, its functions and service account. Two relays in one project need two names."
+  type        = string
+  default     = "relay"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", var.name))
+    error_message = "name must be 2 to 20 lower-case letters, digits and hyphens, begin with a letter and end with none but a letter or digit, such as relay-2."
+  }
+}
+
+variable "package_path" {
+  description = "Path of the zip that make dist/gcf.zip builds. If null, dist/gcf.zip of the repository that this module lies in."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = fileexists(coalesce(var.package_path, "${path.module}/../../dist/gcf.zip"))
+    error_message = "The function's zip is missing: run make dist/gcf.zip at the root of the repository, or set package_path to where it is."
+  }
+}
+
+variable "project" {
+  description = "Id of the Google Cloud project."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "project must be the project's id, such as my-project-123456 (gcloud projects list shows it), not its name or number."
+  }
+}
+
+variable "public_invoker" {
+  description = "Opens the functions to all, since the Authorization header is OpenAI's; the access tokens guard them. Set it to false where the organisation forbids allUsers, and run what the output open_commands says instead."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "regions" {
+  description = "Google Cloud regions to run in, in order of preference."
+  type        = list(string)
+  default     = ["us-central1"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.regions) > 0
+    error_message = "regions is empty: name at least one, such as [\"us-central1\"]."
+  }
+  validation {
+    condition     = length(distinct(var.regions)) == length(var.regions)
+    error_message = "regions names a region twice: take one of the two out."
+  }
+  validation {
+    condition     = var.allow_any_region || length(setintersection(var.regions, keys(local.refused_regions))) == 0
+    error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
+  }
+  validation {
+    condition     = var.allow_any_region || length(setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions)))) == 0
+    error_message = "${join(", ", setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions))))} is no Google Cloud region that this module knows. Those are ${join(", ", local.known_regions)}. If it is a new one, set allow_any_region = true."
+  }
+}
+
+variable "settings" {
+  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; README of the repository lists them all."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.settings), local.setting_names)) == 0
+    error_message = "${join(", ", setsubtract(keys(var.settings), local.setting_names))}: no such setting. There are ${join(", ", local.setting_names)}."
+  }
+  validation {
+    condition     = length(setintersection(keys(var.settings), keys(local.managed_settings))) == 0
+    error_message = "Do not put into settings what has a variable of its own: ${join(", ", [for name in setintersection(keys(var.settings), keys(local.managed_settings)) : "${name} is ${local.managed_settings[name]}"])}."
+  }
+}
+
+variable "upstreams" {
+  description = "Base URLs of the API, in order of preference. The token of another relay may stand in one: https://rt_TOKEN@host."
+  type        = list(string)
+  default     = ["https://api.openai.com"]
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex("^https://[^/?#, ]+(/[^?#, ]*)?$", upstream))])
+    error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without query and fragment."
+  }
+}
