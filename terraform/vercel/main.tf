@@ -1,0 +1,93 @@
+locals {
+  # Settings that a variable sets, and which.
+  managed_settings = {
+    RELAY_ACCESS_TOKENS      = "access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
+    RELAY_API_KEY            = "api_key"
+    RELAY_API_KEY_SECRET     = "for AWS Lambda only"
+    RELAY_LAMBDA_INVOKE_MODE = "for AWS Lambda only"
+    RELAY_NAME               = "name"
+    RELAY_REGION             = "known to the function anyway"
+    RELAY_UPSTREAMS          = "upstreams"
+  }
+
+  environment = merge(
+    var.settings,
+    {
+      RELAY_ACCESS_TOKENS   = join(",", local.token_hashes)
+      RELAY_ALLOWED_ORIGINS = join(",", var.allowed_origins)
+      RELAY_NAME            = var.name
+      RELAY_UPSTREAMS       = join(",", var.upstreams)
+    },
+    nonsensitive(var.api_key == null) ? {} : { RELAY_API_KEY = var.api_key },
+  )
+}
+
+resource "vercel_project" "this" {
+  name           = var.name
+  root_directory = "vercel"
+
+  # LOUDLY: this opens all of the project's addresses, those of single deployments too. Otherwise they answer with a
+  # login page, which no OpenAI client gets past. The access tokens guard the relay.
+  vercel_authentication = {
+    deployment_type = "none"
+  }
+
+  resource_config = {
+    fluid                    = true
+    function_default_regions = toset(var.regions)
+    function_default_timeout = 300
+  }
+}
+
+# Sensitive: nobody can read them back, in Vercel's dashboard neither.
+resource "vercel_project_environment_variable" "this" {
+  for_each = local.environment
+
+  project_id = vercel_project.this.id
+  key        = each.key
+  value      = each.value
+  sensitive  = true
+  target     = ["preview", "production"]
+}
+
+# Changes with the environment. A new variable alone would not make a new deployment.
+resource "terraform_data" "environment" {
+  input = nonsensitive(sha256(jsonencode(local.environment)))
+}
+
+resource "vercel_deployment" "this" {
+  project_id  = vercel_project.this.id
+  files       = merge([for file in data.vercel_file.source : file.file]...)
+  path_prefix = local.source
+  production  = true
+
+  # A deployment keeps the environment that it was made with, and its own address: one that is left would go on taking
+  # the old tokens.
+  delete_on_destroy = true
+
+  project_settings = {
+    root_directory = "vercel"
+  }
+
+  lifecycle {
+    create_before_destroy = true
+    replace_triggered_by  = [vercel_project.this, terraform_data.environment]
+  }
+
+  depends_on = [vercel_project_environment_variable.this]
+}
+
+resource "vercel_project_domain" "this" {
+  count = var.domain == null ? 0 : 1
+
+  project_id = vercel_project.this.id
+  domain     = var.domain.name
+}
+
+data "vercel_domain_config" "this" {
+  count = var.domain == null ? 0 : 1
+
+  domain             = vercel_project_domain.this[0].domain
+  project_id_or_name = vercel_project.this.id
+}

@@ -1,0 +1,138 @@
+variable "access_tokens" {
+  description = "Tokens that clients show the relay; any one of them admits. Each is plain (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, one of 256 random bits is made, which the output access_token gives. The function gets hashes only."
+  type        = list(string)
+  default     = []
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition = alltrue([for token in var.access_tokens :
+      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(token, "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
+    ])
+    error_message = "An access token is too weak or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
+  }
+}
+
+variable "allow_any_region" {
+  description = "Takes regions that this module refuses: those that OpenAI refuses, and those it has not heard of."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "allowed_origins" {
+  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for every one, [\"none\"] for none."
+  type        = list(string)
+  default     = ["*"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.allowed_origins) > 0 && alltrue([for origin in var.allowed_origins : can(regex("^(\\*|none|null|[a-z][a-z0-9+.-]*://[^/, ]+)$", origin))])
+    error_message = "allowed_origins must be [\"*\"], [\"none\"], or origins such as https://chat.example, without a path."
+  }
+  validation {
+    condition     = length(var.allowed_origins) == 1 || !anytrue([for origin in var.allowed_origins : contains(["*", "none"], origin)])
+    error_message = "In allowed_origins, \"*\" and \"none\" must stand alone: take them out, or take the others out."
+  }
+}
+
+variable "api_key" {
+  description = "OpenAI key that the relay puts in place of the clients'. It stands in the state and in the project's sensitive environment variables. If null, clients send their own key."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.api_key == null || can(regex("^[!-+\\--~]+$", var.api_key))
+    error_message = "api_key has a character that no API key has, such as a space, a comma or a line break: paste it again, or leave it null."
+  }
+}
+
+variable "domain" {
+  description = "Domain of your own for the project: name. The output dns_records says what to set where it is registered. If null, the project's vercel.app name is all there is."
+  type = object({
+    name = string
+  })
+  default = null
+
+  validation {
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    error_message = "domain.name must be a host name in lower case, such as relay.example.com, without https:// and without a path."
+  }
+}
+
+variable "name" {
+  description = "Name of the relay and of its Vercel project."
+  type        = string
+  default     = "relay"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", var.name))
+    error_message = "name must be 2 to 32 lower-case letters, digits and hyphens, begin with a letter and end with none but a letter or digit, such as relay-2."
+  }
+}
+
+variable "regions" {
+  description = "Vercel regions to run in; a request goes to the nearest one. More than one needs a paid plan."
+  type        = list(string)
+  default     = ["iad1"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.regions) > 0
+    error_message = "regions is empty: name at least one, such as [\"iad1\"]."
+  }
+  validation {
+    condition     = length(distinct(var.regions)) == length(var.regions)
+    error_message = "regions names a region twice: take one of the two out."
+  }
+  validation {
+    condition     = var.allow_any_region || length(setintersection(var.regions, keys(local.refused_regions))) == 0
+    error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
+  }
+  validation {
+    condition     = var.allow_any_region || length(setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions)))) == 0
+    error_message = "${join(", ", setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions))))} is no Vercel region that this module knows. Those are ${join(", ", local.known_regions)}. If it is a new one, set allow_any_region = true."
+  }
+}
+
+variable "settings" {
+  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; README of the repository lists them all."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.settings), local.setting_names)) == 0
+    error_message = "${join(", ", setsubtract(keys(var.settings), local.setting_names))}: no such setting. There are ${join(", ", local.setting_names)}."
+  }
+  validation {
+    condition     = length(setintersection(keys(var.settings), keys(local.managed_settings))) == 0
+    error_message = "Do not put into settings what has a variable of its own: ${join(", ", [for name in setintersection(keys(var.settings), keys(local.managed_settings)) : "${name} is ${local.managed_settings[name]}"])}."
+  }
+}
+
+variable "source_path" {
+  description = "Path of the repository whose core and vercel folders Vercel builds. If null, the repository that this module lies in."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = fileexists("${coalesce(var.source_path, "${path.module}/../..")}/vercel/vercel.json")
+    error_message = "The source is missing: source_path must be the repository of the relay, in which there is vercel/vercel.json."
+  }
+}
+
+variable "upstreams" {
+  description = "Base URLs of the API, in order of preference. The token of another relay may stand in one: https://rt_TOKEN@host."
+  type        = list(string)
+  default     = ["https://api.openai.com"]
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex("^https://[^/?#, ]+(/[^?#, ]*)?$", upstream))])
+    error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without query and fragment."
+  }
+}
