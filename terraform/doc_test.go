@@ -1,0 +1,155 @@
+// Package terraform_test holds the Terraform modules to what the rest of the
+// repository says: settings, READMEs, the files that Vercel gets, and the file
+// that the gateway reads. Tests that need terraform itself run by make tf.
+package terraform_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/relay/internal/tfdoc"
+)
+
+var update = flag.Bool("update", false, "write what is generated")
+
+// stale is what to do when something that is generated is not as it should be.
+const stale = "run make tf-update, and read the diff"
+
+// modules are the folders of the modules, one for each platform.
+var modules = []string{"lambda", "gcf", "vercel"}
+
+func load(t *testing.T, dir string) tfdoc.Module {
+	t.Helper()
+	m, err := tfdoc.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// golden compares a generated file with what it should be, or writes it.
+func golden(t *testing.T, file, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is stale: %s", file, stale)
+	}
+}
+
+// The tables in the modules' READMEs are what the modules declare.
+func TestReadmesListInputsAndOutputs(t *testing.T) {
+	for _, module := range modules {
+		m := load(t, module)
+		file := filepath.Join(module, "README.md")
+		readme, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := tfdoc.Replace(string(readme), "inputs", m.Inputs())
+		if err == nil {
+			text, err = tfdoc.Replace(text, "outputs", m.Results())
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		golden(t, file, text)
+	}
+}
+
+// Every variable has a type, and every variable and output a description, in
+// alphabetical order.
+func TestVariablesAndOutputsAreInOrder(t *testing.T) {
+	examples, err := filepath.Glob("examples/*")
+	if err != nil || len(examples) != 5 {
+		t.Fatalf("examples: %q, %v", examples, err)
+	}
+	for _, dir := range slices.Concat(modules, examples) {
+		m := load(t, dir)
+		for _, list := range [][]tfdoc.Block{m.Variables, m.Outputs} {
+			if !slices.IsSortedFunc(list, func(a, b tfdoc.Block) int { return strings.Compare(a.Name, b.Name) }) {
+				t.Errorf("%s: variables and outputs are not in alphabetical order", dir)
+			}
+			for _, b := range list {
+				if !strings.HasSuffix(b.Description, ".") {
+					t.Errorf("%s: %s has the description %q, want a sentence", dir, b.Name, b.Description)
+				}
+			}
+		}
+		for _, v := range m.Variables {
+			if v.Type == "" {
+				t.Errorf("%s: the variable %s has no type", dir, v.Name)
+			}
+		}
+	}
+}
+
+// The modules speak one language: what all of them have is named and typed
+// the same.
+func TestModulesShareTheirWords(t *testing.T) {
+	common := []string{"access_tokens", "allowed_origins", "api_key", "domain", "name", "regions", "settings", "upstreams"}
+	results := []string{"access_token", "base_urls", "endpoints", "try", "urls"}
+	first := load(t, modules[0])
+	for _, module := range modules[1:] {
+		m := load(t, module)
+		for _, name := range common {
+			a, b := find(first.Variables, name), find(m.Variables, name)
+			if a == nil || b == nil || name != "domain" && a.Type != b.Type || a.Sensitive != b.Sensitive {
+				t.Errorf("%s and %s differ in the variable %s", modules[0], module, name)
+			}
+		}
+		for _, name := range results {
+			a, b := find(first.Outputs, name), find(m.Outputs, name)
+			if a == nil || b == nil || a.Sensitive != b.Sensitive {
+				t.Errorf("%s and %s differ in the output %s", modules[0], module, name)
+			}
+		}
+	}
+}
+
+func find(list []tfdoc.Block, name string) *tfdoc.Block {
+	if i := slices.IndexFunc(list, func(b tfdoc.Block) bool { return b.Name == name }); i >= 0 {
+		return &list[i]
+	}
+	return nil
+}
+
+// What holds a secret is sensitive, so that no plan shows it.
+func TestSecretsAreSensitive(t *testing.T) {
+	for _, module := range modules {
+		m := load(t, module)
+		for _, name := range []string{"access_tokens", "api_key", "upstreams"} {
+			if v := find(m.Variables, name); v == nil || !v.Sensitive {
+				t.Errorf("%s: the variable %s is not sensitive", module, name)
+			}
+		}
+		for _, name := range []string{"access_token", "endpoints"} {
+			if o := find(m.Outputs, name); o == nil || !o.Sensitive {
+				t.Errorf("%s: the output %s is not sensitive", module, name)
+			}
+		}
+	}
+}
+
+// The modules make their tokens and hashes in the same way.
+func TestModulesShareAccess(t *testing.T) {
+	want, err := os.ReadFile("lambda/access.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range modules[1:] {
+		golden(t, filepath.Join(module, "access.tf"), string(want))
+	}
+}

@@ -1,0 +1,77 @@
+package terraform_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+)
+
+// An endpoint is a way in, as the output endpoints has it.
+type endpoint struct {
+	Name  string  `json:"name"`
+	URL   string  `json:"url"`
+	Token *string `json:"token"`
+}
+
+// parseEndpoints reads the output endpoints, as terraform output -json prints
+// it. It is stricter than the gateway needs to be.
+func parseEndpoints(data []byte) ([]endpoint, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var list []endpoint
+	if err := decoder.Decode(&list); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("there is more than one value")
+	}
+	names := make(map[string]bool)
+	for _, e := range list {
+		u, err := url.Parse(e.URL)
+		if err != nil || u.Scheme != "https" || e.URL != "https://"+u.Host || u.Port() != "" {
+			return nil, fmt.Errorf("%s: %q is no https URL without a path and a slash", e.Name, e.URL)
+		}
+		if e.Name == "" || names[e.Name] || strings.ContainsAny(e.Name, " ,/") {
+			return nil, fmt.Errorf("%q is no name, or is there twice", e.Name)
+		}
+		if e.Token == nil || len(*e.Token) < 32 || strings.ContainsAny(*e.Token, " ,.") {
+			return nil, fmt.Errorf("%s: the token cannot be sent", e.Name)
+		}
+		names[e.Name] = true
+	}
+	if len(list) == 0 {
+		return nil, errors.New("there are no endpoints")
+	}
+	return list, nil
+}
+
+// What terraform output -json endpoints prints is what relay serve
+// -upstreams-file reads. The file is written by make tf from what terraform
+// really gives.
+func TestGatewayFileParses(t *testing.T) {
+	data, err := os.ReadFile("testdata/endpoints.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoints, err := parseEndpoints(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(endpoints) != 5 || endpoints[0].Name != "aws-us-east-1" || endpoints[4].Name != "vercel-iad1" {
+		t.Errorf("got %+v", endpoints)
+	}
+	for _, bad := range []string{
+		`[]`, `{}`, `["https://a.example"]`, `[{"name":"a","url":"https://a.example/","token":"0123456789abcdef0123456789abcdef"}]`,
+		`[{"name":"a","url":"https://a.example/v1","token":"0123456789abcdef0123456789abcdef"}]`, `[{"name":"a","url":"https://a.example","token":null}]`,
+	} {
+		if _, err := parseEndpoints([]byte(bad)); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}

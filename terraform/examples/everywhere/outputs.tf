@@ -1,0 +1,21 @@
+output "access_token" {
+  description = "Token to show any of the relays, in front of the API key: rt_<token>.<key>."
+  value       = random_bytes.token.hex
+  sensitive   = true
+}
+
+output "base_urls" {
+  description = "Base URLs for OpenAI clients, in order of preference."
+  value       = concat(module.aws.base_urls, module.gcp.base_urls, module.vercel.base_urls)
+}
+
+output "endpoints" {
+  description = "For the gateway: terraform output -json endpoints > urls.json, then relay serve -upstreams-file urls.json."
+  value       = concat(module.aws.endpoints, module.gcp.endpoints, module.vercel.endpoints)
+  sensitive   = true
+}
+
+output "try" {
+  description = "A command for each cloud that shows that it works."
+  value       = [module.aws.try, module.gcp.try, module.vercel.try]
+}

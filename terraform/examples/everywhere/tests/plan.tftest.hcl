@@ -1,0 +1,24 @@
+mock_provider "aws" {}
+
+mock_provider "google" {}
+
+mock_provider "random" {}
+
+mock_provider "vercel" {}
+
+variables {
+  project = "my-project-123456"
+}
+
+run "three_clouds_are_planned_behind_one_token" {
+  command = plan
+
+  assert {
+    condition     = [for e in output.endpoints : e.name] == ["aws-us-east-1", "aws-eu-west-3", "gcp-us-central1", "gcp-europe-west1", "vercel-iad1"]
+    error_message = "endpoints must list every region of every cloud, in order."
+  }
+  assert {
+    condition     = length(output.base_urls) == 5 && length(output.try) == 3
+    error_message = "Every region must have a base URL."
+  }
+}

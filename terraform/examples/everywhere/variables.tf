@@ -1,0 +1,34 @@
+variable "aws_regions" {
+  description = "AWS regions to run in, in order of preference."
+  type        = list(string)
+  default     = ["us-east-1", "eu-west-3"]
+}
+
+variable "gcp_regions" {
+  description = "Google Cloud regions to run in, in order of preference."
+  type        = list(string)
+  default     = ["us-central1", "europe-west1"]
+}
+
+variable "name" {
+  description = "Name of the relay on every cloud."
+  type        = string
+  default     = "relay"
+}
+
+variable "project" {
+  description = "Id of the Google Cloud project."
+  type        = string
+}
+
+variable "team" {
+  description = "Slug or id of the Vercel team. If null, the token's own account."
+  type        = string
+  default     = null
+}
+
+variable "vercel_regions" {
+  description = "Vercel regions to run in. More than one needs a paid plan."
+  type        = list(string)
+  default     = ["iad1"]
+}

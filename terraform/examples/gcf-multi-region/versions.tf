@@ -1,0 +1,14 @@
+terraform {
+  required_version = ">= 1.9"
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = ">= 7, < 8"
+    }
+    random = {
+      source  = "hashicorp/random"
+      version = ">= 3.5, < 4"
+    }
+  }
+}

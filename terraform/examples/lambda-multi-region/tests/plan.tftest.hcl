@@ -1,0 +1,26 @@
+mock_provider "aws" {}
+
+mock_provider "random" {}
+
+run "three_regions_are_planned_in_order" {
+  command = plan
+
+  assert {
+    condition     = [for e in output.endpoints : e.name] == ["aws-us-east-1", "aws-us-west-2", "aws-eu-west-3"]
+    error_message = "Three regions, in the order given."
+  }
+}
+
+run "a_domain_and_alarms_are_planned_too" {
+  command = plan
+
+  variables {
+    alarm_email = "ops@example.com"
+    domain      = { name = "relay.example.com", zone_id = "Z0123" }
+  }
+
+  assert {
+    condition     = output.base_urls[0] == "https://relay.example.com/v1" && length(output.base_urls) == 4
+    error_message = "The domain must come first."
+  }
+}

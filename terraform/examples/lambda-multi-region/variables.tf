@@ -1,0 +1,20 @@
+variable "alarm_email" {
+  description = "Address for alarms and the budget. If null, there are none."
+  type        = string
+  default     = null
+}
+
+variable "domain" {
+  description = "Domain of your own, and the Route 53 hosted zone that holds it. If null, there are function URLs only."
+  type = object({
+    name    = string
+    zone_id = string
+  })
+  default = null
+}
+
+variable "regions" {
+  description = "AWS regions to run in, in order of preference."
+  type        = list(string)
+  default     = ["us-east-1", "us-west-2", "eu-west-3"]
+}

@@ -1,0 +1,5 @@
+variable "region" {
+  description = "AWS region to run in."
+  type        = string
+  default     = "us-east-1"
+}

@@ -1,0 +1,132 @@
+package terraform_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// An event is a line that terraform test -json prints.
+type event struct {
+	Type  string `json:"type"`
+	Run   string `json:"@testrun"`
+	State *struct {
+		Outputs map[string]struct {
+			Value json.RawMessage `json:"value"`
+		} `json:"outputs"`
+	} `json:"test_state"`
+	Plan *struct {
+		Changes []struct {
+			Address string `json:"address"`
+			Mode    string `json:"mode"`
+			Change  struct {
+				Actions []string `json:"actions"`
+			} `json:"change"`
+		} `json:"resource_changes"`
+	} `json:"test_plan"`
+}
+
+// terraformTest runs a file of testdata as a test of a folder of the tree that
+// make tf has made ready, and returns what terraform tells of its runs, by
+// their names.
+func terraformTest(t *testing.T, folder, file string) map[string]event {
+	t.Helper()
+	terraform, tree := os.Getenv("RELAY_TERRAFORM"), os.Getenv("RELAY_TERRAFORM_TREE")
+	if terraform == "" || tree == "" {
+		t.Skip("make tf runs this")
+	}
+	source, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(tree, "terraform", folder)
+	if err := os.MkdirAll(filepath.Join(dir, "gotests"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "gotests", file), source, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), terraform, "test", "-json", "-verbose", "-test-directory=gotests", "-filter=gotests/"+file)
+	cmd.Dir = dir
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, stderr.String())
+	}
+	runs := make(map[string]event)
+	for line := range bytes.Lines(out) {
+		var e event
+		if json.Unmarshal(line, &e) == nil && (e.State != nil || e.Plan != nil) {
+			runs[e.Run] = e
+		}
+	}
+	return runs
+}
+
+// changes returns what a run plans to do, sorted, a line for each resource.
+func (e event) changes() []string {
+	var lines []string
+	if e.Plan == nil {
+		return nil
+	}
+	for _, c := range e.Plan.Changes {
+		if c.Mode == "managed" && !slices.Equal(c.Change.Actions, []string{"no-op"}) {
+			lines = append(lines, strings.Join(c.Change.Actions, "+")+" "+c.Address)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// A plan of everywhere has what is expected, and after an apply (of made-up
+// clouds) endpoints is the file that the gateway reads.
+func TestTerraformEverywhere(t *testing.T) {
+	runs := terraformTest(t, "examples/everywhere", "everywhere.tftest.hcl")
+	golden(t, "testdata/everywhere.txt", strings.Join(runs["a_plan"].changes(), "\n")+"\n")
+	applied := runs["an_apply"]
+	if applied.State == nil {
+		t.Fatal("terraform did not tell its state")
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, applied.State.Outputs["endpoints"].Value); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/endpoints.json", compact.String()+"\n")
+}
+
+// A third region makes new things only, wherever it stands, and leaves what
+// there is alone.
+func TestTerraformLeavesOtherRegionsAlone(t *testing.T) {
+	for module, file := range map[string]string{"lambda": "regions_lambda.tftest.hcl", "gcf": "regions_gcf.tftest.hcl"} {
+		runs := terraformTest(t, module, file)
+		changes := runs["a_third_region"].changes()
+		if len(changes) < 2 {
+			t.Errorf("%s: a third region plans %q", module, changes)
+		}
+		for _, line := range changes {
+			if !strings.HasPrefix(line, "create ") || !strings.Contains(line, `"`+map[string]string{"lambda": "ap-northeast-1", "gcf": "asia-northeast1"}[module]) {
+				t.Errorf("%s: a third region would %s", module, line)
+			}
+		}
+		if again := runs["the_other_way_round"].changes(); len(again) > 0 {
+			t.Errorf("%s: another order of regions would change %q", module, again)
+		}
+	}
+}
+
+// Vercel's deployments keep the environment that they were made with: a change
+// of it must make a new one.
+func TestTerraformRedeploysOnVercel(t *testing.T) {
+	runs := terraformTest(t, "vercel", "settings_vercel.tftest.hcl")
+	for _, run := range []string{"a_new_setting", "another_token"} {
+		if changes := runs[run].changes(); !slices.Contains(changes, "create+delete vercel_deployment.this") {
+			t.Errorf("%s would %q and leave the deployment as it is", run, changes)
+		}
+	}
+}

@@ -1,0 +1,35 @@
+mock_provider "aws" {
+  mock_resource "aws_lambda_function_url" {
+    defaults = { function_url = "https://abcdefghij.lambda-url.region.on.aws/" }
+  }
+}
+
+mock_provider "google" {
+  mock_resource "google_cloudfunctions2_function" {
+    defaults = { service_config = { uri = "https://relay-abcdefghij-ew.a.run.app" } }
+  }
+}
+
+mock_provider "random" {
+  mock_resource "random_bytes" {
+    defaults = { hex = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" }
+  }
+}
+
+mock_provider "vercel" {
+  mock_resource "vercel_deployment" {
+    defaults = { domains = ["relay-git-main-team.vercel.app", "relay.vercel.app", "relay-abcdefghij-team.vercel.app"] }
+  }
+}
+
+variables {
+  project = "my-project-123456"
+}
+
+run "a_plan" {
+  command = plan
+}
+
+run "an_apply" {
+  command = apply
+}
