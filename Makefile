@@ -10,7 +10,7 @@ SDK_NODE    := internal/sdktest/node
 CHAOS       := bench/chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race sdk-go sdk-node vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz dist tf clean
+.PHONY: help run demo test check format vet lint race sdk-go sdk-node vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz dist tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ demo: ## the whole thing without a key: a fake OpenAI, the relay before it, a st
 test: ## run the tests
 	$(GO) test ./...
 
-check: format vet lint race sdk-go sdk-node vulnerabilities ## all that CI runs
+check: format vet lint race sdk-go sdk-node tf vulnerabilities ## all that CI runs
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -97,8 +97,12 @@ dist/gcf.zip:
 	@mkdir -p dist
 	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ $$(GOARCH= GOOS= $(GO) run ./gcf/source)
 
-tf: ## check the Terraform modules
-	@test -d terraform || { echo "tf: no Terraform modules yet"; exit 0; }
+tf: ## check the Terraform modules and examples, without any account
+	@./scripts/tf
+
+tf-update: ## write what is generated for them: settings, tables, expected plans
+	$(GO) test -count=1 ./terraform -update
+	@./scripts/tf -update
 
 clean: ## remove what the other targets made
 	rm -rf dist $(SDK_NODE)/node_modules
