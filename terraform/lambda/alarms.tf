@@ -2,7 +2,19 @@
 locals {
   alarm_regions = var.alarm_email == null ? [] : var.regions
 
-  alarms = {
+  # The API in front of a domain counts for itself.
+  api_alarms = length(local.api_regions) == 0 ? {} : {
+    api-5xx = {
+      description = "More than 10 answers of 5xx within 5 minutes through the domain: API Gateway's own, the relay's or OpenAI's."
+      namespace   = "AWS/ApiGateway"
+      metric      = "5XXError"
+      dimensions  = { ApiName = var.name }
+      statistic   = "Sum"
+      threshold   = 10
+    }
+  }
+
+  function_alarms = {
     errors = {
       description = "The function ended with an error: it crashed, or ran into its time limit."
       metric      = "Errors"
@@ -28,6 +40,11 @@ locals {
       threshold   = (local.timeout - 60) * 1000
     }
   }
+
+  alarms = merge(local.api_alarms, { for name, alarm in local.function_alarms : name => merge(alarm, {
+    namespace  = "AWS/Lambda"
+    dimensions = { FunctionName = var.name }
+  }) })
 
   region_alarms = {
     for pair in setproduct(local.alarm_regions, keys(local.alarms)) :
@@ -58,9 +75,9 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   region              = each.value.region
   alarm_name          = "${var.name}-${each.value.name}"
   alarm_description   = each.value.description
-  namespace           = "AWS/Lambda"
+  namespace           = each.value.namespace
   metric_name         = each.value.metric
-  dimensions          = { FunctionName = var.name }
+  dimensions          = each.value.dimensions
   statistic           = each.value.statistic
   period              = 300
   evaluation_periods  = 1

@@ -65,6 +65,20 @@ run "a_domain_leads_to_the_nearest_region_that_is_healthy" {
   }
 }
 
+run "a_domain_is_watched_too" {
+  command = plan
+
+  variables {
+    alarm_email = "ops@example.com"
+    domain      = { name = "relay.example.com", zone_id = "Z0123" }
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.this) == 10 && aws_cloudwatch_metric_alarm.this["us-east-1/api-5xx"].dimensions.ApiName == "relay"
+    error_message = "The API's own 5xx must be watched in every region."
+  }
+}
+
 run "one_region_may_have_cloudfront_in_front" {
   command = plan
 
