@@ -2,6 +2,7 @@ package terraform_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -16,9 +17,10 @@ type event struct {
 	Type  string `json:"type"`
 	Run   string `json:"@testrun"`
 	State *struct {
-		Outputs map[string]struct {
-			Value json.RawMessage `json:"value"`
-		} `json:"outputs"`
+		Outputs outputs `json:"outputs"`
+		Values  struct {
+			Outputs outputs `json:"outputs"`
+		} `json:"values"` // OpenTofu's place for them
 	} `json:"test_state"`
 	Plan *struct {
 		Changes []struct {
@@ -29,6 +31,11 @@ type event struct {
 			} `json:"change"`
 		} `json:"resource_changes"`
 	} `json:"test_plan"`
+}
+
+// outputs are the outputs of a root module.
+type outputs map[string]struct {
+	Value json.RawMessage `json:"value"`
 }
 
 // terraformTest runs a file of testdata as a test of a folder of the tree that
@@ -93,8 +100,9 @@ func TestTerraformEverywhere(t *testing.T) {
 	if applied.State == nil {
 		t.Fatal("terraform did not tell its state")
 	}
+	endpoints := cmp.Or(string(applied.State.Outputs["endpoints"].Value), string(applied.State.Values.Outputs["endpoints"].Value))
 	var compact bytes.Buffer
-	if err := json.Compact(&compact, applied.State.Outputs["endpoints"].Value); err != nil {
+	if err := json.Compact(&compact, []byte(endpoints)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/endpoints.json", compact.String()+"\n")

@@ -1,7 +1,16 @@
-# A plan, and an apply of made-up clouds, whose output endpoints is what the gateway reads.
-mock_provider "aws" {}
+# A plan, and an apply of made-up clouds, whose output endpoints is what the gateway reads. (All regions of a cloud have
+# one made-up URL, since OpenTofu cannot tell instances apart here.)
+mock_provider "aws" {
+  mock_resource "aws_lambda_function_url" {
+    defaults = { function_url = "https://abcdefghij.lambda-url.us-east-1.on.aws/" }
+  }
+}
 
-mock_provider "google" {}
+mock_provider "google" {
+  mock_resource "google_cloudfunctions2_function" {
+    defaults = { service_config = { uri = "https://relay-abcdefghij-uc.a.run.app" } }
+  }
+}
 
 mock_provider "random" {
   mock_resource "random_bytes" {
@@ -13,26 +22,6 @@ mock_provider "vercel" {
   mock_resource "vercel_deployment" {
     defaults = { domains = ["relay-git-main-team.vercel.app", "relay.vercel.app", "relay-abcdefghij-team.vercel.app"] }
   }
-}
-
-override_resource {
-  target = module.aws.aws_lambda_function_url.this["us-east-1"]
-  values = { function_url = "https://aaaaaaaaaa.lambda-url.us-east-1.on.aws/" }
-}
-
-override_resource {
-  target = module.aws.aws_lambda_function_url.this["eu-west-3"]
-  values = { function_url = "https://bbbbbbbbbb.lambda-url.eu-west-3.on.aws/" }
-}
-
-override_resource {
-  target = module.gcp.google_cloudfunctions2_function.this["us-central1"]
-  values = { service_config = { uri = "https://relay-aaaaaaaaaa-uc.a.run.app" } }
-}
-
-override_resource {
-  target = module.gcp.google_cloudfunctions2_function.this["europe-west1"]
-  values = { service_config = { uri = "https://relay-aaaaaaaaaa-ew.a.run.app" } }
 }
 
 variables {

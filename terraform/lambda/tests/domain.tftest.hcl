@@ -5,6 +5,12 @@ mock_provider "aws" {
   mock_data "aws_partition" {
     defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
+  # OpenTofu makes values up at plan time already.
+  mock_resource "aws_acm_certificate" {
+    defaults = {
+      domain_validation_options = [{ domain_name = "relay.example.com", resource_record_name = "_a.relay.example.com", resource_record_type = "CNAME", resource_record_value = "_b.example" }]
+    }
+  }
 }
 
 mock_provider "random" {}
