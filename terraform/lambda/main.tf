@@ -116,7 +116,7 @@ resource "aws_lambda_function" "this" {
   logging_config {
     log_format            = "JSON"
     log_group             = aws_cloudwatch_log_group.this[each.key].name
-    application_log_level = "INFO"
+    application_log_level = "TRACE" # the relay leaves out what is not wanted
     system_log_level      = "WARN"
   }
 

@@ -64,8 +64,8 @@ run "the_function_is_the_zip_on_arm64_with_json_logs" {
     error_message = "A new zip must be deployed: the function must carry its hash."
   }
   assert {
-    condition     = alltrue([for f in aws_lambda_function.this : f.logging_config[0].log_format == "JSON" && f.logging_config[0].log_group == "/aws/lambda/relay"])
-    error_message = "The log must be JSON and in the function's own group."
+    condition     = alltrue([for f in aws_lambda_function.this : f.logging_config[0].log_format == "JSON" && f.logging_config[0].application_log_level == "TRACE" && f.logging_config[0].log_group == "/aws/lambda/relay"])
+    error_message = "The log must be JSON, in the function's own group, and not filtered twice."
   }
   assert {
     condition     = alltrue([for g in aws_cloudwatch_log_group.this : g.name == "/aws/lambda/relay" && g.retention_in_days == 7])
