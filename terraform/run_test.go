@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"example.com/relay/core"
 )
 
 // An event is a line that terraform test -json prints.
@@ -27,10 +30,24 @@ type event struct {
 			Address string `json:"address"`
 			Mode    string `json:"mode"`
 			Change  struct {
-				Actions []string `json:"actions"`
+				Actions []string        `json:"actions"`
+				After   json.RawMessage `json:"after"`
 			} `json:"change"`
 		} `json:"resource_changes"`
 	} `json:"test_plan"`
+}
+
+// after is what a plan says of a function's environment, in the places where
+// the platforms have it.
+type after struct {
+	Environment []struct {
+		Variables map[string]string `json:"variables"`
+	} `json:"environment"`
+	ServiceConfig []struct {
+		Variables map[string]string `json:"environment_variables"`
+	} `json:"service_config"`
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 // outputs are the outputs of a root module.
@@ -137,4 +154,51 @@ func TestTerraformRedeploysOnVercel(t *testing.T) {
 			t.Errorf("%s would %q and leave the deployment as it is", run, changes)
 		}
 	}
+}
+
+// The relay takes the environment that Terraform gives its functions, all of
+// it, and as it was meant.
+func TestTerraformSetsWhatTheRelayTakes(t *testing.T) {
+	for _, module := range modules {
+		runs := terraformTest(t, module, "environment_"+module+".tftest.hcl")
+		cfg, err := core.ParseEnv(environ(runs["a_function_with_everything_set"]))
+		if err != nil {
+			t.Errorf("%s: the relay refuses its environment: %v", module, err)
+		}
+		if len(cfg.AccessTokens) != 2 || len(cfg.AllowedOrigins) != 2 || cfg.APIKey != "sk-test" || cfg.Name != "relay-2" ||
+			cfg.MaxStreamTime != 10*time.Minute || !slices.Equal(cfg.Upstreams, []string{"https://api.openai.com"}) {
+			t.Errorf("%s: the relay takes its environment for %+v", module, cfg)
+		}
+		for _, token := range cfg.AccessTokens {
+			if !strings.HasPrefix(string(token), "sha256:") {
+				t.Errorf("%s: a token stands in the environment in plain text", module)
+			}
+		}
+	}
+}
+
+// environ returns the environment of the functions that a run plans.
+func environ(e event) []string {
+	env := []string{}
+	if e.Plan == nil {
+		return env
+	}
+	for _, c := range e.Plan.Changes {
+		var after after
+		_ = json.Unmarshal(c.Change.After, &after) // other resources have other things under these names
+		if after.Key != "" {
+			env = append(env, after.Key+"="+after.Value)
+		}
+		for _, block := range after.Environment {
+			for name, value := range block.Variables {
+				env = append(env, name+"="+value)
+			}
+		}
+		for _, block := range after.ServiceConfig {
+			for name, value := range block.Variables {
+				env = append(env, name+"="+value)
+			}
+		}
+	}
+	return env
 }
