@@ -226,14 +226,14 @@ variable "tags" {
 }
 
 variable "upstreams" {
-  description = "Base URLs of the API, in order of preference. The token of another relay may stand in one: https://rt_TOKEN@host."
+  description = "Base URLs of the API, in order of preference. Another relay's access token and a name may stand in one: https://rt_TOKEN@host#name."
   type        = list(string)
   default     = ["https://api.openai.com"]
   nullable    = false
   sensitive   = true
 
   validation {
-    condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex("^https://[^/?#, ]+(/[^?#, ]*)?$", upstream))])
-    error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without query and fragment."
+    condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex("^https://[^/?#, ]+(/[^?#, ]*)?(#[A-Za-z0-9.-]+)?$", upstream))])
+    error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without a query."
   }
 }

@@ -142,13 +142,13 @@ run "settings_and_lists_reach_the_function" {
   variables {
     allowed_origins = ["https://chat.example", "http://localhost:3000"]
     settings        = { RELAY_MAX_STREAM_TIME = "10m" }
-    upstreams       = ["https://api.openai.com", "https://rt_abc@other.example"]
+    upstreams       = ["https://api.openai.com", "https://rt_abc@other.example#other"]
   }
 
   assert {
     condition = alltrue([for f in google_cloudfunctions2_function.this :
       f.service_config[0].environment_variables.RELAY_MAX_STREAM_TIME == "10m" &&
-      f.service_config[0].environment_variables.RELAY_UPSTREAMS == "https://api.openai.com,https://rt_abc@other.example" &&
+      f.service_config[0].environment_variables.RELAY_UPSTREAMS == "https://api.openai.com,https://rt_abc@other.example#other" &&
       f.service_config[0].environment_variables.RELAY_ALLOWED_ORIGINS == "https://chat.example,http://localhost:3000"
     ])
     error_message = "The function must get what was set."

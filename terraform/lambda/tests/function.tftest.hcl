@@ -171,13 +171,13 @@ run "settings_and_lists_reach_the_function" {
     max_instances   = 5
     name            = "relay-2"
     settings        = { RELAY_MAX_STREAM_TIME = "10m" }
-    upstreams       = ["https://api.openai.com", "https://rt_abc@other.example"]
+    upstreams       = ["https://api.openai.com", "https://rt_abc@other.example#other"]
   }
 
   assert {
     condition = alltrue([for f in aws_lambda_function.this :
       f.environment[0].variables.RELAY_MAX_STREAM_TIME == "10m" &&
-      f.environment[0].variables.RELAY_UPSTREAMS == "https://api.openai.com,https://rt_abc@other.example" &&
+      f.environment[0].variables.RELAY_UPSTREAMS == "https://api.openai.com,https://rt_abc@other.example#other" &&
       f.environment[0].variables.RELAY_ALLOWED_ORIGINS == "https://chat.example,http://localhost:3000" &&
       f.environment[0].variables.RELAY_NAME == "relay-2" && f.function_name == "relay-2" && f.reserved_concurrent_executions == 5
     ])

@@ -93,14 +93,14 @@ run "settings_and_lists_reach_the_function" {
     allowed_origins = ["https://chat.example", "http://localhost:3000"]
     api_key         = "sk-test"
     settings        = { RELAY_MAX_STREAM_TIME = "4m" }
-    upstreams       = ["https://api.openai.com", "https://rt_abc@other.example"]
+    upstreams       = ["https://api.openai.com", "https://rt_abc@other.example#other"]
   }
 
   assert {
     condition = (
       vercel_project_environment_variable.this["RELAY_MAX_STREAM_TIME"].value == "4m" &&
       vercel_project_environment_variable.this["RELAY_API_KEY"].value == "sk-test" &&
-      vercel_project_environment_variable.this["RELAY_UPSTREAMS"].value == "https://api.openai.com,https://rt_abc@other.example" &&
+      vercel_project_environment_variable.this["RELAY_UPSTREAMS"].value == "https://api.openai.com,https://rt_abc@other.example#other" &&
       vercel_project_environment_variable.this["RELAY_ALLOWED_ORIGINS"].value == "https://chat.example,http://localhost:3000"
     )
     error_message = "The function must get what was set."
