@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"example.com/relay/core/failover"
 )
 
 // An endpoint is a way in, as the output endpoints has it.
@@ -62,6 +64,22 @@ func TestGatewayFileParses(t *testing.T) {
 	endpoints, err := parseEndpoints(data)
 	if err != nil {
 		t.Fatal(err)
+	}
+	urls, err := failover.ParseFile(data)
+	if err != nil || len(urls) != len(endpoints) {
+		t.Errorf("the gateway reads %d of %d endpoints: %v", len(urls), len(endpoints), err)
+	}
+	// Terraform's mocks give all functions of a kind one address, so the pool as
+	// a whole is not to be had from them.
+	for i, address := range urls {
+		pool, err := failover.New([]string{address}, failover.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := pool.Status()[0].Name; name != endpoints[i].Name {
+			t.Errorf("endpoint %d is called %s, want %s", i, name, endpoints[i].Name)
+		}
+		pool.Close()
 	}
 	if len(endpoints) != 5 || endpoints[0].Name != "aws-us-east-1" || endpoints[4].Name != "vercel-iad1" {
 		t.Errorf("got %+v", endpoints)
