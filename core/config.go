@@ -77,6 +77,9 @@ type Config struct {
 	// /dashboard/.
 	Paths []string
 
+	// NoPage takes the web page away that the relay answers at /.
+	NoPage bool
+
 	// MaxBodyBytes limits a request's body, to 1 TiB at most. If zero, 32 MiB.
 	// The platform's own limit applies as well.
 	MaxBodyBytes int64

@@ -9,6 +9,7 @@
 //	  └─ Relay.ServeHTTP
 //	       └─ record → cors → target       every request, relay.go lists them
 //	            ├─ /relay/health           health.go
+//	            ├─ /                       page/: the web page
 //	            └─ access → paths → limits requests of the API
 //	                 └─ exchange           exchange.go: outbound request, answer
 //	                      ├─ RoundTripper  transport.go: one upstream's connections

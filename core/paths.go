@@ -9,6 +9,7 @@ import (
 // routes sends requests to what answers them, by their path.
 type routes struct {
 	health http.Handler
+	page   http.Handler // nil: none
 	api    http.Handler
 	toAPI  paths
 }
@@ -17,6 +18,8 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case req.URL.EscapedPath() == healthPath:
 		r.health.ServeHTTP(w, req)
+	case r.page != nil && req.URL.EscapedPath() == "/" && (req.Method == http.MethodGet || req.Method == http.MethodHead):
+		r.page.ServeHTTP(w, req)
 	case r.toAPI.include(req):
 		r.api.ServeHTTP(w, req)
 	default:

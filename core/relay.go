@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"example.com/relay/core/failover"
+	"example.com/relay/core/page"
 )
 
 // Version is this relay's version, which health answers with.
@@ -49,6 +50,9 @@ func New(cfg Config) (*Relay, error) {
 	}
 	if cfg.PathTokens {
 		routes.toAPI = append(slices.Clone(relayed), pathPrefix)
+	}
+	if !cfg.NoPage {
+		routes.page = page.Handler()
 	}
 	close := func() {
 		stop()

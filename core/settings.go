@@ -68,6 +68,13 @@ var settings = []Setting{
 	{"RELAY_PATHS", "/v1/,/dashboard/", "path prefixes that are relayed, comma-separated", func(cfg *Config, v string) error {
 		return setList(&cfg.Paths, v)
 	}},
+	{"RELAY_PAGE", "on", "off: no web page at /", func(cfg *Config, v string) error {
+		if v != "on" && v != "off" {
+			return errors.New("must be on or off")
+		}
+		cfg.NoPage = v == "off"
+		return nil
+	}},
 	{"RELAY_MAX_BODY_BYTES", strconv.Itoa(defaultMaxBodyBytes), "largest request body in bytes; the platform's own limit applies too", func(cfg *Config, v string) (err error) {
 		cfg.MaxBodyBytes, err = parseSize(v)
 		return err

@@ -12,7 +12,7 @@ func TestParseEnv(t *testing.T) {
 	cfg, err := ParseEnv([]string{
 		"PATH=/bin", "RELAY_UPSTREAMS= https://us.api.openai.com/v1/ ", "RELAY_ACCESS_TOKENS=one, rt_two,sha256:" + strings.Repeat("ab", 32),
 		"RELAY_API_KEY=sk-1", "RELAY_PATH_TOKENS=true", "RELAY_ALLOWED_ORIGINS=https://a.example,http://localhost:3000",
-		"RELAY_ALLOWED_HOSTS=a.example", "RELAY_PATHS=/v1/,/openai/v1/", "RELAY_MAX_BODY_BYTES=1000", "RELAY_MAX_IN_FLIGHT=5",
+		"RELAY_ALLOWED_HOSTS=a.example", "RELAY_PATHS=/v1/,/openai/v1/", "RELAY_PAGE=off", "RELAY_MAX_BODY_BYTES=1000", "RELAY_MAX_IN_FLIGHT=5",
 		"RELAY_IDLE_TIMEOUT=1m", "RELAY_MAX_STREAM_TIME=15m", "RELAY_KEEPALIVE=15s", "RELAY_BODY_TIMEOUT=off", "RELAY_WRITE_TIMEOUT=0",
 		"RELAY_NAME=first", "RELAY_NAME=paris-1", "RELAY_REGION=eu-west-3", "AWS_REGION=us-east-1", "RELAY_LOG_LEVEL=warn",
 		"RELAY_LAMBDA_INVOKE_MODE=RESPONSE_STREAM",
@@ -24,7 +24,7 @@ func TestParseEnv(t *testing.T) {
 		Upstreams:    []Secret{"https://us.api.openai.com/v1/"},
 		AccessTokens: []Secret{"one", "rt_two", Secret("sha256:" + strings.Repeat("ab", 32))},
 		APIKey:       "sk-1", PathTokens: true, AllowedOrigins: []string{"https://a.example", "http://localhost:3000"},
-		AllowedHosts: []string{"a.example"}, Paths: []string{"/v1/", "/openai/v1/"}, MaxBodyBytes: 1000, MaxInFlight: 5,
+		AllowedHosts: []string{"a.example"}, Paths: []string{"/v1/", "/openai/v1/"}, NoPage: true, MaxBodyBytes: 1000, MaxInFlight: 5,
 		IdleTimeout: time.Minute, MaxStreamTime: 15 * time.Minute, Keepalive: 15 * time.Second, BodyTimeout: -1, WriteTimeout: -1,
 		Name: "paris-1", Region: "eu-west-3", LogLevel: 4, LambdaInvokeMode: "RESPONSE_STREAM",
 	}
@@ -40,7 +40,7 @@ func TestBadSettingsAreReportedAtOnce(t *testing.T) {
 	const secret = "hunter2,with spaces.and-dots"
 	_, err := ParseEnv([]string{
 		"RELAY_UPSTREAMS=http://" + "api.openai.com", "RELAY_ACCESS_TOKENS=good, " + secret + ",sha256:xyz", "RELAY_API_KEY=sk two words",
-		"RELAY_PATH_TOKENS=perhaps", "RELAY_ALLOWED_ORIGINS=*,https://a.example/path", "RELAY_PATHS=v1", "RELAY_MAX_BODY_BYTES=6MB",
+		"RELAY_PATH_TOKENS=perhaps", "RELAY_ALLOWED_ORIGINS=*,https://a.example/path", "RELAY_PATHS=v1", "RELAY_PAGE=no", "RELAY_MAX_BODY_BYTES=6MB",
 		"RELAY_MAX_IN_FLIGHT=0", "RELAY_IDLE_TIMEOUT=soon", "RELAY_MAX_STREAM_TIME=-1s", "RELAY_NAME=a b", "RELAY_LOG_LEVEL=loud",
 		"RELAY_LAMBDA_INVOKE_MODE=STREAM", "RELAY_KEPALIVE=15s", "RELAY_TOKEN=" + secret, "RELAY_REGION=\x01",
 	})
@@ -50,7 +50,7 @@ func TestBadSettingsAreReportedAtOnce(t *testing.T) {
 	text := err.Error()
 	for _, name := range []string{
 		"RELAY_UPSTREAMS", "RELAY_ACCESS_TOKENS, value 3", "RELAY_ACCESS_TOKENS, value 4", "RELAY_API_KEY", "RELAY_PATH_TOKENS",
-		"RELAY_ALLOWED_ORIGINS, value 1", "RELAY_ALLOWED_ORIGINS, value 2", "RELAY_PATHS", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT",
+		"RELAY_ALLOWED_ORIGINS, value 1", "RELAY_ALLOWED_ORIGINS, value 2", "RELAY_PATHS", "RELAY_PAGE", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT",
 		"RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_NAME", "RELAY_LOG_LEVEL", "RELAY_LAMBDA_INVOKE_MODE", `"RELAY_KEPALIVE"`,
 		"did you mean RELAY_KEEPALIVE", `"RELAY_TOKEN"`, "RELAY_REGION",
 	} {

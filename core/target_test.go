@@ -41,7 +41,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 		{"*", 400, "invalid_target"},
 		{"/v2/models", 404, "unknown_path"},
 		{"/v1", 404, "unknown_path"},
-		{"/", 404, "unknown_path"},
+		{"/index.html", 404, "unknown_path"},
 		{"/%76%31/models", 404, "unknown_path"}, // "/v1/", escaped without need
 		{"/relay/", 404, "unknown_path"},
 		{"/relay/health/", 404, "unknown_path"},

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,11 +63,13 @@ func TestZipHoldsTheFunctionOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	wanted := map[string]bool{"go.mod": true, "go.sum": true, "function.go": true, "bridge.go": true, "core/relay.go": true}
+	wanted := map[string]bool{"go.mod": true, "go.sum": true, "function.go": true, "bridge.go": true, "core/relay.go": true, "core/page/page.html": true, "core/page/main.mjs": true}
 	for _, f := range r.File {
 		delete(wanted, f.Name)
 		dir, name := filepath.Split(f.Name)
-		ok := f.Name == "go.mod" || f.Name == "go.sum" || strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && (dir == "" || strings.HasPrefix(dir, "core/"))
+		isSource := strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go")
+		isPage := dir == "core/page/" && slices.Contains([]string{".html", ".css", ".mjs"}, filepath.Ext(name))
+		ok := f.Name == "go.mod" || f.Name == "go.sum" || isSource && (dir == "" || strings.HasPrefix(dir, "core/")) || isPage
 		if !ok {
 			t.Errorf("the archive holds %s, which no function needs", f.Name)
 		}

@@ -3,6 +3,7 @@ package relaytest
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -66,6 +67,7 @@ var contract = []contractCase{
 	{"client gone", Canceling, (*adapter).testClientGone},
 	{"errors", "", (*adapter).testErrors},
 	{"preflight", "", (*adapter).testPreflight},
+	{"page", "", (*adapter).testPage},
 	{"websocket", WebSocket, (*adapter).testWebSocket},
 	{"misconfigured", Misconfigured, (*adapter).testMisconfigured},
 }
@@ -416,6 +418,40 @@ func (a *adapter) testPreflight(t *testing.T) {
 	}
 	if got := res.Header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{"*"}) {
 		t.Errorf("Access-Control-Allow-Origin = %q", got)
+	}
+	if n := u.Arrived(); n != 0 {
+		t.Errorf("upstream saw %d requests, want none", n)
+	}
+}
+
+func (a *adapter) testPage(t *testing.T) {
+	u, base := a.start(t)
+	get := func(method, etag string) (*http.Response, string) {
+		t.Helper()
+		req := request(t, method, base+"/", "", "")
+		req.Header = http.Header{"Accept-Encoding": {"gzip"}}
+		if etag != "" {
+			req.Header.Set("If-None-Match", etag)
+		}
+		res, body := complete(t, req)
+		if h := res.Header; !strings.HasSuffix(h.Get("X-Relay"), "; origin=relay") || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; ") || h.Get("Etag") == "" {
+			t.Errorf("%s: %d %v", method, res.StatusCode, h)
+		}
+		return res, body
+	}
+	res, body := get("GET", "")
+	page, err := gzip.NewReader(strings.NewReader(body))
+	if err != nil || res.StatusCode != http.StatusOK || res.Header.Get("Content-Encoding") != "gzip" {
+		t.Fatalf("got %d %v, %v", res.StatusCode, res.Header, err)
+	}
+	if html, err := io.ReadAll(page); err != nil || !bytes.HasSuffix(html, []byte("</html>\n")) {
+		t.Errorf("the page: %d bytes, %v", len(html), err)
+	}
+	if res, body := get("GET", res.Header.Get("Etag")); res.StatusCode != http.StatusNotModified || body != "" {
+		t.Errorf("again: got %d and %d bytes, want 304", res.StatusCode, len(body))
+	}
+	if res, body := get("HEAD", ""); res.StatusCode != http.StatusOK || body != "" {
+		t.Errorf("HEAD: got %d and %d bytes", res.StatusCode, len(body))
 	}
 	if n := u.Arrived(); n != 0 {
 		t.Errorf("upstream saw %d requests, want none", n)

@@ -2,7 +2,10 @@ package relaytest
 
 import (
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // sessionOnly answers only to the key of a browser's session, as OpenAI does
@@ -18,15 +21,16 @@ func sessionOnly(body func() object) func(*call) answer {
 	}
 }
 
-// adminOnly answers only to an admin key.
-func adminOnly(body func() object) func(*call) answer {
+// adminOnly answers only to an admin key, with a bucket of results for each day
+// that the query asks for. The number of a day counts from the start.
+func adminOnly(results func(day int) []object) func(*call) answer {
 	return func(c *call) answer {
 		if !strings.HasPrefix(c.key, "sk-admin-") {
 			return *invalidRequest(http.StatusForbidden, "You have insufficient permissions for this operation. "+
 				"Missing scopes: api.usage.read. Check that you have the correct role in your organization, "+
 				"and if you're using a restricted API key, that it has the necessary scopes.")
 		}
-		return jsonAnswer(200, body())
+		return jsonAnswer(200, usagePage(c.req.URL.Query(), results))
 	}
 }
 
@@ -70,37 +74,57 @@ func billingUsage() object {
 	}
 }
 
-func organizationCosts() object {
-	return usagePage(object{
+// organizationCosts has no results on two days of seven, as OpenAI has none on
+// days without costs.
+func organizationCosts(day int) []object {
+	if day%7 >= 5 {
+		return []object{}
+	}
+	return []object{{
 		"object":     "organization.costs.result",
-		"amount":     object{"value": 5.5, "currency": "usd"},
+		"amount":     object{"value": float64(day*37%11) + 0.5, "currency": "usd"},
 		"line_item":  nil,
 		"project_id": nil,
-	})
+	}}
 }
 
-func organizationUsage() object {
-	return usagePage(object{
-		"object":              "organization.usage.completions.result",
-		"input_tokens":        1000,
-		"output_tokens":       500,
-		"input_cached_tokens": 0,
-		"input_audio_tokens":  0,
-		"output_audio_tokens": 0,
-		"num_model_requests":  5,
-	})
+// organizationUsage has the same results every day.
+func organizationUsage(kind string, fields object) func(*call) answer {
+	fields["object"] = "organization.usage." + kind + ".result"
+	return adminOnly(func(int) []object { return []object{fields} })
 }
 
-func usagePage(result object) object {
-	return object{
-		"object": "page",
-		"data": []object{{
-			"object":     "bucket",
-			"start_time": created,
-			"end_time":   created + 24*60*60,
-			"results":    []object{result},
-		}},
-		"has_more":  false,
-		"next_page": nil,
+const day = 24 * 60 * 60 // seconds
+
+// fakePageSize is the most buckets on a page, few enough that a month has more
+// than one.
+const fakePageSize = 20
+
+// usagePage returns the page of daily buckets that a query asks for: limit of
+// them, or 7, from start_time on, up to now. The cursor is the number of a day.
+func usagePage(query url.Values, results func(day int) []object) object {
+	number := func(name string, otherwise int64) int64 {
+		if n, err := strconv.ParseInt(query.Get(name), 10, 64); err == nil {
+			return n
+		}
+		return otherwise
 	}
+	start, first := number("start_time", created), number("page", 0)
+	limit := min(number("limit", 7), fakePageSize)
+	page := object{"object": "page", "has_more": false, "next_page": nil}
+	data := []object{}
+	for i := first; start+i*day <= time.Now().Unix(); i++ {
+		if i == first+limit {
+			page["has_more"], page["next_page"] = true, strconv.FormatInt(i, 10)
+			break
+		}
+		data = append(data, object{
+			"object":     "bucket",
+			"start_time": start + i*day,
+			"end_time":   start + (i+1)*day,
+			"results":    results(int(i)),
+		})
+	}
+	page["data"] = data
+	return page
 }

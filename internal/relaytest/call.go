@@ -63,7 +63,17 @@ var endpoints = []endpoint{
 	{"GET", "/v1/dashboard/billing/subscription", sessionOnly(subscription)},
 	{"GET", "/v1/dashboard/billing/usage", sessionOnly(billingUsage)},
 	{"GET", "/v1/organization/costs", adminOnly(organizationCosts)},
-	{"GET", "/v1/organization/usage/completions", adminOnly(organizationUsage)},
+	{"GET", "/v1/organization/usage/completions", organizationUsage("completions", object{
+		"input_tokens": 1000, "output_tokens": 500, "input_cached_tokens": 0, "input_audio_tokens": 0, "output_audio_tokens": 0, "num_model_requests": 5})},
+	{"GET", "/v1/organization/usage/embeddings", organizationUsage("embeddings", object{"input_tokens": 70, "num_model_requests": 2})},
+	{"GET", "/v1/organization/usage/moderations", organizationUsage("moderations", object{"input_tokens": 0, "num_model_requests": 0})},
+	{"GET", "/v1/organization/usage/images", organizationUsage("images", object{"images": 1, "num_model_requests": 1})},
+	{"GET", "/v1/organization/usage/audio_speeches", organizationUsage("audio_speeches", object{"characters": 40, "num_model_requests": 1})},
+	{"GET", "/v1/organization/usage/audio_transcriptions", organizationUsage("audio_transcriptions", object{"seconds": 12, "num_model_requests": 1})},
+	{"GET", "/v1/organization/usage/web_search_calls", organizationUsage("web_searches", object{"num_requests": 3, "num_model_requests": 1})},
+	{"GET", "/v1/organization/usage/file_search_calls", organizationUsage("file_searches", object{"num_requests": 0})},
+	{"GET", "/v1/organization/usage/code_interpreter_sessions", organizationUsage("code_interpreter_sessions", object{"num_sessions": 1})},
+	{"GET", "/v1/organization/usage/vector_stores", organizationUsage("vector_stores", object{"usage_bytes": 4096})},
 }
 
 // serve answers a request whose body has been read.

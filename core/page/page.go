@@ -1,0 +1,81 @@
+// Package page is the web page of a relay: its state, keys and what is left on
+// them, and a first chat, all in the browser and all through the relay itself.
+//
+// What stands here as page.html, page.css and a few modules is handed out as
+// one document, put together at the first request (document.go): one request
+// is one invocation of a function, and where style and script stand in the
+// document, the Content-Security-Policy can name their hashes. So nothing else
+// on the relay's origin, which hands on whatever the API answers, can ever run
+// in the page. The page holds no secret and needs no access token.
+package page
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Handler returns the handler that answers GET and HEAD with the page. Its
+// first request costs a few milliseconds; until then it costs nothing.
+func Handler() http.Handler { return http.HandlerFunc(serve) }
+
+func serve(w http.ResponseWriter, req *http.Request) {
+	d := assembled()
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache") // keep it, but ask each time
+	h.Set("Content-Security-Policy", d.policy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Etag", d.etag)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Add("Vary", "Accept-Encoding")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Robots-Tag", "noindex") // a relay that search engines find is found by others too
+	if matches(req.Header.Values("If-None-Match"), d.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := d.html
+	if acceptsGzip(req.Header.Values("Accept-Encoding")) {
+		body = d.gzip
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if req.Method != http.MethodHead {
+		// A client that does not take the page has no use for an error.
+		_, _ = w.Write(body)
+	}
+}
+
+// matches reports whether the values of If-None-Match name etag, compared
+// weakly as RFC 9110, section 13.1.2, has it.
+func matches(values []string, etag string) bool {
+	for _, value := range values {
+		for tag := range strings.SplitSeq(value, ",") {
+			tag = strings.TrimSpace(tag)
+			if tag == "*" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// acceptsGzip reports whether the values of Accept-Encoding name gzip, and not
+// with a weight of zero.
+func acceptsGzip(values []string) bool {
+	for _, value := range values {
+		for coding := range strings.SplitSeq(value, ",") {
+			name, parameter, _ := strings.Cut(coding, ";")
+			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				continue
+			}
+			weight, weighted := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(parameter, " ", "")), "q=")
+			q, err := strconv.ParseFloat(weight, 64)
+			return !weighted || err == nil && q > 0
+		}
+	}
+	return false
+}
