@@ -1,16 +1,12 @@
 // What the tests share: the stack of ../stack, and calling it by two routes.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
 import OpenAI from 'openai';
+import { canary } from '../stack/stack.mjs';
 
-// canary is part of every key, token, prompt and query, so that nothing of them
-// gets into a relay's log unnoticed.
-export const canary = 'CANARY';
+export { canary, startStack } from '../stack/stack.mjs';
+
 export const apiKey = 'sk-CANARY-client';
 export const prompt = 'CANARY sings café songs in the dark';
 
@@ -23,77 +19,6 @@ export const textEvents = 8;
 // pattern returns the first n bytes of the upstream's binary answers; see
 // Pattern in relaytest.
 export const pattern = (n) => Uint8Array.from({ length: n }, (_, i) => i ^ (i >> 8) ^ ((i >> 16) * 7));
-
-const repository = fileURLToPath(new URL('../../..', import.meta.url));
-
-// startStack starts a stack for this file's tests, with functions on AWS Lambda
-// if lambda says so. When they are over it looks through the relays' log and
-// stops the stack.
-export async function startStack({ lambda = false } = {}) {
-  const [command, ...args] = process.env.SDKTEST_STACK ? [process.env.SDKTEST_STACK] : ['go', 'run', './internal/sdktest/stack'];
-  if (lambda) {
-    args.push('-lambda');
-  }
-  const child = spawn(command, args, { cwd: repository, stdio: ['pipe', 'pipe', 'inherit'] });
-  const [line] = await Promise.race([
-    once(createInterface({ input: child.stdout }), 'line'),
-    once(child, 'exit').then(([code]) => assert.fail(`the stack exited with ${code}`)),
-  ]);
-  const stack = new Stack(JSON.parse(line));
-  after(async () => {
-    try {
-      await stack.checkLog();
-    } finally {
-      const exit = once(child, 'exit');
-      child.stdin.end();
-      assert.deepEqual(await exit, [0, null], 'exit of the stack');
-    }
-  });
-  return stack;
-}
-
-class Stack {
-  constructor(greeting) {
-    Object.assign(this, greeting);
-  }
-
-  async #ask(method, path, body) {
-    const res = await fetch(this.control + path, { method, body: body && JSON.stringify(body) });
-    const text = await res.text();
-    assert.equal(res.status, 200, text);
-    return text && JSON.parse(text);
-  }
-
-  // reset forgets all requests, faults and counts.
-  reset() {
-    return this.#ask('POST', '/reset');
-  }
-
-  // script gives the next request the first of faults, and so on.
-  script(faults) {
-    return this.#ask('POST', '/script', faults);
-  }
-
-  // requests returns what the upstream saw, once as many requests have come as
-  // wait says, and as many are over as done says.
-  requests({ wait = 0, done = 0 } = {}) {
-    return this.#ask('GET', `/requests?wait=${wait}&done=${done}`);
-  }
-
-  // hits returns how many requests a relay got.
-  async hits(relay) {
-    return (await this.#ask('GET', '/hits'))[relay];
-  }
-
-  // checkLog fails if the relays logged a secret, or nothing, or if net/http
-  // complained of them.
-  async checkLog() {
-    const { records, complaints } = await this.#ask('GET', '/log');
-    assert.match(records, /"msg":"request"/);
-    assert.ok(!records.includes(canary), 'the log holds a secret: ' + records);
-    assert.equal(complaints, '', 'net/http complained of a relay');
-  }
-}
 
 // newClient returns the SDK's client for a base URL without "/v1".
 export function newClient(base, options = {}) {
