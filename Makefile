@@ -8,9 +8,10 @@ LISTEN      ?= 127.0.0.1:8787
 SDK_GO      := internal/sdktest/go
 SDK_NODE    := internal/sdktest/node
 CHAOS       := bench/chaos
+PAGE        := internal/pagetest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race sdk-go sdk-node vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz dist tf tf-update clean
+.PHONY: help run demo test check format vet lint race sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz dist tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +25,7 @@ demo: ## the whole thing without a key: a fake OpenAI, the relay before it, a st
 test: ## run the tests
 	$(GO) test ./...
 
-check: format vet lint race sdk-go sdk-node tf vulnerabilities ## all that CI runs
+check: format vet lint race sdk-go sdk-node page tf vulnerabilities ## all that CI runs
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -48,6 +49,12 @@ sdk-go: ## the official Go SDK, direct and through the relay
 
 sdk-node: ## the official Node SDK, the same
 	@./scripts/sdk-node $(SDK_NODE)
+
+page: ## the web page in a real Chromium
+	@./scripts/page $(PAGE)
+
+page-shots: ## the same, and write the pictures in docs/
+	@PAGE_SHOTS=1 ./scripts/page $(PAGE)
 
 vulnerabilities:
 	@./scripts/vulnerabilities $(GOVULNCHECK)
@@ -105,5 +112,5 @@ tf-update: ## write what is generated for them: settings, tables, expected plans
 	@./scripts/tf -update
 
 clean: ## remove what the other targets made
-	rm -rf dist $(SDK_NODE)/node_modules
+	rm -rf dist $(SDK_NODE)/node_modules $(PAGE)/node_modules
 	$(GO) clean -testcache

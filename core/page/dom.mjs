@@ -23,7 +23,7 @@ function fill(e, attributes, children) {
 
 // facts returns the pairs of a description list, without those that are empty.
 export function facts(pairs) {
-  return pairs.filter(([, value]) => value != null && value !== '').map(([name, value]) => [el('dt', null, name), el('dd', null, value)]);
+  return pairs.filter(([, value]) => value).map(([name, value]) => [el('dt', null, name), el('dd', null, value)]);
 }
 
 // table returns a table whose rows begin with a heading. Columns of numbers are

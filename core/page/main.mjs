@@ -21,7 +21,7 @@ startKeys(async () => {
 startTryIt();
 main.classList.add('waiting');
 const seen = () => main.classList.remove('waiting');
-setTimeout(seen, 1000);
+setTimeout(seen, 2000);
 startStatus(() => {
   renderSnippets();
   renderKeys();

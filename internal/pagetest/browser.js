@@ -1,0 +1,85 @@
+// What the tests share: a real Chromium, and pages in it that may not complain.
+
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import axe from 'axe-core';
+import { chromium } from 'playwright-core';
+
+export { canary, startStack } from '../sdktest/stack/stack.mjs';
+
+export const desktop = { width: 1100, height: 900 };
+export const phone = { width: 360, height: 740 };
+
+const program = process.env.CHROMIUM || '/usr/bin/chromium';
+
+// startBrowser starts Chromium for this file's tests and stops it after them.
+export async function startBrowser() {
+  const browser = await chromium.launch({
+    executablePath: program,
+    // Chromium wants no root in its sandbox, and containers have no room in /dev/shm.
+    args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
+  });
+  after(() => browser.close());
+  return browser;
+}
+
+// openPage opens the page of a relay in a context of its own. When the test is
+// over, it fails if the page logged an error or broke its policy, but for the
+// errors that the browser itself logs of answers which expected matches.
+export async function openPage(t, browser, url, { expected, viewport = desktop, before, path = '/', ...options } = {}) {
+  const context = await browser.newContext({ viewport, locale: 'en-US', ...options });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type()) && !expected?.test(`${message.text()} ${message.location().url}`)) complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  await context.exposeBinding('__violated', (_, what) => complaints.push('policy: ' + what));
+  await context.addInitScript(() => {
+    addEventListener('securitypolicyviolation', (e) => window.__violated(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
+    window.__shift = 0;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__shift += entry.value;
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+  const calls = [];
+  page.on('request', (request) => calls.push(request.url()));
+  page.setDefaultTimeout(20_000);
+  await before?.(page);
+  const response = await page.goto(url + path);
+  assert.equal(response.status(), 200);
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(complaints, [], 'the browser complains');
+    assert.deepEqual(calls.filter((call) => !call.startsWith(url) && !/^(data|blob):/.test(call)), [], 'calls to others');
+  });
+  return page;
+}
+
+// settled waits until the page has found out what it does by itself.
+export async function settled(page) {
+  await page.waitForFunction(() => !document.getElementById('recheck').disabled);
+}
+
+// isAccessible fails if axe finds anything serious or critical.
+export async function isAccessible(page, what) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+  assert.deepEqual(grave.map(({ id, nodes }) => ({ id, nodes: nodes.map(({ html, failureSummary }) => html.slice(0, 200) + ' ' + failureSummary) })), [], what);
+  return violations.map(({ id, impact }) => `${impact} ${id}`);
+}
+
+// fits fails if the page is wider than its window.
+export async function fits(page, what) {
+  const widths = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+  assert.ok(widths[0] <= widths[1], `${what}: ${widths[0]} px of content in ${widths[1]}`);
+}
+
+// standsStill fails if the page moved under the reader's eyes.
+export async function standsStill(page, what) {
+  const shift = await page.evaluate(() => window.__shift);
+  assert.ok(shift < 0.02, `${what}: layout shift ${shift}`);
+}
+
+export const text = (page, selector) => page.locator(selector).innerText();

@@ -1,0 +1,150 @@
+// A first chat: that it streams, and that it says so when it doesn't.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { canary, fits, isAccessible, openPage, phone, settled, startBrowser, startStack, text } from '../browser.js';
+
+const stack = await startStack();
+const browser = await startBrowser();
+
+const key = `sk-proj-${canary}0123456789abcdwxyz`;
+const gap = 70; // ms between events
+const events = 8; // of text, see relaytest
+
+async function open(t, relay = stack.open, options = {}) {
+  const page = await openPage(t, browser, relay, options);
+  await settled(page);
+  await page.fill('#key-list', key);
+  await stack.reset();
+  return page;
+}
+
+// send sends a message and waits until the answer is over.
+async function send(page, { api = 'chat', message = 'Hello' } = {}) {
+  await page.selectOption('#try-api', api);
+  await page.fill('#try-message', message);
+  await page.click('#send');
+  await over(page);
+}
+
+const over = (page) => page.waitForFunction(() => document.getElementById('answer').getAttribute('aria-busy') === 'false' && document.getElementById('figures').textContent);
+
+// watch notes when the answer grew.
+const watch = (page) => page.evaluate(() => {
+  window.__grown = [];
+  new MutationObserver((list) => window.__grown.push(...list.flatMap((m) => [...m.addedNodes]).map(() => performance.now())))
+    .observe(document.getElementById('answer'), { childList: true });
+});
+
+for (const api of ['chat', 'responses']) {
+  test(`${api}: each event is shown as it comes`, async (t) => {
+    const page = await open(t);
+    await watch(page);
+    await stack.script([`gap=${gap}ms`]);
+    await send(page, { api });
+    assert.equal(await text(page, '#answer'), 'Backwards → olleH');
+    const grown = await page.evaluate(() => window.__grown);
+    assert.equal(grown.length, events);
+    const spread = grown.at(-1) - grown[0];
+    assert.ok(spread > (events - 1) * gap * 0.8, `${spread} ms from the first to the last`);
+    const figures = await text(page, '#figures');
+    assert.match(figures, /First token\s+\d+ ms/);
+    // A busy machine may hand two at a time to the page.
+    assert.match(figures, /Events\s+✓ one by one: 8 events in [5-8] pieces over [\d.]+ (ms|sec)/);
+    const speed = Number(/Speed\s+([\d.]+) tokens\/s/.exec(figures)[1]);
+    assert.ok(Math.abs(speed - (events - 1) / spread * 1000) < 1, `${speed} tokens/s, seen over ${spread} ms`);
+    assert.match(figures, /Whole answer\s+[\d.]+ (ms|sec), 8 tokens/);
+    assert.equal((await page.locator('svg.ticks path').getAttribute('d')).match(/M/g).length, events);
+    const [{ uri, header }] = await stack.requests({ wait: 1 });
+    assert.equal(uri, api === 'chat' ? '/v1/chat/completions' : '/v1/responses');
+    for (const name of ['Origin', 'Referer', 'Cookie', 'X-Relay-Token', 'Sec-Fetch-Mode']) assert.ok(!(name in header), `the upstream sees ${name}`);
+    await isAccessible(page, api);
+    await page.setViewportSize(phone);
+    await fits(page, api);
+  });
+}
+
+test('a token goes with the message, and the held key answers', async (t) => {
+  const page = await openPage(t, browser, stack.held);
+  await settled(page);
+  await page.fill('#token', stack.accessToken);
+  assert.match(await text(page, '#try-key'), /the relay's own key/);
+  await send(page);
+  assert.equal(await text(page, '#answer'), 'Backwards → olleH');
+});
+
+test('the keyboard sends', async (t) => {
+  const page = await open(t);
+  await page.fill('#try-message', 'abc');
+  await page.press('#try-message', 'Control+Enter');
+  await over(page);
+  assert.equal(await text(page, '#answer'), 'Backwards → cba');
+});
+
+test('stop cancels the request upstream', async (t) => {
+  const page = await open(t);
+  await stack.script(['silence=3']);
+  await page.click('#send');
+  await page.waitForFunction(() => document.getElementById('answer').textContent.length > 0);
+  await page.click('#stop');
+  await over(page);
+  assert.match(await text(page, '#figures'), /Stopped/);
+  const [{ canceled }] = await stack.requests({ wait: 1, done: 1 });
+  assert.ok(canceled);
+});
+
+test('a stream that breaks off says so', async (t) => {
+  // Browsers log broken connections by themselves.
+  const page = await open(t, stack.open, { expected: /ERR_/ });
+  await stack.script(['cut=3', 'no-done', 'no-done']);
+  await send(page);
+  // Whether the relay's error event is still seen is a race in the browser,
+  // which drops what it has not handed on when a connection breaks.
+  assert.match(await text(page, '#figures'), /^The (connection broke off: the answer|relay says: .*so the answer) is incomplete/);
+  await send(page);
+  assert.match(await text(page, '#figures'), /ended without its last event: the answer is incomplete/);
+  await send(page, { api: 'responses' });
+  assert.match(await text(page, '#figures'), /ended without its last event: the answer is incomplete/);
+});
+
+test('an error within a stream is shown as it was said', async (t) => {
+  const said = JSON.stringify({ error: { message: 'The API fell silent.', type: 'relay_error', param: null, code: 'upstream_idle_timeout' } });
+  const page = await open(t, stack.open, {
+    before: (page) => page.route('**/v1/**', (route) => route.fulfill({ contentType: 'text/event-stream', body: `data: {"choi\n\ndata: ${said}\n\n` })),
+  });
+  for (const api of ['chat', 'responses']) {
+    await send(page, { api });
+    assert.match(await text(page, '#figures'), /^The relay says: The API fell silent. upstream_idle_timeout/);
+  }
+});
+
+test('errors are shown as they were said', async (t) => {
+  const page = await open(t, stack.open, { expected: /status of (429|502)/ });
+  await stack.script(['status=429', 'close-before']);
+  await send(page);
+  assert.match(await text(page, '#figures'), /The API says \(429\): Rate limit reached.* rate_limit_exceeded\s+req_/);
+  await send(page);
+  assert.match(await text(page, '#figures'), /The relay says \(502\): The API broke the connection off.* upstream_reset\s+relay_/);
+  assert.ok(!(await text(page, '#page')).includes(canary));
+});
+
+test('what collects events is found out, and which upstream answered', async (t) => {
+  const body = ['a', 'b', 'c', 'd', 'e'].map((content) => `data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`).join('') + 'data: [DONE]\n\n';
+  const page = await open(t, stack.open, {
+    before: (page) => page.route('**/v1/chat/completions', (route) => route.fulfill({
+      contentType: 'text/event-stream', headers: { 'X-Relay-Upstream': 'aws-us-east-1', 'X-Relay-Attempts': '2' }, body,
+    })),
+  });
+  await send(page);
+  const figures = await text(page, '#figures');
+  assert.match(figures, /all together: 5 events within .*; something on the way collects them/);
+  assert.match(figures, /Answered by\s+aws-us-east-1, attempt 2/);
+});
+
+test('without a key', async (t) => {
+  const page = await openPage(t, browser, stack.open);
+  await settled(page);
+  await page.click('#send');
+  assert.match(await text(page, '#figures'), /Enter a key first/);
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'key-list');
+});
