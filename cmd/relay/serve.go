@@ -173,14 +173,18 @@ func greet(out io.Writer, addr net.Addr, cfg core.Config) {
 			key = "rt_$TOKEN"
 		}
 	}
+	page := ""
+	if !cfg.NoPage {
+		page = "page:     " + strings.TrimSuffix(base, "v1") + "\n"
+	}
 	fmt.Fprintf(out, `relay %s to %s, %s
 base URL: %s
-
+%s
 try it:
   curl -N %s/chat/completions -H "Authorization: Bearer %s" -H "Content-Type: application/json" \
     -d '{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'
 
-`, core.Version, upstreamNames(cfg.Upstreams), access, base, base, key)
+`, core.Version, upstreamNames(cfg.Upstreams), access, base, page, base, key)
 }
 
 // upstreamNames returns the upstreams without their access tokens.

@@ -69,7 +69,7 @@ func TestServeIsAnAdapter(t *testing.T) {
 func TestServeGreets(t *testing.T) {
 	u := relaytest.StartUpstream(t)
 	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + serveToken})
-	for _, want := range []string{u.URL, "access token needed", "base URL: " + s.base + "/v1\n", "curl -N " + s.base + "/v1/chat/completions", "rt_$TOKEN.$OPENAI_API_KEY"} {
+	for _, want := range []string{u.URL, "access token needed", "base URL: " + s.base + "/v1\n", "page:     " + s.base + "/\n", "curl -N " + s.base + "/v1/chat/completions", "rt_$TOKEN.$OPENAI_API_KEY"} {
 		if !strings.Contains(s.stdout.String(), want) {
 			t.Errorf("no %q in:\n%s", want, s.stdout)
 		}
