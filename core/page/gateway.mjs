@@ -23,7 +23,7 @@ export function startGateway() {
 // showUpstreams takes in what health told, and asks again while there are
 // upstreams and somebody looks.
 export function showUpstreams(health) {
-  const list = Array.isArray(health.upstreams) ? health.upstreams : null;
+  const list = health.upstreams?.length > 0 ? health.upstreams : null;
   announce(list);
   upstreams = list;
   stale = false;
@@ -41,7 +41,7 @@ function schedule() {
 
 async function refresh() {
   const { json } = await ask('relay/health');
-  if (json?.upstreams) return showUpstreams(json);
+  if (json?.upstreams?.length > 0) return showUpstreams(json);
   stale = true;
   renderUpstreams();
   schedule();

@@ -41,7 +41,7 @@ const frontEnds = () => [
   ['Open WebUI', 'Admin Panel → Settings → Connections → OpenAI API, OPENAI_API_BASE_URL', base],
   ['LobeChat', 'Settings → AI Service Provider → OpenAI → API Proxy URL, OPENAI_PROXY_URL', base],
   ['NextChat', 'Settings → Custom Endpoint → OpenAI Endpoint, BASE_URL', home.slice(0, -1)],
-  ['Cherry Studio', 'Settings → Model Provider → OpenAI → API Host', home.slice(0, -1)],
+  ['Cherry Studio', 'Settings → Model Services → OpenAI → API Address', home.slice(0, -1)],
   [t('others'), 'OPENAI_BASE_URL', base],
 ];
 
