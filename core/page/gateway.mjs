@@ -6,7 +6,7 @@ import { ask } from './relay.mjs';
 import { duration, number } from './text.mjs';
 
 const every = 2000; // ms
-const remembered = 60; // latencies of each upstream
+const remembered = 30; // latencies of each upstream: a minute
 
 let upstreams = null; // none were told
 let stale = false;
@@ -28,7 +28,7 @@ export function showUpstreams(health) {
   upstreams = list;
   stale = false;
   for (const { name, latency_ms } of list ?? []) {
-    latencies.set(name, [...(latencies.get(name) ?? []), latency_ms ?? NaN].slice(-remembered));
+    latencies.set(name, [...(latencies.get(name) ?? []), latency_ms || NaN].slice(-remembered));
   }
   renderUpstreams();
   schedule();
@@ -71,7 +71,7 @@ function row({ name, state, latency_ms, in_flight, last_error, retry_in_ms }) {
     el('th', { scope: 'row' }, name, last_error && el('small', null, el('code', null, last_error))),
     el('td', null, el('span', { class: kind }, sign + stateWord(state)),
       retry_in_ms != null && el('small', { class: 'hint' }, t('retry_in', { ms: duration(retry_in_ms) }))),
-    el('td', null, latency_ms == null ? '—' : duration(latency_ms), spark(latencies.get(name) ?? [])),
+    el('td', null, latency_ms ? duration(latency_ms) : '—', spark(latencies.get(name) ?? [])),
     el('td', null, in_flight == null ? '—' : number(in_flight)));
 }
 

@@ -107,8 +107,8 @@ test('snippets have the base URL and the way of the token', async (t) => {
     assert.equal(await page.evaluate(() => document.activeElement.id), 'tab-' + name);
     assert.ok((await text(page, '#snippet')).includes(holds.replace('…', stack.open + '/v1')), name);
     await fits(page, name);
-    await isAccessible(page, name);
   }
+  await isAccessible(page, 'front ends');
   await page.keyboard.press('ArrowRight');
   assert.equal(await page.getAttribute('#tab-curl', 'aria-selected'), 'true');
 });
@@ -154,6 +154,18 @@ test('a gateway shows its upstreams, live', async (t) => {
   answers = false;
   await page.waitForFunction(() => /does not answer/.test(document.getElementById('gateway-hint').textContent));
   assert.ok(canary.length > 0 && !(await text(page, '#page')).includes(canary), 'the token is shown');
+});
+
+test('a real gateway, over a relay and one that is not there', async (t) => {
+  const page = await openPage(t, browser, stack.gateway);
+  await settled(page);
+  await page.fill('#token', stack.accessToken);
+  await page.fill('#key-list', `sk-proj-${canary}0123456789abcdwxyz`);
+  await page.click('#send');
+  await page.waitForFunction(() => document.querySelector('#figures .ticks'));
+  assert.match(await text(page, '#figures'), /Answered by\s+near, attempt [12]/);
+  await page.waitForFunction(() => /far\s[^]*○ down[^]*near\s+● up\s+[\d.]+ ms/.test(document.getElementById('upstreams').innerText));
+  assert.match(await text(page, '#facts'), /API\s+✓ reachable/);
 });
 
 test('a gateway that everybody may see stands still', async (t) => {

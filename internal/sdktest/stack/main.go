@@ -65,6 +65,9 @@ func run(in io.Reader, out io.Writer, lambda bool) error {
 			return err
 		}
 	}
+	if err := s.startGateway(greeting, upstream); err != nil {
+		return err
+	}
 	if lambda {
 		dir, err := os.MkdirTemp("", "stack")
 		if err != nil {
@@ -134,6 +137,20 @@ func (s *stack) startRelay(name string, cfg core.Config) (string, error) {
 	r := &relay{Handler: handler, idle: handler.Shutdown}
 	s.relays[name] = r
 	return serve(r, &s.complaints)
+}
+
+// startGateway serves a gateway over two relays, the first of which is not
+// there, and tells greeting.
+func (s *stack) startGateway(greeting map[string]any, upstream string) error {
+	near, err := s.startRelay("near", core.Config{Upstreams: []core.Secret{core.Secret(upstream)}})
+	if err != nil {
+		return err
+	}
+	greeting["gateway"], err = s.startRelay("gateway", core.Config{
+		Upstreams:    []core.Secret{"http://127.0.0.1:1#far", core.Secret(near + "#near")},
+		AccessTokens: []core.Secret{accessToken},
+	})
+	return err
 }
 
 // serve serves h on a free port until the process ends, and returns its base
