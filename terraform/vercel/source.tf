@@ -6,7 +6,7 @@ locals {
 
   source_patterns = [
     "core/**/*.go",
-    "core/page/**/*.{css,html,ico,js,png,svg}",
+    "core/page/**/*.{css,html,mjs}",
     "go.mod",
     "go.sum",
     "vercel/*.go",
