@@ -20,6 +20,7 @@ type figures struct {
 	plan
 	requests int
 	outcomes [load.Truncated + 1]int
+	caught   int // ambiguous ones that were on their way when the region broke
 	doubled  int // POSTs that the upstream got beyond the first of each
 	unknown  int // POSTs that it got and nobody sent
 
@@ -62,6 +63,9 @@ func (s *scene) figures(answers []load.Answer) *figures {
 		fig.last = max(fig.last, a.End)
 		if a.Outcome == load.Ambiguous || a.Outcome == load.Failed {
 			fig.lost = max(fig.lost, a.End)
+		}
+		if a.Outcome == load.Ambiguous && a.Due < killed {
+			fig.caught++
 		}
 		fig.addAttempts(a)
 		if a.Outcome != load.Complete {

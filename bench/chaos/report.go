@@ -36,6 +36,7 @@ func (res *results) report() []byte {
 			return doc.Thousands(doc.Median(s.values(func(f *figures) float64 { return float64(f.requests) })))
 		}},
 		{"ambiguous 502, ask again", counted(count(load.Ambiguous))},
+		{"of them sent after the break", counted(uncaught)},
 		{"failed otherwise", counted(count(load.Failed))},
 		{"cut, and said so", counted(count(load.Cut))},
 		{"cut silently", counted(count(load.Truncated))},

@@ -123,6 +123,9 @@ func count(o load.Outcome) func(*figures) float64 {
 	return func(fig *figures) float64 { return float64(fig.outcomes[o]) }
 }
 
+// uncaught returns how many ambiguous requests were sent to a broken region.
+func uncaught(fig *figures) float64 { return float64(fig.outcomes[load.Ambiguous] - fig.caught) }
+
 // noByte returns how many requests failed before a byte was delivered.
 func noByte(fig *figures) float64 {
 	return float64(fig.outcomes[load.Ambiguous] + fig.outcomes[load.Failed])

@@ -303,10 +303,14 @@ func (s *sending) trusts(c *candidate) bool {
 	if c.trial || c.fresh || c.passed || !s.pool.Several() {
 		return true
 	}
-	for {
+	for begun := time.Now(); ; {
 		switch c.doubt() {
 		case noDoubt:
 			return true
+		case quiet:
+			if time.Since(begun) > quietWait {
+				return true
+			}
 		case suspect:
 			if c.health.startTrial() {
 				c.trial, c.tried = true, true

@@ -38,6 +38,8 @@ const (
 	doubtAfter   = 3 * time.Millisecond
 	suspectAfter = 50 * time.Millisecond
 	doubtStep    = 2 * time.Millisecond
+	// quietWait is how long a request waits for an upstream that says little.
+	quietWait = 25 * time.Millisecond
 )
 
 // A doubt is what speaks against sending an upstream more requests now.
@@ -45,8 +47,9 @@ type doubt int
 
 const (
 	noDoubt doubt = iota
-	overdue       // it may have gone dead: wait a little
-	suspect       // it may have been dead for a while: try it first
+	quiet         // it says little: wait a little
+	overdue       // TCP waits for it: wait until it is clear
+	suspect       // it may be dead: try it first
 )
 
 // doubt returns what speaks against sending u another request. TCP tells of a
@@ -59,9 +62,12 @@ func (u *upstream) doubt() doubt {
 	if u.silence.sent.Load() == 0 || u.silence.silentFor() < doubtAfter {
 		return noDoubt
 	}
+	worst := noDoubt
+	if u.silence.unusual() {
+		worst = quiet
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	worst := noDoubt
 	for a := range u.inFlight {
 		worst = max(worst, a.doubt())
 	}
@@ -120,6 +126,12 @@ func (s *silence) wait() {
 
 // answered notes that an answer has begun, or will not.
 func (s *silence) answered() { s.waiting.Add(-1) }
+
+// unusual reports whether the upstream is silent for a good part of the longest
+// silence of late, while several requests are waiting.
+func (s *silence) unusual() bool {
+	return s.waiting.Load() > 0 && s.sent.Load() >= 2 && s.samples.Load() >= leastSamples && int64(s.silentFor()) > s.usual.Load()/2
+}
 
 // suspicious reports whether the upstream is silent for longer than it used to
 // be while several requests are waiting.

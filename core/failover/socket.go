@@ -61,7 +61,7 @@ func dialSocket(ctx context.Context, dialer *net.Dialer, address string) (*socke
 
 // usable reports whether an idle connection is open, and has nothing to say that
 // nobody asked for: what stands there would be taken for the next answer.
-func (s *socket) usable() bool { return quiet(s.raw) }
+func (s *socket) usable() bool { return nothingToRead(s.raw) }
 
 // unacknowledged reports whether the peer's TCP has not acknowledged everything
 // that was written, and how long a round trip takes.

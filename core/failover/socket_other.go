@@ -6,8 +6,8 @@ import "syscall"
 
 // This system has no way to look: a dead connection is found out by its use.
 
-func quiet(syscall.RawConn) bool        { return true }
-func closedByPeer(syscall.RawConn) bool { return false }
+func nothingToRead(syscall.RawConn) bool { return true }
+func closedByPeer(syscall.RawConn) bool  { return false }
 
 // limitUnacknowledged does nothing: this system has no such limit.
 func limitUnacknowledged(syscall.RawConn) {}

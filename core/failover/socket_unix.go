@@ -4,9 +4,9 @@ package failover
 
 import "syscall"
 
-// quiet reports whether a connection is open and has nothing to read. It does
+// nothingToRead reports whether a connection is open and has nothing to read. It does
 // not wait, and it takes no lock that a pending Read holds.
-func quiet(raw syscall.RawConn) bool {
+func nothingToRead(raw syscall.RawConn) bool {
 	quiet := true
 	err := raw.Control(func(fd uintptr) {
 		var b [1]byte
