@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // ParseFile returns the base URLs that a file names, in the form that [New]
@@ -83,8 +84,8 @@ func listEntries(data []byte) ([]fileEntry, error) {
 	var entries []fileEntry
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields() // a misspelt token would be none
-	if dec.Decode(&entries) != nil {
-		return nil, errFile
+	if dec.Decode(&entries) != nil || dec.InputOffset() != int64(len(data)) {
+		return nil, errFile // or there is something behind the list
 	}
 	return entries, nil
 }
@@ -99,18 +100,10 @@ func (e fileEntry) address() (string, error) {
 		if u.User != nil {
 			return "", errors.New("has a token in its url and another beside it")
 		}
-		u.User = url.User("rt_" + trimToken(e.Token))
+		u.User = url.User("rt_" + strings.TrimPrefix(e.Token, "rt_"))
 	}
 	if e.Name != "" {
 		u.Fragment = e.Name
 	}
 	return u.String(), nil
-}
-
-// trimToken returns an access token without the prefix that it may have.
-func trimToken(token string) string {
-	if len(token) > 3 && token[:3] == "rt_" {
-		return token[3:]
-	}
-	return token
 }
