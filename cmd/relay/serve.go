@@ -57,8 +57,9 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 		return exitUsage
 	}
 	cfg, err := core.ParseEnv(environ)
+	upstreams := upstreamsFile{name: *file}
 	if err == nil && *file != "" {
-		cfg.Upstreams, err = fileUpstreams(*file, cfg.Upstreams)
+		cfg.Upstreams, err = upstreams.read(cfg.Upstreams)
 	}
 	if err == nil {
 		cfg.ProxyFromEnvironment = true
@@ -69,7 +70,7 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 			if *file != "" {
 				ctx, stop := context.WithCancel(ctx)
 				defer stop()
-				go watchUpstreams(ctx, *file, relay, cfg.Logger)
+				go upstreams.watch(ctx, relay, cfg.Logger)
 			}
 			return listenAndServe(ctx, relay, cfg, *listen, stdout, stderr)
 		}

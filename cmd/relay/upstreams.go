@@ -16,19 +16,27 @@ import (
 // watchInterval is how often the upstreams file is looked at. Tests shorten it.
 var watchInterval = time.Second
 
-// fileUpstreams returns the upstreams that a file names. There must be no
-// others.
-func fileUpstreams(name string, configured []core.Secret) ([]core.Secret, error) {
+// An upstreamsFile names the upstreams, and may change.
+type upstreamsFile struct {
+	name string
+
+	// last is what it held when it was read. What has changed is the content: a
+	// file may be replaced within a clock tick, and be touched without a change.
+	last []byte
+}
+
+// read returns the upstreams that the file names. There must be no others.
+func (f *upstreamsFile) read(configured []core.Secret) ([]core.Secret, error) {
 	if len(configured) > 0 {
 		return nil, errors.New("RELAY_UPSTREAMS: must not be set beside -upstreams-file")
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
+	var err error
+	if f.last, err = os.ReadFile(f.name); err != nil {
 		return nil, fmt.Errorf("-upstreams-file: %w", err)
 	}
-	urls, err := parseUpstreams(data)
+	urls, err := parseUpstreams(f.last)
 	if err != nil {
-		return nil, fmt.Errorf("-upstreams-file %s: %w", name, err)
+		return nil, fmt.Errorf("-upstreams-file %s: %w", f.name, err)
 	}
 	return urls, nil
 }
@@ -42,12 +50,10 @@ func parseUpstreams(data []byte) ([]core.Secret, error) {
 	return urls, err
 }
 
-// watchUpstreams gives relay the upstreams of a file whenever it changes, until
-// ctx ends. A file that cannot be used changes nothing, and the log says why.
-func watchUpstreams(ctx context.Context, name string, relay *core.Relay, logger *slog.Logger) {
-	// What has changed is the content: a file may be replaced within a clock
-	// tick, and be touched without a change.
-	last, _ := os.ReadFile(name)
+// watch gives relay the upstreams of the file whenever it has changed since it
+// was read, until ctx ends. A file that cannot be used changes nothing, and the
+// log says why.
+func (f *upstreamsFile) watch(ctx context.Context, relay *core.Relay, logger *slog.Logger) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
@@ -56,11 +62,11 @@ func watchUpstreams(ctx context.Context, name string, relay *core.Relay, logger 
 			return
 		case <-ticker.C:
 		}
-		data, err := os.ReadFile(name)
-		if err != nil || bytes.Equal(data, last) {
+		data, err := os.ReadFile(f.name)
+		if err != nil || bytes.Equal(data, f.last) {
 			continue // being replaced, perhaps
 		}
-		last = data
+		f.last = data
 		urls, err := parseUpstreams(data)
 		if err == nil {
 			err = relay.SetUpstreams(urls)

@@ -20,6 +20,7 @@ func ParseFile(data []byte) ([]string, error) {
 		return nil, err
 	}
 	urls := make([]string, len(entries))
+	known := make(map[string]int)
 	for i, entry := range entries {
 		if urls[i], err = entry.address(); err == nil {
 			err = CheckURL(urls[i])
@@ -27,6 +28,11 @@ func ParseFile(data []byte) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", i+1, err)
 		}
+		base, _ := Base(urls[i])
+		if first, ok := known[base.String()]; ok {
+			return nil, fmt.Errorf("entry %d: is the same upstream as entry %d", i+1, first)
+		}
+		known[base.String()] = i + 1
 	}
 	if len(urls) == 0 {
 		return nil, errors.New("names no upstream")

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/relay/core"
+	"example.com/relay/internal/relaytest"
+)
+
+func init() { watchInterval = 2 * time.Millisecond }
+
+// fileToken is the access token in the files of these tests.
+const fileToken = "CANARY-file-token"
+
+// endpoint is an upstream as a file names it.
+func endpoint(name, url string) string {
+	return `{"name":"` + name + `","url":"` + url + `","token":"` + fileToken + `"}`
+}
+
+// writeFile puts a file in place as a whole, as a careful deployment does.
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newFile writes a file of upstreams and returns its name.
+func newFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "urls.json")
+	writeFile(t, name, text)
+	return name
+}
+
+// waitForLog waits until text stands n times in what s has logged.
+func (s *served) waitForLog(t *testing.T, text string, n int) {
+	t.Helper()
+	for start := time.Now(); strings.Count(s.stderr.String(), text) < n; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 20*time.Second {
+			t.Fatalf("%q does not stand %d times in the log:\n%s", text, n, s.stderr)
+		}
+	}
+}
+
+// wantNoSecret fails the test if s has printed one of the canaries.
+func (s *served) wantNoSecret(t *testing.T) {
+	t.Helper()
+	if out := s.stdout.String() + s.stderr.String(); strings.Contains(out, "CANARY") {
+		t.Errorf("printed a secret:\n%s", out)
+	}
+}
+
+// chat sends a chat to the relay and returns the answer's upstream and status.
+func (s *served) chat(t *testing.T) (upstream string, status int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.base+"/v1/chat/completions", strings.NewReader(`{"model":"m","messages":[{"role":"user","content":"hello"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+serveKey)
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); err != nil || strings.Contains(string(body), "CANARY") {
+		t.Errorf("body %q, %v", body, err)
+	}
+	return res.Header.Get("X-Relay-Upstream"), res.StatusCode
+}
+
+// refusing returns a base URL at which connections are refused.
+func refusing(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	return "http://" + ln.Addr().String()
+}
+
+func TestServeUpstreamsFile(t *testing.T) {
+	u, dead := relaytest.StartUpstream(t), refusing(t)
+	file := newFile(t, `{"endpoints":{"sensitive":true,"type":"dynamic","value":[`+endpoint("paris", dead)+`,`+endpoint("london", u.URL)+`]},"urls":{"sensitive":false,"value":{}}}`)
+	s := startServe(t, nil, "-upstreams-file", file)
+	if !strings.Contains(s.stdout.String(), "to "+dead+", "+u.URL+", no access token needed") {
+		t.Errorf("the upstreams are not named in:\n%s", s.stdout)
+	}
+	if upstream, status := s.chat(t); upstream != "london" || status != 200 {
+		t.Errorf("answered by %q with %d, want london and 200", upstream, status)
+	}
+	if got := u.Last().Header.Get("X-Relay-Token"); got != fileToken {
+		t.Errorf("the upstream got the token %q, want %q", got, fileToken)
+	}
+	if got := u.Last().Header.Get("Authorization"); got != "Bearer "+serveKey {
+		t.Errorf("the upstream got Authorization %q", got)
+	}
+	s.waitForLog(t, `"upstream":"london"`, 1)
+	s.wantNoSecret(t)
+}
+
+// heldStream is an upstream whose streams go on when release is closed.
+func heldStream(t *testing.T) (url string, release chan struct{}) {
+	t.Helper()
+	release = make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: one\n\n")
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-release:
+			_, _ = io.WriteString(w, "data: two\n\ndata: [DONE]\n\n")
+		case <-req.Context().Done():
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, release
+}
+
+// A new file moves requests to come, and leaves those alone that are under way.
+func TestServeReloads(t *testing.T) {
+	old, release := heldStream(t)
+	a, b := relaytest.StartUpstream(t), relaytest.StartUpstream(t)
+	for _, before := range []string{
+		endpoint("old", old),
+		endpoint("old", old) + `,` + endpoint("other", refusing(t)),
+	} {
+		file := newFile(t, `[`+before+`]`)
+		s := startServe(t, nil, "-upstreams-file", file)
+		r := stream(t, s.base, "")
+
+		writeFile(t, file, `[`+endpoint("a", a.URL)+`,`+endpoint("b", b.URL)+`]`)
+		s.waitForLog(t, "upstreams file read", 1)
+		if upstream, status := s.chat(t); upstream != "a" || status != 200 {
+			t.Errorf("answered by %q with %d, want a and 200", upstream, status)
+		}
+		writeFile(t, file, `[`+endpoint("b", b.URL)+`,`+endpoint("a", a.URL)+`]`)
+		s.waitForLog(t, "upstreams file read", 2)
+		if upstream, status := s.chat(t); upstream != "b" || status != 200 {
+			t.Errorf("answered by %q with %d, want b and 200", upstream, status)
+		}
+		writeFile(t, file, `["`+a.URL+`"]`) // without tokens, and one only
+		s.waitForLog(t, "upstreams file read", 3)
+		a.Reset()
+		if upstream, status := s.chat(t); upstream != "" || status != 200 {
+			t.Errorf("answered by %q with %d, want one upstream, which is not named, and 200", upstream, status)
+		}
+		if got := a.Last().Header.Get("X-Relay-Token"); got != "" {
+			t.Errorf("the upstream got a token from the file before: %q", got)
+		}
+
+		go func() { release <- struct{}{} }() // now the stream goes on
+		if body, err := io.ReadAll(r); err != nil || string(body) != "\ndata: two\n\ndata: [DONE]\n\n" {
+			t.Errorf("the stream that was under way got %q, %v", body, err)
+		}
+		if text := `"upstreams":"` + a.URL + `, ` + b.URL + `"`; !strings.Contains(s.stderr.String(), text) {
+			t.Errorf("no %s in the log:\n%s", text, s.stderr)
+		}
+		s.wantNoSecret(t)
+	}
+}
+
+// A file that cannot be used changes nothing.
+func TestServeKeepsItsUpstreams(t *testing.T) {
+	u, other := relaytest.StartUpstream(t), relaytest.StartUpstream(t)
+	good := `[` + endpoint("u", u.URL) + `,` + endpoint("spare", refusing(t)) + `]`
+	file := newFile(t, good)
+	s := startServe(t, nil, "-upstreams-file", file)
+	tests := []struct{ name, text, problem string }{
+		{"no JSON", "CANARY", "must be a JSON list"},
+		{"half a file", good[:len(good)-20], "must be a JSON list"},
+		{"empty", "", "must be a JSON list"},
+		{"no upstream", "[]", "names no upstream"},
+		{"a bad URL", `[` + endpoint("x", other.URL) + `,{"url":"http://rt_CANARY@relay.example"}]`, "entry 2: must be https"},
+		{"an unknown field", `[{"url":"` + other.URL + `","tokne":"CANARY"}]`, "must be a JSON list"},
+		{"twice the same", `[` + endpoint("x", other.URL) + `,` + endpoint("y", other.URL) + `]`, "entry 2: is the same upstream as entry 1"},
+	}
+	for i, test := range tests {
+		writeFile(t, file, test.text)
+		s.waitForLog(t, "upstreams file not used", i+1)
+		if !strings.Contains(s.stderr.String(), test.problem) {
+			t.Errorf("%s: no %q in the log:\n%s", test.name, test.problem, s.stderr)
+		}
+		if upstream, status := s.chat(t); upstream != "u" || status != 200 {
+			t.Errorf("%s: answered by %q with %d, want u and 200", test.name, upstream, status)
+		}
+	}
+	// One that is gone is about to come again.
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if upstream, status := s.chat(t); upstream != "u" || status != 200 {
+		t.Errorf("without a file: answered by %q with %d, want u and 200", upstream, status)
+	}
+	writeFile(t, file, `[`+endpoint("other", other.URL)+`,`+endpoint("u", u.URL)+`]`)
+	s.waitForLog(t, "upstreams file read", 1)
+	if upstream, status := s.chat(t); upstream != "other" || status != 200 {
+		t.Errorf("with a good file again: answered by %q with %d, want other and 200", upstream, status)
+	}
+	if n := strings.Count(s.stderr.String(), "upstreams file not used"); n != len(tests) {
+		t.Errorf("the log has %d files that were not used, want %d:\n%s", n, len(tests), s.stderr)
+	}
+	s.wantNoSecret(t)
+}
+
+// A change right after the start is not missed.
+func TestUpstreamsFileChangesBeforeItIsWatched(t *testing.T) {
+	f := upstreamsFile{name: newFile(t, `["http://127.0.0.1:1"]`)}
+	urls, err := f.read(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := new(lockedBuffer)
+	logger := slog.New(slog.NewJSONHandler(out, nil))
+	relay, err := core.New(core.Config{Upstreams: urls, Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, f.name, `["http://127.0.0.1:2"]`)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		f.watch(ctx, relay, logger)
+		close(done)
+	}()
+	(&served{stderr: out}).waitForLog(t, "http://127.0.0.1:2", 1)
+	stop()
+	<-done
+}
+
+func TestServeRefusesUpstreamsFile(t *testing.T) {
+	good := newFile(t, `[`+endpoint("u", "https://relay.example")+`]`)
+	missing := filepath.Join(t.TempDir(), "CANARY-free.json")
+	tests := []struct {
+		name    string
+		environ []string
+		file    string
+		want    []string
+	}{
+		{"beside RELAY_UPSTREAMS", []string{"RELAY_UPSTREAMS=https://rt_CANARY@other.example"}, good, []string{"RELAY_UPSTREAMS", "-upstreams-file"}},
+		{"missing", nil, missing, []string{"-upstreams-file", "no such file"}},
+		{"a folder", nil, t.TempDir(), []string{"-upstreams-file", "is a directory"}},
+		{"broken", nil, newFile(t, `[`+endpoint("u", "https://relay.example")), []string{"-upstreams-file", "urls.json", "must be a JSON list"}},
+		{"a bad entry", nil, newFile(t, `[`+endpoint("u", "http://relay.example")+`]`), []string{"urls.json: entry 1: must be https"}},
+		{"twice the same", nil, newFile(t, `[`+endpoint("u", "https://relay.example")+`,`+endpoint("v", "https://relay.example/v1")+`]`), []string{"urls.json: entry 2: is the same upstream as entry 1"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := run(t.Context(), []string{"serve", "-listen", "127.0.0.1:0", "-upstreams-file", test.file}, test.environ, &stdout, &stderr)
+			if status != exitUsage || stdout.Len() > 0 || strings.Count(stderr.String(), "\n") != 1 {
+				t.Errorf("status %d, printed %q, %q; want %d, nothing, one line", status, stdout.String(), stderr.String(), exitUsage)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(stderr.String(), want) {
+					t.Errorf("no %q in %q", want, stderr.String())
+				}
+			}
+			if out := strings.ReplaceAll(stderr.String(), missing, ""); strings.Contains(out, "CANARY") || strings.Contains(out, "relay.example") {
+				t.Errorf("printed %q", out)
+			}
+		})
+	}
+}
