@@ -11,8 +11,6 @@ import (
 	"net/http/httputil"
 	"strings"
 	"time"
-
-	"example.com/relay/core/failover"
 )
 
 // An upgrade passes WebSocket connections through. It is httputil's reverse
@@ -58,17 +56,15 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x, rec := u.x, recordOf(req)
 	ctx, cancel := x.bounded(req.Context())
 	defer cancel(nil)
-	var sent failover.Result
 	proxy := &httputil.ReverseProxy{
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0), // it would quote what it could not parse
 		// The context is ours rather than the proxy's, whose trace would hand
 		// 1xx responses on.
 		Transport: roundTripFunc(func(out *http.Request) (*http.Response, error) {
-			var res *http.Response
-			var err error
-			res, sent, err = x.pool.Send(out.WithContext(ctx))
+			res, sent, err := x.pool.Send(out.WithContext(ctx))
 			rec.sent(sent)
+			x.describe(w.Header(), sent)
 			return res, err
 		}),
 		Rewrite: func(pr *httputil.ProxyRequest) {
@@ -88,7 +84,6 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				answer["Connection"], answer["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
 			}
 			w.Header().Set("X-Relay", marker(x.name, res.Header))
-			x.describe(w.Header(), sent)
 			res.Header, res.Trailer = answer, nil
 			return nil
 		},
@@ -97,7 +92,6 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				writeError(w, req, e)
 				return
 			}
-			x.describe(w.Header(), sent)
 			x.refuse(w, req, x.explain(ctx, req, nil, err))
 		},
 	}
