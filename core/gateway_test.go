@@ -9,8 +9,10 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -579,6 +581,61 @@ func TestClientTimeout(t *testing.T) {
 					synctest.Wait()
 				})
 			})
+		}
+	}
+}
+
+// A function may be frozen once it has answered: nothing may be left that its
+// next request would find late, or dead.
+func TestFunctionLeavesNothingBehind(t *testing.T) {
+	// A region that takes connections and never says a word, as over TLS.
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	region := httptest.NewServer(byRelay(ok))
+	defer region.Close()
+	refused := httptest.NewServer(nil)
+	refused.Close()
+	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }))
+	defer busy.Close()
+
+	for name, first := range map[string]string{
+		"the first": region.URL + "/first", "refused": refused.URL, "the platform's 503": busy.URL, "slow to connect": "https://" + mute.Addr().String(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			relay := FromEnv([]string{"RELAY_LOG_LEVEL=off", "RELAY_UPSTREAMS=" + first + "#first," + region.URL + "#second"}, Platform{Serverless: true})
+			for range 5 {
+				rec := httptest.NewRecorder()
+				relay.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader("{}")))
+				if got, want := rec.Header().Get("X-Relay-Upstream"), "second"; rec.Code != 200 || (got == want) == (name == "the first") {
+					t.Errorf("%d by %q: %s", rec.Code, got, rec.Body)
+				}
+			}
+			waitForGoroutines(t, "outlive their requests", func(stack string) bool {
+				idle := strings.Contains(stack, "persistConn).readLoop") || strings.Contains(stack, "persistConn).writeLoop")
+				return !idle && (strings.Contains(stack, "example.com/relay/core") || strings.Contains(stack, "net/http.(*Transport)") || strings.Contains(stack, "addTLS"))
+			})
+			relay.close()
+			waitForGoroutines(t, "outlive the relay", func(stack string) bool { return strings.Contains(stack, "relay/core/failover") })
+		})
+	}
+}
+
+// waitForGoroutines waits until no goroutine but tests' own is as is says of its
+// stack: what was cancelled has a moment to notice.
+func waitForGoroutines(t *testing.T, what string, is func(stack string) bool) {
+	t.Helper()
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		buf := make([]byte, 1<<20)
+		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
+		stacks = slices.DeleteFunc(stacks, func(stack string) bool { return strings.Contains(stack, "testing.tRunner") || !is(stack) })
+		if len(stacks) == 0 {
+			return
+		}
+		if time.Since(start) > time.Second {
+			t.Fatalf("%d goroutines %s:\n%s", len(stacks), what, strings.Join(stacks, "\n\n"))
 		}
 	}
 }

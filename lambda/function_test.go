@@ -133,6 +133,27 @@ func TestFreezes(t *testing.T) {
 	}
 }
 
+// The same with several upstreams of which the first is gone.
+func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
+	dead, u := relaytest.StartUpstream(t), relaytest.StartUpstream(t)
+	dead.Close()
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead.URL + "#dead," + u.URL + "#alive"}, func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
+	const requests = 30
+	for i := range requests {
+		res, body := chat(t, s.URL, "")
+		if res.StatusCode != http.StatusOK || res.Header.Get("X-Relay-Upstream") != "alive" {
+			t.Fatalf("after %d freezes: %d by %q %s", i, res.StatusCode, res.Header.Get("X-Relay-Upstream"), body)
+		}
+		if got := res.Header.Get("X-Relay-Attempts"); i == 3 && got != "1" {
+			t.Errorf("after three strikes: %s attempts, want 1", got)
+		}
+		u.Server.CloseClientConnections()
+	}
+	if stats := s.Stats(); stats.Spawned != 1 || u.Arrived() != requests {
+		t.Errorf("%d processes served and the upstream got %d requests, want 1 and %d", stats.Spawned, u.Arrived(), requests)
+	}
+}
+
 // The function's answer ends before the platform's time does: a kill may look
 // like a clean end.
 func TestDeadline(t *testing.T) {

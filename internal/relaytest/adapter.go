@@ -69,6 +69,7 @@ var contract = []contractCase{
 	{"preflight", "", (*adapter).testPreflight},
 	{"page", "", (*adapter).testPage},
 	{"websocket", WebSocket, (*adapter).testWebSocket},
+	{"several upstreams", "", (*adapter).testSeveral},
 	{"misconfigured", Misconfigured, (*adapter).testMisconfigured},
 }
 
@@ -498,4 +499,43 @@ func (a *adapter) testMisconfigured(t *testing.T) {
 	if strings.Contains(body, testKey) {
 		t.Error("the answer holds the key")
 	}
+}
+
+// testSeveral has several upstreams, of which one is dead or all are.
+func (a *adapter) testSeveral(t *testing.T) {
+	dead := StartUpstream(t)
+	dead.Close()
+	serve := func(t *testing.T, upstreams ...string) string {
+		t.Helper()
+		environ := []string{"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_ACCESS_TOKENS=" + testToken}
+		return strings.TrimSuffix(a.serve(t, environ), "/") + "/v1/chat/completions"
+	}
+	t.Run("one dead", func(t *testing.T) {
+		u := StartUpstream(t)
+		u.Delay = a.delay
+		url := serve(t, dead.URL+"#dead", u.URL+"#alive")
+		const requests = 5 // so many that the dead one is given up
+		for i := range requests {
+			body, want := chatBody, `"content":"`+Reply("hello")
+			if i%2 == 1 {
+				body, want = streamBody, "data: [DONE]\n\n"
+			}
+			res, answer := complete(t, request(t, "POST", url, body, ""))
+			if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != http.StatusOK || by != "alive" || !strings.Contains(answer, want) {
+				t.Errorf("request %d: %d by %q, %s; want all of an answer by the one that is alive", i+1, res.StatusCode, by, answer)
+			}
+			if got := res.Header.Get("X-Relay-Attempts"); got != "2" && (i < 3 || got != "1") {
+				t.Errorf("request %d: X-Relay-Attempts %q", i+1, got)
+			}
+		}
+		if u.Arrived() != requests {
+			t.Errorf("the upstream got %d requests, want %d and no probes", u.Arrived(), requests)
+		}
+	})
+	t.Run("all dead", func(t *testing.T) {
+		res, body := complete(t, request(t, "POST", serve(t, dead.URL+"#dead", dead.URL+"/x#dead-too"), chatBody, ""))
+		if code := res.Header.Get("X-Relay-Error"); res.StatusCode != http.StatusBadGateway || code != "all_regions_failed" || !strings.Contains(body, "dead: refused, dead-too: refused") {
+			t.Errorf("%d %s %s, want 502 all_regions_failed and who refused", res.StatusCode, code, body)
+		}
+	})
 }
