@@ -585,6 +585,43 @@ func TestClientTimeout(t *testing.T) {
 	}
 }
 
+// An answer that goes with its region between header and body is one to ask for
+// again, which clients do by themselves if they have not got its header.
+func TestGatewayHoldsJSON(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\nX-Relay: behind; origin=upstream\r\nContent-Type: "
+	tests := []struct {
+		name, raw string
+		upstreams int
+		want      *Error // nil: the answer begins, and breaks off
+	}{
+		{"with a length", head + "application/json\r\nContent-Length: 9\r\n\r\n", 2, ErrInterrupted},
+		{"chunked", head + "application/json; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n", 2, ErrInterrupted},
+		{"compressed", head + "application/json\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\n\x1f\x8b", 2, ErrInterrupted},
+		{"long", head + "application/json\r\nContent-Length: 9999999\r\n\r\n{", 2, nil},
+		{"sound", head + "audio/mpeg\r\nContent-Length: 9\r\n\r\nID3", 2, nil},
+		{"events", head + "text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(event), 2, nil},
+		{"one upstream", head + "application/json\r\nContent-Length: 9\r\n\r\n{", 1, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			cut := func(w http.ResponseWriter, req *http.Request) {
+				_, _ = io.Copy(io.Discard, req.Body)
+				hijack(t, w, test.raw).Close()
+			}
+			g := newGateway(t, nil, []http.HandlerFunc{cut, byRelay(ok)}[:test.upstreams]...)
+			res := do(t, newRequest(t, "POST", g.URL+"/v1/chat/completions", "{}"))
+			body, err := io.ReadAll(res.Body)
+			if test.want != nil {
+				wantError(t, res, string(body), test.want)
+				return
+			}
+			if res.StatusCode != 200 || err == nil {
+				t.Errorf("%d, and the answer looks whole: %q", res.StatusCode, body)
+			}
+		})
+	}
+}
+
 // A function may be frozen once it has answered: nothing may be left that its
 // next request would find late, or dead.
 func TestFunctionLeavesNothingBehind(t *testing.T) {

@@ -12,10 +12,13 @@ import (
 const maxHeld = 1 << 20
 
 // hold reads the body of an answer to its end before any of it is handed on,
-// where the platform hides cuts. A body that is longer than is to be held goes
-// on as it comes. The whole must come within the idle time-out.
+// where the platform hides cuts, and JSON where there are several upstreams: of
+// a region that goes between the header of its answer and the body, official
+// SDKs make an error, while they ask again upon a 502. A body that is longer
+// than is to be held goes on as it comes. The whole must come within the idle
+// time-out.
 func (x *exchange) hold(cancel context.CancelCauseFunc, res *http.Response) error {
-	if !x.hidesCuts || !isHeld(res) {
+	if !x.hidesCuts && !(x.pool.Several() && isJSON(res)) || !isHeld(res) {
 		return nil
 	}
 	defer startIdle(x.idleTimeout, cancel).Stop()
@@ -42,4 +45,10 @@ type heldBody struct {
 func isHeld(res *http.Response) bool {
 	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	return contentType != "text/event-stream" && res.ContentLength <= maxHeld
+}
+
+// isJSON reports whether an answer comes as a whole, unlike sound and files.
+func isJSON(res *http.Response) bool {
+	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	return contentType == "application/json"
 }
