@@ -676,3 +676,32 @@ func waitForGoroutines(t *testing.T, what string, is func(stack string) bool) {
 		}
 	}
 }
+
+// A connection that answered a request before can become a WebSocket's.
+func TestWebSocketBehindOtherRequests(t *testing.T) {
+	for _, upstreams := range []int{1, 2} {
+		answer := func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Path == "/v1/realtime" {
+				echoUpgrade(t)(w, req)
+				return
+			}
+			byRelay(ok)(w, req)
+		}
+		g := newGateway(t, nil, []http.HandlerFunc{answer, answer}[:upstreams]...)
+		for range 3 {
+			send(t, "POST", g.URL+"/v1/chat/completions", "{}")
+			conn := dialRaw(t, g.URL)
+			_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
+			r := bufio.NewReader(conn)
+			res, err := http.ReadResponse(r, nil)
+			if err != nil || res.StatusCode != 101 {
+				t.Fatalf("%v %v\n%s", res, err, g.log)
+			}
+			_, _ = io.WriteString(conn, "hello")
+			_ = conn.CloseWrite()
+			if got, err := io.ReadAll(r); string(got) != "hello" || err != nil {
+				t.Errorf("echo %q, %v", got, err)
+			}
+		}
+	}
+}

@@ -88,6 +88,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			w.Header().Set("X-Relay", x.name+"; origin=relay") // whatever an answer had said
 			if e, ok := errors.AsType[*Error](err); ok {
 				writeError(w, req, e)
 				return

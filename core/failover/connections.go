@@ -1,7 +1,6 @@
 package failover
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -69,13 +68,13 @@ func (cs *connections) open(u *upstream, opts Options) {
 }
 
 // take returns a connection on which a request may be sent at once, reserved
-// for it, or nil.
-func (cs *connections) take(http1 bool) *conn {
+// for it, or nil. The request may need a protocol switch.
+func (cs *connections) take(switches bool) *conn {
 	if cs.instead != nil {
 		return &conn{owner: cs}
 	}
 	for {
-		c := cs.pick(http1)
+		c := cs.pick(switches)
 		if c == nil || c.reserve() {
 			return c
 		}
@@ -85,18 +84,18 @@ func (cs *connections) take(http1 bool) *conn {
 
 // pick returns a connection that looks usable, or nil. One of HTTP/1.1 goes out
 // of the list.
-func (cs *connections) pick(http1 bool) *conn {
+func (cs *connections) pick(switches bool) *conn {
 	cs.mu.Lock()
 	stale := cs.prune()
-	c := cs.last(http1)
+	c := cs.last(switches)
 	cs.mu.Unlock()
 	closeAll(stale)
 	return c
 }
 
 // last returns the connection that was used last, of those that look usable.
-func (cs *connections) last(http1 bool) *conn {
-	if !http1 {
+func (cs *connections) last(switches bool) *conn {
+	if !switches {
 		for _, c := range cs.shared {
 			if c.client.Available() > 0 {
 				return c
@@ -104,12 +103,14 @@ func (cs *connections) last(http1 bool) *conn {
 		}
 	}
 	n := len(cs.idle)
+	for switches && n > 0 && cs.idle[n-1].own != nil {
+		n-- // only net/http's can switch protocols
+	}
 	if n == 0 {
 		return nil
 	}
 	c := cs.idle[n-1]
-	cs.idle[n-1] = nil
-	cs.idle = cs.idle[:n-1]
+	cs.idle = slices.Delete(cs.idle, n-1, n)
 	c.pooled = false
 	return c
 }
@@ -125,10 +126,12 @@ func (cs *connections) connect(ctx context.Context, switches bool) (*conn, error
 	c.age = cs.age
 	cs.mu.Unlock()
 	if switches {
-		return c, c.borrow(ctx, cs.http1)
+		return c.borrow(ctx, cs.http1)
 	}
-	if proxied, err := cs.proxied(); proxied || err != nil {
-		return c, cmp.Or(err, c.borrow(ctx, cs.any))
+	if proxied, err := cs.proxied(); err != nil {
+		return nil, err
+	} else if proxied {
+		return c.borrow(ctx, cs.any)
 	}
 	s, err := dialSocket(ctx, cs.dialer, cs.address)
 	if err != nil {
@@ -148,7 +151,7 @@ func (cs *connections) connect(ctx context.Context, switches bool) (*conn, error
 		return nil, err
 	}
 	if secure.ConnectionState().NegotiatedProtocol == "h2" {
-		return c, c.borrow(context.WithValue(ctx, handedKey{}, secure), cs.http2)
+		return c.borrow(context.WithValue(ctx, handedKey{}, secure), cs.http2)
 	}
 	c.own = newHTTP1(secure, func() { cs.give(c) })
 	return c, nil
@@ -163,22 +166,22 @@ func (cs *connections) proxied() (bool, error) {
 	return proxy != nil, err
 }
 
-// borrow makes c a connection of net/http's, and reserves it.
-func (c *conn) borrow(ctx context.Context, from *http.Transport) error {
+// borrow makes c a connection of net/http's, reserves it and returns it.
+func (c *conn) borrow(ctx context.Context, from *http.Transport) (*conn, error) {
 	client, err := from.NewClientConn(ctx, c.owner.base.Scheme, c.owner.address)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.client, c.http2 = client, client.Available() > 1
 	if err := client.Reserve(); err != nil {
 		client.Close()
-		return err
+		return nil, err
 	}
 	client.SetStateHook(func(*http.ClientConn) { c.owner.settle(c) })
 	if c.http2 {
 		c.owner.settle(c)
 	}
-	return nil
+	return c, nil
 }
 
 // give takes back an HTTP/1.1 connection that can take another request.
