@@ -22,6 +22,7 @@ const waitLimit = 30 * time.Second
 //
 //	POST /reset          forget all requests, faults and counts
 //	POST /script         a JSON list of faults, one for each of the next requests
+//	POST /kill/gateway   let the first region of a gateway go
 //	GET  /requests       what the upstream saw since
 //	       ?wait=N       … once N requests have come, and their bodies
 //	       ?done=N       … once N requests have been answered or given up
@@ -44,6 +45,7 @@ func (s *stack) control() http.Handler {
 		}
 		s.upstream.Script(faults...)
 	})
+	mux.HandleFunc("POST /kill/{gateway}", s.kill)
 	mux.HandleFunc("GET /requests", s.requests)
 	mux.HandleFunc("GET /hits", func(w http.ResponseWriter, _ *http.Request) {
 		hits := make(map[string]int64)

@@ -46,7 +46,7 @@ func main() {
 
 // run serves until in ends.
 func run(in io.Reader, out io.Writer, lambda bool) error {
-	s := &stack{upstream: relaytest.NewUpstream(), relays: make(map[string]*relay)}
+	s := &stack{upstream: relaytest.NewUpstream(), relays: make(map[string]*relay), first: make(map[string]*region)}
 	defer s.close()
 	upstream, err := serve(s.upstream, io.Discard) // faults are meant
 	if err != nil {
@@ -66,6 +66,9 @@ func run(in io.Reader, out io.Writer, lambda bool) error {
 		}
 	}
 	if err := s.startGateway(greeting, upstream); err != nil {
+		return err
+	}
+	if err := s.startKillable(upstream, greeting); err != nil {
 		return err
 	}
 	if lambda {
@@ -111,6 +114,7 @@ type stack struct {
 	upstream   *relaytest.Upstream
 	relays     map[string]*relay
 	functions  []*lambdaemu.Server // of some relays
+	first      map[string]*region  // that of each gateway
 	records    buffer              // of the relays
 	complaints buffer              // of net/http about the relays
 }
@@ -129,14 +133,23 @@ func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // startRelay serves a relay and returns its base URL without "/v1".
 func (s *stack) startRelay(name string, cfg core.Config) (string, error) {
+	r, err := s.newRelay(name, cfg)
+	if err != nil {
+		return "", err
+	}
+	return serve(r, &s.complaints)
+}
+
+// newRelay returns a relay, which is among those of the stack.
+func (s *stack) newRelay(name string, cfg core.Config) (*relay, error) {
 	cfg.Logger = slog.New(slog.NewJSONHandler(&s.records, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	handler, err := core.New(cfg)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	r := &relay{Handler: handler, idle: handler.Shutdown}
 	s.relays[name] = r
-	return serve(r, &s.complaints)
+	return r, nil
 }
 
 // startGateway serves a gateway over two relays, the first of which is not

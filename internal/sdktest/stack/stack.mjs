@@ -61,6 +61,11 @@ class Stack {
     return this.#ask('POST', '/script', faults);
   }
 
+  // kill lets the first region of a gateway go, for good.
+  kill(gateway) {
+    return this.#ask('POST', `/kill/${gateway}`);
+  }
+
   // requests returns what the upstream saw, once as many requests have come as
   // wait says, and as many are over as done says.
   requests({ wait = 0, done = 0 } = {}) {
