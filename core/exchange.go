@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,7 +27,7 @@ const deadlineMargin = 1500 * time.Millisecond
 type exchange struct {
 	pool    *failover.Pool
 	upgrade *upgrade
-	closing context.Context // done when streams must end
+	open    openExchanges
 
 	hidesCuts bool // the platform does
 
@@ -34,10 +35,9 @@ type exchange struct {
 	name                                          string
 }
 
-func newExchange(cfg Config, pool *failover.Pool, closing context.Context) *exchange {
+func newExchange(cfg Config, pool *failover.Pool) *exchange {
 	x := &exchange{
 		pool:         pool,
-		closing:      closing,
 		hidesCuts:    cfg.Platform.HidesCuts,
 		idleTimeout:  cfg.IdleTimeout,
 		maxTime:      cfg.MaxStreamTime,
@@ -54,11 +54,12 @@ func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		x.upgrade.ServeHTTP(w, req)
 		return
 	}
-	ctx, cancel := x.bounded(req.Context())
-	defer cancel(nil)
+	ctx, b := x.bounded(req.Context())
+	defer b.end()
+	cancel := b.cancel
 
 	body := replayed(req)
-	rc := http.NewResponseController(w)
+	rc := controller(w)
 	defer body.Close(rc)
 	if body != nil {
 		// Without it, net/http closes the request body when the answer begins,
@@ -98,22 +99,73 @@ func (x *exchange) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// bounded returns a context that ends with the time limits of an exchange, its
-// cause being the *Error to end it with.
-func (x *exchange) bounded(parent context.Context) (context.Context, context.CancelCauseFunc) {
+// bounded returns a context that ends with the time limits of an exchange and
+// with the relay, its cause being the *Error to end it with; and what ends it
+// with the exchange.
+func (x *exchange) bounded(parent context.Context) (context.Context, *bound) {
 	ctx, cancel := context.WithCancelCause(parent)
-	stops := []func() bool{context.AfterFunc(x.closing, func() { cancel(errShutdown) })}
+	b := &bound{cancel: cancel, of: &x.open}
+	x.open.add(b)
 	if x.maxTime > 0 {
-		stops = append(stops, time.AfterFunc(x.maxTime, func() { cancel(errStreamLimit) }).Stop)
+		b.limit = time.AfterFunc(x.maxTime, func() { cancel(errStreamLimit) })
 	}
 	if deadline, ok := parent.Deadline(); ok {
-		stops = append(stops, time.AfterFunc(time.Until(deadline)-deadlineMargin, func() { cancel(errDeadline) }).Stop)
+		b.deadline = time.AfterFunc(time.Until(deadline)-deadlineMargin, func() { cancel(errDeadline) })
 	}
-	return ctx, func(cause error) {
-		for _, stop := range stops {
-			stop()
+	return ctx, b
+}
+
+// A bound is what may end an exchange early.
+type bound struct {
+	cancel          context.CancelCauseFunc
+	limit, deadline *time.Timer // nil: none
+	of              *openExchanges
+}
+
+// end ends the exchange for good.
+func (b *bound) end() {
+	for _, timer := range []*time.Timer{b.limit, b.deadline} {
+		if timer != nil {
+			timer.Stop()
 		}
-		cancel(cause)
+	}
+	b.of.remove(b)
+	b.cancel(nil)
+}
+
+// openExchanges are those under way.
+type openExchanges struct {
+	mu     sync.Mutex
+	all    map[*bound]struct{}
+	closed bool
+}
+
+func (o *openExchanges) add(b *bound) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		b.cancel(errShutdown)
+		return
+	}
+	if o.all == nil {
+		o.all = make(map[*bound]struct{})
+	}
+	o.all[b] = struct{}{}
+}
+
+func (o *openExchanges) remove(b *bound) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, b)
+}
+
+// close ends all exchanges, and those that come later.
+func (o *openExchanges) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	for b := range o.all {
+		b.cancel(errShutdown)
 	}
 }
 
@@ -249,7 +301,7 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 	}
 	s := &stream{
 		w:            w,
-		rc:           http.NewResponseController(w),
+		rc:           controller(w),
 		cancel:       cancel,
 		idleTimeout:  x.idleTimeout,
 		writeTimeout: x.writeTimeout,
@@ -258,6 +310,7 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 	if events {
 		s.buffers, s.keepalive = &eventBuffers, x.keepalive
 	}
+	s.whole = isWhole(res)
 	s.begin(res.StatusCode)
 	err := s.copy(res.Body)
 	if err == nil {
@@ -268,6 +321,13 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 		s.writeFrame(e)
 	}
 	return err
+}
+
+// isWhole reports whether all of an answer has come with its header, as short
+// ones do.
+func isWhole(res *http.Response) bool {
+	body, ok := res.Body.(interface{ Whole(length int64) bool })
+	return ok && body.Whole(res.ContentLength)
 }
 
 // marker returns the X-Relay header of an upstream's answer. One that a relay

@@ -59,7 +59,7 @@ func (l *limits) handler(next http.Handler) http.Handler {
 			with := *req
 			with.Body = &limitedBody{
 				ReadCloser: req.Body,
-				rc:         http.NewResponseController(w),
+				rc:         controller(w),
 				count:      &recordOf(req).bytesIn,
 				left:       l.maxBody,
 				timeout:    l.bodyTimeout,

@@ -234,6 +234,14 @@ type recordWriter struct {
 	timeout time.Duration // for the client to take the header; 0: none
 }
 
+// controller returns a controller of w.
+func controller(w http.ResponseWriter) *http.ResponseController {
+	if rw, ok := w.(*recordWriter); ok {
+		return rw.rc // of the server's own writer
+	}
+	return http.NewResponseController(w)
+}
+
 // Unwrap lets [http.ResponseController] reach the server's writer.
 func (w *recordWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 

@@ -39,8 +39,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	closing, stop := context.WithCancel(context.Background())
-	x := newExchange(cfg, pool, closing)
+	x := newExchange(cfg, pool)
 	relayed := paths(cfg.Paths)
 	access := newAccess(cfg)
 	routes := &routes{
@@ -55,7 +54,7 @@ func New(cfg Config) (*Relay, error) {
 		routes.page = page.Handler()
 	}
 	close := func() {
-		stop()
+		x.open.close()
 		pool.Close()
 	}
 	return &Relay{close: close, pool: pool, handler: stages(routes, newRecordStage(cfg), newCORS(cfg), newTarget(cfg))}, nil

@@ -35,6 +35,10 @@ type stream struct {
 	cancel  context.CancelCauseFunc // ends the exchange
 	buffers *sync.Pool
 
+	// whole says that the whole body has come: the server then writes it together
+	// with the header when the handler returns, which is at once.
+	whole bool
+
 	idleTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
 	keepalive    time.Duration // 0: none
@@ -51,6 +55,9 @@ type stream struct {
 // first byte, and a broken body must not take the status along.
 func (s *stream) begin(status int) {
 	s.w.WriteHeader(status)
+	if s.whole {
+		return
+	}
 	_ = s.rc.Flush() // not every platform can; the first write tells if the client is gone
 }
 
@@ -59,6 +66,9 @@ func (s *stream) begin(status int) {
 func (s *stream) copy(body io.Reader) error {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
+	if s.whole {
+		return s.copyWhole(body, *buf)
+	}
 	defer s.startComments()()
 	idle := startIdle(s.idleTimeout, s.cancel)
 	defer idle.Stop()
@@ -70,6 +80,24 @@ func (s *stream) copy(body io.Reader) error {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
 			idle.Reset(s.idleTimeout)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// copyWhole hands on a body that has come already.
+func (s *stream) copyWhole(body io.Reader, buf []byte) error {
+	for {
+		n, err := body.Read(buf)
+		if n > 0 {
+			if _, err := s.w.Write(buf[:n]); err != nil {
+				return fmt.Errorf("%w: %w", errClientGone, err)
+			}
 		}
 		if err == io.EOF {
 			return nil

@@ -180,7 +180,7 @@ func FuzzTarget(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	x := newExchange(cfg, pool, f.Context())
+	x := newExchange(cfg, pool)
 	stage := newTarget(Config{})
 	f.Fuzz(func(t *testing.T, target string) {
 		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")))

@@ -54,8 +54,8 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	x, rec := u.x, recordOf(req)
-	ctx, cancel := x.bounded(req.Context())
-	defer cancel(nil)
+	ctx, b := x.bounded(req.Context())
+	defer b.end()
 	proxy := &httputil.ReverseProxy{
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0), // it would quote what it could not parse

@@ -129,6 +129,13 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Whole reports whether all of an answer of length bytes has come, so that
+// reading it does not wait.
+func (b *body) Whole(length int64) bool {
+	own, ok := b.ReadCloser.(*answerBody)
+	return ok && length >= 0 && int64(own.Buffered()) >= length
+}
+
 // end notes how the answer ended.
 func (b *body) end(err error) {
 	a := b.a

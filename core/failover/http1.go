@@ -344,6 +344,15 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Buffered returns how many bytes of the body are there to be read without
+// waiting.
+func (b *answerBody) Buffered() int {
+	if b.x.finished.Load() {
+		return 0
+	}
+	return b.x.h.br.Buffered()
+}
+
 // Close ends the exchange. What is left of the body is not worth reading.
 func (b *answerBody) Close() error {
 	b.x.finish(false)

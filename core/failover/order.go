@@ -39,9 +39,6 @@ type candidate struct {
 // request at a time. It never returns none: a request is better tried than
 // refused on a guess.
 func (p *Pool) order(list []*upstream) []*candidate {
-	if len(list) == 1 {
-		return []*candidate{{upstream: list[0]}}
-	}
 	type place struct {
 		rank int
 		wait time.Duration

@@ -21,8 +21,10 @@ type sending struct {
 	body *watched // the present one
 
 	queue     []*candidate // that were not tried yet
-	left      int          // how many of them may be
-	race      *race        // nil until connects were needed
+	one       [1]*candidate
+	only      candidate // where there is no choice
+	left      int       // how many of them may be
+	race      *race     // nil until connects were needed
 	result    Result
 	failures  []Failure
 	resent    bool
@@ -32,8 +34,13 @@ type sending struct {
 
 func (p *Pool) newSending(req *http.Request) *sending {
 	list := p.list()
-	s := &sending{pool: p, req: req, queue: p.order(list), left: min(len(list), mostAttempts)}
-	s.result.Several = len(list) > 1
+	s := &sending{pool: p, req: req, left: min(len(list), mostAttempts)}
+	if s.result.Several = len(list) > 1; s.result.Several {
+		s.queue = p.order(list)
+	} else {
+		s.only.upstream = list[0]
+		s.queue = append(s.one[:0], &s.only)
+	}
 	p.budget.request()
 	if req.Body == nil || req.Body == http.NoBody {
 		return s
@@ -435,6 +442,12 @@ func (s *sending) closeBodyAfter(res *http.Response) {
 type closingBoth struct {
 	io.ReadCloser
 	request io.Closer
+}
+
+// Whole is that of the answer's body.
+func (c closingBoth) Whole(length int64) bool {
+	whole, ok := c.ReadCloser.(interface{ Whole(int64) bool })
+	return ok && whole.Whole(length)
 }
 
 func (c closingBoth) Close() error {
