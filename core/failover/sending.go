@@ -157,6 +157,7 @@ func (s *sending) failed(c *candidate, a *attempt, err error) (*http.Response, b
 		s.pool.strike(c.upstream, class, 1)
 	}
 	s.note(c, class, err)
+	s.keep(nil, false) // whoever said that nobody processed it spoke too early
 	return s.ambiguous()
 }
 
@@ -214,18 +215,19 @@ func (s *sending) note(c *candidate, class string, err error) {
 	s.failures = append(s.failures, Failure{Upstream: c.name, Class: class, Err: err})
 }
 
-// keep keeps an answer that explains itself for when nobody has a better one,
-// and lets go of any other.
+// keep keeps an answer that explains itself for when nobody has a better one, in
+// place of the one before, and lets go of any other.
 func (s *sending) keep(res *http.Response, own bool) {
 	if s.best != nil {
 		s.best.Body.Close()
 		s.best = nil
 	}
-	if own {
+	switch {
+	case own:
 		s.best = res
-		return
+	case res != nil:
+		res.Body.Close()
 	}
-	res.Body.Close()
 }
 
 // connection returns a connection to the first candidate that has one. Its
