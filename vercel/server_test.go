@@ -72,7 +72,17 @@ func start(t *testing.T, environ []string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
+	for {
+		if p := startAt(t, file, freeAddr(t), environ); p != nil {
+			return p
+		}
+	}
+}
+
+// startAt is start at an address, or returns nil if somebody else took it
+// meanwhile: the server's port must be known before it starts.
+func startAt(t *testing.T, file, addr string, environ []string) *process {
+	t.Helper()
 	_, port, _ := net.SplitHostPort(addr)
 	p := &process{Cmd: exec.Command(file), url: "http://" + addr, done: make(chan error, 1)}
 	p.Env = append([]string{"PORT=" + port, "RELAY_LOG_LEVEL=off"}, environ...)
@@ -85,13 +95,27 @@ func start(t *testing.T, environ []string) *process {
 		p.done <- p.Wait()
 		close(exited)
 	}()
+	waitListening(t, addr)
+	select {
+	case <-exited:
+		if strings.Contains(p.logs(), "address already in use") {
+			return nil
+		}
+	case <-time.After(startTime):
+	}
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
 		<-exited
+		if t.Failed() {
+			t.Logf("what the server wrote:\n%s", p.logs())
+		}
 	})
-	waitListening(t, addr)
 	return p
 }
+
+// startTime is how long a server takes at most to find out that its port is
+// taken, once somebody listens there.
+const startTime = 20 * time.Millisecond
 
 // freeAddr returns an address of 127.0.0.1 on which nobody listens.
 func freeAddr(t *testing.T) string {

@@ -31,7 +31,8 @@ type candidate struct {
 
 	// fresh says that a pooled connection would not do.
 	fresh bool
-	again int // new connections that were made for a request since the old ones failed
+	late  atomic.Bool // it was held against it that a connect takes long
+	again int         // new connections that were made for a request since the old ones failed
 }
 
 // order returns the upstreams in the order in which to try them: those that are

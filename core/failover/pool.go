@@ -245,7 +245,7 @@ func (p *Pool) connectFailed(c *candidate, err error) string {
 		p.endLost(c.upstream)
 	case class == ClassCertificate:
 		p.eject(c.upstream, class, brokenFor, false)
-	default:
+	case !c.late.Load(): // or it has its strike
 		p.strike(c.upstream, class, 1)
 	}
 	return class

@@ -75,6 +75,7 @@ func (r *race) outrun() (late []*candidate) {
 	for c, since := range r.begun {
 		late = append(late, c)
 		if took := time.Since(since); took >= hedgeAfter && took > 2*c.health.usual() && !c.trial {
+			c.late.Store(true)
 			r.pool.strike(c.upstream, ClassTimeout, 1)
 		}
 	}
