@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -28,6 +29,11 @@ type Open struct {
 	More func() bool
 	// Reply returns the text that the upstream answers to one who says id.
 	Reply func(id string) string
+	// Key is the API key that clients have; if empty, one for benchmarks.
+	Key string
+	// Inspect, if not nil, is given every answer as it came. It is called by
+	// several goroutines at a time.
+	Inspect func(res *http.Response, body []byte)
 	// Patience is how long a client waits for the end of an answer; if zero, 30 s.
 	Patience time.Duration
 }
@@ -124,6 +130,9 @@ func (o Open) ask(ctx context.Context, transport http.RoundTripper, due time.Tim
 	a.Status, a.Err = res.StatusCode, err
 	a.Upstream, a.Code = res.Header.Get("X-Relay-Upstream"), res.Header.Get("X-Relay-Error")
 	a.Attempts, _ = strconv.Atoi(res.Header.Get("X-Relay-Attempts")) // 0 if it is not said
+	if o.Inspect != nil {
+		o.Inspect(res, b)
+	}
 	a.Outcome = judge(a.Stream, res, b, err, o.Reply(a.ID))
 }
 
@@ -134,7 +143,7 @@ func (o Open) request(ctx context.Context, a *Answer) (*http.Request, error) {
 		return nil, err
 	}
 	req.GetBody = nil // with it, net/http may send the request a second time
-	req.Header.Set("Authorization", "Bearer sk-bench")
+	req.Header.Set("Authorization", "Bearer "+cmp.Or(o.Key, "sk-bench"))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(idHeader, a.ID)
 	req.Header.Set("Fake-Fault", o.Whole)

@@ -23,7 +23,9 @@
 // A key that begins with sk-, sess- or ek_ is good, unless it begins with
 // sk-invalid; sess- is for the billing endpoints, sk-admin- for organization.
 // The answer to a chat is Reply, in eight events of text if streamed. Binary
-// answers are the Pattern.
+// answers are the Pattern. A response that is streamed in the background is kept,
+// so that GET /v1/responses/{id}?stream=true&starting_after=N gives the rest of
+// its events, to the byte, however its first stream ended.
 //
 // # Faults
 //

@@ -118,6 +118,27 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// A background response goes on where a client lost it.
+func TestBackgroundResponseIsKept(t *testing.T) {
+	u := StartUpstream(t)
+	const ask = `{"input":"hello","stream":true,"background":true}`
+	events := streamOf(t, u, post("/v1/responses", "", ask))
+	if len(events) != 16 || !strings.Contains(events[0], `"background":true`) {
+		t.Fatalf("the response = %q", events)
+	}
+	u.Reset() // so that the next has the same IDs
+	if got, err := exchange(t, u, post("/v1/responses", "cut=3", ask)); err != nil || !strings.Contains(got, "response.created") {
+		t.Fatalf("cut=3 = %q, %v", got, err)
+	}
+	for _, after := range []int{-1, 0, 2, 14, 15, 99} {
+		get := fmt.Sprintf("GET /v1/responses/resp_%024d?stream=true&starting_after=%d HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer sk-a\r\nConnection: close\r\n\r\n", 1, after)
+		want := strings.Join(events[min(after+1, len(events)):], "")
+		if got := strings.Join(streamOf(t, u, get), ""); got != want {
+			t.Errorf("starting_after=%d = %q, want %q", after, got, want)
+		}
+	}
+}
+
 func TestBrokenStreams(t *testing.T) {
 	u := StartUpstream(t)
 	events := streamOf(t, u, chat(""))

@@ -14,6 +14,42 @@ type responseRequest struct {
 	Input        json.RawMessage `json:"input"`
 	Instructions *string         `json:"instructions"`
 	Stream       bool            `json:"stream"`
+	Background   bool            `json:"background"`
+}
+
+// A stored response is one whose events may be had again.
+type stored struct {
+	request responseRequest
+	deltas  []string
+	events  [][]byte
+}
+
+// mostStored is how many responses are kept; older ones are forgotten.
+const mostStored = 256
+
+// store keeps a response. One of the same ID, which comes after a Reset, takes
+// the place of the other.
+func (u *Upstream) store(id string, s stored) {
+	u.storedMu.Lock()
+	defer u.storedMu.Unlock()
+	if u.stored == nil {
+		u.stored = make(map[string]stored)
+	}
+	if _, known := u.stored[id]; !known {
+		u.storedIDs = append(u.storedIDs, id)
+	}
+	u.stored[id] = s
+	if len(u.storedIDs) > mostStored {
+		delete(u.stored, u.storedIDs[0])
+		u.storedIDs = u.storedIDs[1:]
+	}
+}
+
+func (u *Upstream) find(id string) (stored, bool) {
+	u.storedMu.Lock()
+	defer u.storedMu.Unlock()
+	s, ok := u.stored[id]
+	return s, ok
 }
 
 // said returns the text of the input, or of the last message in it.
@@ -34,20 +70,31 @@ func (c *call) createResponse() answer {
 	}
 	deltas := c.deltas(r.said())
 	if r.Stream {
-		return eventStream(c.responseEvents(c.newID("resp_"), r, deltas))
+		id := c.newID("resp_")
+		events := c.responseEvents(id, r, deltas)
+		if r.Background {
+			c.u.store(id, stored{r, deltas, events})
+		}
+		return eventStream(events)
 	}
 	return jsonAnswer(200, c.response(c.newID("resp_"), r, "completed", deltas))
 }
 
-// getResponse answers a response as if it had been stored, and streams it again
-// after the event that the query names, which is how a client resumes.
+// getResponse answers a response, and streams it again after the event that the
+// query names, which is how a client resumes. Of a background response that was
+// streamed these are the events of then, to the byte, whether or not anybody
+// got them; any other is made up as if it had been stored.
 func (c *call) getResponse() answer {
-	deltas := c.deltas("stored")
+	s, ok := c.u.find(c.id)
+	if !ok {
+		s.deltas = c.deltas("stored")
+		s.events = c.responseEvents(c.id, s.request, s.deltas)
+	}
 	query := c.req.URL.Query()
 	if query.Get("stream") != "true" {
-		return jsonAnswer(200, c.response(c.id, responseRequest{}, "completed", deltas))
+		return jsonAnswer(200, c.response(c.id, s.request, "completed", s.deltas))
 	}
-	events := c.responseEvents(c.id, responseRequest{}, deltas)
+	events := s.events
 	if n, err := strconv.Atoi(query.Get("starting_after")); err == nil && n >= 0 {
 		events = events[min(n+1, len(events)):] // they are numbered from 0
 	}
@@ -96,7 +143,7 @@ func (c *call) response(id string, r responseRequest, status string, deltas []st
 		"object":               "response",
 		"created_at":           created,
 		"status":               status,
-		"background":           false,
+		"background":           r.Background,
 		"error":                nil,
 		"incomplete_details":   nil,
 		"instructions":         r.Instructions,

@@ -37,6 +37,10 @@ type Upstream struct {
 
 	faultMu sync.Mutex
 	fault   func(*http.Request) string
+
+	storedMu  sync.Mutex
+	stored    map[string]stored // background responses by ID
+	storedIDs []string          // in the order in which they came
 }
 
 // NewUpstream returns an upstream that listens nowhere yet.

@@ -1,0 +1,265 @@
+package torture_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"example.com/relay/bench/load"
+	"example.com/relay/internal/regions"
+)
+
+// Streams that take a while, so that some are under way at any time, and answers
+// in one piece that do not come at once.
+const (
+	streamed = "events=6 gap=10ms"
+	whole    = "delay=20ms"
+)
+
+// pick returns inLong where rows take as long as the matrix says, and brief
+// elsewhere.
+func pick[T any](brief, inLong T) T {
+	if long {
+		return inLong
+	}
+	return brief
+}
+
+// lengthNote says of a row how much of what the matrix asks for was done.
+func lengthNote() string { return pick("short form; ", "") }
+
+// C01: the region in use is killed.
+func killPrimary(t *testing.T, note func(string)) {
+	for _, resend := range []bool{false, true} {
+		t.Run(fmt.Sprintf("resend %v", resend), func(t *testing.T) {
+			r := startRig(t, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
+			killed := time.Second
+			f := r.load(t, load.Open{Rate: pick(100, 200), For: pick[time.Duration](2, 8) * time.Second, Streamed: streamed, Whole: whole}, func(until func(time.Duration)) {
+				until(killed)
+				r.kill(t, 0)
+			})
+			if resend {
+				f.wantAmbiguous(t, 0)
+			} else {
+				r.wantNoDouble(t, f)
+			}
+			if f.outcomes[load.Cut] == 0 {
+				t.Errorf("no stream was under way when the region was killed: %v", f)
+			}
+			for _, a := range f.answers {
+				// A request under way may have been sent, one that came later not.
+				if a.Outcome != load.Complete && (a.Due > killed+500*time.Millisecond || a.Due+a.End < killed) {
+					t.Errorf("%s, due at %v: %v, %v", a.ID, a.Due, a.Outcome, a.Err)
+				}
+				if a.Due > killed+500*time.Millisecond && a.Upstream != "region-2" {
+					t.Errorf("%s, due at %v: by %s", a.ID, a.Due, a.Upstream)
+				}
+			}
+			if s := r.states(t)[0]; s.State != "down" {
+				t.Errorf("health says %+v", s)
+			}
+			note(lengthNote() + f.String())
+		})
+	}
+}
+
+// C02: packets to the region in use get lost, on connections there are and for
+// new ones.
+func blackHole(t *testing.T, note func(string)) {
+	if !regions.CanDrop {
+		t.Skip("no black holes on this system")
+	}
+	for _, resend := range []bool{false, true} {
+		t.Run(fmt.Sprintf("resend %v", resend), func(t *testing.T) {
+			r := startRigOver(t, regions.Options{TLS: true}, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
+			broken := time.Second
+			var dead time.Duration
+			f := r.load(t, load.Open{Rate: pick(100, 200), For: pick[time.Duration](3, 8) * time.Second, Streamed: streamed, Whole: whole}, func(until func(time.Duration)) {
+				until(broken)
+				r.set(t, 0, regions.BlackHole)
+				begin := time.Now()
+				r.awaitState(t, 0, "down")
+				dead = time.Since(begin)
+			})
+			if dead > 3500*time.Millisecond {
+				t.Errorf("the region was found dead after %v", dead)
+			}
+			// What is due when it breaks may be on its way already.
+			late := 0
+			for _, a := range f.answers {
+				if a.Outcome == load.Ambiguous && a.Due > broken {
+					late++
+				}
+				if a.Outcome == load.Ambiguous && a.End > 5*time.Second {
+					t.Errorf("%s: told after %v", a.ID, a.End)
+				}
+			}
+			if resend {
+				f.wantAmbiguous(t, 0)
+			} else {
+				r.wantNoDouble(t, f)
+				if late > len(f.answers)/100 {
+					t.Errorf("%d of %d requests got a 502 though they were sent after the region broke", late, len(f.answers))
+				}
+			}
+			// A connect that waits for its end takes three seconds.
+			if p99 := f.first.Quantile(0.99); p99 > time.Second {
+				t.Errorf("the first byte came after %v (p99): %v", p99, f)
+			}
+			note(fmt.Sprintf("%s%v; found dead after %v, %d 502s of requests sent later", lengthNote(), f, dead.Round(10*time.Millisecond), late))
+		})
+	}
+}
+
+// C07: a region takes a second for a connect.
+func slowRegion(t *testing.T, note func(string)) {
+	r := newRig(t, regions.Options{TLS: true})
+	r.set(t, 0, regions.SlowConnect(time.Second))
+	r.startGateway(t, "RELAY_PROBE_INTERVAL=off")
+	n := pick(400, 10_000)
+	rate := pick(200, 400)
+	f := r.load(t, load.Open{Rate: rate, For: time.Duration(n) * time.Second / time.Duration(rate)}, func(func(time.Duration)) {})
+	if f.outcomes[load.Complete] != n {
+		t.Errorf("%v, want %d complete", f, n)
+	}
+	r.wantNoDouble(t, f)
+	r.wantPosts(t, n)
+	// The connect that was raced takes a second by itself.
+	if slowest := f.first.Quantile(1); slowest >= time.Second {
+		t.Errorf("the slowest first byte came after %v, as if there were no hedge", slowest)
+	}
+	hedged := 0
+	for _, a := range f.answers {
+		if a.Upstream != "region-1" {
+			hedged++
+		}
+	}
+	if hedged == 0 {
+		t.Error("nobody was answered by another region")
+	}
+	note(fmt.Sprintf("%s%v, %d by another region, each POST seen once", lengthNote(), f, hedged))
+}
+
+// C09: a region comes and goes.
+func flapping(t *testing.T, note func(string)) {
+	r := startRig(t, "RELAY_RESEND_AMBIGUOUS=true")
+	length := pick[time.Duration](8, 60) * time.Second
+	f := r.load(t, load.Open{Rate: pick(100, 200), For: length}, func(func(time.Duration)) {
+		ctx, cancel := context.WithTimeout(t.Context(), length)
+		defer cancel()
+		if err := r.Regions[0].Front.Flap(ctx, regions.Refused, 4*time.Second); err != nil { // every 2 s
+			t.Error(err)
+		}
+	})
+	bad := len(f.answers) - f.outcomes[load.Complete] - f.outcomes[load.Cut]
+	if float64(bad) > 0.001*float64(len(f.answers)) {
+		t.Errorf("%d of %d requests got no answer: %v", bad, len(f.answers), f)
+	}
+	// An answer that has begun cannot move.
+	if cut := f.outcomes[load.Cut]; float64(cut) > 0.005*float64(len(f.answers)) {
+		t.Errorf("%d of %d answers were cut, of a few milliseconds each", cut, len(f.answers))
+	}
+	retries := f.attempts - len(f.answers)
+	if float64(retries) > 0.2*float64(len(f.answers)) {
+		t.Errorf("%d retries of %d requests", retries, len(f.answers))
+	}
+	note(fmt.Sprintf("%s%v of flapping, resend on; %v, %d retries", lengthNote(), length, f, retries))
+}
+
+// C10: a region returns.
+func regionReturns(t *testing.T, note func(string)) {
+	r := startRig(t)
+	front := r.Regions[0].Front
+	var used [2]time.Duration
+	var tries int
+	again := func(i int, mend func()) {
+		mend()
+		begin := time.Now()
+		await(t, "the region to be used again", func() bool {
+			at, ok := r.servedAfter(0, begin)
+			used[i] = at.Sub(begin)
+			return ok
+		})
+	}
+	returned := make(chan struct{})
+	f := r.load(t, load.Open{
+		Rate: 100, For: time.Second, // and as long as it takes
+		More: func() bool {
+			select {
+			case <-returned:
+				return false
+			default:
+				return true
+			}
+		},
+	}, func(until func(time.Duration)) {
+		defer close(returned)
+		until(500 * time.Millisecond)
+		r.kill(t, 0)
+		r.awaitState(t, 0, "down")
+		again(0, func() { r.start(t, 0) })
+
+		// Whoever tries a region that hangs is there until it answers: count them.
+		r.set(t, 0, regions.Silent)
+		r.awaitState(t, 0, "down")
+		before := front.Accepted()
+		time.Sleep(pick[time.Duration](3, 10) * time.Second)
+		tries = front.Accepted() - before
+		again(1, func() { r.set(t, 0, regions.None) })
+	})
+	for i, took := range used {
+		if took > 5*time.Second {
+			t.Errorf("return %d: the region was used again after %v", i+1, took)
+		}
+	}
+	// Two probes in three seconds and a trial or two; there are 300 requests.
+	if most := pick(8, 20); tries > most {
+		t.Errorf("a region that was down was connected to %d times, want %d at most", tries, most)
+	}
+	note(fmt.Sprintf("used again after %v killed, %v hung; %d connects while down; %v", used[0].Round(10*time.Millisecond), used[1].Round(10*time.Millisecond), tries, f))
+}
+
+// C17: every region restarts in turn.
+func rollingRestart(t *testing.T, note func(string)) {
+	for _, test := range []struct {
+		name string
+		end  func(*regions.Region) error
+		cuts bool // streams that have begun
+	}{
+		{"SIGTERM", (*regions.Region).Stop, false},
+		{"SIGKILL", (*regions.Region).Kill, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := startRig(t, "RELAY_RESEND_AMBIGUOUS=true")
+			done := make(chan struct{})
+			f := r.load(t, load.Open{
+				Rate: pick(100, 200), For: time.Second, Streamed: streamed, Whole: whole,
+				More: func() bool {
+					select {
+					case <-done:
+						return false
+					default:
+						return true
+					}
+				},
+			}, func(until func(time.Duration)) {
+				defer close(done)
+				until(300 * time.Millisecond)
+				for i, region := range r.Regions {
+					if err := test.end(region); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(200 * time.Millisecond) // it is away
+					r.start(t, i)
+					time.Sleep(300 * time.Millisecond) // as in a rolling restart
+				}
+			})
+			f.wantAmbiguous(t, 0)
+			if cut := f.outcomes[load.Cut]; cut > 0 && !test.cuts {
+				t.Errorf("%d answers were cut by regions that end in good order", cut)
+			}
+			note(f.String())
+		})
+	}
+}
