@@ -124,7 +124,7 @@ func (r *resuming) takeEvents() (broken []byte) {
 		r.pending = r.pending[n:]
 		e := parseEvent(raw)
 		switch {
-		case e.Error.Type == "relay_error" && !r.ended:
+		case e.Error.Type == "relay_error":
 			return raw
 		case e.Sequence != nil && *e.Sequence <= r.last && !r.ended:
 			continue // given before the break
@@ -156,12 +156,18 @@ func (r *resuming) note(e event) {
 }
 
 // broken goes on elsewhere, or ends the stream as it ended: with err behind
-// frame.
+// frame. One that broke off behind its last event is whole.
 func (r *resuming) broken(err error, frame []byte) {
 	if r.err != nil {
 		return
 	}
-	if !r.ended && r.resume() {
+	if r.ended {
+		// The client has all of it, and an error would say otherwise.
+		r.ready = append(r.ready, r.pending...)
+		r.pending, r.err = nil, io.EOF
+		return
+	}
+	if r.resume() {
 		return
 	}
 	r.err = err

@@ -241,3 +241,15 @@ func TestResumeDropsRepetitions(t *testing.T) {
 		t.Errorf("%v; got %q, want %q", err, got, want)
 	}
 }
+
+// What breaks off behind the last event has lost nothing.
+func TestStreamThatBreaksAfterItsEnd(t *testing.T) {
+	whole := strings.Join(storedEvents(), "")
+	const frame = "\n\ndata: " + `{"error":{"message":"m","type":"relay_error","param":null,"code":"upstream_interrupted"}}` + "\n\n"
+	for name, text := range map[string]string{"a broken connection": whole, "a relay's error": whole + frame} {
+		r := &resuming{current: io.NopCloser(io.MultiReader(strings.NewReader(text), iotest.ErrReader(io.ErrUnexpectedEOF))), last: -1}
+		if got, err := io.ReadAll(r); string(got) != whole || err != nil {
+			t.Errorf("%s: %v; got %d bytes, want %d: ...%q", name, err, len(got), len(whole), got[len(got)-100:])
+		}
+	}
+}
