@@ -31,7 +31,7 @@ func backgroundResponse(t *testing.T, note func(string)) {
 		"reset":  func(t *testing.T, r *rig) { r.set(t, 0, regions.Reset) },
 	}
 	for how, end := range ends {
-		for _, after := range []int{1, 6, 12} {
+		for _, after := range pick([]int{1, 9}, []int{1, 2, 3, 4, 6, 9, 12, 14}) {
 			for _, resume := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s after %d, resume %v", how, after, resume), func(t *testing.T) {
 					r := startRig(t, fmt.Sprintf("RELAY_RESUME_RESPONSES=%v", resume), "RELAY_PROBE_INTERVAL=off")
@@ -71,7 +71,7 @@ func backgroundResponse(t *testing.T, note func(string)) {
 // events. It returns all events, and whether the stream says that it was cut.
 func (r *rig) readUntil(t *testing.T, after int, happen func()) (events string, cut bool) {
 	t.Helper()
-	res, err := r.open(t.Context(), http.MethodPost, "/v1/responses", backgroundRequest, "Fake-Fault", "gap=30ms")
+	res, err := r.open(t.Context(), http.MethodPost, "/v1/responses", backgroundRequest, "Fake-Fault", "gap=20ms")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -306,15 +306,20 @@ type figures struct {
 	first    load.Histogram // to the first byte, of answers that have one
 }
 
-// load puts load on the gateway while act happens, which may wait until a time
-// since the load began.
-func (r *rig) load(t *testing.T, l load.Open, act func(until func(time.Duration))) *figures {
+// A clock counts from the moment at which a load began.
+type clock time.Time
+
+func (c clock) until(d time.Duration) { time.Sleep(time.Until(time.Time(c).Add(d))) }
+func (c clock) now() time.Duration    { return time.Since(time.Time(c)) }
+
+// load puts load on the gateway while act happens.
+func (r *rig) load(t *testing.T, l load.Open, act func(clock)) *figures {
 	t.Helper()
 	l.Base, l.Key, l.Reply, l.Patience = r.base, canaryKey, relaytest.Reply, patience
 	l.Inspect = func(res *http.Response, body []byte) { wantWords(t, res, body) }
 	began := time.Now()
 	var acting sync.WaitGroup
-	acting.Go(func() { act(func(d time.Duration) { time.Sleep(time.Until(began.Add(d))) }) })
+	acting.Go(func() { act(clock(began)) })
 	f := &figures{answers: l.Run(t.Context(), began), outcomes: make(map[load.Outcome]int)}
 	acting.Wait()
 	for _, a := range f.answers {
@@ -341,7 +346,7 @@ func (f *figures) String() string {
 	return fmt.Sprintf("%d requests: %v, first byte p99 %v, max %v", len(f.answers), f.outcomes, f.first.Quantile(0.99).Round(time.Millisecond), f.first.Quantile(1).Round(time.Millisecond))
 }
 
-// wantWithoutByte fails the test unless n requests at most got an ambiguous 502.
+// wantAmbiguous fails the test unless n requests at most got an ambiguous 502.
 func (f *figures) wantAmbiguous(t *testing.T, n int) {
 	t.Helper()
 	if got := f.outcomes[load.Ambiguous]; got > n {
@@ -379,10 +384,11 @@ func (r *rig) wantNoDouble(t *testing.T, f *figures) {
 	}
 }
 
-// servedAfter reports whether a region has had a request that was due by then.
-func (r *rig) servedAfter(region int, then time.Time) (time.Time, bool) {
+// used returns when the first request of a load came to a region that was due
+// after a time since the load began. What a front held back was due before.
+func (r *rig) used(region, rate int, after time.Duration) (time.Time, bool) {
 	for _, s := range r.Regions[region].Front.Served() {
-		if s.At.After(then) {
+		if due, ok := load.Due(s.ID, rate); ok && due > after {
 			return s.At, true
 		}
 	}
