@@ -1,0 +1,83 @@
+package sdktest
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"example.com/relay/bench/proc"
+	"example.com/relay/internal/regions"
+	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/torture"
+	"github.com/openai/openai-go/v3/option"
+)
+
+// program builds the relay, once.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(buildDir, "relay")
+	return path, regions.Build(context.Background(), path)
+})
+
+// TestRegionFaults is row C16 of the matrix: through rows C01 to C03, with
+// regions and gateway as processes, the SDK's default retries leave no error
+// of a call that is no stream. The other rows are in package torture.
+func TestRegionFaults(t *testing.T) {
+	t.Run("C16", func(t *testing.T) { t.Run("gateway", regionsUnderSDK) })
+}
+
+func regionsUnderSDK(t *testing.T) {
+	torture.Row(t, "C16", "gateway")
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, fault := range map[string]regions.Fault{
+		"C01 refused":      regions.Refused,
+		"C01 reset":        regions.Reset,
+		"C02":              regions.BlackHole,
+		"C03 Google 503":   regions.Answering(regions.GCFUnavailable),
+		"C03 Lambda 429":   regions.Answering(regions.LambdaThrottle),
+		"C03 Lambda 403":   regions.Answering(regions.LambdaForbidden),
+		"C03 Vercel 404":   regions.Answering(regions.VercelNotFound),
+		"platform crashes": regions.Answering(regions.LambdaCrash),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if fault == regions.BlackHole && !regions.CanDrop {
+				t.Skip("no black holes on this system")
+			}
+			fleet := regions.StartTest(t, regions.Options{Relay: path, TLS: true})
+			var log buffer
+			t.Cleanup(func() {
+				if text := log.String(); strings.Contains(text, canary) || strings.Contains(text, "panic") {
+					t.Errorf("the gateway's log:\n%s", text)
+				}
+			})
+			// The log is complete when the gateway has ended.
+			a := newAPI(fleet.Upstream, fleet.GatewayTest(t, proc.Options{Log: &log}).Base)
+			var wait sync.WaitGroup
+			for range 4 {
+				wait.Go(func() {
+					for range 50 {
+						res, err := a.Chat.Completions.New(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "delay=5ms"))
+						if err != nil {
+							t.Errorf("a call failed: %v", err)
+						} else if got, want := res.Choices[0].Message.Content, relaytest.Reply(prompt); got != want {
+							t.Errorf("content = %q, want %q", got, want)
+						}
+					}
+				})
+			}
+			fleet.Upstream.WaitArrived(t, 60)
+			if err := fleet.Regions[0].Front.Set(fault); err != nil {
+				t.Error(err)
+			}
+			wait.Wait()
+			if n := len(fleet.Regions[1].Front.Served()); n == 0 {
+				t.Error("no other region was used")
+			}
+		})
+	}
+}
