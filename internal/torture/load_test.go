@@ -3,6 +3,7 @@ package torture_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ func lengthNote() string { return pick("short form; ", "") }
 
 // C01: the region in use is killed.
 func killPrimary(t *testing.T, note func(string)) {
+	var notes []string
+	defer func() { note(lengthNote() + strings.Join(notes, "; ")) }()
 	for _, resend := range []bool{false, true} {
 		t.Run(fmt.Sprintf("resend %v", resend), func(t *testing.T) {
 			r := startRig(t, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
@@ -59,7 +62,7 @@ func killPrimary(t *testing.T, note func(string)) {
 			if s := r.states(t)[0]; s.State != "down" {
 				t.Errorf("health says %+v", s)
 			}
-			note(lengthNote() + f.String())
+			notes = append(notes, fmt.Sprintf("resend %v: %v", resend, f))
 		})
 	}
 }
@@ -70,6 +73,8 @@ func blackHole(t *testing.T, note func(string)) {
 	if !regions.CanDrop {
 		t.Skip("no black holes on this system")
 	}
+	var notes []string
+	defer func() { note(lengthNote() + strings.Join(notes, "; ")) }()
 	for _, resend := range []bool{false, true} {
 		t.Run(fmt.Sprintf("resend %v", resend), func(t *testing.T) {
 			r := startRigOver(t, regions.Options{TLS: true}, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
@@ -110,7 +115,7 @@ func blackHole(t *testing.T, note func(string)) {
 			if p99 := f.first.Quantile(0.99); p99 > time.Second {
 				t.Errorf("the first byte came after %v (p99): %v", p99, f)
 			}
-			note(fmt.Sprintf("%s%v; found dead after %v, %d 502s of requests sent later", lengthNote(), f, dead.Round(10*time.Millisecond), late))
+			notes = append(notes, fmt.Sprintf("resend %v: %v, found dead after %v, %d 502s of requests sent later", resend, f, dead.Round(10*time.Millisecond), late))
 		})
 	}
 }
@@ -231,6 +236,8 @@ func regionReturns(t *testing.T, note func(string)) {
 
 // C17: every region restarts in turn.
 func rollingRestart(t *testing.T, note func(string)) {
+	var notes []string
+	defer func() { note(lengthNote() + strings.Join(notes, "; ")) }()
 	for _, test := range []struct {
 		name string
 		end  func(*regions.Region) error
@@ -268,7 +275,7 @@ func rollingRestart(t *testing.T, note func(string)) {
 			if cut := f.outcomes[load.Cut]; cut > 0 && !test.cuts {
 				t.Errorf("%d answers were cut by regions that end in good order", cut)
 			}
-			note(f.String())
+			notes = append(notes, fmt.Sprintf("%s: %v", test.name, f))
 		})
 	}
 }
