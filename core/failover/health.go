@@ -147,6 +147,13 @@ func (h *health) ailing() bool {
 	return h.strikes > 0 || !h.until.IsZero()
 }
 
+// out reports whether the upstream is down, or would be if it were not the last.
+func (h *health) out() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.strikes >= strikesOut || !h.until.IsZero()
+}
+
 // behind reports whether the last failure was one behind the relay, whose health
 // alone would not tell that it is over.
 func (h *health) behind() bool {

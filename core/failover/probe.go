@@ -78,11 +78,11 @@ func ask(ctx context.Context, u *upstream, conn *conn) error {
 	return nil
 }
 
-// endLost ends the attempts whose answers will not come since the upstream is
-// down and silent: those without a byte at once, the others when they were
+// endLost ends the attempts whose answers will not come since the upstream has
+// failed and is silent: those without a byte at once, the others when they were
 // silent for as long as a dead connection may be.
 func (p *Pool) endLost(u *upstream) {
-	if down, _ := u.health.down(); !down {
+	if !u.health.out() {
 		return
 	}
 	silent := u.silence.silentFor()
@@ -115,6 +115,7 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 	defer wait.Wait()
 	idle := time.Since(time.Unix(0, p.lastUse.Load())) > interval
 	for _, u := range p.list() {
+		p.endLost(u)
 		period := interval
 		switch {
 		case idle, u.health.refused():

@@ -8,11 +8,16 @@ import (
 
 // hedgeAfter is how long a connect may take before the next upstream is tried
 // alongside (RFC 8305, section 5). Tests shorten it.
-var hedgeAfter = 250 * time.Millisecond
+var hedgeAfter = hedgeDefault
+
+const hedgeDefault = 250 * time.Millisecond
 
 // connectWithin bounds all connects of a request together where there are
 // several upstreams.
 const connectWithin = 3 * time.Second
+
+// leastConnect is what is left of it for a request that was sent once already.
+const leastConnect = 2 * hedgeDefault
 
 // A race connects to several upstreams. The first connection that stands is for
 // the request; later ones are kept for others.

@@ -15,6 +15,7 @@ import (
 type sending struct {
 	pool  *Pool
 	req   *http.Request
+	begun time.Time
 	again func() (io.ReadCloser, error) // another body, or nil if there is none
 	fresh io.ReadCloser                 // the body for the first sending, or nil
 
@@ -34,7 +35,7 @@ type sending struct {
 
 func (p *Pool) newSending(req *http.Request) *sending {
 	list := p.list()
-	s := &sending{pool: p, req: req, left: min(len(list), mostAttempts)}
+	s := &sending{pool: p, req: req, begun: time.Now(), left: min(len(list), mostAttempts)}
 	if s.result.Several = len(list) > 1; s.result.Several {
 		s.queue = p.order(list)
 	} else {
@@ -239,7 +240,7 @@ func (s *sending) connection() (*candidate, *conn, error) {
 		}
 	}
 	ctx := s.req.Context()
-	hedge, limit := time.NewTimer(hedgeAfter), time.NewTimer(connectWithin)
+	hedge, limit := time.NewTimer(hedgeAfter), time.NewTimer(max(connectWithin-time.Since(s.begun), leastConnect))
 	defer hedge.Stop()
 	defer limit.Stop()
 	for {
@@ -343,7 +344,7 @@ func (s *sending) next() *candidate {
 	if len(s.queue) == 0 || s.left == 0 {
 		return nil
 	}
-	if s.result.Attempts > 0 && !s.queue[0].fresh && !s.queue[0].passed && !s.pool.budget.retry() {
+	if s.result.Attempts > 0 && !s.queue[0].fresh && !s.pool.budget.retry() {
 		s.left = 0
 		return nil
 	}

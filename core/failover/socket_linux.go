@@ -3,6 +3,7 @@ package failover
 import (
 	"encoding/binary"
 	"syscall"
+	"time"
 )
 
 const (
@@ -31,11 +32,15 @@ func closedByPeer(raw syscall.RawConn) bool {
 	return err != nil || closed
 }
 
+// unackedFor is how long what was written may remain unacknowledged. It rules
+// keep-alives as well, which then end a connection by the third: in 15 to 20 s.
+const unackedFor = deadAfter - 5*time.Second
+
 // limitUnacknowledged ends a connection when what was written to it is not
 // acknowledged in time: keep-alives are not sent while data is under way.
 func limitUnacknowledged(raw syscall.RawConn) {
 	_ = raw.Control(func(fd uintptr) {
 		// Without it the connection works too, and dies later.
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(deadAfter.Milliseconds()))
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(unackedFor.Milliseconds()))
 	})
 }
