@@ -90,7 +90,7 @@ func blackHole(t *testing.T, note func(string)) {
 					r.set(t, 0, regions.None) // or the streams there are take 20 s to end
 				}
 			})
-			if dead > 3500*time.Millisecond {
+			if dead > 3500*time.Millisecond && f.timed() {
 				t.Errorf("the region was found dead after %v", dead)
 			}
 			// What is due when it breaks may be on its way already.
@@ -112,7 +112,7 @@ func blackHole(t *testing.T, note func(string)) {
 				}
 			}
 			// A connect that waits for its end takes three seconds.
-			if p99 := f.first.Quantile(0.99); p99 > time.Second {
+			if p99 := f.first.Quantile(0.99); p99 > time.Second && f.timed() {
 				t.Errorf("the first byte came after %v (p99): %v", p99, f)
 			}
 			notes = append(notes, fmt.Sprintf("resend %v: %v, found dead after %v, %d 502s of requests sent later", resend, f, dead.Round(10*time.Millisecond), late))
@@ -139,7 +139,7 @@ func slowRegion(t *testing.T, note func(string)) {
 	r.wantNoDouble(t, f)
 	r.wantPosts(t, n)
 	// The connect that was raced takes a second by itself.
-	if slowest := f.first.Quantile(1); slowest >= time.Second {
+	if slowest := f.first.Quantile(1); slowest >= time.Second && f.timed() {
 		t.Errorf("the slowest first byte came after %v, as if there were no hedge", slowest)
 	}
 	elsewhere := 0
