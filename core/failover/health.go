@@ -154,6 +154,14 @@ func (h *health) out() bool {
 	return h.strikes >= strikesOut || !h.until.IsZero()
 }
 
+// hangs reports whether the upstream is out because it does not answer, so that
+// trying it takes long.
+func (h *health) hangs() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return (h.strikes >= strikesOut || !h.until.IsZero()) && (h.lastError == ClassTimeout || h.lastError == ClassUnresponsive)
+}
+
 // behind reports whether the last failure was one behind the relay, whose health
 // alone would not tell that it is over.
 func (h *health) behind() bool {

@@ -52,8 +52,8 @@ func (p *Pool) order(list []*upstream) []*candidate {
 		switch {
 		case down && left > 0:
 			pl.rank, pl.wait = 1, left
-		case down || u.silence.suspicious():
-			pl.due = true
+		case down || u.silence.suspicious() || u.health.hangs():
+			pl.due = true // even if it is the last
 		}
 		places = append(places, pl)
 	}

@@ -378,6 +378,36 @@ func TestConnectsAreBounded(t *testing.T) {
 	}
 }
 
+// When nobody answers, one request at a time finds out, and the others need not
+// wait for it.
+func TestFailingFast(t *testing.T) {
+	p := openPool(t, Options{}, silentListener(t)+"#a", silentListener(t)+"#b")
+	for range strikesOut {
+		if _, _, _, err := post(t, p, "x"); !failedWith(err, false, ClassTimeout, ClassTimeout) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	tries := make(chan time.Duration, 20)
+	for range cap(tries) {
+		go func() {
+			start := time.Now()
+			if _, _, _, err := post(t, p, "x"); err == nil {
+				t.Error("got an answer")
+			}
+			tries <- time.Since(start)
+		}()
+	}
+	fast := 0
+	for range cap(tries) {
+		if <-tries < hedgeAfter {
+			fast++
+		}
+	}
+	if fast < cap(tries)-2 { // one for each upstream
+		t.Errorf("%d of %d failed fast", fast, cap(tries))
+	}
+}
+
 func TestInvalidCertificate(t *testing.T) {
 	defer func(d time.Duration) { hedgeAfter = d }(hedgeAfter)
 	hedgeAfter = time.Minute // machines are slow at times

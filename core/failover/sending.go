@@ -282,6 +282,10 @@ func (s *sending) begin() (*candidate, *conn, error) {
 			}
 			return nil, nil, nil
 		}
+		if s.pool.Several() && !c.trial && c.health.hangs() {
+			s.note(c, c.health.lastClass(), nil) // one request finds out for all
+			continue
+		}
 		if !s.trusts(c) {
 			continue
 		}
