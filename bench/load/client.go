@@ -1,10 +1,12 @@
 // Package load puts load on a relay, and has a histogram of what clients saw:
 // clients that each have one request at a time under way ([Load]), or requests
-// that begin when they are due whatever becomes of others ([Open]).
+// that begin when they are due whatever becomes of others ([Open], which looks
+// at every answer closely, and [Steady], which costs little).
 package load
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,17 +21,27 @@ import (
 type Client struct {
 	addr   string
 	life   time.Duration
-	conn   net.Conn
+	tls    *tls.Config
+	conn   *countedConn
 	r      *wire.Reader
 	lines  *bufio.Reader
 	last   bool // the connection ends with this answer
 	sentAt time.Time
+
+	eventRead int // the read that the last event of this answer came with; 0 if there was none
+	together  int
 }
 
 // NewClient returns a client of the server at addr. Nothing on a connection of
 // its takes longer than life after the connection was opened.
 func NewClient(addr string, life time.Duration) *Client {
 	return &Client{addr: addr, life: life}
+}
+
+// NewTLSClient returns a client like those of [NewClient] that speaks TLS if
+// config is not nil, with the server's name in it.
+func NewTLSClient(addr string, life time.Duration, config *tls.Config) *Client {
+	return &Client{addr: addr, life: life, tls: config}
 }
 
 // Close closes the connection.
@@ -55,7 +67,7 @@ func (c *Client) Open(request []byte) error {
 	if err := c.connect(); err != nil {
 		return err
 	}
-	c.sentAt = time.Now()
+	c.sentAt, c.eventRead = time.Now(), 0
 	_, err := c.conn.Write(request)
 	if err == nil {
 		err = c.readHead()
@@ -74,6 +86,10 @@ func (c *Client) NextEvent() (lag time.Duration, err error) {
 		line, err := c.lines.ReadSlice('\n')
 		now := time.Now()
 		if lag, ok := wire.Lag(line, now); ok {
+			if c.conn.reads == c.eventRead {
+				c.together++
+			}
+			c.eventRead = c.conn.reads
 			return lag, nil
 		}
 		if err == io.EOF {
@@ -88,6 +104,10 @@ func (c *Client) NextEvent() (lag time.Duration, err error) {
 	}
 }
 
+// Together returns how many events came in the same piece as the one before,
+// of all that the client has read.
+func (c *Client) Together() int { return c.together }
+
 func (c *Client) connect() error {
 	if c.conn != nil {
 		return nil
@@ -96,9 +116,16 @@ func (c *Client) connect() error {
 	if err != nil {
 		return err
 	}
-	c.conn, c.r = conn, wire.NewReader(conn)
+	if err := conn.SetDeadline(time.Now().Add(c.life)); err != nil {
+		return err
+	}
+	if c.tls != nil {
+		conn = tls.Client(conn, c.tls)
+	}
+	c.conn = &countedConn{Conn: conn}
+	c.r = wire.NewReader(c.conn)
 	c.lines = bufio.NewReader(c.r)
-	return conn.SetDeadline(time.Now().Add(c.life))
+	return nil
 }
 
 func (c *Client) readHead() error {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"sync"
@@ -13,6 +14,7 @@ import (
 // those under the load that it can bear.
 type Load struct {
 	Addr    string
+	TLS     *tls.Config // if not nil, clients speak TLS
 	Request []byte
 	Clients int
 	For     time.Duration // no request begins later
@@ -20,7 +22,7 @@ type Load struct {
 	Apart   time.Duration // between the first requests of two clients, or streams would all begin at once
 }
 
-// A Result is what all clients of a Load saw.
+// A Result is what all clients of a Load or a Steady saw.
 type Result struct {
 	Elapsed  time.Duration
 	Requests int // answered in full
@@ -30,6 +32,9 @@ type Result struct {
 	Latency Histogram // from a request to the end of its answer
 	First   Histogram // to its first event
 	Lag     Histogram // of each event
+
+	Together int       // events that came in the same piece as the one before
+	Late     Histogram // how long after they were due requests were sent; of a Steady only
 }
 
 // grace is how long an answer may take beyond the end of its load.
@@ -59,8 +64,9 @@ func (l Load) Run(ctx context.Context) *Result {
 
 // loop is the life of one client.
 func (l Load) loop(ctx context.Context, res *Result) {
-	c := NewClient(l.Addr, l.For+grace)
+	c := NewTLSClient(l.Addr, l.For+grace, l.TLS)
 	defer c.Close()
+	defer func() { res.Together = c.Together() }()
 	for ctx.Err() == nil {
 		begin := time.Now()
 		var err error
@@ -114,4 +120,6 @@ func (res *Result) merge(other *Result) {
 	res.Latency.Merge(&other.Latency)
 	res.First.Merge(&other.First)
 	res.Lag.Merge(&other.Lag)
+	res.Together += other.Together
+	res.Late.Merge(&other.Late)
 }

@@ -27,7 +27,7 @@ func TestClientDoesEveryCall(t *testing.T) {
 			t.Errorf("Do(%s %s) = %v", call.Method, call.Target, err)
 		}
 	}
-	n, err := upstream.Connections(up.Addr())
+	n, err := upstream.Connections("http://" + up.Addr())
 	if n != 2 || err != nil {
 		t.Errorf("Connections() = %d, %v, want 2: the client's and its own", n, err)
 	}

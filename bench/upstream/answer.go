@@ -69,4 +69,12 @@ func appendEvent(b []byte, sent time.Time) []byte {
 	return append(b, "\r\n"...)
 }
 
-var eventSize = fmt.Sprintf("%x\r\n", wire.StampSize+len(eventTail))
+// eventBytes returns an event that says when it was sent.
+func eventBytes(sent time.Time) []byte {
+	return append(wire.AppendStamp(make([]byte, 0, EventSize), sent), eventTail...)
+}
+
+// EventSize is how many bytes an event has.
+var EventSize = wire.StampSize + len(eventTail)
+
+var eventSize = fmt.Sprintf("%x\r\n", EventSize)

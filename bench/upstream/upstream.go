@@ -5,9 +5,13 @@ package upstream
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,9 +35,23 @@ func Start() (*Upstream, error) {
 	if err != nil {
 		return nil, err
 	}
+	return on(ln), nil
+}
+
+// StartTLS returns an upstream like that of [Start] that speaks HTTP/1.1 over
+// TLS, and nothing else.
+func StartTLS(cert tls.Certificate) (*Upstream, error) {
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
+	if err != nil {
+		return nil, err
+	}
+	return on(ln), nil
+}
+
+func on(ln net.Listener) *Upstream {
 	u := &Upstream{ln: ln, conns: make(map[net.Conn]bool)}
 	u.wg.Go(u.accept)
-	return u, nil
+	return u
 }
 
 // Addr returns the host and port of the upstream.
@@ -104,7 +122,8 @@ func (u *Upstream) serve(conn net.Conn) {
 		}
 		switch {
 		case isCount:
-			_, err = fmt.Fprintf(conn, "HTTP/1.1 200 %d\r\nContent-Length: 0\r\n\r\n", u.accepted.Load())
+			n := strconv.FormatInt(u.accepted.Load(), 10)
+			_, err = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(n), n)
 		case a == nil:
 			_, err = conn.Write([]byte(notFound))
 		default:
@@ -124,11 +143,7 @@ func (a *answer) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, error
 	next := time.Now()
 	for i := range a.count {
 		if a.gap > 0 && i > 0 {
-			next = next.Add(a.gap)
-			if time.Until(next) < a.gap/2 { // no burst after a stall of this process: it would look like the relay's
-				next = time.Now().Add(a.gap)
-			}
-			time.Sleep(time.Until(next))
+			next = a.pause(next)
 		}
 		buf = appendEvent(buf[:0], time.Now())
 		if _, err := conn.Write(buf); err != nil {
@@ -146,6 +161,17 @@ func (a *answer) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, error
 	return buf, err
 }
 
+// pause waits until the event after the one that was due at last is, and returns
+// when that was.
+func (a *answer) pause(last time.Time) time.Time {
+	next := last.Add(a.gap)
+	if time.Until(next) < a.gap/2 { // no burst after a stall of this process: it would look like the relay's
+		next = time.Now().Add(a.gap)
+	}
+	time.Sleep(time.Until(next))
+	return next
+}
+
 // errCut ends a connection on purpose.
 var errCut = errors.New("cut")
 
@@ -156,25 +182,21 @@ func targetOf(line []byte) []byte {
 	return target
 }
 
-// Connections returns how many connections the upstream at addr has had so
-// far, that of this question among them.
-func Connections(addr string) (int, error) {
-	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
+// Connections returns how many connections the upstream with a base URL has had
+// so far, that of this question among them. It trusts any certificate.
+func Connections(base string) (int, error) {
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+	}}
+	res, err := client.Get(base + connections.Target)
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := conn.Write(connections.Request(addr)); err != nil {
-		return 0, err
-	}
-	head, err := wire.NewReader(conn).ReadHead()
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, 32))
 	if err != nil {
 		return 0, err
 	}
-	var n int
-	if _, err := fmt.Sscanf(string(head.Start), "HTTP/1.1 200 %d", &n); err != nil {
-		return 0, fmt.Errorf("%q: %w", head.Start, err)
-	}
-	return n, nil
+	return strconv.Atoi(string(b))
 }

@@ -1,0 +1,119 @@
+package load
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"example.com/relay/bench/upstream"
+)
+
+func TestSteadyAsksAtItsRate(t *testing.T) {
+	up := startUpstream(t)
+	got := Steady{Addr: up.Addr(), Request: upstream.Chat.Request(up.Addr()), Rate: 200, For: 500 * time.Millisecond}.Run(t.Context())
+	if got.Requests != 100 || got.Failures != 0 || got.Latency.Count() != 100 || got.Late.Count() != 100 {
+		t.Errorf("Run() = %d requests, %d failures (%v), want 100 and 0", got.Requests, got.Failures, got.Failure)
+	}
+	if got.Elapsed < 495*time.Millisecond {
+		t.Errorf("Run() took %v, want at least the time at which the last request was due", got.Elapsed)
+	}
+}
+
+// A server that stops for a while must not keep later requests from being sent,
+// and the time that they wait counts.
+func TestSteadyOmitsNothing(t *testing.T) {
+	const stall = 300 * time.Millisecond
+	began := time.Now()
+	addr := serveAnswers(t, func() { time.Sleep(time.Until(began.Add(stall))) })
+	got := Steady{Addr: addr, Request: upstream.Chat.Request(addr), Rate: 100, For: 400 * time.Millisecond}.Run(t.Context())
+	if got.Requests != 40 {
+		t.Fatalf("Run() = %d requests, %d failures (%v), want 40 and 0", got.Requests, got.Failures, got.Failure)
+	}
+	// Of 40 requests, 30 are due in the stall, 10 ms apart: the middle of all
+	// waits about 100 ms. A closed loop would say that one request was slow.
+	if p50 := got.Latency.Quantile(0.5); p50 < 50*time.Millisecond {
+		t.Errorf("the median of latencies is %v, want the time that requests waited in it", p50)
+	}
+}
+
+func TestSteadyCountsFailures(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	ln.Close()
+	got := Steady{Addr: addr, Request: []byte("x"), Rate: 100, For: 50 * time.Millisecond}.Run(t.Context())
+	if got.Failures != 5 || got.Failure == nil || got.Requests != 0 {
+		t.Errorf("Run() = %d failures, %v, want 5", got.Failures, got.Failure)
+	}
+}
+
+func TestClientCountsEventsThatComeTogether(t *testing.T) {
+	const event = "data: {\"sent\":1700000000000000000}\n\n"
+	addr := serveRaw(t, func(conn net.Conn) {
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 148\r\n\r\n"+event)
+		time.Sleep(50 * time.Millisecond)
+		io.WriteString(conn, event+event)
+		time.Sleep(50 * time.Millisecond)
+		io.WriteString(conn, event)
+	})
+	if n := 4 * len(event); n != 148 {
+		t.Fatalf("the events have %d bytes", n)
+	}
+	c := NewClient(addr, 10*time.Second)
+	defer c.Close()
+	if err := c.Open(upstream.Paced.Request(addr)); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if _, err := c.NextEvent(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.Together() != 1 {
+		t.Errorf("Together() = %d, want 1", c.Together())
+	}
+}
+
+// serveAnswers serves requests with a short answer, each after before has
+// returned, and returns the address.
+func serveAnswers(t *testing.T, before func()) string {
+	t.Helper()
+	return serveRaw(t, func(conn net.Conn) {
+		for r := bufio.NewReader(conn); ; {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, req.Body)
+			before()
+			if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// serveRaw has serve do what it will with each connection.
+func serveRaw(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() { defer conn.Close(); serve(conn) }()
+		}
+	}()
+	return ln.Addr().String()
+}
