@@ -1,5 +1,6 @@
 // Command compare measures the relay next to what a user could have instead: a
-// stock httputil.ReverseProxy, and nginx and Caddy where they are installed.
+// stock httputil.ReverseProxy; nginx, haproxy and Caddy where they are installed;
+// and a worker on workerd where npm is.
 //
 //	go run ./bench/compare [-quick] [-out docs/performance.md]
 //
@@ -26,17 +27,21 @@ var section = doc.Section{Name: "compare", Command: "go run ./bench/compare -out
 // A plan says how long to measure. All of it together must stay within its
 // budget: rounds are left out if time runs short, and the report says so.
 type plan struct {
-	rounds                 int
-	chatWarm, chat, stream int // milliseconds
-	memoryRounds           int
-	idleStreams            int
-	benchtime              string // of the benchmarks in one process; "" leaves them out
-	budget                 time.Duration
+	rounds                         int
+	bodyRounds                     int // of them, those with larger bodies
+	chatWarm, chat, steady, stream int // milliseconds
+	body                           int // the same
+	memoryRounds                   int
+	idleStreams                    int    // and then twice as many
+	benchtime                      string // of the benchmarks in one process; "" leaves them out
+	budget                         time.Duration
 }
 
 var (
-	full  = plan{rounds: 9, chatWarm: 200, chat: 1600, stream: 1500, memoryRounds: 3, idleStreams: 1000, benchtime: "300ms", budget: 290 * time.Second}
-	quick = plan{rounds: 2, chatWarm: 100, chat: 600, stream: 600, memoryRounds: 1, idleStreams: 200, budget: 60 * time.Second}
+	full = plan{rounds: 7, bodyRounds: 3, chatWarm: 150, chat: 1200, steady: 1500, stream: 1200, body: 400,
+		memoryRounds: 3, idleStreams: 1000, benchtime: "300ms", budget: 560 * time.Second}
+	quick = plan{rounds: 1, bodyRounds: 1, chatWarm: 100, chat: 300, steady: 300, stream: 600, body: 100,
+		memoryRounds: 1, idleStreams: 200, budget: 60 * time.Second}
 )
 
 func main() {
@@ -50,8 +55,8 @@ func main() {
 
 // run is main without the process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == roleUpstream {
-		return beUpstream(ctx, stdout)
+	if len(args) > 1 && args[0] == roleUpstream {
+		return beUpstream(ctx, args[1], stdout)
 	}
 	if len(args) > 1 && args[0] == roleStock {
 		return beStock(ctx, args[1], stdout)

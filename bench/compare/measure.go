@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/relay/bench/doc"
@@ -12,8 +13,12 @@ import (
 	"example.com/relay/bench/upstream"
 )
 
-// clients are how many have a request under way at a time.
-const clients = 16
+// clients are how many have a request under way at a time in a closed loop;
+// steadyRate is how many requests begin in a second in an open one.
+const (
+	clients    = 16
+	steadyRate = 200
+)
 
 // mostFailures is the share of requests that may fail before a measurement is
 // worth nothing. A few do with the stock proxy, whose server closes the request
@@ -30,19 +35,33 @@ type results struct {
 	rounds  int // that were completed
 	rows    []*row
 	inside  benchmarks // in one process
-	missing []string   // contenders that are not installed
+	missing []string   // contenders that take no part, and why
 }
 
-// A row is what was measured of a contender.
+// A row is what was measured of a contender with a kind of upstream.
 type row struct {
 	name   string
+	end    end
 	c      *running
 	chat   series
+	steady series
 	stream series
 	memory series
+	bodies [len(bodyCalls)]series
 
-	asked, failed int // requests
-	failure       error
+	events, together int // of the events in streams, how many came with the one before
+	asked, failed    int // requests
+	failure          error
+}
+
+// bodyCalls are what is measured of larger bodies.
+var bodyCalls = [...]struct {
+	name string
+	call upstream.Call
+}{
+	{"answer of 30 KB", upstream.Embeddings},
+	{"download of 2 MiB", upstream.Download},
+	{"upload of 5 MiB", upstream.Upload},
 }
 
 // measure runs everything in the plan, as long as ctx lets it.
@@ -54,7 +73,7 @@ func (res *results) measure(ctx context.Context, r *rig) (err error) {
 		}
 	}
 	defer res.stop()
-	if err := res.start(ctx, r); err != nil {
+	if err := res.start(ctx, r, contenders); err != nil {
 		return err
 	}
 	for i := range res.plan.memoryRounds {
@@ -63,28 +82,33 @@ func (res *results) measure(ctx context.Context, r *rig) (err error) {
 			return err
 		}
 	}
-	for res.rounds < res.plan.rounds && !res.shortOfTime(ctx) {
+	var each time.Duration
+	for res.rounds < res.plan.rounds && !res.shortOfTime(ctx, each) {
 		r.say("round %d of %d", res.rounds+1, res.plan.rounds)
+		began := time.Now()
 		if err := res.round(ctx, r); err != nil {
 			return err
 		}
 		res.rounds++
+		each = max(each, time.Since(began))
 	}
 	return nil
 }
 
-// start starts the contenders that are installed.
-func (res *results) start(ctx context.Context, r *rig) error {
+// start starts those of contenders that are installed, for each kind of upstream.
+func (res *results) start(ctx context.Context, r *rig, contenders []contender) error {
 	for _, c := range contenders {
-		started, err := c.start(ctx, r)
-		if errors.Is(err, errNotInstalled) {
-			res.missing = append(res.missing, c.name)
-			continue
+		for _, e := range c.ends {
+			started, err := c.start(ctx, r, e)
+			if errors.Is(err, errNotInstalled) {
+				res.missing = append(res.missing, c.name+": "+err.Error())
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", c.name, e, err)
+			}
+			res.rows = append(res.rows, &row{name: c.name, end: e, c: started})
 		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-		res.rows = append(res.rows, &row{name: c.name, c: started})
 	}
 	return nil
 }
@@ -95,42 +119,52 @@ func (res *results) stop() {
 	}
 }
 
-// shortOfTime reports whether another round may not fit. The first one always
-// begins.
-func (res *results) shortOfTime(ctx context.Context) bool {
+// shortOfTime reports whether another round may not fit if it takes as long as
+// the longest so far. The first one always begins.
+func (res *results) shortOfTime(ctx context.Context, each time.Duration) bool {
 	deadline, ok := ctx.Deadline()
-	each := time.Duration(res.plan.chatWarm+res.plan.chat+res.plan.stream)*time.Millisecond + time.Second
-	return ok && res.rounds > 0 && time.Until(deadline) < time.Duration(len(res.rows))*each
+	return ok && res.rounds > 0 && time.Until(deadline) < each+each/10+time.Second
 }
 
 // round measures every contender once, each time with another one first.
 func (res *results) round(ctx context.Context, r *rig) error {
-	for i := range res.rows {
-		row := res.rows[(i+res.rounds)%len(res.rows)]
-		if err := row.measureChat(ctx, r, res.plan); err != nil {
-			return fmt.Errorf("%s, chat: %w", row.name, err)
+	return load.Turns(res.rounds, res.rows, func(w *row) error {
+		steps := []func() error{
+			func() error { return w.measureChat(ctx, r, res.plan) },
+			func() error { return w.measureSteady(ctx, res.plan) },
 		}
-		if err := row.measureStream(ctx, res.plan); err != nil {
-			return fmt.Errorf("%s, streams: %w", row.name, err)
+		if w.end == plain {
+			steps = append(steps, func() error { return w.measureStream(ctx, res.plan) })
 		}
-	}
-	return nil
+		if w.end == plain && res.rounds < res.plan.bodyRounds {
+			steps = append(steps, func() error { return w.measureBodies(ctx, res.plan) })
+		}
+		for _, step := range steps {
+			if err := step(); err != nil {
+				return fmt.Errorf("%s, %s: %w", w.name, w.end, err)
+			}
+		}
+		return nil
+	})
+}
+
+// closed returns a closed loop of a call.
+func (w *row) closed(call upstream.Call, ms int) load.Load {
+	return load.Load{Addr: w.c.addr, TLS: w.c.tls, Request: call.Request(w.c.addr), Clients: clients, For: millis(ms)}
 }
 
 // measureChat takes a sample of short answers.
 func (w *row) measureChat(ctx context.Context, r *rig, p plan) error {
-	l := load.Load{Addr: w.c.addr, Request: upstream.Chat.Request(w.c.addr), Clients: clients, For: millis(p.chatWarm)}
-	l.Run(ctx)
-	l.For = millis(p.chat)
-	before, err := upstream.Connections(r.upstream)
+	w.closed(upstream.Chat, p.chatWarm).Run(ctx)
+	before, err := upstream.Connections(r.url(w.end))
 	if err != nil {
 		return err
 	}
-	got, used, err := w.run(ctx, l)
+	got, used, err := w.run(ctx, w.closed(upstream.Chat, p.chat).Run)
 	if err != nil {
 		return err
 	}
-	after, err := upstream.Connections(r.upstream)
+	after, err := upstream.Connections(r.url(w.end))
 	if err != nil {
 		return err
 	}
@@ -146,19 +180,32 @@ func (w *row) measureChat(ctx context.Context, r *rig, p plan) error {
 	return nil
 }
 
-// measureStream takes a sample of paced event streams.
-func (w *row) measureStream(ctx context.Context, p plan) error {
-	got, used, err := w.run(ctx, load.Load{
-		Addr:    w.c.addr,
-		Request: upstream.Paced.Request(w.c.addr),
-		Clients: clients,
-		For:     millis(p.stream),
-		Events:  true,
-		Apart:   upstream.PacedCount * upstream.PacedGap / clients,
-	})
+// measureSteady takes a sample of short answers at a fixed rate.
+func (w *row) measureSteady(ctx context.Context, p plan) error {
+	l := load.Steady{Addr: w.c.addr, TLS: w.c.tls, Request: upstream.Chat.Request(w.c.addr), Rate: steadyRate, For: millis(p.chatWarm)}
+	l.Run(ctx)
+	l.For = millis(p.steady)
+	got, _, err := w.run(ctx, l.Run)
 	if err != nil {
 		return err
 	}
+	w.steady = append(w.steady, sample{
+		p50:  micros(got.Latency.Quantile(0.5)),
+		p99:  micros(got.Latency.Quantile(0.99)),
+		late: micros(got.Late.Quantile(0.5)),
+	})
+	return nil
+}
+
+// measureStream takes a sample of paced event streams.
+func (w *row) measureStream(ctx context.Context, p plan) error {
+	l := w.closed(upstream.Paced, p.stream)
+	l.Events, l.Apart = true, upstream.PacedCount*upstream.PacedGap/clients
+	got, used, err := w.run(ctx, l.Run)
+	if err != nil {
+		return err
+	}
+	w.events, w.together = w.events+got.Lag.Count(), w.together+got.Together
 	w.stream = append(w.stream, sample{
 		first:  micros(got.First.Quantile(0.5)),
 		lagP50: micros(got.Lag.Quantile(0.5)),
@@ -168,14 +215,29 @@ func (w *row) measureStream(ctx context.Context, p plan) error {
 	return nil
 }
 
+// measureBodies takes a sample of each call with a larger body.
+func (w *row) measureBodies(ctx context.Context, p plan) error {
+	for i, b := range bodyCalls {
+		got, used, err := w.run(ctx, w.closed(b.call, p.body).Run)
+		if err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
+		}
+		w.bodies[i] = append(w.bodies[i], sample{
+			cpu:  micros(used.CPU) / float64(got.Requests),
+			rate: float64(got.Requests) / got.Elapsed.Seconds(),
+		})
+	}
+	return nil
+}
+
 // run puts a load on the contender and returns what came of it, and what the
 // contender used: CPU time meanwhile, memory at the end.
-func (w *row) run(ctx context.Context, l load.Load) (*load.Result, proc.Usage, error) {
+func (w *row) run(ctx context.Context, put func(context.Context) *load.Result) (*load.Result, proc.Usage, error) {
 	before, err := w.c.usage()
 	if err != nil {
 		return nil, before, err
 	}
-	got := l.Run(ctx)
+	got := put(ctx)
 	if ctx.Err() != nil {
 		return nil, before, ctx.Err()
 	}
@@ -190,6 +252,25 @@ func (w *row) run(ctx context.Context, l load.Load) (*load.Result, proc.Usage, e
 	used, err := w.c.usage()
 	used.CPU -= before.CPU
 	return got, used, err
+}
+
+// at returns the rows with a kind of upstream.
+func (res *results) at(e end) []*row {
+	return slices.DeleteFunc(slices.Clone(res.rows), func(w *row) bool { return w.end != e })
+}
+
+// row returns the row of a contender, or nil if it took no part. One that has no
+// HTTP/2 for upstreams stands for itself by its HTTP/1.1 over TLS.
+func (res *results) row(name string, e end) *row {
+	for _, w := range res.rows {
+		if w.name == name && w.end == e {
+			return w
+		}
+	}
+	if e == https2 {
+		return res.row(name, https1)
+	}
+	return nil
 }
 
 func millis(n int) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -15,50 +15,67 @@ import (
 // memory left from other work.
 func (res *results) memoryRound(ctx context.Context, r *rig) error {
 	for _, c := range contenders {
-		fresh, err := c.start(ctx, r)
-		if errors.Is(err, errNotInstalled) || err == nil && fresh.process == nil {
+		w := res.row(c.name, plain)
+		if w == nil || w.c.process == nil || c.name == nameBare { // the last differs in nothing that is held
 			continue
 		}
+		fresh, err := c.start(ctx, r, plain)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		bytes, err := idleStreamBytes(ctx, fresh, res.plan.idleStreams)
+		s, err := idleStreams(ctx, fresh, res.plan.idleStreams)
 		fresh.stop()
 		if err != nil {
 			return fmt.Errorf("%s, idle streams: %w", c.name, err)
 		}
-		for _, row := range res.rows {
-			if row.name == c.name {
-				row.memory = append(row.memory, sample{idle: bytes / (1 << 10)})
-			}
-		}
+		w.memory = append(w.memory, s)
 	}
 	return nil
 }
 
-// idleStreamBytes returns by how much each of n idle streams makes c grow.
-func idleStreamBytes(ctx context.Context, c *running, n int) (float64, error) {
+// idleStreams returns by how much each of n idle streams makes c grow, then each
+// of twice as many.
+func idleStreams(ctx context.Context, c *running, n int) (s sample, err error) {
 	load.Load{Addr: c.addr, Request: upstream.Chat.Request(c.addr), Clients: clients, For: 50 * time.Millisecond}.Run(ctx)
 	before, err := c.usage()
 	if err != nil {
-		return 0, err
+		return s, err
 	}
+	var open []*load.Client
+	defer func() {
+		for _, client := range open {
+			client.Close()
+		}
+	}()
+	for _, m := range []metric{idle1, idle2} {
+		more, err := openStreams(c.addr, n)
+		open = append(open, more...)
+		if err != nil {
+			return s, err
+		}
+		after, err := c.usage()
+		if err != nil {
+			return s, err
+		}
+		s[m] = float64(after.RSS-before.RSS) / float64(len(open)) / (1 << 10)
+	}
+	return s, ctx.Err()
+}
+
+// openStreams opens n streams, each of which has had the only event it will get.
+// They must be closed even if there was an error.
+func openStreams(addr string, n int) ([]*load.Client, error) {
 	streams := make([]*load.Client, n)
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range streams {
-		streams[i] = load.NewClient(c.addr, 20*time.Second)
-		defer streams[i].Close()
+		streams[i] = load.NewClient(addr, time.Minute)
 		wg.Go(func() {
-			if errs[i] = streams[i].Open(upstream.Idle.Request(c.addr)); errs[i] == nil {
+			if errs[i] = streams[i].Open(upstream.Idle.Request(addr)); errs[i] == nil {
 				_, errs[i] = streams[i].NextEvent()
 			}
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return 0, err
-	}
-	after, err := c.usage()
-	return float64(after.RSS-before.RSS) / float64(n), err
+	return streams, errors.Join(errs...)
 }

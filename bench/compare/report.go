@@ -14,6 +14,8 @@ func (res *results) report() []byte {
 	var b bytes.Buffer
 	res.writeShort(&b)
 	res.writeChat(&b)
+	res.writeSteady(&b)
+	res.writeBodies(&b)
 	res.writeStreams(&b)
 	res.writeMemory(&b)
 	res.writeInside(&b)
@@ -23,47 +25,87 @@ func (res *results) report() []byte {
 
 // writeShort writes what most readers came for.
 func (res *results) writeShort(b *bytes.Buffer) {
-	relay, direct, stock, nginx := res.row(nameRelay), res.row(nameDirect), res.row(nameStock), res.row(nameNginx)
-	fmt.Fprintf(b, "Per request, the relay takes %s times the CPU of a stock `httputil.ReverseProxy`", doc.Figure(doc.Median(relay.chat.compared(cpu, stock.chat))))
-	if nginx != nil {
-		fmt.Fprintf(b, " and %s times that of nginx", doc.Figure(doc.Median(relay.chat.compared(cpu, nginx.chat))))
+	relay, direct := res.row(nameRelay, plain), res.row(nameDirect, plain)
+	b.WriteString("Per request, all that the relay does included, it takes ")
+	var ratios []string
+	for _, name := range []string{nameStock, nameNginx, nameHAProxy, nameCaddy, nameWorker} {
+		if base := res.row(name, plain); base != nil {
+			ratios = append(ratios, doc.Figure(doc.Median(relay.chat.compared(cpu, base.chat)))+" times the CPU of "+name)
+		}
 	}
-	fmt.Fprintf(b, ". It adds %s ms to the first event of a stream and %s ms to each event (medians, %d streams at a time).\n\n",
+	fmt.Fprintf(b, "%s. It adds %s ms to the first event of a stream and %s ms to each event (medians, %d streams at a time).\n\n", strings.Join(ratios, ", "),
 		doc.Figure(doc.Median(relay.stream.over(first, direct.stream))/1000), doc.Figure(doc.Median(relay.stream.over(lagP50, direct.stream))/1000), clients)
-	for _, name := range res.missing {
-		fmt.Fprintf(b, "%s: not installed.\n\n", name)
+	for _, reason := range res.missing {
+		fmt.Fprintf(b, "%s.\n\n", reason)
 	}
+}
+
+// The parts of a row that tables are of.
+func chatOf(w *row) series   { return w.chat }
+func steadyOf(w *row) series { return w.steady }
+func streamOf(w *row) series { return w.stream }
+func memoryOf(w *row) series { return w.memory }
+
+// value writes a metric of a part.
+func value(of func(*row) series, m metric) func(*row) string {
+	return func(w *row) string { return doc.Spread(of(w).values(m)) }
 }
 
 func (res *results) writeChat(b *bytes.Buffer) {
 	fmt.Fprintf(b, `## Answers of 600 bytes
 
-Closed loop, %d clients, plain HTTP/1.1 on both sides. Medians of %d rounds, in brackets the least and the largest.
-CPU is user and system time of the relay's own processes: on shared cores the fairest figure.
-
-Ratios, each taken within a round:
+Closed loop, %d clients, HTTP/1.1 without TLS to the relay. Medians of %d rounds, in brackets the least and the largest; ratios are taken within a round.
+CPU is user and system time of the relay's own processes: on shared cores the fairest figure. The gateway's is without that of its regions.
 
 `, clients, res.rounds)
-	direct, stock, nginx := res.row(nameDirect), res.row(nameStock), res.row(nameNginx)
-	ratio := func(m metric, base *row) func(*row) string {
-		return func(w *row) string { return doc.Spread(w.chat.compared(m, base.chat)) }
+	for e := range ends {
+		fmt.Fprintf(b, "### Upstream: %s\n\n", e)
+		if e == https2 {
+			b.WriteString("nginx and the worker have no HTTP/2 for upstreams: the ratios to them are to what they take over HTTP/1.1. Direct speaks HTTP/1.1 too.\n\n")
+		}
+		columns := append([]column{{"µs CPU/request", relayed(value(chatOf, cpu))}}, res.compared(e, chatOf, cpu, "CPU")...)
+		writeTable(b, res.at(e), columns)
+		writeTable(b, res.at(e), []column{
+			{"req/s", value(chatOf, rate)},
+			{"p50 µs", value(chatOf, p50)},
+			{"p99 µs", value(chatOf, p99)},
+			{"RSS MiB", relayed(value(chatOf, rss))},
+			{"upstream connections per 10k requests", value(chatOf, conns)},
+		})
 	}
-	columns := []column{{"CPU × stock", relayed(ratio(cpu, stock))}}
-	if nginx != nil {
-		columns = append(columns, column{"CPU × nginx", relayed(ratio(cpu, nginx))})
+	b.WriteString("A closed loop asks a slow relay less, so these latencies are those under the load that each can bear, not at the same load. Those are next.\n\n")
+}
+
+func (res *results) writeSteady(b *bytes.Buffer) {
+	fmt.Fprintf(b, `## Latency at %d requests a second
+
+The same answers in an open loop: requests begin when they are due, whatever becomes of others, and take their time from then on, so that no wait is left out.
+What a relay adds is the difference to direct with the same upstream, in ms, round by round. Clients send half their requests %s µs late or less, which is in all rows.
+
+`, steadyRate, doc.Figure(doc.Median(res.row(nameDirect, plain).steady.values(late))))
+	for e := range ends {
+		direct := res.row(nameDirect, e)
+		added := func(m metric) func(*row) string {
+			return relayed(func(w *row) string { return doc.Spread(doc.Added(w.steady.values(m), direct.steady.values(m))) })
+		}
+		fmt.Fprintf(b, "Upstream: %s.\n\n", e)
+		writeTable(b, res.at(e), []column{
+			{"p50 added, ms", added(p50)},
+			{"p99 added, ms", added(p99)},
+			{"p50 µs", value(steadyOf, p50)},
+			{"p99 µs", value(steadyOf, p99)},
+		})
 	}
-	columns = append(columns, column{"req/s × direct", ratio(rate, direct)}, column{"p50 × direct", ratio(p50, direct)}, column{"p99 × direct", ratio(p99, direct)})
-	res.writeTable(b, columns)
-	b.WriteString("The figures behind them:\n\n")
-	value := func(m metric) func(*row) string { return func(w *row) string { return doc.Spread(w.chat.values(m)) } }
-	res.writeTable(b, []column{
-		{"µs CPU/request", relayed(value(cpu))},
-		{"req/s", value(rate)},
-		{"p50 µs", value(p50)},
-		{"p99 µs", value(p99)},
-		{"RSS MiB", relayed(value(rss))},
-		{"upstream connections per 10k requests", value(conns)},
-	})
+}
+
+func (res *results) writeBodies(b *bytes.Buffer) {
+	fmt.Fprintf(b, "## Larger bodies\n\nClosed loop, %d clients, plain HTTP to the upstream: the relay's CPU for one, in µs, and how many a second.\n\n", clients)
+	var columns []column
+	for i, body := range bodyCalls {
+		of := func(w *row) series { return w.bodies[i] }
+		columns = append(columns, column{body.name + ", µs CPU", relayed(value(of, cpu))}, column{"per second", value(of, rate)})
+	}
+	writeTable(b, res.at(plain), columns)
 }
 
 func (res *results) writeStreams(b *bytes.Buffer) {
@@ -71,59 +113,59 @@ func (res *results) writeStreams(b *bytes.Buffer) {
 
 %d streams at a time, an event each %s ms in each: what a stream waits for its first event, and each event on its way.
 The upstream writes the time into events. How long clients and upstream take to be woken up is in all rows; the differences
-are the relay's. CPU time comes in steps of 10 ms, so here it is rough.
+are the relay's. Events that came together were read in one piece with the one before. CPU time comes in steps of 10 ms, so here it is rough.
 
 `, clients, doc.Figure(pacedGapMS))
-	direct, nginx := res.row(nameDirect), res.row(nameNginx)
-	value := func(m metric) func(*row) string { return func(w *row) string { return doc.Spread(w.stream.values(m)) } }
+	direct := res.row(nameDirect, plain)
 	added := func(m metric) func(*row) string {
 		return relayed(func(w *row) string { return doc.Spread(w.stream.over(m, direct.stream)) })
 	}
 	columns := []column{
-		{"first event µs", value(first)},
+		{"first event µs", value(streamOf, first)},
 		{"added to direct", added(first)},
-		{"event lag p50 µs", value(lagP50)},
+		{"event lag p50 µs", value(streamOf, lagP50)},
 		{"added to direct", added(lagP50)},
-		{"event lag p99 µs", value(lagP99)},
-		{"µs CPU/event", relayed(value(cpu))},
+		{"event lag p99 µs", value(streamOf, lagP99)},
+		{"came together", func(w *row) string { return doc.Share(w.together, w.events) }},
+		{"µs CPU/event", relayed(value(streamOf, cpu))},
 	}
-	if nginx != nil {
-		columns = append(columns, column{"CPU × nginx", relayed(func(w *row) string { return doc.Spread(w.stream.compared(cpu, nginx.stream)) })})
-	}
-	res.writeTable(b, columns)
+	writeTable(b, res.at(plain), append(columns, res.compared(plain, streamOf, cpu, "CPU")...))
 }
 
 func (res *results) writeMemory(b *bytes.Buffer) {
+	n := float64(res.plan.idleStreams)
 	fmt.Fprintf(b, `## Idle streams
 
-By how much a new process grows (resident, as the kernel counts it) for each of %d streams that are open and silent. Processes of each: %d.
+By how much a new process grows (resident, as the kernel counts it) for each of %s streams that are open and silent, and for each of %s. Processes of each: %d.
 
-`, res.plan.idleStreams, res.plan.memoryRounds)
-	stock := res.row(nameStock)
-	res.writeTable(b, []column{
-		{"KiB/stream", relayed(func(w *row) string { return doc.Spread(w.memory.values(idle)) })},
-		{"× stock", relayed(func(w *row) string { return doc.Spread(w.memory.compared(idle, stock.memory)) })},
-	})
+`, doc.Thousands(n), doc.Thousands(2*n), res.plan.memoryRounds)
+	columns := []column{
+		{"KiB/stream at " + doc.Thousands(n), relayed(value(memoryOf, idle1))},
+		{"at " + doc.Thousands(2*n), relayed(value(memoryOf, idle2))},
+	}
+	writeTable(b, res.at(plain), append(columns, res.compared(plain, memoryOf, idle1, "first")...))
 }
 
 func (res *results) writeMethod(b *bytes.Buffer) {
 	b.WriteString("## How this was measured\n\n" + res.machine.Lines(res.began, res.took))
 	fmt.Fprintf(b, "- Go: %s", strings.TrimPrefix(runtime.Version(), "go"))
-	for _, w := range res.rows {
+	for _, w := range res.at(plain) {
 		if w.c.version != "" {
 			fmt.Fprintf(b, "; %s: %s", w.name, w.c.version)
 		}
 	}
 	b.WriteString(".\n")
 	b.WriteString(`- Contenders take turns within a round and in another order in each, so that what disturbs the machine hits all of them.
-- nginx: one worker for each core, nothing buffered, connections to the upstream kept, no access log. Caddy: flushes at once, no log.
-  Stock: NewSingleHostReverseProxy and its default transport, which keeps two idle connections. Their configurations are in bench/compare.
-- A closed loop asks a slow relay less, so latencies are those under the load that each can bear, not at the same load.
+- The relay checks a token, puts an API key in its place and logs every request, to the null device; policies for headers and CORS are as by default. Its limit of
+  requests at a time is 4,000, for the idle streams.
+- nginx: one worker for each core, nothing buffered, connections to the upstream kept, no access log. haproxy: connections shared, no log. Caddy: flushes at once, no log.
+  Stock: NewSingleHostReverseProxy and its default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on what Cloudflare runs workers on.
+  The gateway stands before three relays of default settings. Configurations are in bench/compare. All who speak TLS to the upstream check its certificate.
 `)
 	for _, w := range res.rows {
 		if w.failed > 0 {
-			fmt.Fprintf(b, "- %s: %d of %s requests failed, with %q first.\n", w.name, w.failed, doc.Thousands(float64(w.asked)), w.failure)
+			fmt.Fprintf(b, "- %s, %s: %d of %s requests failed, with %q first.\n", w.name, w.end, w.failed, doc.Thousands(float64(w.asked)), w.failure)
 		}
 	}
-	b.WriteString("- To repeat: `make bench`, or `go run ./bench/compare -quick` for a rough look. It needs Linux; nginx and Caddy take part when they are on PATH.\n")
+	b.WriteString("- To repeat: `make bench`, or `go run ./bench/compare -quick` for a rough look. It needs Linux; nginx, haproxy and Caddy take part when they are on PATH, the worker when npm is.\n")
 }

@@ -2,26 +2,31 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"example.com/relay/bench/proc"
 )
 
-// A rig is what all contenders share: the upstream, and the programs.
+// A rig is what all contenders share: the upstreams, and the programs.
 type rig struct {
-	dir      string // temporary, for programs and configurations
-	self     string // this program, for its roles
-	relay    string // the relay, built for the occasion
-	upstream string // address
-	process  *proc.Process
-	progress io.Writer
+	dir       string       // temporary, for programs and configurations
+	self      string       // this program, for its roles
+	relay     string       // the relay, built for the occasion
+	upstreams [ends]string // addresses
+	roots     string       // file with the certificate of who signed the upstreams'
+	trust     *tls.Config  // the same for this process
+	process   *proc.Process
+	progress  io.Writer
 }
 
-// newRig builds the relay and starts the upstream. It must be closed.
+// newRig builds the relay and starts the upstreams. It must be closed.
 func newRig(ctx context.Context, progress io.Writer) (*rig, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -31,7 +36,7 @@ func newRig(ctx context.Context, progress io.Writer) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{dir: dir, self: self, relay: filepath.Join(dir, "relay"), progress: progress}
+	r := &rig{dir: dir, self: self, relay: filepath.Join(dir, "relay"), roots: filepath.Join(dir, "roots.pem"), progress: progress}
 	if err := r.start(ctx); err != nil {
 		r.close()
 		return nil, err
@@ -45,12 +50,30 @@ func (r *rig) start(ctx context.Context) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	var err error
-	if r.process, err = proc.Start(proc.Options{}, r.self, roleUpstream); err != nil {
+	return r.startUpstreams(ctx)
+}
+
+// startUpstreams starts the process that is all of them.
+func (r *rig) startUpstreams(ctx context.Context) (err error) {
+	if r.process, err = proc.Start(proc.Options{}, r.self, roleUpstream, r.roots); err != nil {
 		return err
 	}
-	r.upstream, err = r.process.Await(ctx, addrPrefix)
-	return err
+	line, err := r.process.Await(ctx, addrPrefix)
+	if err != nil {
+		return err
+	}
+	if n := copy(r.upstreams[:], strings.Fields(line)); n != int(ends) {
+		return fmt.Errorf("%d upstreams listen, not %d", n, ends)
+	}
+	pem, err := os.ReadFile(r.roots)
+	if err != nil {
+		return err
+	}
+	r.trust = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
+	if !r.trust.RootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s: holds no certificate", r.roots)
+	}
+	return nil
 }
 
 func (r *rig) close() {

@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"time"
 
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/regions"
 )
 
 // Roles that this command plays in processes of its own. Their first argument
@@ -22,14 +24,36 @@ const (
 	addrPrefix = "listening on "
 )
 
-// beUpstream serves the scripted upstream until ctx ends.
-func beUpstream(ctx context.Context, stdout io.Writer) error {
-	up, err := upstream.Start()
+// beUpstream serves the scripted upstream, one of each kind, until ctx ends. The
+// certificate of who vouches for them it writes to a file.
+func beUpstream(ctx context.Context, roots string, stdout io.Writer) error {
+	authority, err := regions.NewAuthority()
 	if err != nil {
 		return err
 	}
-	defer up.Close()
-	fmt.Fprintln(stdout, addrPrefix+up.Addr())
+	cert, err := authority.Certificate(time.Now().Add(time.Hour))
+	if err != nil {
+		return err
+	}
+	if err := authority.WriteFile(roots); err != nil {
+		return err
+	}
+	bare, err := upstream.Start()
+	if err != nil {
+		return err
+	}
+	defer bare.Close()
+	first, err := upstream.StartTLS(cert)
+	if err != nil {
+		return err
+	}
+	defer first.Close()
+	second, err := upstream.StartHTTP2(cert)
+	if err != nil {
+		return err
+	}
+	defer second.Close()
+	fmt.Fprintln(stdout, addrPrefix+bare.Addr(), first.Addr(), second.Addr()) // in the order of ends
 	<-ctx.Done()
 	return nil
 }
@@ -37,12 +61,15 @@ func beUpstream(ctx context.Context, stdout io.Writer) error {
 // beStock serves what the standard library has ready, as it comes, until ctx
 // ends.
 func beStock(ctx context.Context, up string, stdout io.Writer) error {
+	target, err := url.Parse(up)
+	if err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: up})
-	server := &http.Server{Handler: proxy, ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: httputil.NewSingleHostReverseProxy(target), ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(ln) }()
 	defer server.Close()
 	fmt.Fprintln(stdout, addrPrefix+ln.Addr().String())

@@ -16,14 +16,14 @@ type column struct {
 	cell  func(*row) string
 }
 
-// writeTable writes a table with a row for each contender.
-func (res *results) writeTable(b *bytes.Buffer, columns []column) {
+// writeTable writes a table with a line for each row.
+func writeTable(b *bytes.Buffer, rows []*row, columns []column) {
 	titles := make([]string, len(columns))
 	for i, c := range columns {
 		titles[i] = c.title
 	}
 	b.WriteString(doc.Header(titles...))
-	for _, w := range res.rows {
+	for _, w := range rows {
 		fmt.Fprintf(b, "| %s |", w.name)
 		for _, c := range columns {
 			fmt.Fprintf(b, " %s |", c.cell(w))
@@ -44,15 +44,24 @@ func relayed(cell func(*row) string) func(*row) string {
 	}
 }
 
-// row returns the row of a contender, or nil if it took no part.
-func (res *results) row(name string) *row {
-	for _, w := range res.rows {
-		if w.name == name {
-			return w
+// compared returns a column for each contender that others are compared with and
+// that took part: how many times its figure each has.
+func (res *results) compared(e end, of func(*row) series, m metric, title string) []column {
+	var columns []column
+	for _, name := range []string{nameNginx, nameCaddy, nameWorker, nameStock} {
+		base := res.row(name, e)
+		if base == nil {
+			continue
 		}
+		columns = append(columns, column{title + " × " + shortNames[name], relayed(func(w *row) string {
+			return doc.Spread(of(w).compared(m, of(base)))
+		})})
 	}
-	return nil
+	return columns
 }
+
+// shortNames are what contenders are called in titles.
+var shortNames = map[string]string{nameNginx: "nginx", nameCaddy: "Caddy", nameWorker: "worker", nameStock: "stock"}
 
 // insideNames are the benchmarks that are reported, with what they are.
 var insideNames = []struct{ name, what string }{

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"crypto/tls"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -23,6 +24,8 @@ type Steady struct {
 // Run puts the load on, waits for the last answer and returns what came of it.
 // It ends early with ctx.
 func (s Steady) Run(ctx context.Context) *Result {
+	runtime.LockOSThread() // which sleepUntil keeps asleep
+	defer runtime.UnlockOSThread()
 	total, began := new(Result), time.Now()
 	var (
 		mu     sync.Mutex // of total and idle
@@ -31,7 +34,7 @@ func (s Steady) Run(ctx context.Context) *Result {
 	)
 	for i := 0; ctx.Err() == nil && dueAt(i, s.Rate) < s.For; i++ {
 		due := began.Add(dueAt(i, s.Rate))
-		time.Sleep(time.Until(due))
+		sleepUntil(due)
 		mu.Lock()
 		var c *Client
 		if n := len(idle); n > 0 {

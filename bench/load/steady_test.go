@@ -55,13 +55,13 @@ func TestSteadyCountsFailures(t *testing.T) {
 func TestClientCountsEventsThatComeTogether(t *testing.T) {
 	const event = "data: {\"sent\":1700000000000000000}\n\n"
 	addr := serveRaw(t, func(conn net.Conn) {
-		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 148\r\n\r\n"+event)
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 144\r\n\r\n"+event)
 		time.Sleep(50 * time.Millisecond)
 		io.WriteString(conn, event+event)
 		time.Sleep(50 * time.Millisecond)
 		io.WriteString(conn, event)
 	})
-	if n := 4 * len(event); n != 148 {
+	if n := 4 * len(event); n != 144 {
 		t.Fatalf("the events have %d bytes", n)
 	}
 	c := NewClient(addr, 10*time.Second)

@@ -24,6 +24,9 @@ const (
 	UploadSize   = 5 << 20
 )
 
+// Key is what clients send to be let in.
+const Key = "sk-bench-0123456789abcdefghijklmnopqrstuvwxyz"
+
 // EventCount is the number of events in a stream, and PacedGap the time between
 // two of those that are paced.
 const (
@@ -55,7 +58,7 @@ func (c Call) Request(host string) []byte {
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", c.Method, c.Target, host)
 	b.WriteString("Accept: application/json\r\n" +
 		"Accept-Encoding: gzip, deflate\r\n" +
-		"Authorization: Bearer sk-bench-0123456789abcdefghijklmnopqrstuvwxyz\r\n" +
+		"Authorization: Bearer " + Key + "\r\n" +
 		"User-Agent: OpenAI/Python 2.8.0\r\n" +
 		"X-Stainless-Arch: x64\r\n" +
 		"X-Stainless-Async: false\r\n" +
