@@ -64,9 +64,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return section.Run(ctx, args, stdout, stderr, "a minute", compare)
 }
 
-// compare measures, for a short time or in full, and returns the report. What it is
-// doing it tells on progress.
-func compare(ctx context.Context, short bool, progress io.Writer) ([]byte, error) {
+// compare measures, for a short time or in full, and returns the report and its figures.
+// What it is doing it tells on progress.
+func compare(ctx context.Context, short bool, progress io.Writer) ([]byte, *doc.Run, error) {
 	p := full
 	if short {
 		p = quick
@@ -76,13 +76,13 @@ func compare(ctx context.Context, short bool, progress io.Writer) ([]byte, error
 	began := time.Now()
 	r, err := newRig(ctx, progress)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.close()
 	res := &results{plan: p, machine: doc.ThisMachine(ctx), began: began}
 	if err := res.measure(ctx, r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	res.took = time.Since(began)
-	return res.report(), nil
+	return res.report(), res.figures(), nil
 }

@@ -9,10 +9,11 @@ import (
 )
 
 // Run is the command that writes a section: it takes its flags from args,
-// measures, and writes the report to the page that -out names, or to stdout.
-// limit says how long -quick takes. measure tells what it is doing on progress.
+// measures, and writes the report to the page that -out names and the figures
+// beside it, or the report alone to stdout. limit says how long -quick takes.
+// measure tells what it is doing on progress.
 func (s Section) Run(ctx context.Context, args []string, stdout, stderr io.Writer, limit string,
-	measure func(ctx context.Context, quick bool, progress io.Writer) ([]byte, error)) error {
+	measure func(ctx context.Context, quick bool, progress io.Writer) ([]byte, *Run, error)) error {
 	flags := flag.NewFlagSet(s.Name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	quick := flags.Bool("quick", false, "measure for "+limit+" at most; the figures are rough")
@@ -25,7 +26,7 @@ func (s Section) Run(ctx context.Context, args []string, stdout, stderr io.Write
 	case flags.NArg() > 0:
 		return fmt.Errorf("takes no %q", flags.Arg(0))
 	}
-	report, err := measure(ctx, *quick, stderr)
+	report, run, err := measure(ctx, *quick, stderr)
 	if err != nil {
 		return err
 	}
@@ -33,5 +34,8 @@ func (s Section) Run(ctx context.Context, args []string, stdout, stderr io.Write
 		_, err = stdout.Write(report)
 		return err
 	}
-	return s.Put(*out, report)
+	if err := s.Put(*out, report); err != nil {
+		return err
+	}
+	return s.putFigures(FiguresFile(*out), run)
 }

@@ -1,6 +1,7 @@
 // Package doc writes docs/performance.md, which several commands share: each
 // owns a section and leaves the rest of the page alone. It also has what their
-// reports have in common: figures, tables, and the machine.
+// reports have in common: figures, which it keeps in a file beside the page for
+// who draws plots or judges, tables, and the machine.
 package doc
 
 import (
@@ -16,10 +17,11 @@ import (
 type Section struct {
 	Name    string // unique in the page
 	Command string // that writes it
+	First   bool   // it begins the page, if it is new there, or else ends it
 }
 
 // Put puts text into the page at path: in place of what stands there between
-// the section's markers, or at the end if there are none yet. A page that does
+// the section's markers, or where it belongs if there are none yet. A page that does
 // not exist is begun.
 func (s Section) Put(path string, text []byte) error {
 	page, err := os.ReadFile(path)
@@ -42,6 +44,9 @@ func (s Section) replace(page, text []byte) ([]byte, error) {
 		s.begin(), s.Command, bytes.TrimSpace(text), s.end())
 	begin, end := bytes.Index(page, []byte(s.begin())), bytes.Index(page, []byte(s.end()))
 	switch {
+	case begin < 0 && end < 0 && s.First:
+		title, rest, _ := bytes.Cut(page, []byte("\n"))
+		return fmt.Appendf(nil, "%s\n\n%s\n%s", title, text, rest), nil
 	case begin < 0 && end < 0:
 		return append(bytes.TrimRight(page, "\n"), fmt.Sprintf("\n\n%s\n", text)...), nil
 	case begin < 0 || end < begin:

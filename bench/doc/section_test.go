@@ -7,8 +7,8 @@ import (
 )
 
 var (
-	first  = Section{"first", "go run ./first"}
-	second = Section{"second", "go run ./second"}
+	first  = Section{Name: "first", Command: "go run ./first", First: true}
+	second = Section{Name: "second", Command: "go run ./second"}
 )
 
 const both = "# Performance\n\n" +
@@ -21,7 +21,7 @@ func TestSectionsLeaveEachOtherAlone(t *testing.T) {
 		section Section
 		text    string
 	}{
-		{first, "a longer text\n\nof before\n"}, {second, "two"}, {first, "one\n\n"}, {second, "\ntwo\n"},
+		{second, "two"}, {first, "a longer text\n\nof before\n"}, {first, "one\n\n"}, {second, "\ntwo\n"},
 	} {
 		if err := put.section.Put(path, []byte(put.text)); err != nil {
 			t.Fatal(err)

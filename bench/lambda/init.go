@@ -6,35 +6,46 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"example.com/relay/bench/doc"
 )
 
-// shownInits is how many packages the report names.
-const shownInits = 6
+// shownInits is how many packages the report names. The others are summed up.
+const shownInits = 15
 
 // writeInit writes what a start consists of, and whether more should be done in it.
 func (res *results) writeInit(b *bytes.Buffer) {
 	relay := res.rows[1]
 	packages := medians(relay.inits)
-	var sum, allocated float64
-	var names []string
-	for i, p := range packages {
-		sum, allocated = sum+p.clock, allocated+p.bytes
-		if i < shownInits {
-			names = append(names, fmt.Sprintf("`%s` %s", p.name, doc.Figure(p.clock)))
-		}
-	}
+	all := sum(packages)
 	start := doc.Median(relay.init)
 	fmt.Fprintf(b, `### What init costs
 
-Initialisers of %d packages take %s ms and %s KiB together, which is %s %% of the %s ms to the first `+"`/next`"+` (GODEBUG=inittrace=1, medians of %d starts); most of it, in ms:
-%s. The rest is the kernel's exec, Go's runtime, the settings, and the first connection to the Runtime API.
+Initialisers of %d packages take %s ms and %s KiB together, which is %s %% of the %s ms to the first `+"`/next`"+` (GODEBUG=inittrace=1, medians of %d starts).
+The rest is the kernel's exec, Go's runtime, the settings, and the first connection to the Runtime API.
 
-`, len(packages), doc.Figure(sum), doc.Figure(allocated/1024), doc.Figure(100*sum/start), doc.Figure(start), len(relay.inits), strings.Join(names, ", "))
+`, len(packages), doc.Figure(all.clock), doc.Figure(all.bytes/1024), doc.Figure(100*all.clock/start), doc.Figure(start), len(relay.inits))
+	b.WriteString(doc.Header("ms", "KiB allocated"))
+	for _, p := range packages[:min(shownInits, len(packages))] {
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", p.name, strconv.FormatFloat(p.clock, 'f', 3, 64), doc.Figure(p.bytes/1024))
+	}
+	if len(packages) > shownInits {
+		rest := packages[shownInits:]
+		others := sum(rest)
+		fmt.Fprintf(b, "| %d others | %s | %s |\n", len(rest), strconv.FormatFloat(others.clock, 'f', 3, 64), doc.Figure(others.bytes/1024))
+	}
+	b.WriteByte('\n')
 	res.writeTLS(b)
+}
+
+// sum returns what packages take together.
+func sum(packages []packageInit) (all packageInit) {
+	for _, p := range packages {
+		all.clock, all.bytes = all.clock+p.clock, all.bytes+p.bytes
+	}
+	return all
 }
 
 // writeTLS writes what the first connection to the upstream costs, and why init
