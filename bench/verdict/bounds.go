@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"example.com/relay/bench/doc"
+)
+
+// A bound is what a figure must not exceed. The median counts.
+type bound struct {
+	what      string
+	must, aim float64 // in the unit that what ends with; aim is NaN if there is none
+	values    func(doc.Figures) []float64
+	needs     string // who else must have been measured
+}
+
+// Kinds of upstream and contenders, as they are called in the figures.
+const (
+	plain  = "plain HTTP"
+	https1 = "TLS, HTTP/1.1"
+	https2 = "TLS, HTTP/2"
+
+	relay  = "relay"
+	direct = "direct, no relay"
+	nginx  = "nginx"
+	caddy  = "Caddy"
+	worker = "worker on workerd"
+	lambda = "AWS Lambda"
+)
+
+var none = math.NaN()
+
+// bounds are all that the relay has set itself.
+var bounds = []bound{
+	{"CPU per request, × nginx", 3.4, 2.0, ratio(plain, "CPU/request", nginx), nginx},
+	{"CPU per request, × Caddy", 0.55, none, ratio(plain, "CPU/request", caddy), caddy},
+	{"CPU per request, × worker", 0.4, none, ratio(plain, "CPU/request", worker), worker},
+	{"CPU per request over TLS, × nginx", 2.5, 1.7, ratio(https1, "CPU/request", nginx), nginx},
+	{"p50 at 200 requests a second, beyond nginx's, ms", 0.3, none, beyond(plain, "p50 at a fixed rate", nginx), nginx},
+	{"the same over TLS, ms", 0.3, none, beyond(https1, "p50 at a fixed rate", nginx), nginx},
+	{"events that came together with another", 0, none, of("compare", plain, "events that came together"), ""},
+	{"an event's way, added to direct, p50, ms", 0.3, none, beyond(plain, "event p50", direct), direct},
+	{"an idle stream, KiB, at 1,000", 64, none, of("compare", plain, "idle stream"), ""},
+	{"an idle stream, KiB, at 2,000", 64, none, of("compare", plain, "idle stream, twice as many"), ""},
+	{"Lambda: exec to first `/next`, p50, ms", 5, none, of("lambda", lambda, "start"), ""},
+	{"Lambda: events that came together with another", 0, none, of("lambda", lambda, "events that came together"), ""},
+	{"Lambda: an event's way, added to direct, p50, ms", 0.3, none, of("lambda", lambda, "event, added"), ""},
+	{"Lambda: warm, MB resident", 12, none, megabytes(of("lambda", lambda, "RSS")), ""},
+	{"Lambda: zip for arm64, MB", 2.6, none, of("lambda", lambda, "zip for arm64"), ""},
+}
+
+// of returns a figure of the relay's.
+func of(section, on, what string) func(doc.Figures) []float64 {
+	return func(f doc.Figures) []float64 { return f.Values(section, relay, on, what) }
+}
+
+// megabytes returns figures that are in MiB in MB, which are less.
+func megabytes(mebibytes func(doc.Figures) []float64) func(doc.Figures) []float64 {
+	return func(f doc.Figures) []float64 {
+		var all []float64
+		for _, v := range mebibytes(f) {
+			all = append(all, v*(1<<20)/1e6)
+		}
+		return all
+	}
+}
+
+// ratio returns how many times that of base a figure of the relay's is, round by
+// round.
+func ratio(on, what, base string) func(doc.Figures) []float64 {
+	return func(f doc.Figures) []float64 { return ratios(f, relay, base, on, what) }
+}
+
+func ratios(f doc.Figures, name, base, on, what string) []float64 {
+	var all []float64
+	values, bases := f.Values("compare", name, on, what), f.Values("compare", base, on, what)
+	for i := range min(len(values), len(bases)) {
+		if bases[i] > 0 {
+			all = append(all, values[i]/bases[i])
+		}
+	}
+	return all
+}
+
+// beyond returns how many ms a figure of the relay's is above that of base, both
+// of them in µs, round by round.
+func beyond(on, what, base string) func(doc.Figures) []float64 {
+	return func(f doc.Figures) []float64 {
+		return doc.Added(f.Values("compare", relay, on, what), f.Values("compare", base, on, what))
+	}
+}
+
+// A judged is a bound with what was measured, if it was.
+type judged struct {
+	bound
+	measured []float64
+}
+
+// judge applies all bounds.
+func judge(f doc.Figures) []judged {
+	var all []judged
+	for _, b := range bounds {
+		all = append(all, judged{b, b.values(f)})
+	}
+	return all
+}
+
+// within says whether the median is within a limit: "yes", "no", or "" if there
+// is no such limit or nothing was measured.
+func (j judged) within(limit float64) string {
+	switch median := doc.Median(j.measured); {
+	case math.IsNaN(limit) || math.IsNaN(median):
+		return ""
+	case median <= limit:
+		return "yes"
+	}
+	return "no"
+}
+
+// verdict returns an error unless all bounds are kept of those that could be
+// judged, and there are any.
+func verdict(all []judged) error {
+	could := slices.ContainsFunc(all, func(j judged) bool { return j.within(j.must) != "" })
+	broken := slices.ContainsFunc(all, func(j judged) bool { return j.within(j.must) == "no" })
+	switch {
+	case !could:
+		return errNothing
+	case broken:
+		return errNotKept
+	}
+	return nil
+}
+
+// writeBounds writes the table of bounds, and how the relay compares.
+func writeBounds(f doc.Figures, all []judged) []byte {
+	var b bytes.Buffer
+	kept, could := 0, 0
+	for _, j := range all {
+		switch j.within(j.must) {
+		case "yes":
+			kept, could = kept+1, could+1
+		case "no":
+			could++
+		}
+	}
+	fmt.Fprintf(&b, `## Bounds
+
+Of %d bounds that the relay has set itself, %d could be judged and %d are kept. In brackets are the least and the largest of the rounds, the median counts.
+The relay checks a token, puts an API key in its place, applies its policies for headers and CORS, and logs every request.
+
+![CPU per request, latency at 200 requests a second, events and idle streams, of the relay and of others](performance.svg)
+
+`, len(all), could, kept)
+	b.WriteString(doc.Header("measured", "must be at most", "kept", "aim", "reached"))
+	for _, j := range all {
+		measured := doc.Spread(j.measured)
+		if len(j.measured) == 0 {
+			measured = cmp.Or(missing(f, j.needs), "not measured")
+		}
+		aim := ""
+		if !math.IsNaN(j.aim) {
+			aim = doc.Figure(j.aim)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", j.what, measured, doc.Figure(j.must), bold(j.within(j.must)), aim, j.within(j.aim))
+	}
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+// missing returns why a contender took no part in the comparison.
+func missing(f doc.Figures, name string) string {
+	if run := f["compare"]; run != nil && name != "" {
+		for _, reason := range run.Missing {
+			if len(reason) > len(name) && reason[:len(name)] == name {
+				return reason
+			}
+		}
+	}
+	return ""
+}
+
+// bold makes a "no" stand out.
+func bold(answer string) string {
+	if answer == "no" {
+		return "**no**"
+	}
+	return answer
+}
