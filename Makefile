@@ -71,17 +71,25 @@ vercel: ## the real vercel build of the function, tested (Linux, node 20 and npm
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
 	RELAYTEST_CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel
 
-bench: ## benchmarks, and the comparisons that write docs/performance.md
-	$(GO) test -run '^$$' -bench . -benchmem ./core
-	$(GO) run ./bench/compare -out docs/performance.md
-	$(GO) run ./bench/lambda -out docs/performance.md
-	$(GO) run ./bench/servers -out docs/performance.md
+bench: ## benchmarks, and the comparisons that write docs/performance.md and its plots (15 minutes)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core
+	$(MAKE) --no-print-directory bench-page BENCH_PAGE=docs/performance.md
+	$(GO) run ./bench/verdict -figures docs/performance.json -strict >/dev/null
 
-bench-quick: ## a short look at the same, writing nothing
+bench-quick: ## a short look at the same, in dist/bench (2 minutes)
+	@rm -rf dist/bench && mkdir -p dist/bench
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
-	$(GO) run ./bench/compare -quick
-	$(GO) run ./bench/lambda -quick
-	$(GO) run ./bench/servers -quick
+	$(MAKE) --no-print-directory bench-page BENCH_PAGE=dist/bench/performance.md BENCH_QUICK=-quick
+	@cat dist/bench/performance.md
+
+# What measures leaves its figures beside the page; the plots, bounds and costs are made of those.
+.PHONY: bench-page
+bench-page:
+	$(GO) run ./bench/compare $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench/lambda $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench/servers $(BENCH_QUICK) -out $(BENCH_PAGE)
+	cd $(CHAOS) && $(GO) run ./performance -figures ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)
+	$(GO) run ./bench/verdict -figures $(BENCH_PAGE:.md=.json) -out $(BENCH_PAGE)
 
 chaos: ## break regions under load, and write what clients notice into docs/failover.md (an hour)
 	cd $(CHAOS) && $(GO) run . -out ../../docs/failover.md -plot ../../docs/failover.svg

@@ -8,7 +8,8 @@
 //	compare        the command: contenders, rounds, its section of docs/performance.md
 //	lambda         the command: the same on an emulated AWS Lambda
 //	servers        the command: the same for the servers of Google Cloud Functions and Vercel
-//	chaos          the command, a module of its own: regions that break before a gateway, docs/failover.md
+//	verdict        the command: which bounds the figures of those keep, and what streams cost on each platform
+//	chaos          the command, a module of its own: regions that break before a gateway, docs/failover.md; and its performance, which draws plots
 //	doc            the page that the commands share, and what their reports have in common
 //	load           clients in a closed loop or an open one, and their histogram
 //	upstream       a scripted upstream whose answers are bytes made beforehand

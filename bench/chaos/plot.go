@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
-	"os"
 	"slices"
 	"time"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"example.com/relay/bench/chaos/svg"
 )
 
 // What the plot shows of the time around the break, and how finely: every point
@@ -50,9 +48,6 @@ func (res *results) draw(path string) error {
 		return fmt.Errorf("%s: nothing to draw: the plot is of runs over HTTP/2 with resend on", path)
 	}
 	rows := (len(drawn) + panels - 1) / panels
-	canvas := vgsvg.New(panels*11*vg.Centimeter, vg.Length(rows)*5.5*vg.Centimeter)
-	tiles := draw.Tiles{Rows: rows, Cols: panels, PadX: 4 * vg.Millimeter, PadY: 4 * vg.Millimeter,
-		PadTop: 2 * vg.Millimeter, PadBottom: 2 * vg.Millimeter, PadLeft: 2 * vg.Millimeter, PadRight: 4 * vg.Millimeter}
 	grid := make([][]*plot.Plot, rows)
 	for i := range grid {
 		grid[i] = make([]*plot.Plot, panels)
@@ -64,25 +59,12 @@ func (res *results) draw(path string) error {
 		}
 		grid[i/panels][i%panels] = p
 	}
-	page := draw.New(canvas)
-	page.SetColor(color.White)
-	page.Fill(page.Rectangle.Path())
-	cells := plot.Align(grid, tiles, page)
-	for i := range drawn {
-		grid[i/panels][i%panels].Draw(cells[i/panels][i%panels])
-	}
-	var b bytes.Buffer
-	if _, err := canvas.WriteTo(&b); err != nil {
-		return err
-	}
-	// Few have the library's fonts; without another name, browsers take a serif.
-	svg := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arial,sans-serif"))
-	return os.WriteFile(path, svg, 0o644)
+	return svg.Write(path, grid, 11*vg.Centimeter, 5.5*vg.Centimeter)
 }
 
 // panel draws one experiment.
 func (s *series) panel() (*plot.Plot, error) {
-	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+	svg.Use()
 	p := plot.New()
 	p.Title.Text = s.name
 	p.X.Label.Text = "s since the break"

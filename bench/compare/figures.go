@@ -20,8 +20,9 @@ func (res *results) figures() *doc.Run {
 		add("first event", "µs", w.stream, first)
 		add("event p50", "µs", w.stream, lagP50)
 		add("event p99", "µs", w.stream, lagP99)
-		add("idle stream", "KiB", w.memory, idle1)
-		add("idle stream, twice as many", "KiB", w.memory, idle2)
+		n := float64(res.plan.idleStreams)
+		add("idle stream of "+doc.Thousands(n), "KiB", w.memory, idle1)
+		add("idle stream of "+doc.Thousands(2*n), "KiB", w.memory, idle2)
 		if w.events > 0 {
 			run.Add(w.name, w.end.String(), "events that came together", "", float64(w.together))
 		}

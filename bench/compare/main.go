@@ -41,7 +41,7 @@ var (
 	full = plan{rounds: 7, bodyRounds: 3, chatWarm: 150, chat: 1200, steady: 1500, stream: 1200, body: 400,
 		memoryRounds: 3, idleStreams: 1000, benchtime: "300ms", budget: 560 * time.Second}
 	quick = plan{rounds: 1, bodyRounds: 1, chatWarm: 100, chat: 300, steady: 300, stream: 600, body: 100,
-		memoryRounds: 1, idleStreams: 200, budget: 60 * time.Second}
+		memoryRounds: 1, idleStreams: 1000, budget: 60 * time.Second}
 )
 
 func main() {

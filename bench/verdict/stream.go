@@ -30,7 +30,7 @@ func useOf(f doc.Figures, name, section, platform string) use {
 	u := use{
 		cpu:    (median("compare", https1, "CPU/request") + streamSeconds*eventsSecond*median("compare", plain, "CPU/event")) / 1e6,
 		warm:   median("compare", https1, "RSS"),
-		stream: median("compare", plain, "idle stream") / 1024,
+		stream: median("compare", plain, "idle stream of 1,000") / 1024,
 	}
 	u.seconds = streamSeconds
 	if section != "" {

@@ -31,13 +31,13 @@ func measured() doc.Figures {
 		{Of: relay, On: plain, What: "events that came together", Values: []float64{0}},
 		{Of: relay, On: plain, What: "event p50", Values: []float64{350}},
 		{Of: direct, On: plain, What: "event p50", Values: []float64{50}},
-		{Of: relay, On: plain, What: "idle stream", Values: []float64{64}},
-		{Of: relay, On: plain, What: "idle stream, twice as many", Values: []float64{64}},
+		{Of: relay, On: plain, What: "idle stream of 1,000", Values: []float64{64}},
+		{Of: relay, On: plain, What: "idle stream of 2,000", Values: []float64{64}},
 		{Of: relay, On: plain, What: "CPU/event", Values: []float64{40}},
 		{Of: worker, On: plain, What: "CPU/event", Values: []float64{79}},
 		{Of: relay, On: https1, What: "RSS", Values: []float64{16}},
 		{Of: worker, On: https1, What: "RSS", Values: []float64{200}},
-		{Of: worker, On: plain, What: "idle stream", Values: []float64{100}},
+		{Of: worker, On: plain, What: "idle stream of 1,000", Values: []float64{100}},
 	} {
 		compare.Figures = append(compare.Figures, m)
 	}
@@ -83,8 +83,8 @@ func TestBoundsCanBeBroken(t *testing.T) {
 		func(f doc.Figures) { set(f, "compare", relay, https1, "p50 at a fixed rate", 801) },
 		func(f doc.Figures) { set(f, "compare", relay, plain, "events that came together", 1) },
 		func(f doc.Figures) { set(f, "compare", direct, plain, "event p50", 49) },
-		func(f doc.Figures) { set(f, "compare", relay, plain, "idle stream", 64.1) },
-		func(f doc.Figures) { set(f, "compare", relay, plain, "idle stream, twice as many", 64.1) },
+		func(f doc.Figures) { set(f, "compare", relay, plain, "idle stream of 1,000", 64.1) },
+		func(f doc.Figures) { set(f, "compare", relay, plain, "idle stream of 2,000", 64.1) },
 		func(f doc.Figures) { set(f, "lambda", relay, lambda, "start", 5.1) },
 		func(f doc.Figures) { set(f, "lambda", relay, lambda, "events that came together", 1) },
 		func(f doc.Figures) { set(f, "lambda", relay, lambda, "event, added", 0.31) },
