@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,30 +35,38 @@ func BenchmarkUpload(b *testing.B)     { benchmarkWays(b, upstream.Upload, upstr
 // those of the way, as clients and upstream have next to none.
 func benchmarkWays(b *testing.B, call upstream.Call, size int64) {
 	up := startUpstream(b)
-	for _, way := range []struct{ name, addr string }{
-		{"direct", up},
-		{"relay", serve(b, newRelay(b, up, nil))},
-		{"stock", serve(b, newStock(up))},
+	for _, way := range []struct {
+		name, addr string
+		mayFail    float64 // share of requests
+	}{
+		{"direct", up, 0},
+		{"relay", serve(b, newRelay(b, up, nil)), 0},
+		// Its server may close the request body under its transport when the
+		// answer begins, which breaks the answer off.
+		{"stock", serve(b, newStock(up)), 0.05},
 	} {
 		b.Run(way.name, func(b *testing.B) {
 			b.SetBytes(size)
-			benchmarkCall(b, way.addr, call.Request(way.addr))
+			benchmarkCall(b, way.addr, call.Request(way.addr), way.mayFail)
 		})
 	}
 }
 
-func benchmarkCall(b *testing.B, addr string, request []byte) {
+func benchmarkCall(b *testing.B, addr string, request []byte, mayFail float64) {
 	pool := warmClients(b, addr, request)
 	b.ReportAllocs()
 	b.SetParallelism(max(clients/runtime.GOMAXPROCS(0), 1))
 	b.ResetTimer()
+	var failed atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
 		c := pool.Get().(*load.Client)
 		defer pool.Put(c)
 		for pb.Next() {
 			if err := c.Do(request); err != nil {
-				b.Error(err)
-				return
+				if n := failed.Add(1); float64(n) > mayFail*float64(max(b.N, 100)) {
+					b.Error(err)
+					return
+				}
 			}
 		}
 	})
