@@ -38,10 +38,10 @@ type plan struct {
 }
 
 var (
-	full = plan{rounds: 7, bodyRounds: 3, chatWarm: 150, chat: 1200, steady: 1500, stream: 1200, body: 400,
-		memoryRounds: 3, idleStreams: 1000, benchtime: "300ms", budget: 560 * time.Second}
+	full = plan{rounds: 6, bodyRounds: 3, chatWarm: 150, chat: 900, steady: 1500, stream: 1000, body: 400,
+		memoryRounds: 3, idleStreams: 1000, benchtime: "300ms", budget: 520 * time.Second}
 	quick = plan{rounds: 1, bodyRounds: 1, chatWarm: 100, chat: 300, steady: 300, stream: 600, body: 100,
-		memoryRounds: 1, idleStreams: 1000, budget: 60 * time.Second}
+		memoryRounds: 1, idleStreams: 1000, budget: 70 * time.Second}
 )
 
 func main() {
@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 1 && args[0] == roleStock {
 		return beStock(ctx, args[1], stdout)
 	}
-	return section.Run(ctx, args, stdout, stderr, "a minute", compare)
+	return section.Run(ctx, args, stdout, stderr, "70 seconds", compare)
 }
 
 // compare measures, for a short time or in full, and returns the report and its figures.

@@ -55,7 +55,7 @@ func offers(f doc.Figures) []offer {
 	}
 	const gcf, vercel = "Google Cloud Functions", "Vercel"
 	onRun := useOf(f, relay, "servers", gcf)
-	for _, o := range []struct{ streams, cpus, mib float64 }{{1, 1.0 / 6, 256}, {80, 1, 512}, {1000, 1, 512}} {
+	for _, o := range []struct{ streams, cpus, mib float64 }{{1, 1.0 / 6, 256}, {80, 1, 512}, {200, 1, 512}} {
 		all = append(all, offer{fmt.Sprintf("Cloud Run functions, %.3g vCPU, %.0f MiB", o.cpus, o.mib), onRun, o.streams, o.mib, o.cpus,
 			runCost(requests, onRun.seconds, o.streams, o.cpus, o.mib/1024)})
 	}

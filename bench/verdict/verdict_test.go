@@ -181,14 +181,18 @@ func TestCostsAreWritten(t *testing.T) {
 	for _, want := range []string{
 		"| AWS Lambda, 256 MB, arm64 | 1 | 11.5 | 0.002 | 0.14 | 33.54 |",
 		"| Cloud Run functions, 1 vCPU, 512 MiB | 80 | 17.0 | 0.16 | 1 | 3.56 |",
-		"| Cloud Run functions, 1 vCPU, 512 MiB | 1,000 | 74.5 | 2 | 1 | does not fit |",
 		// 500 µs and 500 events of 79 µs: 40 ms
 		"| Cloudflare Workers, the original worker | 1 | – | 0.004 | 1 | 1.10 |",
-		"0.0000133334 | GB-second | 2026-09-11 |",
+		"0.0000133334 | GB-second | 2026-09-11, as",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the section does not say %q:\n%s", want, got)
 		}
+	}
+	busy := measured()
+	set(busy, "compare", relay, plain, "CPU/event", 200) // 0.1 s for a stream: a core is full with 100
+	if got, want := string(writeCost(busy)), "| Cloud Run functions, 1 vCPU, 512 MiB | 200 | 24.5 | 2 | 1 | does not fit |"; !strings.Contains(got, want) {
+		t.Errorf("the section does not say %q:\n%s", want, got)
 	}
 	if got := string(writeCost(doc.Figures{})); strings.Contains(got, "NaN") || strings.Count(got, "not measured |") != 10 {
 		t.Errorf("without figures the section says\n%s", got)
