@@ -124,7 +124,8 @@ func (p panel) draw(f doc.Figures) (*plot.Plot, error) {
 		}
 	}
 	out.NominalY(labels...)
-	out.Legend.Top = true // beside the relay, whose bars are short
+	out.Legend.Top = true
+	out.Y.Max = float64(len(rows)) + 0.3 // room for the legend above the first group
 	out.Legend.TextStyle.Font.Size = 7
 	out.Title.TextStyle.Font.Size = 10
 	for _, style := range []*draw.TextStyle{&out.X.Label.TextStyle, &out.X.Tick.Label, &out.Y.Tick.Label} {
