@@ -17,7 +17,7 @@ const hedgeDefault = 250 * time.Millisecond
 const connectWithin = 3 * time.Second
 
 // leastConnect is what is left of it for a request that was sent once already.
-const leastConnect = 2 * hedgeDefault
+const leastConnect = hedgeDefault
 
 // A race connects to several upstreams. The first connection that stands is for
 // the request; later ones are kept for others.
