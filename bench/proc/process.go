@@ -126,6 +126,15 @@ func (p *Process) failure() error {
 // children that have ended is not in it.
 func (p *Process) Usage() (Usage, error) { return usageOf(p.cmd.Process.Pid) }
 
+// PID returns the process's id, under which Linux's /proc has more of it.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends the process a signal.
+func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
 // Stop asks the process to end, and kills it if it does not.
 func (p *Process) Stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)

@@ -1,0 +1,449 @@
+package fronts
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/relay/internal/relaytest"
+)
+
+// soon is how soon an upstream must hear that a client has gone: 50 ms, which
+// is checked by the median of many, since one may meet a busy machine.
+const soon = 50 * time.Millisecond
+
+var (
+	deaf      = excepting("Lambda does not tell a function that its client has gone", lambdas...)
+	eventful  = excepting("AWS reads the request itself, and hands it over whole or not at all", lambdas...)
+	unpaced   = excepting("AWS takes the answer from the function at its own pace", lambdas...)
+	noUpgrade = excepting("function URLs have no upgraded connections: 404 websocket_unsupported", lambdas...)
+)
+
+func TestClients(t *testing.T) {
+	runRows(t, []row{
+		{"A01", "disconnect before the body is complete", servers, eventful, nil, brokenUpload},
+		{"A02", "disconnect before the answer's header", servers, deaf, nil, goneBeforeHeader},
+		{"A03", "disconnect amid events", servers, deaf, nil, goneAmidEvents},
+		{"A04", "half-close behind the request", nil, with(
+			excepting("net/http takes the end of a client's half for its leaving and gives the request up; official SDKs never half-close", servers...), eventful), nil, nil},
+		{"A05", "slow header", []string{local, vercel, gateway}, with(eventful, excepting("the functions framework has no limit of its own; Google's front end has", gcf)), nil, slowHeader},
+		{"A06", "slow body", servers, eventful, []string{"RELAY_BODY_TIMEOUT=400ms"}, slowBody},
+		{"A07", "slow reader of 50 MB", servers, unpaced, []string{"RELAY_WRITE_TIMEOUT=1s"}, slowReader},
+		{"A08", "reader that stalls for ever", servers, unpaced, []string{"RELAY_WRITE_TIMEOUT=1s"}, stalledReader},
+		{"A09", "Expect with a bad token", servers, eventful, nil, expectBadToken},
+		{"A10", "Expect, and the upstream says 401", servers, eventful, nil, expectRefused},
+		{"A11", "Expect: nonsense", servers, eventful, nil, expectNonsense},
+		{"A12", "body shorter than its length", servers, eventful, nil, shortBody},
+		{"A13", "body over the limit", all, nil, []string{"RELAY_MAX_BODY_BYTES=100000"}, largeBody},
+		{"A14", "pipelined requests", servers, eventful, nil, pipelined},
+		{"A15", "many requests on one connection", all, nil, nil, keptAlive},
+		{"A16", "HEAD, OPTIONS, DELETE with a body", all, nil, nil, otherMethods},
+		{"A17", "gzip request body", all, nil, nil, gzipBody},
+		{"A18", "WebSockets that end in every way", servers, noUpgrade, nil, webSockets},
+	})
+}
+
+// upload begins a POST whose body is larger than a relay reads ahead.
+func (r *rig) upload(length, sent int, headers ...string) *wire {
+	r.Helper()
+	w := r.dial()
+	w.say(fmt.Sprintf("POST %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s", chatPath, canaries, strings.Join(headers, ""), length, strings.Repeat("x", sent)))
+	return w
+}
+
+func brokenUpload(r *rig) {
+	w := r.upload(200_000, 50_000)
+	r.WaitArrived(r, 1)
+	left := time.Now()
+	w.Close()
+	req := r.Wait(r, 1)
+	if req.BodyErr == nil {
+		r.Errorf("upstream got a whole request of %d bytes", len(req.Body))
+	}
+	r.told50(req.WaitCanceled(r).Sub(left))
+	r.wantNext()
+}
+
+// told50 notes how long the upstream took to hear something.
+func (r *rig) told50(d time.Duration) {
+	r.note(fmt.Sprintf("upstream heard after %.1f ms", float64(d.Microseconds())/1000))
+	if d > 2*time.Second {
+		r.Errorf("upstream heard after %v", d)
+	}
+}
+
+func goneBeforeHeader(r *rig) {
+	w := r.dial()
+	w.say(post(chatPath, stream, "Fake-Fault: hang\r\n"))
+	req := r.Wait(r, 1)
+	left := time.Now()
+	w.Close()
+	r.told50(req.WaitCanceled(r).Sub(left))
+	if !eventually(5*time.Second, func() bool { return strings.Contains(r.logs(), `"status":499`) }) {
+		r.Errorf("no 499 in the log:\n%s", r.logs())
+	}
+	r.wantUpstream(1)
+	r.wantNext()
+}
+
+func goneAmidEvents(r *rig) {
+	n := pick(60, 1000)
+	var took []time.Duration
+	for i := range n {
+		ctx, cancel := context.WithCancel(r.Context())
+		res := r.open(ctx, stream, "events=500 gap=10ms")
+		if _, err := io.ReadFull(res.Body, make([]byte, 100)); err != nil {
+			r.Fatal(err)
+		}
+		req := r.Wait(r, i+1)
+		left := time.Now()
+		cancel()
+		res.Body.Close()
+		took = append(took, req.WaitCanceled(r).Sub(left))
+	}
+	slices.Sort(took)
+	p50, p99 := took[n/2], took[n*99/100]
+	r.note(fmt.Sprintf("%d cycles, upstream heard after p50 %.1f ms, p99 %.1f ms", n, ms(p50), ms(p99)))
+	if p50 > soon {
+		r.Errorf("upstream hears after %v, want %v", p50, soon)
+	}
+	r.wantUpstream(n)
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func slowHeader(r *rig) {
+	w := r.dial()
+	begun := time.Now()
+	go func() {
+		for _, c := range "GET /v1/models HTTP/1.1\r\nHost: a\r\n" {
+			if _, err := io.WriteString(w.TCPConn, string(c)); err != nil {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+	}()
+	_, _ = io.Copy(io.Discard, w)
+	if d := time.Since(begun); d < 9*time.Second || d > 13*time.Second {
+		r.Errorf("closed after %v, want 10 s", d)
+	}
+	r.wantUpstream(0)
+}
+
+func slowBody(r *rig) {
+	w := r.upload(200_000, 50_000)
+	stop := time.AfterFunc(100*time.Millisecond, func() { w.say("x") })
+	defer stop.Stop()
+	r.wantError(w.answer("POST"), http.StatusRequestTimeout, "body_timeout")
+	if req := r.Wait(r, 1); req.BodyErr == nil {
+		r.Errorf("upstream got a whole request of %d bytes", len(req.Body))
+	}
+	r.wantUpstream(1)
+	r.wantNext()
+}
+
+// flood opens n answers that are far larger than any buffer, and reads a little
+// of each.
+func (r *rig) flood(n int, body, fault string) []*wire {
+	r.Helper()
+	var wires []*wire
+	for range n {
+		w := r.dial()
+		_ = w.SetReadBuffer(64 << 10)
+		w.say(post(chatPath, body, "Fake-Fault: "+fault+"\r\n"))
+		if _, err := io.ReadFull(w, make([]byte, 1000)); err != nil {
+			r.Fatal(err)
+		}
+		wires = append(wires, w)
+	}
+	return wires
+}
+
+// resident returns what the processes hold in memory.
+func (r *rig) resident() (n int64) {
+	for _, p := range r.processes {
+		u, err := p.Usage()
+		if err != nil {
+			r.Fatal(err)
+		}
+		n += u.RSS
+	}
+	return n
+}
+
+// slowReader reads so slowly that most of the answer must wait at the upstream.
+func slowReader(r *rig) {
+	r.flood(2, chat, "bytes=20000000") // what is made once
+	r.cancelled(2)
+	before := r.resident()
+	n := pick(4, 20)
+	wires := r.flood(n, chat, pick("bytes=20000000", "bytes=50000000"))
+	most := int64(0)
+	for range 8 {
+		for _, w := range wires {
+			if _, err := io.ReadFull(w, make([]byte, 16<<10)); err != nil {
+				r.Fatal(err)
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+		most = max(most, r.resident()-before)
+	}
+	each := most / int64(n)
+	r.note(fmt.Sprintf("%d KiB per stream; ended at the write deadline", each>>10))
+	if each > 1<<20 {
+		r.Errorf("%d KiB per stream, want less than 1 MiB", each>>10)
+	}
+	r.cancelled(n + 2) // by the write deadline
+}
+
+// cancelled waits until the upstream has been left by the first n requests.
+func (r *rig) cancelled(n int) {
+	r.Helper()
+	for i := range n {
+		r.Wait(r, i+1).WaitCanceled(r)
+	}
+}
+
+func stalledReader(r *rig) {
+	const n = 10
+	begun := time.Now()
+	wires := r.flood(n, stream, "big-event=20000000")
+	r.cancelled(n)
+	if d := time.Since(begun); d > 15*time.Second {
+		r.Errorf("freed after %v, want the write deadline of 1 s", d)
+	}
+	r.noDescriptors() // while the clients still hold their ends
+	for _, w := range wires {
+		w.Close()
+	}
+	r.wantNext()
+}
+
+func expectBadToken(r *rig) {
+	w := r.dial()
+	w.say("POST " + chatPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Relay-Token: wrong\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+	r.wantError(w.answer("POST"), http.StatusUnauthorized, "invalid_access_token") // a 100 would be this answer
+	r.wantUpstream(0)
+}
+
+func expectRefused(r *rig) {
+	w := r.dial()
+	w.say("POST " + chatPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer sk-invalid\r\nX-Relay-Token: " + canaryToken + "\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+	a := w.answer("POST")
+	if a.status != http.StatusUnauthorized || !strings.Contains(a.body, "invalid_api_key") {
+		r.Errorf("got %v, want the upstream's 401", a)
+	}
+	if req := r.Wait(r, 1); len(req.Body) > 0 {
+		r.Errorf("upstream got %d bytes of body", len(req.Body))
+	}
+	r.wantUpstream(1)
+}
+
+func expectNonsense(r *rig) {
+	if a := r.raw("POST " + chatPath + " HTTP/1.1\r\n" + canaries + "Expect: nonsense\r\nContent-Length: 2\r\n\r\n{}"); a.status != http.StatusExpectationFailed {
+		r.Errorf("got %v, want 417", a)
+	}
+	r.wantUpstream(0)
+}
+
+func shortBody(r *rig) {
+	for i, sent := range []int{10, 100_000} {
+		w := r.upload(200_000, sent)
+		if sent > 1000 {
+			r.WaitArrived(r, i+1)
+		}
+		_ = w.CloseWrite()
+		if a := w.answer("POST"); a.err == nil && a.status < 400 {
+			r.Errorf("%d bytes: got %v, want an error", sent, a)
+		}
+	}
+	for _, req := range r.Requests() {
+		if req.BodyErr == nil {
+			r.Errorf("upstream got a whole request of %d bytes", len(req.Body))
+		}
+	}
+	r.wantNext()
+}
+
+func largeBody(r *rig) {
+	r.wantError(r.send("POST", chatPath, strings.Repeat("x", 100_001)), http.StatusRequestEntityTooLarge, "body_too_large")
+	r.wantUpstream(0)
+	if r.is(servers...) {
+		w := r.dial()
+		w.say("POST " + chatPath + " HTTP/1.1\r\n" + canaries + "Transfer-Encoding: chunked\r\n\r\n")
+		for range 30 {
+			w.say("1000\r\n" + strings.Repeat("x", 0x1000) + "\r\n")
+		}
+		r.wantError(w.answer("POST"), http.StatusRequestEntityTooLarge, "body_too_large")
+		if req := r.Wait(r, 1); req.BodyErr == nil {
+			r.Errorf("upstream got a whole request of %d bytes", len(req.Body))
+		}
+	}
+	if a := r.send("POST", "/v1/files", strings.Repeat("x", 100_000)); a.status == http.StatusRequestEntityTooLarge {
+		r.Errorf("a body at the limit: %v", a)
+	}
+	r.wantNext()
+}
+
+func pipelined(r *rig) {
+	w := r.dial()
+	w.say(post(chatPath, stream, "Fake-Fault: gap=10ms\r\n") + "GET /v1/models HTTP/1.1\r\n" + canaries + "\r\n" + post(chatPath, chat))
+	first, second, third := w.answer("POST"), w.answer("GET"), w.answer("POST")
+	if !strings.Contains(first.body, "[DONE]") || first.err != nil {
+		r.Errorf("the first: %v", first)
+	}
+	if !strings.Contains(second.body, `"object":"list"`) && !strings.Contains(second.body, `"object": "list"`) {
+		r.Errorf("the second: %v", second)
+	}
+	if !strings.Contains(third.body, "hgfedcba") {
+		r.Errorf("the third: %v", third)
+	}
+	r.wantUpstream(3)
+}
+
+func keptAlive(r *rig) {
+	n := pick(100, 1000)
+	if r.is(lambdas...) {
+		n = pick(50, 200)
+	}
+	for i := range n {
+		said := fmt.Sprintf("number %d", i)
+		a := r.send("POST", chatPath, strings.Replace(chat, "abcdefgh", said, 1))
+		var got struct {
+			Choices []struct{ Message struct{ Content string } }
+		}
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Choices) != 1 || got.Choices[0].Message.Content != relaytest.Reply(said) {
+			r.Fatalf("%s: %v", said, a)
+		}
+	}
+	r.wantUpstream(n)
+	r.note(fmt.Sprintf("%d requests", n))
+}
+
+func otherMethods(r *rig) {
+	a := r.send("HEAD", "/v1/models", "")
+	if a.status != 200 || a.body != "" || a.err != nil {
+		r.Errorf("HEAD: %v", a)
+	}
+	if a := r.send("OPTIONS", "/v1/models", ""); a.status != http.StatusMethodNotAllowed {
+		r.Errorf("OPTIONS: %v, want the upstream's 405", a)
+	}
+	if a := r.send("DELETE", "/v1/models/ft:x", `{"why":"not"}`); a.status != 200 {
+		r.Errorf("DELETE: %v", a)
+	}
+	for i, want := range []string{"HEAD ", "OPTIONS ", `DELETE {"why":"not"}`} {
+		if req := r.Wait(r, i+1); req.Method+" "+string(req.Body) != want {
+			r.Errorf("upstream saw %s %s, want %s", req.Method, req.Body, want)
+		}
+	}
+	r.wantUpstream(3)
+}
+
+func gzipBody(r *rig) {
+	var b bytes.Buffer
+	zw := gzip.NewWriter(&b)
+	_, _ = io.WriteString(zw, chat)
+	_ = zw.Close()
+	a := r.send("POST", chatPath, b.String(), "Content-Encoding", "gzip")
+	if a.status != 200 || !strings.Contains(a.body, "hgfedcba") {
+		r.Errorf("got %v", a)
+	}
+	if req := r.Wait(r, 1); !bytes.Equal(req.Body, b.Bytes()) || req.Header.Get("Content-Encoding") != "gzip" {
+		r.Errorf("upstream got other bytes: %q", req.Body)
+	}
+	r.wantUpstream(1)
+}
+
+// text returns a client's frame (RFC 6455, section 5.2), masked with nothing.
+func text(s string) string {
+	head := []byte{0x81, 0x80 | 127}
+	head = binary.BigEndian.AppendUint64(head, uint64(len(s)))
+	return string(append(head, 0, 0, 0, 0)) + s
+}
+
+// handshake opens a WebSocket.
+func (r *rig) handshake(fault string) *wire {
+	r.Helper()
+	w := r.dial()
+	w.say("GET /v1/realtime?model=m HTTP/1.1\r\n" + canaries + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nFake-Fault: " + fault + "\r\n\r\n")
+	res, err := http.ReadResponse(w.Reader, nil)
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		r.Fatalf("handshake: %v %v", res, err)
+	}
+	return w
+}
+
+// frame reads a server's frame.
+func (w *wire) frame() (string, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(w.Reader, head[:]); err != nil {
+		return "", err
+	}
+	n := uint64(head[1] & 0x7f)
+	if extra := map[uint64]int{126: 2, 127: 8}[n]; extra > 0 {
+		b := make([]byte, 8)
+		if _, err := io.ReadFull(w.Reader, b[8-extra:]); err != nil {
+			return "", err
+		}
+		n = binary.BigEndian.Uint64(b)
+	}
+	b := make([]byte, n)
+	_, err := io.ReadFull(w.Reader, b)
+	return string(b), err
+}
+
+func webSockets(r *rig) {
+	const second = 2 * time.Second // the matrix says one; machines are busy
+	for i, end := range []struct {
+		name, fault string
+		act         func(w *wire)
+		heard       bool // the upstream sees it as a leaving client
+	}{
+		{"client half-close", "", func(w *wire) { _ = w.CloseWrite() }, true},
+		{"client reset", "", (*wire).rst, true},
+		{"client close frame", "", func(w *wire) { w.say("\x88\x82\x00\x00\x00\x00\x03\xe8") }, false},
+		{"server end", "cut=2", func(w *wire) { w.say(text("two")) }, false},
+		{"server reset", "reset=2", func(w *wire) { w.say(text("two")) }, false},
+		{"close while data flies", "", func(w *wire) {
+			w.say(text(strings.Repeat("x", 1<<20)) + "\x88\x82\x00\x00\x00\x00\x03\xe8")
+		}, false},
+	} {
+		w := r.handshake(end.fault)
+		w.say(text("one"))
+		if got, err := w.frame(); got != "one" || err != nil {
+			r.Errorf("%s: echo %q %v", end.name, got, err)
+		}
+		begun := time.Now()
+		end.act(w)
+		if end.name == "close while data flies" {
+			if got, err := w.frame(); len(got) != 1<<20 || err != nil {
+				r.Errorf("%s: %d bytes delivered, %v", end.name, len(got), err)
+			}
+		}
+		if end.name == "server end" {
+			if got, err := w.frame(); got != "two" || err != nil {
+				r.Errorf("%s: the last message: %q %v", end.name, got, err)
+			}
+		}
+		if end.name != "client reset" {
+			if _, err := io.Copy(io.Discard, w); err != nil && errors.Is(err, context.DeadlineExceeded) {
+				r.Errorf("%s: %v", end.name, err)
+			}
+		}
+		r.Wait(r, i+1).WaitDone(r)
+		if d := time.Since(begun); d > second {
+			r.Errorf("%s: both sides closed after %v", end.name, d)
+		}
+		w.Close()
+	}
+}

@@ -1,0 +1,504 @@
+package fronts
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/relay/bench/proc"
+	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/torture"
+)
+
+// What must never be seen where it does not belong.
+const (
+	canaryKey   = "sk-CANARY-0123456789"
+	canaryToken = "canary-token-0123456789"
+)
+
+const (
+	chatPath = "/v1/chat/completions"
+	chat     = `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"abcdefgh"}]}`
+	stream   = `{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"abcdefgh"}]}`
+)
+
+// The fronts.
+const (
+	local    = "local"
+	lambda   = "lambda-stream"
+	buffered = "lambda-buffered"
+	gcf      = "gcf"
+	vercel   = "vercel"
+	gateway  = "gateway"
+)
+
+var (
+	all     = []string{local, lambda, buffered, gcf, vercel, gateway}
+	servers = []string{local, gcf, vercel, gateway} // reached by a connection
+	lambdas = []string{lambda, buffered}
+	relays  = []string{local, gateway} // the program relay, to which anybody may connect
+)
+
+// A row is one of the matrix on its fronts.
+type row struct {
+	id     string
+	name   string
+	fronts []string
+	except map[string]string // fronts that cannot hold it, and why
+	env    []string          // settings of the relay
+	run    func(r *rig)
+}
+
+// excepting returns the same reason for several fronts.
+func excepting(reason string, fronts ...string) map[string]string {
+	m := make(map[string]string)
+	for _, f := range fronts {
+		m[f] = reason
+	}
+	return m
+}
+
+// with joins exceptions.
+func with(maps ...map[string]string) map[string]string {
+	out := make(map[string]string)
+	for _, m := range maps {
+		for f, reason := range m {
+			out[f] = reason
+		}
+	}
+	return out
+}
+
+// runRows runs rows, a test for each front of each.
+func runRows(t *testing.T, rows []row) {
+	for _, row := range rows {
+		t.Run(row.id, func(t *testing.T) {
+			for front, reason := range row.except {
+				torture.Except(t, row.id, front, reason)
+			}
+			for _, front := range row.fronts {
+				t.Run(front, func(t *testing.T) {
+					note := torture.Row(t, row.id, front)
+					t.Parallel()
+					r := &rig{T: t, front: front, note: note}
+					r.Upstream = relaytest.StartUpstream(t)
+					r.start(r.Upstream.URL, row.env...)
+					row.run(r)
+					if !t.Failed() {
+						r.finish()
+					}
+				})
+			}
+		})
+	}
+}
+
+// A rig is a front before an upstream, for one test.
+type rig struct {
+	*testing.T
+	*relaytest.Upstream // what the front is started with, if the row does not start it anew
+
+	front string
+	base  string // of the front, without /v1
+	note  func(string)
+
+	emulator  *lambdaemu.Server
+	processes []*process
+	transport *http.Transport
+
+	mu     sync.Mutex
+	output bytes.Buffer // everything that clients were told
+}
+
+// A process is a program of ours.
+type process struct {
+	*proc.Process
+	log  *buffer
+	base string
+	fds  int // once it has started
+}
+
+// start starts the front before an upstream, in place of one that was there.
+func (r *rig) start(upstream string, env ...string) {
+	r.Helper()
+	r.stop()
+	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
+	r.Cleanup(r.transport.CloseIdleConnections)
+	env = append([]string{"RELAY_UPSTREAMS=" + upstream, "RELAY_ACCESS_TOKENS=" + canaryToken}, env...)
+	switch r.front {
+	case local:
+		r.base = r.startRelay(env...)
+	case gateway:
+		var urls []string
+		for i := range 3 {
+			// Before the row's settings, of which those of the gateway itself count.
+			region := r.startRelay(append(slices.Clone(env), "RELAY_NAME=region-"+strconv.Itoa(i+1), "RELAY_PROBE_INTERVAL=off")...)
+			urls = append(urls, strings.Replace(region, "http://", "http://rt_"+canaryToken+"@", 1))
+		}
+		r.base = r.startRelay(append(env, "RELAY_UPSTREAMS="+strings.Join(urls, ","))...)
+	case gcf:
+		r.base = r.startServer(programs.gcf, append(env, "K_SERVICE=relay")...)
+	case vercel:
+		r.base = r.startServer(programs.vercel, env...)
+	case lambda, buffered:
+		f := lambdaemu.Function{Bootstrap: programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Concurrency: 200}
+		if r.front == buffered {
+			f.Mode = lambdaemu.Buffered
+		}
+		r.startLambda(f, env...)
+	}
+	r.settle()
+}
+
+func (r *rig) startLambda(f lambdaemu.Function, env ...string) {
+	r.Helper()
+	f.Env["RELAY_LAMBDA_INVOKE_MODE"] = string(f.Mode)
+	for _, entry := range env {
+		name, value, _ := strings.Cut(entry, "=")
+		f.Env[name] = value
+	}
+	r.emulator = lambdaemu.Start(r, f)
+	r.base = r.emulator.URL
+}
+
+// startRelay starts the program relay and returns its base URL.
+func (r *rig) startRelay(env ...string) string {
+	r.Helper()
+	p := &process{log: new(buffer)}
+	var err error
+	if p.Process, err = proc.Start(proc.Options{Env: env, Log: p.log}, programs.relay, "serve", "-listen", "127.0.0.1:0"); err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(p.Kill)
+	base, err := p.Await(r.Context(), "base URL: ")
+	if err != nil {
+		r.Fatal(err)
+	}
+	p.base = strings.TrimSuffix(base, "/v1")
+	r.processes = append(r.processes, p)
+	return p.base
+}
+
+// startServer starts a program that listens on the port in PORT.
+func (r *rig) startServer(program string, env ...string) string {
+	r.Helper()
+	for range 3 {
+		addr, err := proc.FreeAddr()
+		if err != nil {
+			r.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(addr)
+		p := &process{log: new(buffer), base: "http://" + addr}
+		if p.Process, err = proc.Start(proc.Options{Env: append(env, "PORT="+port), Log: p.log}, program); err != nil {
+			r.Fatal(err)
+		}
+		r.Cleanup(p.Kill)
+		if p.PollListening(r.Context(), addr, 5*time.Millisecond) == nil {
+			r.processes = append(r.processes, p)
+			return p.base
+		}
+		r.Logf("%s: %s", addr, p.log)
+	}
+	r.Fatal("three times in a row the program did not start")
+	return ""
+}
+
+// settle notes what the processes hold while nothing happens.
+func (r *rig) settle() {
+	r.Helper()
+	for _, p := range r.processes {
+		// A request brings up what is made once.
+		if res, err := http.DefaultTransport.(*http.Transport).RoundTrip(request(r, "GET", p.base+"/relay/health", "")); err != nil {
+			r.Fatal(err)
+		} else {
+			_, _ = io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+		}
+		p.fds = descriptors(p.PID())
+	}
+}
+
+// stop ends the front.
+func (r *rig) stop() {
+	if r.transport != nil {
+		r.transport.CloseIdleConnections()
+	}
+	if r.emulator != nil {
+		r.emulator.Close()
+		r.emulator = nil
+	}
+	for _, p := range r.processes {
+		p.Kill()
+	}
+	r.processes = nil
+}
+
+// finish checks what must hold after every row: nothing leaked, nobody panicked,
+// and no canary was seen.
+func (r *rig) finish() {
+	r.Helper()
+	r.transport.CloseIdleConnections()
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	r.noDescriptors()
+	logs := r.noGoroutines()
+	if at := strings.Index(logs, "panic"); at >= 0 {
+		r.Errorf("somebody panicked: %.2000s", logs[at:])
+	}
+	r.mu.Lock()
+	output := r.output.String()
+	r.mu.Unlock()
+	for what, text := range map[string]string{"the log": logs, "an answer": output} {
+		for _, canary := range []string{canaryKey, canaryToken} {
+			if at := strings.Index(text, canary); at >= 0 {
+				r.Errorf("%s holds %s: %.300s", what, canary, text[max(0, at-100):])
+			}
+		}
+	}
+	for _, req := range r.Requests() {
+		for name := range req.Header {
+			if identifies(name) {
+				r.Errorf("upstream got %s: %q", name, req.Header[name])
+			}
+		}
+	}
+}
+
+// identifies reports whether a request header tells of clients or platforms, or
+// is the relay's own. The names a relay drops are tested by row D02.
+func identifies(name string) bool {
+	return slices.ContainsFunc([]string{"X-Forwarded-", "X-Amz", "X-Relay-", "X-Real-Ip", "Via", "Forwarded", "Cookie", "Traceparent", "Function-Execution-Id", "X-Vercel-"},
+		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// noDescriptors waits until the processes hold no more descriptors than before,
+// but for a few idle connections.
+func (r *rig) noDescriptors() {
+	r.Helper()
+	const few = 5
+	for _, p := range r.processes {
+		if !eventually(10*time.Second, func() bool { return descriptors(p.PID()) <= p.fds+few }) {
+			r.Errorf("%d descriptors, %d before", descriptors(p.PID()), p.fds)
+		}
+	}
+}
+
+// served are the frames of goroutines that serve a request or hold an answer.
+var served = regexp.MustCompile(`(?m)^example\.com/relay/core\.\(\*(Relay|exchange|stream|upgrade)\)|^example\.com/relay/core/failover\.\(\*(exchange|sending|http1|answerBody)\)`)
+
+// noGoroutines ends the processes by SIGQUIT, upon which the runtime prints the
+// stacks of all goroutines, and fails if one of them still serves a request. It
+// returns what was logged.
+func (r *rig) noGoroutines() string {
+	r.Helper()
+	var logs strings.Builder
+	for _, p := range r.processes {
+		// The last answers may be complete a little before their handlers end.
+		time.Sleep(20 * time.Millisecond)
+		_ = p.Signal(syscall.SIGQUIT)
+		select {
+		case <-p.Ended():
+		case <-time.After(10 * time.Second):
+			r.Error("the process does not end by SIGQUIT")
+		}
+		logs.WriteString(p.log.String())
+	}
+	if r.emulator != nil {
+		for _, pid := range r.emulator.PIDs() {
+			if n := descriptors(pid); n > 20 {
+				r.Errorf("a function holds %d descriptors", n)
+			}
+			_ = syscall.Kill(pid, syscall.SIGQUIT)
+		}
+		eventually(5*time.Second, func() bool { return len(r.emulator.PIDs()) == 0 })
+		r.emulator.Close()
+		logs.WriteString(r.emulator.Logs())
+	}
+	for stack := range strings.SplitSeq(logs.String(), "\n\n") {
+		if strings.HasPrefix(stack, "goroutine ") && served.MatchString(stack) {
+			r.Errorf("a goroutine is left:\n%s", stack)
+		}
+	}
+	return logs.String()
+}
+
+// logs returns what the front has logged so far.
+func (r *rig) logs() string {
+	var b strings.Builder
+	for _, p := range r.processes {
+		b.WriteString(p.log.String())
+	}
+	if r.emulator != nil {
+		b.WriteString(r.emulator.Logs())
+	}
+	return b.String()
+}
+
+// is reports whether the front is one of those.
+func (r *rig) is(fronts ...string) bool { return slices.Contains(fronts, r.front) }
+
+// An answer is what a client got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	err    error // why it broke off, or why there is none
+}
+
+func (a answer) String() string {
+	return fmt.Sprintf("%d %q %.400q %v", a.status, a.header.Get("X-Relay-Error"), a.body, a.err)
+}
+
+// complete reports whether a client would take the answer for whole.
+func (a answer) complete() bool {
+	return a.err == nil && a.status < 500 && !strings.Contains(a.body, `data: {"error":`)
+}
+
+// request returns a request with the canaries; headers are name, value, name,
+// value, and an empty value takes the header out.
+func request(t testing.TB, method, url, body string, headers ...string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body == "" {
+		req.Body = nil
+	} else {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Authorization", "Bearer "+canaryKey)
+	req.Header.Set("X-Relay-Token", canaryToken)
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i+1] == "" {
+			req.Header.Del(headers[i])
+		} else {
+			req.Header.Set(headers[i], headers[i+1])
+		}
+	}
+	return req
+}
+
+// send sends a request and returns the answer to it.
+func (r *rig) send(method, path, body string, headers ...string) answer {
+	r.Helper()
+	return r.roundTrip(request(r, method, r.base+path, body, headers...))
+}
+
+func (r *rig) roundTrip(req *http.Request) answer {
+	r.Helper()
+	ctx, cancel := context.WithTimeout(req.Context(), 60*time.Second)
+	defer cancel()
+	res, err := r.transport.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		return answer{err: err}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	r.told(res.Header, body)
+	return answer{res.StatusCode, res.Header, string(body), err}
+}
+
+// fault sends a chat, streamed or not, that goes wrong as told.
+func (r *rig) fault(body, fault string) answer {
+	r.Helper()
+	return r.send("POST", chatPath, body, "Fake-Fault", fault)
+}
+
+// open begins a request and returns the answer whose body has not been read.
+func (r *rig) open(ctx context.Context, body, fault string) *http.Response {
+	r.Helper()
+	res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, body, "Fake-Fault", fault).WithContext(ctx))
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.told(res.Header, nil)
+	return res
+}
+
+// told keeps what a client was told, to look for canaries in.
+func (r *rig) told(h http.Header, body []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = h.Write(&r.output)
+	r.output.Write(body[:min(len(body), 1<<20)])
+}
+
+// wantError fails unless the answer is an error of the relay in OpenAI's shape.
+func (r *rig) wantError(a answer, status int, code string) {
+	r.Helper()
+	var body struct {
+		Error *struct{ Message, Type, Code string }
+	}
+	if a.err != nil || json.Unmarshal([]byte(a.body), &body) != nil || body.Error == nil || body.Error.Type != "relay_error" || body.Error.Message == "" {
+		r.Errorf("got %v, want an error in OpenAI's shape", a)
+		return
+	}
+	if a.status != status || code != "" && body.Error.Code != code || a.header.Get("Content-Type") != "application/json" || a.header.Get("X-Relay-Error") != body.Error.Code {
+		r.Errorf("got %v, want %d %s", a, status, code)
+	}
+}
+
+// wantUpstream fails unless the upstream has seen n requests.
+func (r *rig) wantUpstream(n int) {
+	r.Helper()
+	if got := r.Arrived(); got != n {
+		r.Errorf("upstream saw %d requests, want %d", got, n)
+	}
+}
+
+// wantNext fails unless the front still works.
+func (r *rig) wantNext() {
+	r.Helper()
+	if a := r.send("POST", chatPath, chat, "Fake-Fault", ""); a.status != 200 || !strings.Contains(a.body, "hgfedcba") {
+		r.Errorf("the next request: %v", a)
+	}
+}
+
+// eventually reports whether ok comes true within d.
+func eventually(d time.Duration, ok func() bool) bool {
+	for end := time.Now().Add(d); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// descriptors returns how many descriptors a process has open.
+func descriptors(pid int) int {
+	list, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
+	return len(list)
+}
+
+// A buffer is one for several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

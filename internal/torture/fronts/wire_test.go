@@ -1,0 +1,157 @@
+package fronts
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A wire is a client's connection, to write raw bytes on.
+type wire struct {
+	*net.TCPConn
+	*bufio.Reader
+	r *rig
+}
+
+// dial connects to the front. A row that hangs fails by itself.
+func (r *rig) dial() *wire {
+	r.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
+	return &wire{conn.(*net.TCPConn), bufio.NewReader(conn), r}
+}
+
+func (w *wire) Read(p []byte) (int, error) { return w.Reader.Read(p) }
+
+func (w *wire) WriteTo(out io.Writer) (int64, error) { return w.Reader.WriteTo(out) }
+
+// say writes s; the server may have hung up before it has read everything.
+func (w *wire) say(s string) { _, _ = io.WriteString(w.TCPConn, s) }
+
+// answer reads an answer to a request of that method.
+func (w *wire) answer(method string) answer {
+	res, err := http.ReadResponse(w.Reader, &http.Request{Method: method})
+	if err != nil {
+		return answer{err: err}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	w.r.told(res.Header, body)
+	return answer{res.StatusCode, res.Header, string(body), err}
+}
+
+// raw sends raw bytes and returns the first answer.
+func (r *rig) raw(s string) answer {
+	r.Helper()
+	w := r.dial()
+	defer w.Close()
+	w.say(s)
+	method, _, _ := strings.Cut(s, " ")
+	return w.answer(method)
+}
+
+// rst closes the connection by a reset.
+func (w *wire) rst() {
+	_ = w.SetLinger(0)
+	w.Close()
+}
+
+// canaries are the headers of a client that may pass.
+const canaries = "Host: 127.0.0.1\r\nAuthorization: Bearer " + canaryKey + "\r\nX-Relay-Token: " + canaryToken + "\r\n"
+
+// post returns the bytes of a POST with that body.
+func post(path, body string, headers ...string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\n%s%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, canaries, strings.Join(headers, ""), len(body), body)
+}
+
+// A script is an upstream of raw bytes.
+type script struct {
+	URL      string
+	listener net.Listener
+	requests atomic.Int64
+	conns    atomic.Int64
+}
+
+// A turn is a connection to a scripted upstream.
+type turn struct {
+	*net.TCPConn
+	*bufio.Reader
+	s *script
+	n int64 // counts connections from 1
+}
+
+func (c *turn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
+
+func (c *turn) WriteTo(out io.Writer) (int64, error) { return c.Reader.WriteTo(out) }
+
+// request reads a request to its end, counts it, and returns its body.
+func (c *turn) request() (*http.Request, string, error) {
+	req, err := http.ReadRequest(c.Reader)
+	if err != nil {
+		return nil, "", err
+	}
+	c.s.requests.Add(1)
+	body, err := io.ReadAll(req.Body)
+	return req, string(body), err
+}
+
+// say writes s.
+func (c *turn) say(s string) { _, _ = io.WriteString(c.TCPConn, s) }
+
+// rst closes the connection by a reset.
+func (c *turn) rst() {
+	_ = c.SetLinger(0)
+	c.Close()
+}
+
+// scripted serves connections by a function, until the test ends.
+func scripted(t testing.TB, serve func(c *turn)) *script {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{URL: "http://" + ln.Addr().String(), listener: ln}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				stop := time.AfterFunc(2*time.Minute, func() { conn.Close() })
+				defer stop.Stop()
+				serve(&turn{conn.(*net.TCPConn), bufio.NewReader(conn), s, s.conns.Add(1)})
+			}()
+		}
+	}()
+	return s
+}
+
+// answering is scripted: every request gets the same bytes, and the connection
+// is closed if last says so.
+func answering(t testing.TB, bytes string, last bool) *script {
+	return scripted(t, func(c *turn) {
+		for {
+			if _, _, err := c.request(); err != nil {
+				return
+			}
+			c.say(bytes)
+			if last {
+				return
+			}
+		}
+	})
+}
