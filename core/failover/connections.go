@@ -140,7 +140,7 @@ func (cs *connections) connect(ctx context.Context, switches bool) (*conn, error
 	s.heard = cs.heard
 	c.socket = s
 	if cs.tls == nil {
-		c.own = newHTTP1(s, func() { cs.give(c) })
+		c.own = newHTTP1(s, s, func() { cs.give(c) })
 		return c, nil
 	}
 	secure := tls.Client(s, cs.tls)
@@ -153,7 +153,7 @@ func (cs *connections) connect(ctx context.Context, switches bool) (*conn, error
 	if secure.ConnectionState().NegotiatedProtocol == "h2" {
 		return c.borrow(context.WithValue(ctx, handedKey{}, secure), cs.http2)
 	}
-	c.own = newHTTP1(secure, func() { cs.give(c) })
+	c.own = newHTTP1(secure, s, func() { cs.give(c) })
 	return c, nil
 }
 

@@ -37,24 +37,28 @@ var (
 	errHeaderTooLarge = errors.New("answer's header is too large")
 	errInvalidRequest = errors.New("request cannot be written as HTTP/1.1")
 	errBodyTooShort   = errors.New("request body is shorter than its length")
+	errVersion        = errors.New("answer is of another version of HTTP than was asked for")
 )
 
 // An http1 is a connection that speaks HTTP/1.1. It carries one request at a
 // time and, unlike net/http's, needs no goroutines of its own for it: what most
 // requests and events cost is waking them. Answers are parsed by net/http.
 type http1 struct {
-	conn  net.Conn
-	br    *bufio.Reader
-	limit io.LimitedReader // below br
+	conn   net.Conn
+	socket *socket // conn, or what TLS is spoken over
+	br     *bufio.Reader
+	limit  io.LimitedReader // below br
 
-	wrote atomic.Bool // something of the present request was written
-	given func()      // called when the connection can take another request
+	wrote  atomic.Bool // something of the present request was written
+	reused bool        // there was an answer before
+	given  func()      // called when the connection can take another request
 }
 
-// newHTTP1 returns a connection over conn. given is called whenever an answer
-// has ended and the connection can take another request.
-func newHTTP1(conn net.Conn, given func()) *http1 {
-	h := &http1{conn: conn, given: given}
+// newHTTP1 returns a connection over conn, which is the socket or TLS over it.
+// given is called whenever an answer has ended and the connection can take
+// another request.
+func newHTTP1(conn net.Conn, socket *socket, given func()) *http1 {
+	h := &http1{conn: conn, socket: socket, given: given}
 	h.limit.R = conn
 	h.br = bufio.NewReaderSize(&h.limit, readBuffer)
 	return h
@@ -141,6 +145,9 @@ func (x *exchange) write(req *http.Request) error {
 			if head, err = appendBody(head, req.Body, int(length)); err != nil {
 				return err
 			}
+			if x.h.isStale() { // the client may have taken its time
+				return errPeerClosed
+			}
 		}
 		*buf = head
 		x.complete = true
@@ -153,6 +160,16 @@ func (x *exchange) write(req *http.Request) error {
 		x.writeBody(req, head, length, expects)
 	}()
 	return nil
+}
+
+// isStale reports whether the peer has closed the connection, or has said
+// something, before it was sent anything. On a new connection it may have: TLS
+// has tickets for later.
+func (h *http1) isStale() bool {
+	if h.reused {
+		return !h.socket.usable()
+	}
+	return closedByPeer(h.socket.raw)
 }
 
 // appendBody appends the whole of a body.
@@ -271,6 +288,8 @@ func (x *exchange) read(req *http.Request) (*http.Response, error) {
 			return nil, io.ErrUnexpectedEOF
 		case err != nil:
 			return nil, err
+		case res.ProtoMajor != 1:
+			return nil, errVersion
 		case res.StatusCode >= 200 || res.StatusCode < 100 || res.StatusCode == http.StatusSwitchingProtocols:
 			// Nobody asked for a switch, so the connection is good for nothing more.
 			res.Close = res.Close || res.StatusCode == http.StatusSwitchingProtocols
@@ -313,6 +332,7 @@ func (x *exchange) finish(reusable bool) {
 		timer.Stop()
 	}
 	if reusable && (x.writer == nil || x.complete) && x.h.br.Buffered() == 0 {
+		x.h.reused = true
 		x.h.given()
 		return
 	}

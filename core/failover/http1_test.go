@@ -25,7 +25,7 @@ func pipe(t *testing.T, serve func(conn *net.TCPConn)) (h *http1, given *int) {
 	}
 	t.Cleanup(func() { s.Close() })
 	given = new(int)
-	return newHTTP1(s, func() { *given++ }), given
+	return newHTTP1(s, s, func() { *given++ }), given
 }
 
 func outgoing(t *testing.T, method, body string, length int64) *http.Request {
@@ -302,6 +302,72 @@ func TestStrayAnswers(t *testing.T) {
 			}
 			done <- true
 			<-done
+		}
+	}
+}
+
+// A connection may die, or have something to say, between the moment at which it
+// is taken and that at which a slow client's body is complete.
+func TestClosedWhileTheBodyComes(t *testing.T) {
+	for _, stray := range []string{"", "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"} {
+		served, leave := 0, make(chan bool)
+		url := scripted(t, func(conn *net.TCPConn, n int) {
+			req, err := http.ReadRequest(bufio.NewReader(conn))
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			served++
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			if n == 0 {
+				<-leave
+				_, _ = io.WriteString(conn, stray)
+				conn.Close()
+				leave <- true
+			}
+		})
+		p := openPool(t, Options{}, url)
+		if status, _, _, err := post(t, p, "first"); status != 200 || err != nil {
+			t.Fatalf("%d %v", status, err)
+		}
+		body := readerFunc(func(b []byte) (int, error) {
+			select {
+			case leave <- true:
+				<-leave
+				time.Sleep(time.Millisecond) // for the network
+			default:
+			}
+			return copy(b, "second"), io.EOF
+		})
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/x", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = int64(len("second"))
+		res, sent, err := p.Send(req)
+		if err != nil || res.StatusCode != 200 || sent.Attempts != 1 {
+			t.Fatalf("stray %q: %v %v, %d attempts", stray, res, err, sent.Attempts)
+		}
+		res.Body.Close()
+		if served != 2 {
+			t.Errorf("stray %q: upstream served %d requests, want 2", stray, served)
+		}
+	}
+}
+
+// A readerFunc is a Reader that is a function.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestVersionsOfAnswers(t *testing.T) {
+	for version, good := range map[string]bool{"HTTP/1.1": true, "HTTP/1.0": true, "HTTP/9.9": false, "HTTP/2.0": false, "HTTP/0.9": false, "ICY": false} {
+		h, _ := pipe(t, func(conn *net.TCPConn) {
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			_, _ = io.WriteString(conn, version+" 200 OK\r\nContent-Length: 0\r\n\r\n")
+		})
+		if _, err := h.roundTrip(outgoing(t, "GET", "", 0)); (err == nil) != good {
+			t.Errorf("%s: %v", version, err)
 		}
 	}
 }

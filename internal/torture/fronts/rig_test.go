@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -501,4 +503,22 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// discard takes what servers say about faults, which are meant.
+var discard = log.New(io.Discard, "", 0)
+
+// silent is a logger for relays in this process.
+var silent = slog.New(slog.DiscardHandler)
+
+// shortLived starts a Lambda function anew that has so long for a request.
+func (r *rig) shortLived(timeout time.Duration) {
+	r.Helper()
+	r.stop()
+	r.transport = &http.Transport{DisableCompression: true}
+	f := lambdaemu.Function{Bootstrap: programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Timeout: timeout}
+	if r.front == buffered {
+		f.Mode = lambdaemu.Buffered
+	}
+	r.startLambda(f, "RELAY_UPSTREAMS="+r.URL, "RELAY_ACCESS_TOKENS="+canaryToken)
 }
