@@ -459,6 +459,7 @@ func staleConnections(r *rig) {
 		}
 		clear(conns)
 		mu.Unlock()
+		time.Sleep(5 * time.Millisecond) // for the network
 	}
 	if got := s.requests.Load(); got != int64(n) {
 		r.Errorf("upstream saw %d requests, want %d", got, n)
@@ -616,6 +617,8 @@ func TestUpstreamsOverHTTP2(t *testing.T) {
 				if got := u.Last().Proto; got != "HTTP/2.0" {
 					t.Fatalf("upstream is spoken to in %s", got)
 				}
+				u.Last().WaitDone(t)
+				time.Sleep(10 * time.Millisecond) // the end of the stream is a frame of its own
 				server.CloseClientConnections()
 			}
 		})
