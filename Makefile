@@ -11,7 +11,7 @@ CHAOS       := bench/chaos
 PAGE        := internal/pagetest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race regions sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz dist tf tf-update clean
+.PHONY: help run demo test check format vet lint race regions torture sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz dist tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ race:
 
 regions: ## kill, hang and break regions behind a gateway: group C of the matrix
 	$(GO) test -race -count=1 -timeout 280s ./internal/torture
+
+torture: ## the matrix of faults on every front, as far as it is written
+	$(GO) test -race -count=1 -p 1 -timeout 280s ./internal/torture/...
 
 sdk-go: ## the official Go SDK, direct and through the relay
 	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 180s ./...
