@@ -38,8 +38,8 @@ func TestClients(t *testing.T) {
 			excepting("net/http takes the end of a client's half for its leaving and gives the request up; official SDKs never half-close", servers...), eventful), nil, nil},
 		{"A05", "slow header", []string{local, vercel, gateway}, with(eventful, excepting("the functions framework has no limit of its own; Google's front end has", gcf)), nil, slowHeader},
 		{"A06", "slow body", servers, eventful, []string{"RELAY_BODY_TIMEOUT=400ms"}, slowBody},
-		{"A07", "slow reader of 50 MB", servers, unpaced, []string{"RELAY_WRITE_TIMEOUT=1s"}, slowReader},
-		{"A08", "reader that stalls for ever", servers, unpaced, []string{"RELAY_WRITE_TIMEOUT=1s"}, stalledReader},
+		{"A07", "slow reader of 50 MB", servers, unpaced, nil, slowReader},
+		{"A08", "reader that stalls for ever", servers, unpaced, nil, stalledReader},
 		{"A09", "Expect with a bad token", servers, eventful, nil, expectBadToken},
 		{"A10", "Expect, and the upstream says 401", servers, eventful, nil, expectRefused},
 		{"A11", "Expect: nonsense", servers, eventful, nil, expectNonsense},
@@ -152,15 +152,15 @@ func slowBody(r *rig) {
 	r.wantNext()
 }
 
-// flood opens n answers that are far larger than any buffer, and reads a little
-// of each.
-func (r *rig) flood(n int, body, fault string) []*wire {
+// sip opens n answers that are far larger than any buffer, and reads a little of
+// each.
+func (r *rig) sip(n int) []*wire {
 	r.Helper()
 	var wires []*wire
 	for range n {
 		w := r.dial()
 		_ = w.SetReadBuffer(64 << 10)
-		w.say(post(chatPath, body, "Fake-Fault: "+fault+"\r\n"))
+		w.say(post(chatPath, stream))
 		if _, err := io.ReadFull(w, make([]byte, 1000)); err != nil {
 			r.Fatal(err)
 		}
@@ -181,13 +181,16 @@ func (r *rig) resident() (n int64) {
 	return n
 }
 
-// slowReader reads so slowly that most of the answer must wait at the upstream.
+// slowReader reads so slowly that most of the answer must wait at the upstream,
+// then no more.
 func slowReader(r *rig) {
-	r.flood(2, chat, "bytes=20000000") // what is made once
-	r.cancelled(2)
+	f := flooding(r, "application/octet-stream", 50_000_000)
+	r.start(f.URL, "RELAY_WRITE_TIMEOUT=1s")
+	r.sip(2) // what is made once
+	f.wantLeft(r, 2)
 	before := r.resident()
-	n := pick(4, 20)
-	wires := r.flood(n, chat, pick("bytes=20000000", "bytes=50000000"))
+	n := pick(10, 50)
+	wires := r.sip(n)
 	most := int64(0)
 	for range 8 {
 		for _, w := range wires {
@@ -203,30 +206,25 @@ func slowReader(r *rig) {
 	if each > 1<<20 {
 		r.Errorf("%d KiB per stream, want less than 1 MiB", each>>10)
 	}
-	r.cancelled(n + 2) // by the write deadline
-}
-
-// cancelled waits until the upstream has been left by the first n requests.
-func (r *rig) cancelled(n int) {
-	r.Helper()
-	for i := range n {
-		r.Wait(r, i+1).WaitCanceled(r)
-	}
+	f.wantLeft(r, n+2)
 }
 
 func stalledReader(r *rig) {
 	const n = 10
+	f := flooding(r, "text/event-stream", 50_000_000)
+	r.start(f.URL, "RELAY_WRITE_TIMEOUT=1s")
 	begun := time.Now()
-	wires := r.flood(n, stream, "big-event=20000000")
-	r.cancelled(n)
-	if d := time.Since(begun); d > 15*time.Second {
+	wires := r.sip(n)
+	f.wantLeft(r, n)
+	d := time.Since(begun)
+	r.note(fmt.Sprintf("write deadline of 1 s: all free after %.1f s", d.Seconds()))
+	if d > 5*time.Second {
 		r.Errorf("freed after %v, want the write deadline of 1 s", d)
 	}
 	r.noDescriptors() // while the clients still hold their ends
 	for _, w := range wires {
 		w.Close()
 	}
-	r.wantNext()
 }
 
 func expectBadToken(r *rig) {

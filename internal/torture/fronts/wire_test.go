@@ -155,3 +155,38 @@ func answering(t testing.TB, bytes string, last bool) *script {
 		}
 	})
 }
+
+// A flood is an upstream whose answers are larger than any buffer.
+type flood struct {
+	*script
+	left atomic.Int64 // answers that nobody took to their end
+}
+
+// flooding answers every request with n bytes.
+func flooding(t testing.TB, contentType string, n int) *flood {
+	f := new(flood)
+	block := []byte(strings.Repeat("data: 0123456789abcdef\n\n", 1000))
+	f.script = scripted(t, func(c *turn) {
+		for {
+			if _, _, err := c.request(); err != nil {
+				return
+			}
+			c.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", contentType, n))
+			for left := n; left > 0; left -= len(block) {
+				if _, err := c.Write(block[:min(left, len(block))]); err != nil {
+					f.left.Add(1)
+					return
+				}
+			}
+		}
+	})
+	return f
+}
+
+// wantLeft waits until n answers have been left.
+func (f *flood) wantLeft(t testing.TB, n int) {
+	t.Helper()
+	if !eventually(20*time.Second, func() bool { return f.left.Load() >= int64(n) }) {
+		t.Errorf("%d answers were left, want %d", f.left.Load(), n)
+	}
+}

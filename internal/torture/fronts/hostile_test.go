@@ -1,0 +1,512 @@
+package fronts
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	// platformFirst are the fronts that nobody reaches by raw bytes.
+	platformFirst = excepting("the platform's own front end speaks HTTP with the client; what it lets through is a clean request", lambda, buffered, gcf, vercel)
+	// noRawHeaders are those where header names and values are a platform's.
+	awsFirst = excepting("AWS reads the request and hands over fields", lambdas...)
+)
+
+func TestHostile(t *testing.T) {
+	runRows(t, []row{
+		{"D01", "Connection names what must stay", servers, awsFirst, nil, connectionOptions},
+		{"D02", "headers that identify", all, nil, nil, identifyingHeaders},
+		{"D03", "underscore twins", servers, awsFirst, nil, underscores},
+		{"D04", "duplicate Authorization, Host, Content-Length", servers, awsFirst, nil, duplicates},
+		{"D05", "request smuggling", relays, platformFirst, nil, smuggling},
+		{"D06", "paths that two servers read differently", all, nil, nil, paths},
+		{"D07", "targets in other forms", relays, platformFirst, nil, targets},
+		{"D08", "methods that are none", all, nil, nil, methods},
+		{"D09", "other upgrades", servers, awsFirst, nil, otherUpgrades},
+		{"D10", "odd queries", all, nil, nil, queries},
+		{"D11", "control characters in headers", relays, platformFirst, nil, controls},
+		{"D12", "wrong tokens", all, nil, nil, wrongTokens},
+		{"D13", "tokens in the path", all, nil, []string{"RELAY_PATH_TOKENS=true"}, pathTokens},
+		{"D14", "preflights", all, nil, nil, preflights},
+		{"D15", "a page of another name (DNS rebinding)", relays, excepting("functions are called by any name that leads to them, domains of one's own included", lambda, buffered, gcf, vercel), nil, rebinding},
+		{"D16", "a relay before itself", []string{local}, with(
+			excepting("needs a loop of deployments; the count of hops is the core's, which the local front shows", lambda, buffered, gcf, vercel),
+			excepting("its regions are relays already; the local front shows the loop", gateway)), nil, loop},
+		{"D17", "headers that override", all, nil, nil, overrides},
+		{"D18", "request trailers", servers, awsFirst, nil, requestTrailers},
+		{"D19", "HTTP/2 attacks", nil, with(excepting("relay serve speaks HTTP/1.1 only: there is no HTTP/2 to attack", relays...),
+			excepting("HTTP/2 ends at the platform", lambda, buffered, gcf, vercel)), nil, nil},
+		{"D20", "caches and keys", all, nil, nil, caching},
+	})
+}
+
+func connectionOptions(r *rig) {
+	for i, value := range []string{
+		"authorization, x-relay-token, host, content-type, content-encoding", "close, Authorization", "AUTHORIZATION\r\nConnection: X-Relay-Token",
+		"keep-alive, content-length", " , ,authorization,,", "Connection, transfer-encoding", "openai-organization",
+	} {
+		a := r.raw(post(chatPath, chat, "Connection: "+value+"\r\n", "OpenAI-Organization: org\r\n", "Content-Encoding: identity\r\n"))
+		if a.status != 200 || !strings.Contains(a.body, "hgfedcba") {
+			r.Errorf("%q: got %v", value, a)
+		}
+		req := r.Wait(r, i+1)
+		if req.Header.Get("Authorization") != "Bearer "+canaryKey || req.Header.Get("X-Relay-Token") != "" || req.Header.Get("Content-Type") == "" || string(req.Body) != chat || req.Header.Get("Connection") != "" {
+			r.Errorf("%q: upstream saw %v", value, req.Header)
+		}
+	}
+}
+
+// identifying are forty headers by which a client could be told.
+var identifying = []string{
+	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "Forwarded", "X-Real-Ip", "True-Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip",
+	"Cf-Connecting-Ip", "Cf-Ray", "Cf-Ipcountry", "Cf-Visitor", "Cdn-Loop", "X-Amzn-Trace-Id", "X-Amz-Cf-Id", "X-Amz-Security-Token", "X-Vercel-Forwarded-For", "X-Vercel-Ip-Country",
+	"X-Vercel-Id", "X-Now-Id", "X-Cloud-Trace-Context", "Traceparent", "Tracestate", "Baggage", "X-Appengine-User-Ip", "Function-Execution-Id", "X-Envoy-External-Address", "Via",
+	"Cookie", "Referer", "Origin", "Sec-Fetch-Site", "Sec-Ch-Ua", "Dnt", "Priority", "X-B3-Traceid", "Fastly-Client-Ip", "X-Original-Forwarded-For", "Fly-Client-Ip",
+}
+
+func identifyingHeaders(r *rig) {
+	var headers []string
+	for _, name := range identifying {
+		headers = append(headers, name, "IDENTIFIED")
+	}
+	a := r.send("POST", chatPath, chat, headers...)
+	if a.status != 200 {
+		r.Fatalf("got %v", a)
+	}
+	for name, values := range r.Wait(r, 1).Header {
+		if slices.Contains(identifying, name) || strings.Contains(strings.Join(values, ""), "IDENTIFIED") {
+			r.Errorf("upstream got %s: %q", name, values)
+		}
+	}
+	if strings.Contains(r.logs(), "IDENTIFIED") {
+		r.Error("the log holds the client's headers")
+	}
+	r.note(fmt.Sprintf("0 of %d reached the upstream", len(identifying)))
+}
+
+func underscores(r *rig) {
+	a := r.raw(post(chatPath, chat, "X_Relay_Token: evil\r\n", "Content_Length: 3\r\n", "AUTHORIZATION_: evil\r\n", "x_forwarded_for: 1.2.3.4\r\n"))
+	if a.status != 200 {
+		r.Errorf("got %v", a)
+	}
+	for name := range r.Wait(r, 1).Header {
+		if strings.Contains(name, "_") {
+			r.Errorf("upstream got %s", name)
+		}
+	}
+	r.wantUpstream(1)
+}
+
+func duplicates(r *rig) {
+	for _, headers := range []string{
+		canaries + "Authorization: Bearer sk-other\r\nContent-Length: 2\r\n",
+		canaries + "X-Relay-Token: other\r\nContent-Length: 2\r\n",
+		canaries + "Host: other\r\nContent-Length: 2\r\n",
+		canaries + "Content-Length: 2\r\nContent-Length: 3\r\n",
+		canaries + "Content-Length: 2, 3\r\n",
+	} {
+		if a := r.raw("POST " + chatPath + " HTTP/1.1\r\n" + headers + "\r\n{}x"); a.status != http.StatusBadRequest {
+			r.Errorf("%q: got %v, want 400", headers, a)
+		}
+	}
+	r.wantUpstream(0)
+}
+
+// smugglers are the ways to let two servers disagree on where a request ends.
+func smugglers() []string {
+	var list []string
+	add := func(headers, body string) { list = append(list, "POST "+chatPath+" HTTP/1.1\r\n"+canaries+headers+"\r\n"+body) }
+	const inner = "GET /v1/smuggled HTTP/1.1\r\nHost: a\r\nX: "
+	// CL.TE, TE.CL and TE.TE: Transfer-Encoding written so that some do not see it.
+	for _, te := range []string{
+		"Transfer-Encoding: chunked", "Transfer-Encoding : chunked", "Transfer-Encoding:\tchunked", "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked, identity",
+		"Transfer-Encoding: identity, chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: x", "Transfer-Encoding: x\r\nTransfer-Encoding: chunked", "Transfer-encoding: CHUNKED",
+		" Transfer-Encoding: chunked", "X: y\r\n Transfer-Encoding: chunked", "X: y\nTransfer-Encoding: chunked", "Transfer-Encoding\r\n: chunked", "Transfer-Encoding: \x0bchunked",
+		"Transfer-Encoding: \"chunked\"", "Transfer-Encoding: chunked;x=y", "Transfer_Encoding: chunked", "Transfer-Encoding: chu\x00nked", "Transfer-Encoding: chunked\r", "Transfer\x00-Encoding: chunked",
+		"\x00Transfer-Encoding: chunked", "Transfer-Encoding:\r\n chunked", "Transfer-Encoding: chunk", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, chunked", "Transfer-Encoding: ",
+		"Transfer-Encoding: identity", "Transfer-Encoding;: chunked", "Transfer-Encoding: chunked\x7f", "Transfer-Encoding: chunked,", "Transfer-Encoding: ,chunked", "TRANSFER-ENCODING: chunked",
+	} {
+		for _, cl := range []string{"Content-Length: 4\r\n", "Content-Length: 100\r\n", "Content-Length: 0\r\n", ""} {
+			add(cl+te+"\r\n", "0\r\n\r\n"+inner)
+		}
+		add(te+"\r\nContent-Length: 6\r\n", "0\r\n\r\n"+inner)
+	}
+	for _, cl := range []string{"+4", "-1", "0x4", "4 4", "4,4", "4, 5", " 4\t", "4\x0b", "04", "4.0", "1e1", "99999999999999999999", "", "٤", "4\x00"} {
+		add("Content-Length: "+cl+"\r\n", "{}  "+inner)
+		add("Content-Length: 2\r\nContent-Length: "+cl+"\r\n", "{}  "+inner)
+	}
+	for _, body := range []string{
+		"2;ext=\"\r\n\"\r\n{}\r\n0\r\n\r\n", "2;" + strings.Repeat("x", 9000) + "\r\n{}\r\n0\r\n\r\n", "2\n{}\n0\n\n", "2 \r\n{}\r\n0\r\n\r\n", "02\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n",
+		"2\r\n{}XX0\r\n\r\n", "2\r\n{}0\r\n\r\n", "-2\r\n{}\r\n0\r\n\r\n", "+2\r\n{}\r\n0\r\n\r\n", "2\r{}\r\n0\r\n\r\n", "10000000000000002\r\n{}\r\n0\r\n\r\n", "2\r\n{}\r\n0\r\nX: y\r\nContent-Length: 9\r\n\r\n", "2\r\n{}\r\n0\r\n" + inner,
+		"2;\n{}\r\n0\r\n\r\n", "2\x00\r\n{}\r\n0\r\n\r\n", "\r\n2\r\n{}\r\n0\r\n\r\n", "2\r\n{}\r\n00000000000000000000\r\n\r\n",
+	} {
+		add("Transfer-Encoding: chunked\r\n", body+inner)
+	}
+	for _, line := range []string{"GET /v1/models HTTP/1.1\n", "GET  /v1/models HTTP/1.1\r\n", "GET /v1/models  HTTP/1.1\r\n", " GET /v1/models HTTP/1.1\r\n", "GET\t/v1/models\tHTTP/1.1\r\n",
+		"GET /v1/models HTTP/1.1\x0b\r\n", "GET /v1/models HTTP/1.1 \r\n", "GET /v1/models HTTP/1.2\r\n", "GET /v1/models HTTP/2.0\r\n", "GET /v1/models HTTP/0.9\r\n", "GET /v1/models\r\n", "get /v1/models HTTP/1.1\r\n", "\r\nGET /v1/models HTTP/1.1\r\n", "GET /v1/models http/1.1\r\n"} {
+		list = append(list, line+canaries+"Content-Length: 5\r\n\r\nhello"+inner)
+	}
+	return list
+}
+
+// smuggling sends each of them and counts what the upstream took for requests:
+// one at most that the relay answers for, and never what stood inside.
+func smuggling(r *rig) {
+	list := smugglers()
+	s := scripted(r, func(c *turn) {
+		for {
+			req, _, err := c.request()
+			if err != nil {
+				if req == nil && err != io.EOF && !strings.Contains(err.Error(), "reset") && !strings.Contains(err.Error(), "closed") {
+					r.Errorf("the relay wrote what is no HTTP: %v", err)
+				}
+				return
+			}
+			if strings.Contains(req.URL.Path, "smuggled") && req.Header.Get("X") != "honest" {
+				r.Errorf("upstream saw the request inside another: %v", req.URL)
+			}
+			if te := req.TransferEncoding; len(te) > 0 && !slices.Equal(te, []string{"chunked"}) || len(req.Header["Transfer-Encoding"]) > 0 {
+				r.Errorf("upstream saw Transfer-Encoding %q %q", te, req.Header["Transfer-Encoding"])
+			}
+			c.say("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+		}
+	})
+	r.start(s.URL)
+	passed := 0
+	for _, raw := range list {
+		before := s.requests.Load()
+		w := r.dial()
+		_ = w.SetDeadline(time.Now().Add(10 * time.Second))
+		w.say(raw)
+		_ = w.CloseWrite()
+		a := w.answer("POST")
+		if a.err == nil && a.status < 400 {
+			passed++
+		}
+		_, _ = io.Copy(io.Discard, w)
+		w.Close()
+		if n := s.requests.Load() - before; n > 1 {
+			r.Errorf("%.200q: upstream saw %d requests", raw, n)
+		}
+	}
+	r.note(fmt.Sprintf("%d mutations, %d of them requests, none took another along", len(list), passed))
+	if a := r.send("POST", chatPath, chat); a.status != 200 || a.body != "{}" {
+		r.Errorf("an honest request afterwards: %v", a)
+	}
+}
+
+func paths(r *rig) {
+	for _, path := range []string{
+		"//v1/models", "/v1//models", "/v1/../x", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/./models", "/v1/%2e/models", "/v1/a%2fb", "/v1/a%2Fb", "/v1/a%5cb", "/v1/a%00b", "/v1/a;x=y", "/v1/a%3bb", "/v1/a%23b", "/v1/a%3fb",
+		"/v1/%c0%ae%c0%ae/x", "/v1/%c0%afx", "/v1/%ff", "/v1/%0d%0aX:y", "/v1/%7f", "/v2/models", "/", "/v1", "/etc/passwd", "/v1x/models",
+	} {
+		req := request(r, "GET", r.base, "")
+		req.URL.Opaque = "//" + req.URL.Host + path // to the letter
+		a := r.roundTrip(req)
+		if path == "/" {
+			if a.status != 200 || !strings.Contains(a.body, "<html") {
+				r.Errorf("/: got %v, want the page", a.status)
+			}
+			continue
+		}
+		if a.status != http.StatusBadRequest && a.status != http.StatusNotFound {
+			r.Errorf("%s: got %v, want 400 or 404", path, a)
+		}
+	}
+	if r.is(relays...) {
+		for _, path := range []string{`/v1/a\b`, "/v1/a#b", "/v1/a b", "/v1/\xff", "/v1/%zz", "v1/models", "/v1/\x01"} {
+			if a := r.raw("GET " + path + " HTTP/1.1\r\n" + canaries + "\r\n"); a.status != http.StatusBadRequest && a.status != http.StatusNotFound {
+				r.Errorf("%q: got %v, want 400 or 404", path, a)
+			}
+		}
+	}
+	r.wantUpstream(0)
+}
+
+func targets(r *rig) {
+	for _, target := range []string{"http:v1/x", "x:opaque", "*", "evil.example:443", "ftp://a/v1/models", "http:///v1/models", "//evil.example/v1/models", "@evil.example/v1/models"} {
+		for _, method := range []string{"GET", "OPTIONS"} {
+			if a := r.raw(method + " " + target + " HTTP/1.1\r\n" + canaries + "\r\n"); a.status < 400 || a.status > 404 {
+				r.Errorf("%s %s: got %v, want 400", method, target, a)
+			}
+		}
+	}
+	r.wantUpstream(0)
+	// An absolute target is a request to the relay; its host goes nowhere.
+	if a := r.raw("GET http://127.0.0.1/v1/models HTTP/1.1\r\n" + canaries + "\r\n"); a.status != 200 {
+		r.Errorf("absolute: got %v", a)
+	}
+	if req := r.Wait(r, 1); "http://"+req.Host != r.URL || req.RequestURI != "/v1/models" {
+		r.Errorf("upstream saw %s for %s", req.RequestURI, req.Host)
+	}
+}
+
+func methods(r *rig) {
+	list := []string{"TRACE", "FOO", "PROPFIND", "get", "PRI"}
+	if r.is(relays...) {
+		list = append(list, "CONNECT", strings.Repeat("X", 8<<10))
+	}
+	for _, method := range list {
+		var a answer
+		if method == "PRI" || method == "CONNECT" || len(method) > 100 {
+			if !r.is(relays...) {
+				continue
+			}
+			a = r.raw(method + " /v1/models HTTP/1.1\r\n" + canaries + "\r\n")
+		} else {
+			a = r.send(method, "/v1/models", "")
+		}
+		if a.status != http.StatusMethodNotAllowed && a.status != http.StatusNotImplemented && a.status != http.StatusBadRequest {
+			r.Errorf("%.20s: got %v, want 405", method, a)
+		}
+	}
+	r.wantUpstream(0)
+}
+
+func otherUpgrades(r *rig) {
+	for i, headers := range []string{"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n", "Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n", "Connection: Upgrade\r\nUpgrade: x\r\n"} {
+		if a := r.raw("GET /v1/models HTTP/1.1\r\n" + canaries + headers + "\r\n"); a.status != 200 {
+			r.Errorf("%q: got %v, want an ordinary answer", headers, a)
+		}
+		if h := r.Wait(r, i+1).Header; h.Get("Upgrade") != "" || h.Get("Connection") != "" || h.Get("Http2-Settings") != "" {
+			r.Errorf("upstream saw %v", h)
+		}
+	}
+}
+
+func queries(r *rig) {
+	n := 0
+	for _, query := range []string{"a=1;b=2", "%zz", "a=%", "a=%2", "&&&", "=", "a=1&a=2", "+%20+", "?", "a=/../", "a=http://evil", "%00", strings.Repeat("a=b&", 1500)} {
+		req := request(r, "GET", r.base+"/v1/models", "")
+		req.URL.RawQuery = query
+		a := r.roundTrip(req)
+		if a.status == http.StatusRequestURITooLong || a.status == http.StatusBadRequest && r.is(lambdas...) && query == "%00" {
+			continue
+		}
+		n++
+		if got := r.Wait(r, n).RequestURI; a.status != 200 || got != "/v1/models?"+query {
+			r.Errorf("%.40q: got %d, upstream saw %.100q", query, a.status, got)
+		}
+	}
+	for _, query := range []string{strings.Repeat("a=b&", 20_000/2), strings.Repeat("x", 100<<10)} {
+		req := request(r, "GET", r.base+"/v1/models", "")
+		req.URL.RawQuery = query
+		r.wantError(r.roundTrip(req), http.StatusRequestURITooLong, "uri_too_long")
+	}
+	r.wantUpstream(n)
+}
+
+func controls(r *rig) {
+	for _, header := range []string{"X: a\x00b", "X: a\x01b", "X: a\x7fb", "X\x00: a", "X y: a", "X\x7f: a", "X: a\rb", "Content-Type: text/html\r\n\tx", ": a", "X"} {
+		a := r.raw("GET /v1/models HTTP/1.1\r\n" + canaries + header + "\r\n\r\n")
+		if strings.Contains(fmt.Sprint(a.header, a.body), "a\x00b") {
+			r.Errorf("%q: echoed: %v", header, a)
+		}
+		if a.status == 200 {
+			for name, values := range r.Last().Header {
+				if strings.ContainsAny(name+strings.Join(values, ""), "\r\n\x00") {
+					r.Errorf("%q: upstream saw %q: %q", header, name, values)
+				}
+			}
+		} else if a.status != http.StatusBadRequest {
+			r.Errorf("%q: got %v, want 400", header, a)
+		}
+	}
+	for _, header := range []string{"Origin", "X-Request-Id", "X-Client-Request-Id", "Access-Control-Request-Headers"} {
+		a := r.raw("OPTIONS /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://a.example\r\nAccess-Control-Request-Method: GET\r\n" + header + ": a\tb\r\nX-Injected: x\r\n\r\n")
+		if a.header.Get("X-Injected") != "" {
+			r.Errorf("%s: split: %v", header, a.header)
+		}
+	}
+}
+
+// wrongTokens compares the answers to wrong tokens, and the time they take.
+func wrongTokens(r *rig) {
+	tokens := []string{"", "x", canaryToken[:10], canaryToken + "x", strings.Repeat("y", 20_000), "sha256:" + strings.Repeat("0", 64)}
+	var first answer
+	for i, token := range tokens {
+		a := r.send("POST", chatPath, chat, "X-Relay-Token", token, "Authorization", "Bearer sk-other")
+		r.wantError(a, http.StatusUnauthorized, "invalid_access_token")
+		if i == 0 {
+			first = a
+		}
+		if a.body != first.body || token != "" && strings.Contains(fmt.Sprint(a.header), token) {
+			r.Errorf("%.20q: got %v, want the same answer as to none", token, a)
+		}
+	}
+	if r.is(servers...) { // a header of a mebibyte is over everybody's limit
+		if a := r.raw("POST " + chatPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Relay-Token: " + strings.Repeat("z", 1<<20) + "\r\nContent-Length: 0\r\n\r\n"); a.err == nil && a.status != http.StatusUnauthorized && a.status != http.StatusRequestHeaderFieldsTooLarge {
+			r.Errorf("a mebibyte: got %v", a)
+		}
+	}
+	r.wantUpstream(0)
+	if !r.is(local) {
+		return
+	}
+	n := pick(500, 10_000)
+	near, far := canaryToken[:len(canaryToken)-1]+"X", "X"+canaryToken[1:]
+	var times [2][]float64
+	for range n {
+		for _, token := range rand.Perm(2) {
+			begun := time.Now()
+			r.send("GET", "/v1/models", "", "X-Relay-Token", []string{near, far}[token], "Authorization", "Bearer sk-other")
+			times[token] = append(times[token], time.Since(begun).Seconds())
+		}
+	}
+	m0, s0 := moments(times[0])
+	m1, s1 := moments(times[1])
+	sigma := math.Abs(m0-m1) / math.Sqrt(s0*s0/float64(n)+s1*s1/float64(n))
+	r.note(fmt.Sprintf("%d samples: means of a token wrong at its end and at its beginning differ by %.1f σ", n, sigma))
+	if sigma > 4.5 { // of three, one run of 400 fails by chance
+		r.Errorf("means differ by %.1f σ", sigma)
+	}
+}
+
+// moments returns the mean and the standard deviation of all but the slowest
+// tenth, which tells of the machine.
+func moments(x []float64) (mean, deviation float64) {
+	slices.Sort(x)
+	x = x[:len(x)*9/10]
+	for _, v := range x {
+		mean += v / float64(len(x))
+	}
+	for _, v := range x {
+		deviation += (v - mean) * (v - mean) / float64(len(x))
+	}
+	return mean, math.Sqrt(deviation)
+}
+
+func pathTokens(r *rig) {
+	for _, path := range []string{"/t/wrong/v1/models", "/t//v1/models", "/t/%2f/v1/models", "/t/../v1/models", "/t/" + canaryToken + "x/v1/models", "/t/wrong/t/" + canaryToken + "/v1/models", "/t/" + canaryToken + "%2f/v1/models"} {
+		req := request(r, "GET", r.base, "", "X-Relay-Token", "")
+		req.URL.Opaque = "//" + req.URL.Host + path
+		if a := r.roundTrip(req); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest && a.status != http.StatusNotFound {
+			r.Errorf("%s: got %v, want 401", path, a)
+		}
+	}
+	r.wantUpstream(0)
+	if a := r.send("GET", "/t/"+canaryToken+"/v1/models", "", "X-Relay-Token", ""); a.status != 200 {
+		r.Errorf("the right one: %v", a)
+	}
+	if got := r.Wait(r, 1).RequestURI; got != "/v1/models" {
+		r.Errorf("upstream saw %s", got)
+	}
+}
+
+func preflights(r *rig) {
+	names := func(n int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf("x-name-%d", i))
+		}
+		return strings.Join(list, ", ")
+	}
+	for _, test := range []struct {
+		name, origin, headers string
+		status                int
+	}{
+		{"good", "https://a.example", "authorization, content-type, x-stainless-os", 204},
+		{"null origin", "null", "authorization", 204},
+		{"200 names", "https://a.example", names(200), 0},
+		{"illegal", "https://a.example", "a b, <script>, \"x\"", 0},
+		{"16 KiB", "https://a.example", strings.Repeat("x", 16<<10), 0},
+	} {
+		a := r.send("OPTIONS", chatPath, "", "X-Relay-Token", "", "Authorization", "", "Origin", test.origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", test.headers)
+		if a.err != nil || a.status >= 500 || test.status != 0 && a.status != test.status {
+			r.Errorf("%s: got %v", test.name, a)
+		}
+		allowed := a.header.Get("Access-Control-Allow-Headers")
+		if strings.ContainsAny(allowed, "<>\" b") && test.name == "illegal" || len(allowed) > 4<<10 || strings.Count(allowed, ",") >= 64 {
+			r.Errorf("%s: reflected %.100q", test.name, allowed)
+		}
+		if a.header.Get("Access-Control-Allow-Credentials") != "" {
+			r.Errorf("%s: credentials", test.name)
+		}
+	}
+	r.wantUpstream(0)
+}
+
+func rebinding(r *rig) {
+	for _, host := range []string{"evil.example", "evil.example:80", "127.0.0.1.evil.example", "169.254.169.254", "localhost.evil.example", ""} {
+		for _, path := range []string{"/v1/models", "/", "/relay/health"} {
+			a := r.raw("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + canaryKey + "\r\nX-Relay-Token: " + canaryToken + "\r\n\r\n")
+			if a.status != http.StatusForbidden && a.status != http.StatusBadRequest {
+				r.Errorf("%q %s: got %d, want 403", host, path, a.status)
+			}
+		}
+	}
+	r.wantUpstream(0)
+}
+
+// loop has the relay be its own upstream, by way of an address that is known
+// before it starts.
+func loop(r *rig) {
+	s := scripted(r, func(c *turn) {
+		defer c.Close()
+		to, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
+		if err != nil {
+			return
+		}
+		defer to.Close()
+		go func() { _, _ = io.Copy(to, c) }()
+		_, _ = io.Copy(c.TCPConn, to)
+	})
+	r.start(s.URL)
+	a := r.send("POST", chatPath, chat)
+	r.wantError(a, http.StatusLoopDetected, "relay_loop")
+	if n := s.conns.Load(); n > 3 {
+		r.Errorf("went round %d times, want 2", n)
+	}
+}
+
+func overrides(r *rig) {
+	a := r.send("POST", chatPath, chat, "X-Http-Method-Override", "DELETE", "X-Http-Method", "DELETE", "X-Method-Override", "DELETE", "X-Original-Url", "/admin", "X-Rewrite-Url", "/admin", "X-Original-Host", "evil")
+	if a.status != 200 {
+		r.Errorf("got %v", a)
+	}
+	req := r.Wait(r, 1)
+	for name := range req.Header {
+		if strings.Contains(name, "Override") || strings.Contains(name, "Original") || strings.Contains(name, "Rewrite") || name == "X-Http-Method" {
+			r.Errorf("upstream got %s", name)
+		}
+	}
+	if req.Method != "POST" || req.RequestURI != chatPath {
+		r.Errorf("upstream saw %s %s", req.Method, req.RequestURI)
+	}
+}
+
+func requestTrailers(r *rig) {
+	a := r.raw("POST " + chatPath + " HTTP/1.1\r\n" + canaries + "Transfer-Encoding: chunked\r\nTrailer: Authorization, X-T\r\n\r\n" +
+		fmt.Sprintf("%x\r\n%s\r\n0\r\nAuthorization: Bearer sk-evil\r\nX-T: t\r\n\r\n", len(chat), chat))
+	if a.status != 200 {
+		r.Errorf("got %v", a)
+	}
+	req := r.Wait(r, 1)
+	if len(req.Trailer) > 0 || req.Header.Get("Trailer") != "" || !slices.Equal(req.Header["Authorization"], []string{"Bearer " + canaryKey}) {
+		r.Errorf("upstream saw %v, trailers %v", req.Header, req.Trailer)
+	}
+}
+
+// caching has two keys ask for the same with everything that caches go by.
+func caching(r *rig) {
+	for _, key := range []string{"sk-one", "sk-two"} {
+		a := r.send("GET", "/v1/models", "", "Authorization", "Bearer "+key, "If-None-Match", `"x"`, "Range", "bytes=0-1", "If-Modified-Since", time.Now().UTC().Format(http.TimeFormat))
+		if a.status != 200 || !strings.Contains(a.header.Get("Cache-Control"), "no-store") {
+			r.Errorf("%s: got %v with Cache-Control %q", key, a, a.header.Get("Cache-Control"))
+		}
+	}
+	for i, key := range []string{"sk-one", "sk-two"} {
+		if h := r.Wait(r, i+1).Header; h.Get("Authorization") != "Bearer "+key || h.Get("Range") != "bytes=0-1" {
+			r.Errorf("upstream saw %v", h)
+		}
+	}
+	r.wantUpstream(2)
+}
