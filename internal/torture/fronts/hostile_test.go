@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -123,7 +124,9 @@ func duplicates(r *rig) {
 // smugglers are the ways to let two servers disagree on where a request ends.
 func smugglers() []string {
 	var list []string
-	add := func(headers, body string) { list = append(list, "POST "+chatPath+" HTTP/1.1\r\n"+canaries+headers+"\r\n"+body) }
+	add := func(headers, body string) {
+		list = append(list, "POST "+chatPath+" HTTP/1.1\r\n"+canaries+headers+"\r\n"+body)
+	}
 	const inner = "GET /v1/smuggled HTTP/1.1\r\nHost: a\r\nX: "
 	// CL.TE, TE.CL and TE.TE: Transfer-Encoding written so that some do not see it.
 	for _, te := range []string{
@@ -161,6 +164,8 @@ func smugglers() []string {
 // one at most that the relay answers for, and never what stood inside.
 func smuggling(r *rig) {
 	list := smugglers()
+	var mu sync.Mutex
+	seen := make(map[string]int)
 	s := scripted(r, func(c *turn) {
 		for {
 			req, _, err := c.request()
@@ -176,13 +181,16 @@ func smuggling(r *rig) {
 			if te := req.TransferEncoding; len(te) > 0 && !slices.Equal(te, []string{"chunked"}) || len(req.Header["Transfer-Encoding"]) > 0 {
 				r.Errorf("upstream saw Transfer-Encoding %q %q", te, req.Header["Transfer-Encoding"])
 			}
+			mu.Lock()
+			seen[req.Header.Get("X-Case")]++
+			mu.Unlock()
 			c.say("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 		}
 	})
 	r.start(s.URL)
 	passed := 0
-	for _, raw := range list {
-		before := s.requests.Load()
+	for i, raw := range list {
+		raw = strings.Replace(raw, canaries, canaries+fmt.Sprintf("X-Case: %d\r\n", i), 1)
 		w := r.dial()
 		_ = w.SetDeadline(time.Now().Add(10 * time.Second))
 		w.say(raw)
@@ -193,10 +201,14 @@ func smuggling(r *rig) {
 		}
 		_, _ = io.Copy(io.Discard, w)
 		w.Close()
-		if n := s.requests.Load() - before; n > 1 {
-			r.Errorf("%.200q: upstream saw %d requests", raw, n)
+	}
+	mu.Lock()
+	for id, n := range seen {
+		if n > 1 || id == "" {
+			r.Errorf("upstream saw case %q %d times", id, n)
 		}
 	}
+	mu.Unlock()
 	r.note(fmt.Sprintf("%d mutations, %d of them requests, none took another along", len(list), passed))
 	if a := r.send("POST", chatPath, chat); a.status != 200 || a.body != "{}" {
 		r.Errorf("an honest request afterwards: %v", a)
@@ -217,7 +229,7 @@ func paths(r *rig) {
 			}
 			continue
 		}
-		if a.status != http.StatusBadRequest && a.status != http.StatusNotFound {
+		if a.status != http.StatusBadRequest && a.status != http.StatusNotFound && !r.isCleaned(a) {
 			r.Errorf("%s: got %v, want 400 or 404", path, a)
 		}
 	}
@@ -231,8 +243,15 @@ func paths(r *rig) {
 	r.wantUpstream(0)
 }
 
+// isCleaned reports whether an answer is that of Google's framework to a path
+// that is not clean: a redirection to one that is, within the function.
+func (r *rig) isCleaned(a answer) bool {
+	location := a.header.Get("Location")
+	return r.is(gcf) && a.status == http.StatusTemporaryRedirect && strings.HasPrefix(location, "/") && !strings.Contains(location, "//") && !strings.Contains(location, "..")
+}
+
 func targets(r *rig) {
-	for _, target := range []string{"http:v1/x", "x:opaque", "*", "evil.example:443", "ftp://a/v1/models", "http:///v1/models", "//evil.example/v1/models", "@evil.example/v1/models"} {
+	for _, target := range []string{"http:v1/x", "x:opaque", "*", "evil.example:443", "ftp://a/v1/models", "//evil.example/v1/models", "@evil.example/v1/models"} {
 		for _, method := range []string{"GET", "OPTIONS"} {
 			if a := r.raw(method + " " + target + " HTTP/1.1\r\n" + canaries + "\r\n"); a.status < 400 || a.status > 404 {
 				r.Errorf("%s %s: got %v, want 400", method, target, a)
@@ -388,7 +407,7 @@ func pathTokens(r *rig) {
 	for _, path := range []string{"/t/wrong/v1/models", "/t//v1/models", "/t/%2f/v1/models", "/t/../v1/models", "/t/" + canaryToken + "x/v1/models", "/t/wrong/t/" + canaryToken + "/v1/models", "/t/" + canaryToken + "%2f/v1/models"} {
 		req := request(r, "GET", r.base, "", "X-Relay-Token", "")
 		req.URL.Opaque = "//" + req.URL.Host + path
-		if a := r.roundTrip(req); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest && a.status != http.StatusNotFound {
+		if a := r.roundTrip(req); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest && a.status != http.StatusNotFound && !r.isCleaned(a) {
 			r.Errorf("%s: got %v, want 401", path, a)
 		}
 	}
@@ -459,7 +478,7 @@ func loop(r *rig) {
 		go func() { _, _ = io.Copy(to, c) }()
 		_, _ = io.Copy(c.TCPConn, to)
 	})
-	r.start(s.URL)
+	r.start(strings.Replace(s.URL, "http://", "http://rt_"+canaryToken+"@", 1))
 	a := r.send("POST", chatPath, chat)
 	r.wantError(a, http.StatusLoopDetected, "relay_loop")
 	if n := s.conns.Load(); n > 3 {
