@@ -257,8 +257,8 @@ func (r *rig) finish() {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	r.noDescriptors()
 	logs := r.noGoroutines()
-	if at := strings.Index(logs, "panic"); at >= 0 {
-		r.Errorf("somebody panicked: %.2000s", logs[at:])
+	if at := panicked.FindStringIndex(logs); at != nil {
+		r.Errorf("somebody panicked: %.2000s", logs[at[0]:])
 	}
 	r.mu.Lock()
 	output := r.output.String()
@@ -278,6 +278,10 @@ func (r *rig) finish() {
 		}
 	}
 }
+
+// panicked is what is logged of a panic, by the runtime, net/http, the functions
+// framework, or an adapter.
+var panicked = regexp.MustCompile(`panic( serving|:| in | occurred)|"kind":"panic|fatal error`)
 
 // identifies reports whether a request header tells of clients or platforms, or
 // is the relay's own. The names a relay drops are tested by row D02.

@@ -1,0 +1,356 @@
+package fronts
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/relay/bench/proc"
+)
+
+var (
+	elastic = excepting("the platform bounds what one process gets, and starts more of them", lambda, buffered, gcf, vercel)
+	beyond  = excepting("it is the same program as the local front, once more", gateway)
+)
+
+func TestExhaustion(t *testing.T) {
+	runRows(t, []row{
+		{"E01", "idle connections", []string{local}, with(elastic, beyond), nil, idleConnections},
+		{"E02", "many streams at once", servers, deafStreams, nil, manyStreams},
+		{"E03", "more than the limit in flight", relays, elastic, []string{"RELAY_MAX_IN_FLIGHT=20"}, inFlight},
+		{"E04", "memory of a request of 10 KiB", servers, excepting("one request at a time", lambdas...), nil, memoryOfRequests},
+		{"E05", "no descriptors left", []string{local}, with(elastic, beyond), nil, noDescriptorsLeft},
+		{"E06", "many cancels", servers, deaf, nil, manyCancels},
+		{"E07", "one token over its rate", nil, excepting("a relay keeps no rates: OpenAI limits each key by itself, and a relay without state cannot", all...), nil, nil},
+		{"E08", "fuzzing", nil, excepting("make fuzz does it, and make torture with it: targets, headers, preflights, tokens, settings, written requests, files of upstreams, Lambda's events", all...), nil, nil},
+		{"E09", "SIGTERM amid streams", []string{local, gcf, vercel}, with(beyond, excepting("an environment of Lambda ends while nothing is under way", lambdas...)), nil, sigterm},
+		{"E10", "clocks that jump", nil, excepting("a process's clock is the machine's: core/failover's TestThaw and TestRecovery jump in synthetic time", all...), nil, nil},
+	})
+}
+
+var deafStreams = excepting("Lambda starts an environment for each request", lambdas...)
+
+func idleConnections(r *rig) {
+	n := pick(500, 2000)
+	before := r.resident()
+	var wires []*wire
+	for range n {
+		w := r.dial()
+		w.say("GET /relay/health HTTP/1.1\r\n" + canaries + "\r\n")
+		if a := w.answer("GET"); a.status != 200 {
+			r.Fatalf("got %v", a)
+		}
+		wires = append(wires, w)
+	}
+	each := (r.resident() - before) / int64(n)
+	r.note(fmt.Sprintf("%d KiB for each of %d", each>>10, n))
+	if each > 32<<10 {
+		r.Errorf("%d KiB for each, want 32", each>>10)
+	}
+	if long {
+		begun := time.Now()
+		_ = wires[n-1].SetDeadline(time.Now().Add(90 * time.Second))
+		if _, err := wires[n-1].ReadByte(); err != io.EOF || time.Since(begun) < 50*time.Second {
+			r.Errorf("ended by %v after %v, want the idle time-out of 60 s", err, time.Since(begun))
+		}
+	}
+	for _, w := range wires {
+		w.Close()
+	}
+}
+
+// A tally counts what became of streams.
+type tally struct {
+	whole, aborted, cut, silent atomic.Int64
+}
+
+// streams keeps n streams open for a time. Of each hundred, five are left by
+// the client and five cut by the upstream.
+func (r *rig) streams(n int, d time.Duration, fault string) *tally {
+	var counts tally
+	var wait sync.WaitGroup
+	end := time.Now().Add(d)
+	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: n}
+	defer transport.CloseIdleConnections()
+	for range n {
+		wait.Go(func() {
+			for time.Now().Before(end) && !r.Failed() {
+				r.stream(transport, &counts, fault)
+			}
+		})
+	}
+	wait.Wait()
+	return &counts
+}
+
+func (r *rig) stream(transport *http.Transport, counts *tally, fault string) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	what := rand.IntN(100)
+	if what < 5 {
+		fault += " reset=3"
+	}
+	res, err := transport.RoundTrip(request(r, "POST", r.base+chatPath, stream, "Fake-Fault", fault).WithContext(ctx))
+	if err != nil {
+		r.Errorf("%v", err)
+		return
+	}
+	defer res.Body.Close()
+	if what >= 5 && what < 10 {
+		_, _ = io.ReadFull(res.Body, make([]byte, 300))
+		counts.aborted.Add(1)
+		return
+	}
+	body, err := io.ReadAll(res.Body)
+	done := strings.Contains(string(body), "[DONE]")
+	switch {
+	case what < 5 && err != nil && strings.Contains(string(body), "upstream_interrupted") && !done:
+		counts.cut.Add(1)
+	case what < 5:
+		counts.silent.Add(1)
+	case err != nil || !done:
+		r.Errorf("%v: %.200s", err, body)
+	default:
+		counts.whole.Add(1)
+	}
+}
+
+func manyStreams(r *rig) {
+	n, d := pick(60, 500), pick(2*time.Second, time.Minute)
+	r.KeepLast(1)
+	t := r.streams(n, d, pick("gap=30ms", "events=50 gap=100ms"))
+	r.note(fmt.Sprintf("%d at a time for %v: %d whole, %d left, %d cut, %d silently", n, d, t.whole.Load(), t.aborted.Load(), t.cut.Load(), t.silent.Load()))
+	if t.silent.Load() > 0 {
+		r.Errorf("%d silent truncations", t.silent.Load())
+	}
+	r.idle(n)
+}
+
+// idle allows as many idle connections to the upstream as there were requests
+// at a time: they are kept, to be used again.
+func (r *rig) idle(n int) {
+	for _, p := range r.processes {
+		p.fds += n
+	}
+}
+
+func inFlight(r *rig) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	var open []*http.Response
+	for range 20 {
+		open = append(open, r.open(ctx, stream, "events=30 gap=50ms"))
+	}
+	r.WaitArrived(r, 20)
+	var wait sync.WaitGroup
+	for range 100 {
+		wait.Go(func() {
+			a := r.send("POST", chatPath, chat)
+			r.wantError(a, http.StatusServiceUnavailable, "relay_overloaded")
+			if a.header.Get("Retry-After-Ms") == "" {
+				r.Error("no Retry-After-Ms")
+			}
+		})
+	}
+	wait.Wait()
+	for _, res := range open {
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || !strings.Contains(string(body), "[DONE]") {
+			r.Errorf("one of the others: %v %.200s", err, body)
+		}
+	}
+	r.wantUpstream(20)
+	r.idle(20)
+	r.wantNext()
+}
+
+func memoryOfRequests(r *rig) {
+	n := pick(100, 500)
+	big := strings.Replace(chat, "abcdefgh", strings.Repeat("x", 5<<10), 1)
+	hang := func(n int) (cancel func()) {
+		ctx, cancel := context.WithCancel(r.Context())
+		first := r.Arrived()
+		for range n {
+			go func() {
+				res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, big, "Fake-Fault", "hang", "X-Padding", strings.Repeat("y", 5<<10)).WithContext(ctx))
+				if err == nil {
+					res.Body.Close()
+				}
+			}()
+		}
+		r.WaitArrived(r, first+n)
+		return cancel
+	}
+	hang(5)()
+	before := r.resident()
+	cancel := hang(n)
+	each := (r.resident() - before) / int64(n)
+	cancel()
+	r.note(fmt.Sprintf("%d KiB for each of %d", each>>10, n))
+	if each > 1<<20 {
+		r.Errorf("%d KiB for each, want less than 1 MiB", each>>10)
+	}
+	for i := range n + 5 {
+		r.Wait(r, i+1).WaitCanceled(r)
+	}
+}
+
+func noDescriptorsLeft(r *rig) {
+	r.stop()
+	p := &process{log: new(buffer)}
+	var err error
+	p.Process, err = proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + r.URL, "RELAY_ACCESS_TOKENS=" + canaryToken}, Log: p.log},
+		"sh", "-c", `ulimit -n 256 && exec "$0" serve -listen 127.0.0.1:0`, programs.relay)
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(p.Kill)
+	base, err := p.Await(r.Context(), "base URL: ")
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.base = strings.TrimSuffix(base, "/v1")
+	p.base = r.base
+	r.processes = []*process{p}
+	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
+	r.settle()
+	ctx, cancel := context.WithCancel(r.Context())
+	var refused atomic.Int64
+	var wait sync.WaitGroup
+	for range 200 { // each takes two
+		wait.Go(func() {
+			res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, chat, "Fake-Fault", "hang").WithContext(ctx))
+			if err != nil {
+				return
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if ctx.Err() == nil {
+				refused.Add(1)
+				r.wantError(answer{res.StatusCode, res.Header, string(body), err}, http.StatusServiceUnavailable, "relay_overloaded")
+			}
+		})
+	}
+	if !eventually(20*time.Second, func() bool { return refused.Load() > 0 && descriptors(p.PID()) > 240 }) {
+		r.Errorf("%d refused, %d descriptors", refused.Load(), descriptors(p.PID()))
+	}
+	cancel()
+	wait.Wait()
+	r.transport.CloseIdleConnections()
+	if !eventually(10*time.Second, func() bool { return r.send("POST", chatPath, chat).status == 200 }) {
+		r.Error("does not recover")
+	}
+	r.note(fmt.Sprintf("%d of 200 were refused by a 503; recovers", refused.Load()))
+}
+
+func manyCancels(r *rig) {
+	n := pick(300, 10_000)
+	r.KeepLast(1)
+	var wait sync.WaitGroup
+	begun := time.Now()
+	for range 20 {
+		wait.Go(func() {
+			for range n / 20 {
+				ctx, cancel := context.WithTimeout(r.Context(), time.Duration(rand.IntN(5000))*time.Microsecond)
+				res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, stream, "Fake-Fault", "gap=5ms").WithContext(ctx))
+				if err == nil {
+					_, _ = io.Copy(io.Discard, res.Body)
+					res.Body.Close()
+				}
+				cancel()
+			}
+		})
+	}
+	wait.Wait()
+	r.note(fmt.Sprintf("%d cancels, %.0f/s", n, float64(n)/time.Since(begun).Seconds()))
+	r.idle(20)
+	r.wantNext()
+}
+
+func sigterm(r *rig) {
+	n := pick(20, 100)
+	type end struct {
+		body string
+		err  error
+	}
+	ends := make([]end, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		fault := "gap=50ms"
+		if i%2 == 1 {
+			fault = "events=2000 gap=50ms"
+		}
+		res := r.open(r.Context(), stream, fault)
+		wait.Go(func() {
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			ends[i] = end{string(body), err}
+		})
+	}
+	begun := time.Now()
+	if err := r.processes[0].Signal(syscall.SIGTERM); err != nil {
+		r.Fatal(err)
+	}
+	wait.Wait()
+	<-r.processes[0].Ended()
+	for i, e := range ends {
+		if whole := e.err == nil && strings.Contains(e.body, "[DONE]"); whole != (i%2 == 0) {
+			r.Errorf("stream %d ends with %v: %.300s", i, e.err, e.body[max(0, len(e.body)-300):])
+		} else if !whole && !strings.Contains(e.body, `"code":"relay_shutdown"`) {
+			r.Errorf("stream %d has no error event", i)
+		}
+	}
+	r.note(fmt.Sprintf("%d drained, %d ended by an error event, after %.0f s", (n+1)/2, n/2, time.Since(begun).Seconds()))
+}
+
+// TestSoak keeps 500 streams open for ten minutes, or for TORTURE_SOAK, and looks
+// whether memory and descriptors stay.
+func TestSoak(t *testing.T) {
+	d, err := time.ParseDuration(os.Getenv("TORTURE_SOAK"))
+	if err != nil && !long {
+		t.Skip("set TORTURE_SOAK=10m, or TORTURE_LONG=1")
+	}
+	if err != nil {
+		d = 10 * time.Minute
+	}
+	runRows(t, []row{{"soak", "500 streams", []string{local}, nil, nil, func(r *rig) { r.soak(500, d) }}})
+}
+
+func (r *rig) soak(n int, d time.Duration) {
+	r.KeepLast(1)
+	pid := r.processes[0].PID()
+	type sample struct {
+		rss     int64
+		fds     int
+		threads int
+	}
+	var samples []sample
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		for begun := time.Now(); time.Since(begun) < d; time.Sleep(d / 20) {
+			threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+			samples = append(samples, sample{r.resident(), descriptors(pid), len(threads)})
+		}
+	}()
+	counts := r.streams(n, d, "events=50 gap=100ms")
+	<-done
+	mid, last := samples[len(samples)/3], samples[len(samples)-1]
+	r.note(fmt.Sprintf("%d at a time for %v: %d whole, %d left, %d cut, %d silently; memory %.1f → %.1f MiB, descriptors %d → %d, threads %d → %d (from a third of the time to its end)",
+		n, d, counts.whole.Load(), counts.aborted.Load(), counts.cut.Load(), counts.silent.Load(),
+		float64(mid.rss)/(1<<20), float64(last.rss)/(1<<20), mid.fds, last.fds, mid.threads, last.threads))
+	if last.rss > mid.rss*5/4+(8<<20) || last.fds > mid.fds*5/4+50 || counts.silent.Load() > 0 {
+		r.Errorf("not flat: %+v", samples)
+	}
+	r.idle(n)
+}
