@@ -1,0 +1,193 @@
+// Command report writes the table of docs/reliability.md from what the tests of
+// the torture matrix reported.
+//
+//	report -in results.jsonl [-out docs/reliability.md]
+//
+// Without -out it prints the table. It fails if a row failed or did not run.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/relay/bench/doc"
+	"example.com/relay/internal/torture"
+)
+
+var section = doc.Section{Name: "torture", Command: "make torture"}
+
+// fronts are the columns.
+var fronts = []struct{ name, title string }{
+	{"local", "local"}, {"lambda-stream", "Lambda, streamed"}, {"lambda-buffered", "Lambda, whole"}, {"gcf", "GCF"}, {"vercel", "Vercel"}, {"gateway", "gateway"},
+}
+
+const (
+	passed    = "✓"
+	failed    = "✗"
+	exception = "–"
+)
+
+func main() {
+	in := flag.String("in", "", "`file` that TORTURE_REPORT named")
+	out := flag.String("out", "", "`file` whose section to write, in place of standard output")
+	flag.Parse()
+	if err := run(*in, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		os.Exit(1)
+	}
+}
+
+func run(in, out string) error {
+	f, err := os.Open(in)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m, err := read(f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", in, err)
+	}
+	text := m.text(time.Now())
+	if out == "" {
+		_, err = os.Stdout.Write(text)
+	} else {
+		err = section.Put(out, text)
+	}
+	if missing := m.missing(); err == nil && len(missing) > 0 {
+		err = fmt.Errorf("rows that failed or did not run: %s", strings.Join(missing, " "))
+	}
+	return err
+}
+
+// A matrix is the results by row and front.
+type matrix map[string]map[string]torture.Result
+
+// read reads lines of JSON. Of several results for one cell a failure counts, and
+// else the last.
+func read(in io.Reader) (matrix, error) {
+	m := make(matrix)
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		var r torture.Result
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return nil, err
+		}
+		if m[r.Row] == nil {
+			m[r.Row] = make(map[string]torture.Result)
+		}
+		if before, ok := m[r.Row][r.Front]; !ok || mark(before) != failed {
+			m[r.Row][r.Front] = r
+		}
+	}
+	return m, lines.Err()
+}
+
+// mark returns what stands in the table for a result.
+func mark(r torture.Result) string {
+	switch {
+	case r.Passed:
+		return passed
+	case strings.HasPrefix(r.Note, "exception: "):
+		return exception
+	}
+	return failed
+}
+
+// missing returns the rows of which a cell failed, or that have none.
+func (m matrix) missing() (list []string) {
+	for _, row := range rows {
+		bad := len(m[row.id]) == 0
+		for _, r := range m[row.id] {
+			bad = bad || mark(r) == failed
+		}
+		if bad {
+			list = append(list, row.id)
+		}
+	}
+	return list
+}
+
+func (m matrix) text(now time.Time) []byte {
+	var b bytes.Buffer
+	counts := make(map[string]int)
+	for _, row := range rows {
+		for _, r := range m[row.id] {
+			counts[mark(r)]++
+		}
+	}
+	fmt.Fprintf(&b, "Of %d rows: %d cells hold, %d are exceptions, %d fail. %s, %s.\n\n", len(rows), counts[passed], counts[exception], counts[failed],
+		now.UTC().Format(time.DateOnly), doc.ThisMachine(context.Background()))
+	m.table(&b)
+	m.figures(&b)
+	m.exceptions(&b)
+	return b.Bytes()
+}
+
+func (m matrix) table(b *bytes.Buffer) {
+	fmt.Fprint(b, "| | what goes wrong |")
+	for _, f := range fronts {
+		fmt.Fprintf(b, " %s |", f.title)
+	}
+	fmt.Fprintf(b, "\n|---|---|%s\n", strings.Repeat(":-:|", len(fronts)))
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s | %s |", row.id, row.title)
+		for _, f := range fronts {
+			cell := ""
+			if r, ok := m[row.id][f.name]; ok {
+				cell = mark(r)
+			}
+			fmt.Fprintf(b, " %s |", cell)
+		}
+		fmt.Fprintln(b)
+	}
+}
+
+// figures writes what the rows measured beside what was aimed at.
+func (m matrix) figures(b *bytes.Buffer) {
+	fmt.Fprint(b, "\n### Figures\n\n| figure | target | measured |\n|---|---|---|\n")
+	for _, f := range figures {
+		r, ok := m[f.row][f.front]
+		value := "not measured in this run"
+		switch {
+		case ok && r.Note != "" && mark(r) == passed:
+			value = r.Note
+		case ok && mark(r) == passed:
+			value = "held"
+		}
+		fmt.Fprintf(b, "| %s | %s | %s (%s, %s) |\n", f.name, f.target, strings.ReplaceAll(value, "|", `\|`), f.row, f.front)
+	}
+}
+
+// exceptions writes why fronts do not hold a row, each reason once.
+func (m matrix) exceptions(b *bytes.Buffer) {
+	fmt.Fprint(b, "\n### Exceptions\n\n")
+	for _, row := range rows {
+		reasons := make(map[string][]string)
+		for _, f := range fronts {
+			if r, ok := m[row.id][f.name]; ok && mark(r) == exception {
+				reason := strings.TrimPrefix(r.Note, "exception: ")
+				reasons[reason] = append(reasons[reason], f.title)
+			}
+		}
+		var lines []string
+		for reason, list := range reasons {
+			where := strings.Join(list, ", ")
+			if len(list) == len(fronts) {
+				where = "everywhere"
+			}
+			lines = append(lines, fmt.Sprintf("- %s (%s), %s: %s.\n", row.id, row.title, where, reason))
+		}
+		slices.SortFunc(lines, cmp.Compare)
+		fmt.Fprint(b, strings.Join(lines, ""))
+	}
+}
