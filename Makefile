@@ -11,7 +11,7 @@ CHAOS       := bench/chaos
 PAGE        := internal/pagetest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race regions torture sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz dist tf tf-update clean
+.PHONY: help run demo test check format vet lint race regions sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,9 +49,6 @@ race:
 
 regions: ## kill, hang and break regions behind a gateway: group C of the matrix
 	$(GO) test -race -count=1 -timeout 280s ./internal/torture
-
-torture: ## the matrix of faults on every front, as far as it is written
-	$(GO) test -race -count=1 -p 1 -timeout 280s ./internal/torture/...
 
 sdk-go: ## the official Go SDK, direct and through the relay
 	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 180s ./...
@@ -103,6 +100,12 @@ chaos-quick: ## one run of each of the same, writing nothing
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@./scripts/fuzz $(FUZZTIME)
 
+torture: ## every fault and bad input on every adapter, and their table in docs/reliability.md (an hour)
+	@./scripts/torture $(FUZZTIME)
+
+torture-quick: ## the same in its short form, which is a part of check, writing nothing
+	$(GO) test -race -count=1 -timeout 300s ./internal/torture/...
+
 # The same bytes on every machine: no paths, no version control, no build id.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
 
@@ -120,6 +123,13 @@ dist/lambda.zip:
 dist/gcf.zip:
 	@mkdir -p dist
 	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ $$(GOARCH= GOOS= $(GO) run ./gcf/source)
+
+sbom: ## write what the programs are made of into dist/sbom.json (CycloneDX)
+	@mkdir -p dist
+	@GOARCH= GOOS= $(GO) run ./internal/sbom -o dist/sbom.json
+
+reproducible: ## build dist twice, in different folders, and compare
+	@./scripts/reproducible
 
 tf: ## check the Terraform modules and examples, without any account
 	@./scripts/tf
