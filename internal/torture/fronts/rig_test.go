@@ -53,6 +53,7 @@ var (
 	all     = []string{local, lambda, buffered, gcf, vercel, gateway}
 	servers = []string{local, gcf, vercel, gateway} // reached by a connection
 	lambdas = []string{lambda, buffered}
+	relays  = []string{local, gateway} // the program relay, to which anybody may connect
 )
 
 // A row is one of the matrix on its fronts.
