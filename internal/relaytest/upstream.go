@@ -109,8 +109,8 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	rec := u.arrive(req)
 	stop := context.AfterFunc(req.Context(), rec.cancel)
 	defer func() {
-		if !stop() {
-			rec.cancel() // the goroutine of AfterFunc may come too late
+		if !stop() || req.Context().Err() != nil {
+			rec.cancel() // AfterFunc may come too late, or not have begun
 		}
 		rec.finish()
 	}()
