@@ -261,6 +261,9 @@ func (x *exchange) explain(ctx context.Context, req *http.Request, body *replay.
 	if cause, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
 		return cause
 	}
+	if req.Context().Err() != nil {
+		body.Settle()
+	}
 	bodyErr := body.Failure()
 	switch {
 	case errors.Is(bodyErr, replay.ErrPanic):

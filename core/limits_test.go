@@ -3,9 +3,12 @@ package core
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -300,3 +303,30 @@ func TestSlowUpstreamIsNoSlowBody(t *testing.T) {
 		t.Errorf("got %d %.200s", res.StatusCode, got)
 	}
 }
+
+// net/http ends a request's context before the read of its body returns with
+// the error that was the cause.
+func TestSlowBodyWhoseRequestEndsFirst(t *testing.T) {
+	f := newFront(t, echo, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	first := true
+	body := readerFunc(func(p []byte) (int, error) {
+		if first {
+			first = false
+			return len(p), nil
+		}
+		cancel()
+		time.Sleep(5 * time.Millisecond)
+		return 0, os.ErrDeadlineExceeded
+	})
+	req := httptest.NewRequestWithContext(ctx, "POST", "/v1/x", body)
+	req.ContentLength = 1 << 20
+	w := httptest.NewRecorder()
+	f.relay.ServeHTTP(w, req)
+	wantError(t, w.Result(), w.Body.String(), errBodyTimeout)
+}
+
+// A readerFunc is a Reader that is a function.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -86,6 +86,24 @@ func (b *Body) Failure() error {
 	return b.err
 }
 
+// settleTime is how long Settle waits at most.
+const settleTime = 50 * time.Millisecond
+
+// Settle waits a moment for a read that is under way. When a read of a request's
+// body fails, net/http ends the request's context first and returns the error
+// then: whoever sees the context end would not know yet that it was the body.
+func (b *Body) Settle() {
+	if b == nil {
+		return
+	}
+	for begun := time.Now(); !b.turn.TryLock(); time.Sleep(100 * time.Microsecond) {
+		if time.Since(begun) > settleTime {
+			return
+		}
+	}
+	b.turn.Unlock()
+}
+
 // Done reports whether the body was read to its end.
 func (b *Body) Done() bool {
 	if b == nil {
