@@ -275,6 +275,10 @@ func refusedAnswers(r *rig) {
 	}
 	r.wantNext()
 	r.wantAlive(2)
+	for _, req := range r.Requests() {
+		req.WaitDone(r) // nobody told the function that its client had gone
+	}
+	time.Sleep(100 * time.Millisecond)
 }
 
 func abortAmidEvents(r *rig) {

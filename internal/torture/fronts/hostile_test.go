@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -468,9 +469,10 @@ func rebinding(r *rig) {
 // loop has the relay be its own upstream, by way of an address that is known
 // before it starts.
 func loop(r *rig) {
+	var itself atomic.Pointer[string]
 	s := scripted(r, func(c *turn) {
 		defer c.Close()
-		to, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
+		to, err := net.Dial("tcp", strings.TrimPrefix(*itself.Load(), "http://"))
 		if err != nil {
 			return
 		}
@@ -479,6 +481,7 @@ func loop(r *rig) {
 		_, _ = io.Copy(c.TCPConn, to)
 	})
 	r.start(strings.Replace(s.URL, "http://", "http://rt_"+canaryToken+"@", 1))
+	itself.Store(&r.base)
 	a := r.send("POST", chatPath, chat)
 	r.wantError(a, http.StatusLoopDetected, "relay_loop")
 	if n := s.conns.Load(); n > 3 {

@@ -136,10 +136,11 @@ func manyStreams(r *rig) {
 }
 
 // idle allows as many idle connections to the upstream as there were requests
-// at a time: they are kept, to be used again.
+// at a time: they are kept, to be used again. A region has as many from its
+// gateway.
 func (r *rig) idle(n int) {
 	for _, p := range r.processes {
-		p.fds += n
+		p.fds += 2 * n
 	}
 }
 
