@@ -184,7 +184,7 @@ func (r *rig) resident() (n int64) {
 // slowReader reads so slowly that most of the answer must wait at the upstream,
 // then no more.
 func slowReader(r *rig) {
-	f := flooding(r, "application/octet-stream", 50_000_000)
+	f := flooding(r, "application/octet-stream", 500_000_000)
 	r.start(f.URL, "RELAY_WRITE_TIMEOUT=1s")
 	r.sip(2) // what is made once
 	f.wantLeft(r, 2)
@@ -211,7 +211,7 @@ func slowReader(r *rig) {
 
 func stalledReader(r *rig) {
 	const n = 10
-	f := flooding(r, "text/event-stream", 50_000_000)
+	f := flooding(r, "text/event-stream", 500_000_000)
 	r.start(f.URL, "RELAY_WRITE_TIMEOUT=1s")
 	begun := time.Now()
 	wires := r.sip(n)

@@ -2,9 +2,11 @@ package fronts
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"example.com/relay/bench/proc"
@@ -26,6 +28,10 @@ func pick[T any](brief, full T) T {
 var programs struct{ relay, lambda, gcf, vercel string }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if runtime.GOMAXPROCS(0) < 4 {
+		_ = flag.Set("test.parallel", "4") // rows wait more than they compute
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "torture-")
 		if err == nil {
