@@ -5,8 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -97,25 +95,5 @@ func TestAmbiguousPostIsNotSentTwice(t *testing.T) {
 	wantError(t, res, body, errReset)
 	if n := requests.Load(); n != 2 {
 		t.Errorf("upstream saw %d requests, want 2", n)
-	}
-}
-
-// Over TLS, the upstream's farewell stands unread before the end of a closed
-// connection.
-func TestNoRequestFailsByAClosedTLSConnection(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("other systems cannot look behind the farewell")
-	}
-	upstream := httptest.NewTLSServer(http.HandlerFunc(echo))
-	defer upstream.Close()
-	f := &front{log: new(lockedBuffer)}
-	f.start(t, upstream.URL, func(cfg *Config) {
-		cfg.TLS, cfg.Platform = trusting(upstream), Platform{SingleRequest: true}
-	})
-	for i := range 200 {
-		if res, body := send(t, "POST", f.URL+"/v1/chat/completions", "hello"); res.StatusCode != 200 || body != "hello" {
-			t.Fatalf("request %d: got %d %.200s", i, res.StatusCode, body)
-		}
-		upstream.CloseClientConnections()
 	}
 }

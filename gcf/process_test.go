@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/relay/bench/proc"
 )
 
 // function returns the path of the function's program, built once.
@@ -70,7 +72,10 @@ func start(t *testing.T, file string, environ ...string) *process {
 // tryStart is start, but returns nil if the port was taken meanwhile.
 func tryStart(t *testing.T, file string, environ []string) *process {
 	t.Helper()
-	addr := freeAddr(t)
+	addr, err := proc.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, port, _ := net.SplitHostPort(addr)
 	p := &process{base: "http://" + addr, cmd: exec.Command(file), output: new(lockedBuffer), exited: make(chan struct{})}
 	p.cmd.Env = append([]string{"PORT=" + port, "K_SERVICE=relay", "RELAY_LOG_LEVEL=off"}, environ...)
@@ -129,17 +134,6 @@ func (p *process) terminate(t *testing.T) {
 func (p *process) exitCode() int {
 	<-p.exited
 	return p.cmd.ProcessState.ExitCode()
-}
-
-// freeAddr returns an address of 127.0.0.1 on which nobody listens yet.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // A lockedBuffer is a buffer for several goroutines.

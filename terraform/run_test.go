@@ -62,6 +62,7 @@ func terraformTest(t *testing.T, folder, file string) map[string]event {
 	t.Helper()
 	terraform, tree := os.Getenv("RELAY_TERRAFORM"), os.Getenv("RELAY_TERRAFORM_TREE")
 	if terraform == "" || tree == "" {
+		// It takes terraform and its providers' schemas, which make tf sees to.
 		t.Skip("make tf runs this")
 	}
 	source, err := os.ReadFile(filepath.Join("testdata", file))

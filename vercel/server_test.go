@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/bench/proc"
 	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/vercelbuild"
 )
@@ -72,17 +73,10 @@ func start(t *testing.T, environ []string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for {
-		if p := startAt(t, file, freeAddr(t), environ); p != nil {
-			return p
-		}
+	addr, err := proc.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// startAt is start at an address, or returns nil if somebody else took it
-// meanwhile: the server's port must be known before it starts.
-func startAt(t *testing.T, file, addr string, environ []string) *process {
-	t.Helper()
 	_, port, _ := net.SplitHostPort(addr)
 	p := &process{Cmd: exec.Command(file), url: "http://" + addr, done: make(chan error, 1)}
 	p.Env = append([]string{"PORT=" + port, "RELAY_LOG_LEVEL=off"}, environ...)
@@ -95,14 +89,6 @@ func startAt(t *testing.T, file, addr string, environ []string) *process {
 		p.done <- p.Wait()
 		close(exited)
 	}()
-	waitListening(t, addr)
-	select {
-	case <-exited:
-		if strings.Contains(p.logs(), "address already in use") {
-			return nil
-		}
-	case <-time.After(startTime):
-	}
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
 		<-exited
@@ -110,22 +96,8 @@ func startAt(t *testing.T, file, addr string, environ []string) *process {
 			t.Logf("what the server wrote:\n%s", p.logs())
 		}
 	})
+	waitListening(t, addr)
 	return p
-}
-
-// startTime is how long a server takes at most to find out that its port is
-// taken, once somebody listens there.
-const startTime = 20 * time.Millisecond
-
-// freeAddr returns an address of 127.0.0.1 on which nobody listens.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // waitListening returns when addr takes connections.

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -153,13 +155,18 @@ func (p *Process) Kill() {
 }
 
 // FreeAddr returns an address of 127.0.0.1 that was free a moment ago, for
-// programs that cannot say which one they chose.
+// programs that cannot say which one they chose. Its port is below those that
+// systems give out by themselves (from 32768 on for Linux, from 49152 on by
+// RFC 6335, section 6), so that no test that asks for any port gets it meanwhile.
 func FreeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const least, most = 20000, 32767
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(least+rand.IntN(most-least+1)))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			return addr, ln.Close()
+		}
 	}
-	return ln.Addr().String(), ln.Close()
+	return "", errors.New("no free port was found")
 }
 
 // Output returns the first line that a program prints on either output, such as

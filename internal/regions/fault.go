@@ -53,6 +53,15 @@ var (
 	BlackHole = Fault{name: "black hole", frozen: true, drops: true}
 )
 
+// Dead returns the BlackHole, or Silent where this system cannot have one: the
+// nearest to it for whoever sends to it.
+func Dead() Fault {
+	if CanDrop {
+		return BlackHole
+	}
+	return Silent
+}
+
 // Answering has every request answered with p. Answers under way go on, as they
 // do on a platform.
 func Answering(p Page) Fault {

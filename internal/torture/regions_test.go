@@ -158,15 +158,12 @@ func allDown(t *testing.T, note func(string)) {
 		}
 	}
 	var slowest, after time.Duration
-	for _, fault := range []regions.Fault{regions.Refused, regions.Reset, regions.BlackHole} {
-		if fault == regions.BlackHole && !regions.CanDrop {
-			continue
-		}
+	for _, fault := range []regions.Fault{regions.Refused, regions.Reset, regions.Dead()} {
 		t.Run(fault.String(), func(t *testing.T) {
 			r := startRigOver(t, regions.Options{TLS: true})
 			all(r, fault)
 			tries := 4
-			if fault == regions.BlackHole {
+			if fault == regions.Dead() {
 				tries = 2 // which take their time
 			}
 			for i := range tries {
