@@ -154,20 +154,32 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
-// FreeAddr returns an address of 127.0.0.1 that was free a moment ago, for
-// programs that cannot say which one they chose. Its port is below those that
-// systems give out by themselves (from 32768 on for Linux, from 49152 on by
-// RFC 6335, section 6), so that no test that asks for any port gets it meanwhile.
+// FreeAddr returns an address of 127.0.0.1 on which nobody listens, another one
+// each time, for programs that cannot say which one they chose. Its port is
+// below those that systems give out by themselves (from 32768 on for Linux, from
+// 49152 on by RFC 6335, section 6), so that no test that asks for any port gets
+// it meanwhile. It calls the port and does not listen on it: a child that is
+// being started at that moment would hold the listener open for a while.
 func FreeAddr() (string, error) {
 	const least, most = 20000, 32767
 	for range 100 {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(least+rand.IntN(most-least+1)))
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			return addr, ln.Close()
+		if _, again := given.LoadOrStore(addr, true); again {
+			continue
+		}
+		conn, err := net.Dial("tcp", addr)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return addr, nil
+		}
+		if err == nil {
+			conn.Close()
 		}
 	}
 	return "", errors.New("no free port was found")
 }
+
+// given are the addresses that FreeAddr has returned, or found taken.
+var given sync.Map
 
 // Output returns the first line that a program prints on either output, such as
 // its version. It reports false if there is no such program.
