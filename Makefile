@@ -103,7 +103,7 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 torture: ## every fault and bad input on every adapter, and their table in docs/reliability.md (an hour)
 	@./scripts/torture $(FUZZTIME)
 
-torture-quick: ## the same in its short form, which is a part of check, writing nothing
+torture-quick: ## the same in its short form (three minutes), writing nothing
 	$(GO) test -race -count=1 -timeout 300s ./internal/torture/...
 
 # The same bytes on every machine: no paths, no version control, no build id.
