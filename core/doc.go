@@ -12,7 +12,7 @@
 //	            ├─ /                       page/: the web page
 //	            └─ access → paths → limits requests of the API
 //	                 └─ exchange           exchange.go: outbound request, answer
-//	                      ├─ RoundTripper  transport.go: one upstream's connections
+//	                      ├─ failover      its own package: upstreams and connections
 //	                      ├─ stream        stream.go: the answer's body, as it comes
 //	                      └─ upgrade       upgrade.go: WebSocket
 //
