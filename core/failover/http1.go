@@ -280,7 +280,7 @@ func (x *exchange) read(req *http.Request) (*http.Response, error) {
 	h := x.h
 	h.limit.N = maxHeaderBytes
 	for {
-		res, err := http.ReadResponse(h.br, req)
+		res, err := h.header(req)
 		switch {
 		case err != nil && h.limit.N <= 0:
 			return nil, errHeaderTooLarge
@@ -300,6 +300,14 @@ func (x *exchange) read(req *http.Request) (*http.Response, error) {
 			x.once.Do(func() { close(x.proceed) })
 		}
 	}
+}
+
+// header reads a header.
+func (h *http1) header(req *http.Request) (*http.Response, error) {
+	if res := ordinary(h.br, req); res != nil {
+		return res, nil
+	}
+	return http.ReadResponse(h.br, req)
 }
 
 // answer tells the writer that an answer came, so that a body which waits is not
