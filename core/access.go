@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -55,80 +56,106 @@ func tokenSum(token Secret) (sum [sha256.Size]byte) {
 
 func (a *access) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		admitted, err := a.admit(req)
-		if err != nil {
+		if err := a.admit(req); err != nil {
 			writeError(w, req, err)
 			return
 		}
-		next.ServeHTTP(w, admitted)
+		next.ServeHTTP(w, req)
 	})
 }
 
-// admit returns req without its access token and with the API key that is due,
-// or the error to answer with. Where a request carries several tokens, the
+// admit takes the access token out of req and puts in the API key that is due,
+// or returns the error to answer with. Where a request carries several tokens, the
 // first one counts: header, path, key.
-func (a *access) admit(req *http.Request) (*http.Request, error) {
+func (a *access) admit(req *http.Request) error {
 	if len(req.Header["Authorization"]) > 1 || len(req.Header["X-Relay-Token"]) > 1 {
-		return nil, errDuplicateAuthorization
+		return errDuplicateAuthorization
 	}
-	var tokens []string
-	if header := req.Header.Get("X-Relay-Token"); header != "" {
-		tokens = append(tokens, header)
-	}
+	v := visitor{req: req}
+	v.show(req.Header.Get("X-Relay-Token"))
 	if a.paths && strings.HasPrefix(req.URL.EscapedPath(), pathPrefix) {
 		token, rest, ok := cutPathToken(req.URL)
 		if !ok {
-			return nil, errAccess
+			return errAccess
 		}
-		tokens = append(tokens, token)
-		req = withURL(req, rest)
+		v.show(token)
+		req.URL = rest
 	}
-	req, tokens = a.cutKeyTokens(req, tokens)
-	if len(a.sums) > 0 && (len(tokens) == 0 || !a.known(tokens[0])) {
-		return nil, errAccess
+	a.cutKeyTokens(&v)
+	if len(a.sums) > 0 && !a.known(v.token) {
+		return errAccess
 	}
 	if a.key != "" {
-		req = withHeader(req)
 		// They go with the client's key, not with ours.
-		for _, name := range append([]string{"Openai-Organization", "Openai-Project"}, keyHeaders...) {
-			delete(req.Header, name)
+		v.set("Openai-Organization", "")
+		v.set("Openai-Project", "")
+		for _, name := range keyHeaders {
+			v.set(name, "")
 		}
-		req.Header["Authorization"] = []string{"Bearer " + string(a.key)}
+		v.set("Authorization", "Bearer "+string(a.key))
 	}
-	return req, nil
+	return nil
+}
+
+// A visitor is a request at the door: what it shows, and what becomes of it.
+type visitor struct {
+	req    *http.Request
+	copied bool   // its header was
+	token  string // the first one shown, or ""
+}
+
+// show notes a token.
+func (v *visitor) show(token string) {
+	if v.token == "" {
+		v.token = token
+	}
+}
+
+// header returns the request's header as one whose values may be replaced.
+func (v *visitor) header() http.Header {
+	if !v.copied {
+		v.copied, v.req.Header = true, maps.Clone(v.req.Header)
+	}
+	return v.req.Header
+}
+
+// set sets a header, or takes it out if value is "".
+func (v *visitor) set(name, value string) {
+	switch {
+	case value != "":
+		v.header()[name] = []string{value}
+	case v.req.Header[name] != nil:
+		delete(v.header(), name)
+	}
 }
 
 // keyHeaders are where clients put API keys besides Authorization.
 var keyHeaders = []string{"Api-Key", "X-Api-Key"}
 
 // cutKeyTokens takes the tokens out of the places where clients put API keys.
-func (a *access) cutKeyTokens(req *http.Request, tokens []string) (*http.Request, []string) {
-	scheme, credentials := cutScheme(req.Header.Get("Authorization"))
+func (a *access) cutKeyTokens(v *visitor) {
+	scheme, credentials := cutScheme(v.req.Header.Get("Authorization"))
 	if token, key, ok := a.cutToken(credentials, strings.EqualFold(scheme, "Bearer")); ok {
-		tokens = append(tokens, token)
-		req = withKey(req, "Authorization", "Bearer ", key)
+		v.show(token)
+		if key != "" {
+			key = "Bearer " + key
+		}
+		v.set("Authorization", key)
 	}
 	for _, name := range keyHeaders {
-		if token, key, ok := a.cutToken(req.Header.Get(name), false); ok {
-			tokens = append(tokens, token)
-			req = withKey(req, name, "", key)
+		if token, key, ok := a.cutToken(v.req.Header.Get(name), false); ok {
+			v.show(token)
+			v.set(name, key)
 		}
 	}
-	protocols, token, key := a.cutProtocols(req.Header["Sec-Websocket-Protocol"])
-	if token == "" && key == "" {
-		return req, tokens
-	}
-	if token != "" {
-		tokens = append(tokens, token)
-	}
-	if token != "" || a.key != "" {
-		req = withHeader(req)
+	protocols, token, key := a.cutProtocols(v.req.Header["Sec-Websocket-Protocol"])
+	v.show(token)
+	if token != "" || key != "" && a.key != "" {
 		if key != "" && a.key == "" {
 			protocols = append(protocols, keyProtocol+key)
 		}
-		req.Header["Sec-Websocket-Protocol"] = []string{strings.Join(protocols, ", ")}
+		v.header()["Sec-Websocket-Protocol"] = []string{strings.Join(protocols, ", ")}
 	}
-	return req, tokens
 }
 
 // cutScheme splits an Authorization value. Without a scheme, it is all
@@ -153,17 +180,6 @@ func (a *access) cutToken(credentials string, bearer bool) (token, key string, o
 		key = ""
 	}
 	return token, key, true
-}
-
-// withKey returns a copy of req with a key, or without one, in a header.
-func withKey(req *http.Request, name, scheme, key string) *http.Request {
-	req = withHeader(req)
-	if key == "" {
-		delete(req.Header, name)
-	} else {
-		req.Header[name] = []string{scheme + key}
-	}
-	return req
 }
 
 // cutProtocols takes the API key out of the subprotocols that a browser
@@ -218,18 +234,4 @@ func (a *access) known(token string) bool {
 		found |= subtle.ConstantTimeCompare(a.sums[i][:], prefixed[:])
 	}
 	return found == 1
-}
-
-// withHeader returns a copy of req whose header may be changed.
-func withHeader(req *http.Request) *http.Request {
-	with := *req
-	with.Header = req.Header.Clone()
-	return &with
-}
-
-// withURL returns a copy of req for another URL.
-func withURL(req *http.Request, u *url.URL) *http.Request {
-	with := *req
-	with.URL = u
-	return &with
 }

@@ -209,14 +209,13 @@ func FuzzToken(f *testing.F) {
 		if token == "" {
 			delete(req.Header, "X-Relay-Token")
 		}
-		admitted, err := a.admit(req)
-		if err != nil {
+		if a.admit(req) != nil {
 			return
 		}
 		if !strings.Contains(token+authorization+protocol, canaryToken) {
 			t.Fatalf("admitted %q %q %q", token, authorization, protocol)
 		}
-		for name, values := range outboundHeader(admitted.Header) {
+		for name, values := range outboundHeader(req.Header) {
 			if v := strings.Join(values, ""); strings.Contains(v, "rt_"+canaryToken) {
 				t.Errorf("upstream would get %s: %q", name, v)
 			}

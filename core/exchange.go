@@ -32,7 +32,8 @@ type exchange struct {
 	hidesCuts bool // the platform does
 
 	idleTimeout, maxTime, keepalive, writeTimeout time.Duration // 0: none
-	name                                          string
+
+	ownMarker, upstreamMarker []string // X-Relay of answers; not to be changed
 }
 
 func newExchange(cfg Config, pool *failover.Pool) *exchange {
@@ -43,7 +44,9 @@ func newExchange(cfg Config, pool *failover.Pool) *exchange {
 		maxTime:      cfg.MaxStreamTime,
 		keepalive:    cfg.Keepalive,
 		writeTimeout: cfg.WriteTimeout,
-		name:         cfg.Name,
+
+		ownMarker:      []string{cfg.Name + "; origin=relay"},
+		upstreamMarker: []string{cfg.Name + "; origin=upstream"},
 	}
 	x.upgrade = newUpgrade(x, cfg.Platform.NoWebSocket)
 	return x
@@ -188,20 +191,15 @@ func (x *exchange) send(ctx context.Context, req *http.Request, body *replay.Bod
 // outbound returns the request to the upstream, built from scratch: nothing of
 // the client's gets in but what is copied here. The pool puts in the host.
 func (x *exchange) outbound(ctx context.Context, req *http.Request, body *replay.Body) *http.Request {
-	out := &http.Request{
-		Method:     req.Method,
-		URL:        outboundURL(req.URL),
-		Header:     x.outboundHeader(req),
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-	}
+	out := new(http.Request).WithContext(ctx)
+	out.Method, out.URL, out.Header = req.Method, outboundURL(req.URL), x.outboundHeader(req)
+	out.Proto, out.ProtoMajor, out.ProtoMinor = "HTTP/1.1", 1, 1
 	if body != nil {
 		out.Body = body.Open()
 		out.GetBody = body.Reopen
 		out.ContentLength = req.ContentLength
 	}
-	return out.WithContext(ctx)
+	return out
 }
 
 // outboundURL returns of u what goes up: the path as it was escaped, the query
@@ -235,7 +233,11 @@ func (x *exchange) describe(h http.Header, sent failover.Result) {
 // X-Stainless-Read-Timeout). Platforms do not tell that a client is gone.
 func (x *exchange) patience(req *http.Request, cancel context.CancelCauseFunc) idleTimer {
 	for _, name := range []string{"X-Stainless-Timeout", "X-Stainless-Read-Timeout"} {
-		seconds, err := strconv.ParseFloat(req.Header.Get(name), 64)
+		value := req.Header.Get(name)
+		if value == "" {
+			continue
+		}
+		seconds, err := strconv.ParseFloat(value, 64)
 		if err == nil && seconds >= 1 && seconds < maxPatience.Seconds() {
 			return idleTimer{time.AfterFunc(time.Duration(seconds*float64(time.Second)), func() { cancel(errClientTimeout) })}
 		}
@@ -296,7 +298,7 @@ func (x *exchange) explain(ctx context.Context, req *http.Request, body *replay.
 func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w http.ResponseWriter, req *http.Request, res *http.Response, sent failover.Result) error {
 	h := w.Header()
 	copyAnswer(h, res.Header)
-	h["X-Relay"] = []string{marker(x.name, res.Header)}
+	h["X-Relay"] = x.marker(res.Header)
 	mendLocation(h, res.StatusCode, sent.Base.Host)
 	events := isEventStream(res.Header)
 	if events {
@@ -335,11 +337,11 @@ func isWhole(res *http.Response) bool {
 
 // marker returns the X-Relay header of an upstream's answer. One that a relay
 // behind this one made itself remains a relay's.
-func marker(name string, answer http.Header) string {
+func (x *exchange) marker(answer http.Header) []string {
 	if strings.Contains(answer.Get("X-Relay"), "origin=relay") {
-		return name + "; origin=relay"
+		return x.ownMarker
 	}
-	return name + "; origin=upstream"
+	return x.upstreamMarker
 }
 
 // reset breaks the client's connection by a reset. In HTTP/1.0 an answer
@@ -398,6 +400,20 @@ func isEventStream(h http.Header) bool {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return false
 	}
-	contentType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && contentType == "text/event-stream"
+	return mediaType(h) == "text/event-stream"
+}
+
+// mediaType returns the media type of what h describes, or "" if it is not to
+// be made out.
+func mediaType(h http.Header) string {
+	value := h.Get("Content-Type")
+	switch value {
+	case "application/json", "text/event-stream": // nearly all, as they are
+		return value
+	}
+	mediaType, _, err := mime.ParseMediaType(value)
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return ""
+	}
+	return mediaType
 }

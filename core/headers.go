@@ -117,9 +117,15 @@ func isCommonOption(option string) bool {
 	return strings.EqualFold(option, "keep-alive") || strings.EqualFold(option, "close") || strings.EqualFold(option, "upgrade")
 }
 
+// firstHop is the value behind the first relay; not to be changed.
+var firstHop = []string{"1"}
+
 // setHop counts this relay among those that the request has passed.
 func setHop(out, in http.Header) {
-	out[hopHeader] = []string{strconv.Itoa(hops(in) + 1)}
+	out[hopHeader] = firstHop
+	if n := hops(in); n > 0 {
+		out[hopHeader] = []string{strconv.Itoa(n + 1)}
+	}
 }
 
 // copyAnswer sets on dst the headers of an upstream's answer that go to the

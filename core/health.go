@@ -125,7 +125,7 @@ func (hl *health) upstreams(req *http.Request) []poolReport {
 	if !hl.x.pool.Several() {
 		return nil
 	}
-	if _, err := hl.access.admit(req); err != nil {
+	if hl.access.admit(req) != nil {
 		return nil
 	}
 	var reports []poolReport

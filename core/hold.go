@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"mime"
 	"net/http"
 )
 
@@ -43,12 +42,8 @@ type heldBody struct {
 
 // isHeld reports whether an answer may be waited for: event streams may not.
 func isHeld(res *http.Response) bool {
-	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	return contentType != "text/event-stream" && res.ContentLength <= maxHeld
+	return mediaType(res.Header) != "text/event-stream" && res.ContentLength <= maxHeld
 }
 
 // isJSON reports whether an answer comes as a whole, unlike sound and files.
-func isJSON(res *http.Response) bool {
-	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	return contentType == "application/json"
-}
+func isJSON(res *http.Response) bool { return mediaType(res.Header) == "application/json" }

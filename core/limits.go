@@ -56,8 +56,7 @@ func (l *limits) handler(next http.Handler) http.Handler {
 			return
 		}
 		if hasBody(req) {
-			with := *req
-			with.Body = &limitedBody{
+			req.Body = &limitedBody{
 				ReadCloser: req.Body,
 				rc:         controller(w),
 				count:      &recordOf(req).bytesIn,
@@ -65,7 +64,6 @@ func (l *limits) handler(next http.Handler) http.Handler {
 				timeout:    l.bodyTimeout,
 				tooLarge:   l.tooLarge,
 			}
-			req = &with
 		}
 		next.ServeHTTP(w, req)
 	})
@@ -196,18 +194,19 @@ func (b *limitedBody) read(p []byte) (int, error) {
 // watch for the client's leaving; after an error it stays, so that the server
 // does not wait for the rest.
 func (b *limitedBody) explain(err error) error {
-	var known *Error
-	switch {
-	case err == nil:
+	switch err {
+	case nil:
 		return nil
-	case err == io.EOF:
+	case io.EOF:
 		if b.timeout > 0 {
 			_ = b.rc.SetReadDeadline(time.Time{})
 		}
 		return err
-	case errors.As(err, &known):
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
 		return err
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return errBodyTimeout.because(err)
 	}
 	return errBodyIncomplete.because(err)

@@ -20,8 +20,11 @@ import (
 const statusClientGone = 499
 
 // A record is what the log will say of one request: an allow-list, without
-// any header, query, body or key.
+// any header, query, body or key. It is the request's context as well, so that
+// stages find it.
 type record struct {
+	context.Context
+
 	id        string
 	method    string
 	route     string
@@ -36,6 +39,14 @@ type record struct {
 }
 
 type recordKey struct{}
+
+// Value returns the record itself for its key.
+func (rec *record) Value(key any) any {
+	if key == (recordKey{}) {
+		return rec
+	}
+	return rec.Context.Value(key)
+}
 
 // recordOf returns the record of req. Without one, as in tests of a single
 // stage, it returns one that nobody reads.
@@ -66,7 +77,7 @@ func (rec *record) fail(err error) {
 // nobody holds a connection by sending or taking nothing, token or not.
 type recordStage struct {
 	logger       *slog.Logger
-	name         string
+	marker       string // X-Relay of the relay's own answers
 	region       string
 	bodyTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
@@ -74,15 +85,22 @@ type recordStage struct {
 
 func (s *recordStage) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		rec := &record{id: requestID(), method: methodClass(req.Method), route: routeClass(req.URL.Path), start: time.Now()}
-		rw := &recordWriter{ResponseWriter: w, rc: http.NewResponseController(w), rec: rec, timeout: s.writeTimeout}
+		one := &struct {
+			rec record
+			rw  recordWriter
+		}{} // in one piece: each request has both
+		rec, rw := &one.rec, &one.rw
+		*rec = record{Context: req.Context(), id: requestID(), method: methodClass(req.Method), route: routeClass(req.URL.Path), start: time.Now()}
+		*rw = recordWriter{ResponseWriter: w, rc: http.NewResponseController(w), rec: rec, timeout: s.writeTimeout}
 		if hasBody(req) && s.bodyTimeout > 0 {
 			// net/http reads bodies that nobody wants before it answers. Who reads
 			// one in earnest sets deadlines anew.
 			_ = rw.rc.SetReadDeadline(rec.start.Add(s.bodyTimeout))
 		}
-		req = req.WithContext(context.WithValue(req.Context(), recordKey{}, rec))
-		w.Header().Set("X-Relay", s.name+"; origin=relay")
+		// From here on the request is the relay's own, which stages change; not so
+		// its header.
+		req = req.WithContext(rec)
+		w.Header()["X-Relay"] = []string{s.marker}
 		defer func() {
 			v := recover()
 			if v != nil && v != http.ErrAbortHandler {

@@ -204,7 +204,7 @@ func (r *Relay) whenDrained() <-chan struct{} {
 
 func newRecordStage(cfg Config) *recordStage {
 	return &recordStage{
-		logger: cfg.logger(), name: cfg.Name, region: cfg.Region,
+		logger: cfg.logger(), marker: cfg.Name + "; origin=relay", region: cfg.Region,
 		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
 	}
 }

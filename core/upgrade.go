@@ -83,12 +83,12 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				rec.status = res.StatusCode
 				answer["Connection"], answer["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
 			}
-			w.Header().Set("X-Relay", marker(x.name, res.Header))
+			w.Header()["X-Relay"] = x.marker(res.Header)
 			res.Header, res.Trailer = answer, nil
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			w.Header().Set("X-Relay", x.name+"; origin=relay") // whatever an answer had said
+			w.Header()["X-Relay"] = x.ownMarker // whatever an answer had said
 			if e, ok := errors.AsType[*Error](err); ok {
 				writeError(w, req, e)
 				return

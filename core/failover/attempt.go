@@ -47,7 +47,10 @@ func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	a.own = ctx
 	a.u.silence.wait()
-	res, err := a.conn.roundTrip(req.WithContext(ctx))
+	if ctx != a.ctx {
+		req = req.WithContext(ctx)
+	}
+	res, err := a.conn.roundTrip(req)
 	a.u.silence.answered()
 	a.pool.touch()
 	if err != nil {

@@ -79,6 +79,7 @@ type exchange struct {
 	complete bool        // the whole request was written; valid once writer is closed
 
 	finished atomic.Bool
+	body     answerBody
 }
 
 // past ends what waits for a connection.
@@ -117,7 +118,8 @@ func (x *exchange) do(req *http.Request) (*http.Response, error) {
 		x.finish(!res.Close)
 		return res, nil
 	}
-	res.Body = &answerBody{x: x, src: res.Body, reusable: !res.Close}
+	x.body = answerBody{x: x, src: res.Body, reusable: !res.Close}
+	res.Body = &x.body
 	return res, nil
 }
 

@@ -413,7 +413,8 @@ func watch(body io.ReadCloser) *watched {
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	if err != nil && err != io.EOF && !errors.Is(err, replay.ErrClosed) {
-		w.err.Store(&err)
+		why := err // which escapes, unlike err
+		w.err.Store(&why)
 	}
 	return n, err
 }

@@ -23,6 +23,7 @@ type socket struct {
 	heard func() // called when bytes came; may be nil
 
 	armed atomic.Bool // the next write may be the beginning of a request
+	look  look
 }
 
 // arm lets the next write look first.
@@ -61,7 +62,8 @@ func dialSocket(ctx context.Context, dialer *net.Dialer, address string) (*socke
 
 // usable reports whether an idle connection is open, and has nothing to say that
 // nobody asked for: what stands there would be taken for the next answer.
-func (s *socket) usable() bool { return nothingToRead(s.raw) }
+// Nobody else may ask at the same time.
+func (s *socket) usable() bool { return s.look.nothingToRead(s.raw) }
 
 // unacknowledged reports whether the peer's TCP has not acknowledged everything
 // that was written, and how long a round trip takes.

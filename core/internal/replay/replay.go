@@ -40,6 +40,7 @@ type Body struct {
 	dropped bool // kept is not everything that was read
 	err     error
 	current *reader
+	first   reader
 }
 
 // New returns the body of a request that src reads, of length bytes or -1 if
@@ -57,7 +58,8 @@ func New(src io.ReadCloser, length int64) *Body {
 func (b *Body) Open() io.ReadCloser {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.current = &reader{b: b}
+	b.first.b = b
+	b.current = &b.first
 	return b.current
 }
 
