@@ -56,10 +56,10 @@ func set(names ...string) map[string]bool {
 // outboundHeader returns the headers of in that go to the upstream. The
 // result shares its values with in and is otherwise the caller's.
 func outboundHeader(in http.Header) http.Header {
-	out := make(http.Header, len(in)+1)
+	out := make(http.Header, len(in)) // Content-Length makes place for User-Agent or the hop
 	nominated := nominations(in)
 	for name, values := range in {
-		if !goesUp(name) || nominated[name] && !undroppable[name] {
+		if nominated[name] && !undroppable[name] || !goesUp(name) {
 			continue
 		}
 		out[outboundName(name)] = values
@@ -74,7 +74,8 @@ func outboundHeader(in http.Header) http.Header {
 // their canonical form net/http takes them as leave to send a POST twice on its
 // own, and the API has no such semantics.
 func outboundName(name string) string {
-	if name == "Idempotency-Key" || name == "X-Idempotency-Key" {
+	switch name {
+	case "Idempotency-Key", "X-Idempotency-Key":
 		return strings.ToLower(name)
 	}
 	return name
@@ -83,6 +84,9 @@ func outboundName(name string) string {
 // goesUp reports whether a request header goes to the upstream. Names with an
 // underscore do not: some servers read them as the same name with a hyphen.
 func goesUp(name string) bool {
+	if strings.HasPrefix(name, "X-Stainless-") && !strings.Contains(name, "_") {
+		return true // half of what official SDKs send
+	}
 	if hopByHop[name] || droppedUp[name] || strings.Contains(name, "_") {
 		return false
 	}

@@ -142,7 +142,9 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	if !s.logger.Enabled(ctx, level) {
 		return
 	}
-	attrs := append(make([]slog.Attr, 0, 12),
+	end := time.Now()
+	line := slog.NewRecord(end, level, "request", 0) // whence it is logged, nobody asks
+	line.AddAttrs(
 		slog.String("request_id", rec.id),
 		slog.String("method", rec.method),
 		slog.String("route", rec.route),
@@ -150,17 +152,17 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 		slog.Int64("bytes_in", rec.bytesIn.Load()),
 		slog.Int64("bytes_out", rec.bytesOut.Load()),
 		slog.Float64("first_byte_ms", sinceMS(rec.start, rec.firstByte)),
-		slog.Float64("duration_ms", sinceMS(rec.start, time.Now())),
+		slog.Float64("duration_ms", sinceMS(rec.start, end)),
 		slog.String("region", s.region),
 		slog.Int("attempts", rec.attempts),
 	)
 	if rec.upstream != "" {
-		attrs = append(attrs, slog.String("upstream", rec.upstream))
+		line.AddAttrs(slog.String("upstream", rec.upstream))
 	}
 	if rec.err != nil {
-		attrs = append(attrs, slog.String("error", errorClass(rec.err)))
+		line.AddAttrs(slog.String("error", errorClass(rec.err)))
 	}
-	s.logger.LogAttrs(ctx, level, "request", attrs...)
+	_ = s.logger.Handler().Handle(ctx, line) // as slog itself does: who cannot log cannot say so
 	s.logCause(rec)
 }
 

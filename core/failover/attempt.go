@@ -58,13 +58,20 @@ func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	a.answered.Store(true)
-	a.heardAt.Store(now())
+	a.heard()
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		a.leaveUncancelled() // the connection is the caller's
 		return res, nil
 	}
 	res.Body = &body{ReadCloser: res.Body, a: a}
 	return res, nil
+}
+
+// heard notes when bytes came, for whoever compares upstreams.
+func (a *attempt) heard() {
+	if a.cancel != nil {
+		a.heardAt.Store(now())
+	}
 }
 
 // leave ends the attempt.
@@ -123,7 +130,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
-		b.a.heardAt.Store(now())
+		b.a.heard()
 		b.a.pool.touch()
 	}
 	if err != nil {

@@ -24,6 +24,9 @@ const (
 	// smallBody is the largest body that is written together with its header.
 	smallBody = 32 << 10
 
+	// staleAfter is how old a look at a connection may be when a request is written.
+	staleAfter = 500 * time.Microsecond
+
 	// lastWrite is how long an answer that is over waits for the end of its
 	// request, which the upstream has read by then, for the connection's sake.
 	lastWrite = 50 * time.Millisecond
@@ -144,10 +147,11 @@ func (x *exchange) write(req *http.Request) error {
 	if req.Body == nil || length > 0 && length <= smallBody && !expects {
 		defer buffers.Put(buf)
 		if req.Body != nil {
+			begun := now()
 			if head, err = appendBody(head, req.Body, int(length)); err != nil {
 				return err
 			}
-			if x.h.isStale() { // the client may have taken its time
+			if time.Duration(now()-begun) > staleAfter && x.h.isStale() { // the client took its time
 				return errPeerClosed
 			}
 		}
