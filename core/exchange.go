@@ -316,6 +316,7 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 		s.buffers, s.keepalive = &eventBuffers, x.keepalive
 	}
 	s.whole = isWhole(res)
+	s.short = !events && res.ContentLength >= 0 && res.ContentLength <= bodyBufferSize
 	s.begin(res.StatusCode)
 	err := s.copy(res.Body)
 	if err == nil {

@@ -39,23 +39,40 @@ type stream struct {
 	// with the header when the handler returns, which is at once.
 	whole bool
 
+	// short says that the body is so short that it is worth a moment's wait, see
+	// shortWait.
+	short bool
+
 	idleTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
 	keepalive    time.Duration // 0: none
 
-	// mu keeps comments out of events. Without keepalive, nobody competes.
+	// mu keeps comments out of events, and flushes out of writes. Without
+	// keepalive, and of long answers, nobody competes.
 	mu      sync.Mutex
 	tail    [4]byte // last bytes written
 	written int64
 	ended   bool
 	comment *time.Timer
+	held    *time.Timer // flushes what was written so far; nil if nothing is held back
 }
 
-// begin sends the header at once: a model may think for minutes before the
-// first byte, and a broken body must not take the status along.
+// shortWait is how long the header of a short answer is held back for its body,
+// so that both go out in one piece: they came in two, for HTTP/2 or by chance.
+const shortWait = 2 * time.Millisecond
+
+// begin sends the header at once, or soon if the answer is short: a model may
+// think for minutes before the first byte, and a broken body must not take the
+// status along.
 func (s *stream) begin(status int) {
 	s.w.WriteHeader(status)
 	if s.whole {
+		return
+	}
+	if s.short {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.held = time.AfterFunc(shortWait, s.letGo)
 		return
 	}
 	_ = s.rc.Flush() // not every platform can; the first write tells if the client is gone
@@ -69,6 +86,7 @@ func (s *stream) copy(body io.Reader) error {
 	if s.whole {
 		return s.copyWhole(body, *buf)
 	}
+	defer s.letGo()
 	defer s.startComments()()
 	idle := startIdle(s.idleTimeout, s.cancel)
 	defer idle.Stop()
@@ -124,7 +142,21 @@ func (s *stream) write(p []byte) error {
 	if _, err := s.w.Write(p); err != nil {
 		return err
 	}
+	if s.held != nil {
+		return nil
+	}
 	return ignoreUnsupported(s.rc.Flush())
+}
+
+// letGo flushes what was held back.
+func (s *stream) letGo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held != nil {
+		s.held.Stop()
+		s.held = nil
+		_ = s.rc.Flush()
+	}
 }
 
 // extendDeadline gives the client a new time to take what is written next.

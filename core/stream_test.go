@@ -41,18 +41,54 @@ const (
 func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
 
 func TestHeadersAreFlushedBeforeTheFirstByte(t *testing.T) {
-	release := make(chan bool)
-	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("X-Request-Id", "req_1")
-		_ = http.NewResponseController(w).Flush()
-		<-release
-	}, nil)
-	res := do(t, newRequest(t, "POST", f.URL+"/v1/chat/completions", "{}")) // returns when the header is there
-	close(release)
-	if res.StatusCode != 200 || res.Header.Get("X-Request-Id") != "req_1" {
-		t.Errorf("got %d %v", res.StatusCode, res.Header)
+	for _, length := range []string{"", "4"} {
+		next := make(chan bool)
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("X-Request-Id", "req_1")
+			if length != "" {
+				w.Header().Set("Content-Length", length)
+			}
+			rc := http.NewResponseController(w)
+			_ = rc.Flush()
+			for range 2 {
+				<-next // until the reader has what was sent
+				_, _ = io.WriteString(w, "{}")
+				_ = rc.Flush()
+			}
+		}, nil)
+		res := do(t, newRequest(t, "POST", f.URL+"/v1/chat/completions", "{}")) // returns when the header is there
+		if res.StatusCode != 200 || res.Header.Get("X-Request-Id") != "req_1" {
+			t.Errorf("got %d %v", res.StatusCode, res.Header)
+		}
+		for range 2 {
+			next <- true
+			if _, err := io.ReadFull(res.Body, make([]byte, 2)); err != nil {
+				t.Errorf("body, length %q: %v", length, err)
+			}
+		}
 	}
+}
+
+// TestShortAnswersAreWrittenOnce: header and body of a short answer, which come
+// one after the other, go out together.
+func TestShortAnswersAreWrittenOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for wait, flushes := range map[time.Duration]int{0: 1, shortWait / 2: 1, 2 * shortWait: 2} {
+			w := &nullWriter{}
+			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers, short: true}
+			s.begin(200)
+			body, late := io.Pipe()
+			go func() {
+				time.Sleep(wait)
+				_, _ = io.WriteString(late, "{}")
+				late.Close()
+			}()
+			if err := s.copy(body); err != nil || w.n != 2 || w.flushes != flushes {
+				t.Errorf("%v later: %v, %d bytes in %d flushes, want 2 in %d", wait, err, w.n, w.flushes, flushes)
+			}
+		}
+	})
 }
 
 func TestEachReadIsFlushed(t *testing.T) {
