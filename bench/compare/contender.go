@@ -28,6 +28,7 @@ const (
 	nameBare    = "relay, no token and no log"
 	nameGateway = "relay as a gateway to three regions"
 	nameStock   = "stock httputil.ReverseProxy"
+	nameFloor   = "net/http, copying and nothing else"
 	nameNginx   = "nginx"
 	nameHAProxy = "haproxy"
 	nameCaddy   = "Caddy"
@@ -49,6 +50,7 @@ var contenders = []contender{
 		return startRelay(ctx, r, []string{"RELAY_LOG_LEVEL=off"}, r.url(e))
 	}},
 	{nameGateway, []end{plain}, startGateway},
+	{nameFloor, http1, startFloor},
 	{nameStock, all, startStock},
 	{nameNginx, http1, startNginx},
 	{nameHAProxy, all, startHAProxy},
@@ -134,8 +136,17 @@ func startGateway(ctx context.Context, r *rig, e end) (_ *running, err error) {
 	return c, nil
 }
 
+func startFloor(ctx context.Context, r *rig, e end) (*running, error) {
+	return startRole(ctx, r, roleFloor, e)
+}
+
 func startStock(ctx context.Context, r *rig, e end) (*running, error) {
-	p, err := proc.Start(proc.Options{Env: []string{"SSL_CERT_FILE=" + r.roots}}, r.self, roleStock, r.url(e))
+	return startRole(ctx, r, roleStock, e)
+}
+
+// startRole has this program play one of its roles before the upstream.
+func startRole(ctx context.Context, r *rig, role string, e end) (*running, error) {
+	p, err := proc.Start(proc.Options{Env: []string{"SSL_CERT_FILE=" + r.roots}}, r.self, role, r.url(e))
 	if err != nil {
 		return nil, err
 	}

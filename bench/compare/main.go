@@ -61,6 +61,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 1 && args[0] == roleStock {
 		return beStock(ctx, args[1], stdout)
 	}
+	if len(args) > 1 && args[0] == roleFloor {
+		return beFloor(ctx, args[1], stdout)
+	}
 	return section.Run(ctx, args, stdout, stderr, "70 seconds", compare)
 }
 

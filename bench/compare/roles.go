@@ -20,6 +20,7 @@ import (
 const (
 	roleUpstream = "upstream"
 	roleStock    = "stock"
+	roleFloor    = "floor"
 
 	addrPrefix = "listening on "
 )

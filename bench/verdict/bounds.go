@@ -29,6 +29,7 @@ const (
 	nginx  = "nginx"
 	caddy  = "Caddy"
 	worker = "worker on workerd"
+	floor  = "net/http, copying and nothing else"
 	lambda = "AWS Lambda"
 )
 
@@ -168,7 +169,21 @@ The relay checks a token, puts an API key in its place, applies its policies for
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", j.what, measured, doc.Figure(j.must), bold(j.within(j.must)), aim, j.within(j.aim))
 	}
 	b.WriteByte('\n')
+	b.WriteString(obstacle(f))
 	return b.Bytes()
+}
+
+// obstacle says what stands in the way of the aims, or nothing if that was not
+// measured.
+func obstacle(f doc.Figures) string {
+	least, leastTLS := ratios(f, floor, nginx, plain, "CPU/request"), ratios(f, floor, nginx, https1, "CPU/request")
+	if len(least) == 0 || len(leastTLS) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("What stands in the way of the aims is net/http's server: a program behind it that copies headers and bodies between it and connections of its own, without\n"+
+		"limits, time-outs, cancelling or a log, takes %s times what nginx takes, and %s times over TLS. The relay takes %s and %s times what that program takes.\n\n",
+		doc.Figure(doc.Median(least)), doc.Figure(doc.Median(leastTLS)),
+		doc.Figure(doc.Median(ratios(f, relay, floor, plain, "CPU/request"))), doc.Figure(doc.Median(ratios(f, relay, floor, https1, "CPU/request"))))
 }
 
 // missing returns why a contender took no part in the comparison.

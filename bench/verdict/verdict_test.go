@@ -133,6 +133,22 @@ func TestAimsAreSaidApart(t *testing.T) {
 	}
 }
 
+func TestObstacle(t *testing.T) {
+	f := measured()
+	if got := obstacle(f); got != "" {
+		t.Errorf("without the figures it says %q", got)
+	}
+	f["compare"].Figures = append(f["compare"].Figures,
+		doc.Measured{Of: floor, On: plain, What: "CPU/request", Values: []float64{20, 40}},
+		doc.Measured{Of: floor, On: https1, What: "CPU/request", Values: []float64{50}})
+	got := obstacle(f)
+	for _, want := range []string{"takes 2.00 times what nginx", "2.50 times over TLS", "takes 1.70 and 1.00 times"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q: %s", want, got)
+		}
+	}
+}
+
 func TestCosts(t *testing.T) {
 	for _, test := range []struct {
 		what      string

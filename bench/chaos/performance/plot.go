@@ -27,6 +27,7 @@ var (
 var shown = []struct{ name, label string }{
 	{"relay", "relay"},
 	{"relay as a gateway to three regions", "gateway"},
+	{"net/http, copying and nothing else", "net/http alone"},
 	{"nginx", "nginx"},
 	{"haproxy", "haproxy"},
 	{"Caddy", "Caddy"},
