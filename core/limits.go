@@ -62,6 +62,7 @@ func (l *limits) handler(next http.Handler) http.Handler {
 				count:      &recordOf(req).bytesIn,
 				left:       l.maxBody,
 				timeout:    l.bodyTimeout,
+				armed:      recordOf(req).start,
 				tooLarge:   l.tooLarge,
 			}
 		}
@@ -138,6 +139,10 @@ func hasBody(req *http.Request) bool {
 	return req.Body != nil && req.Body != http.NoBody && req.ContentLength != 0
 }
 
+// justNow is how old a deadline may be that does for a new one: small bodies,
+// which most are, need one only.
+const justNow = 100 * time.Millisecond
+
 // A limitedBody is a request's body that counts what is read, ends at its
 // limit, and ends when its client sends too slowly. Its errors are *Error.
 type limitedBody struct {
@@ -146,6 +151,7 @@ type limitedBody struct {
 	count    *atomic.Int64
 	left     int64
 	timeout  time.Duration
+	armed    time.Time     // when the first read was given its time; zero: it was not
 	window   int64         // bytes until patience is renewed
 	patience time.Duration // left to wait for them
 	tooLarge *Error
@@ -181,8 +187,11 @@ func (b *limitedBody) read(p []byte) (int, error) {
 		b.window, b.patience = bodyWindow, b.timeout
 	}
 	start := time.Now()
-	// Platforms that hand over whole bodies have no deadlines, and need none.
-	_ = b.rc.SetReadDeadline(start.Add(b.patience))
+	if start.Sub(b.armed) > justNow {
+		// Platforms that hand over whole bodies have no deadlines, and need none.
+		_ = b.rc.SetReadDeadline(start.Add(b.patience))
+	}
+	b.armed = time.Time{}
 	n, err := b.ReadCloser.Read(p)
 	b.patience -= time.Since(start)
 	b.window -= int64(n)

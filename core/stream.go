@@ -45,6 +45,7 @@ type stream struct {
 
 	idleTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
+	extended     time.Time     // when the client was last given it anew
 	keepalive    time.Duration // 0: none
 
 	// mu keeps comments out of events, and flushes out of writes. Without
@@ -161,8 +162,12 @@ func (s *stream) letGo() {
 
 // extendDeadline gives the client a new time to take what is written next.
 func (s *stream) extendDeadline() {
-	if s.writeTimeout > 0 {
-		_ = s.rc.SetWriteDeadline(time.Now().Add(s.writeTimeout)) // where the platform has one
+	if s.writeTimeout <= 0 {
+		return
+	}
+	if now := time.Now(); now.Sub(s.extended) > justNow {
+		s.extended = now
+		_ = s.rc.SetWriteDeadline(now.Add(s.writeTimeout)) // where the platform has one
 	}
 }
 
