@@ -1,16 +1,18 @@
 package main
 
 import (
+	"encoding/pem"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"example.com/relay/internal/lambdabuild"
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/relaytest"
 )
@@ -23,13 +25,7 @@ var bootstrap = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, "bootstrap")
-	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags", "-s -w", "-o", file, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		os.Stderr.Write(out)
-	}
-	return file, err
+	return file, lambdabuild.Build("", file)
 })
 
 func TestMain(m *testing.M) {
@@ -114,6 +110,25 @@ func chat(t *testing.T, base, fault string) (*http.Response, string) {
 		t.Fatal(err)
 	}
 	return res, string(body)
+}
+
+// The function's build has no HTTP/2. An upstream that would speak it is asked
+// for HTTP/1.1.
+func TestUpstreamsSpeakHTTP1(t *testing.T) {
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }))
+	u.EnableHTTP2 = true
+	u.StartTLS()
+	t.Cleanup(u.Close)
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: u.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL, "SSL_CERT_FILE=" + roots}, nil)
+	for range 2 {
+		if res, body := chat(t, s.URL, ""); res.StatusCode != http.StatusOK || body != "HTTP/1.1" {
+			t.Errorf("got %d by %s, want 200 by HTTP/1.1", res.StatusCode, body)
+		}
+	}
 }
 
 // Between invocations the process is frozen, and the upstream closes the

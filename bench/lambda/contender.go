@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"example.com/relay/bench/proc"
+	"example.com/relay/internal/lambdabuild"
 	"example.com/relay/internal/lambdaemu"
 )
 
@@ -15,15 +16,16 @@ import (
 type contender struct {
 	name string
 	pkg  string
+	tags string // of the build
 	mode lambdaemu.Mode
 	env  func(mode lambdaemu.Mode, upstream string) map[string]string
 }
 
 // contenders are all of them, in the order of the report.
 var contenders = []contender{
-	{"relay", "example.com/relay/lambda", lambdaemu.ResponseStream, relayEnv},
-	{"lambdaurl + ReverseProxy", "example.com/relay/bench/lambda/stockurl", lambdaemu.ResponseStream, stockEnv},
-	{"api-proxy + ReverseProxy, BUFFERED", "example.com/relay/bench/lambda/stockproxy", lambdaemu.Buffered, stockEnv},
+	{"relay", "example.com/relay/lambda", lambdabuild.Tags, lambdaemu.ResponseStream, relayEnv},
+	{"lambdaurl + ReverseProxy", "example.com/relay/bench/lambda/stockurl", "lambda.norpc", lambdaemu.ResponseStream, stockEnv},
+	{"api-proxy + ReverseProxy, BUFFERED", "example.com/relay/bench/lambda/stockproxy", "lambda.norpc", lambdaemu.Buffered, stockEnv},
 }
 
 // relayEnv leaves everything else as it is by default: it logs every request.
@@ -66,7 +68,7 @@ func (c contender) buildIn(ctx context.Context, dir string) (b *build, err error
 // buildFor builds and packs c for one architecture. It returns what file
 // weighs, and what its zip does.
 func (c contender) buildFor(ctx context.Context, arch, file string) (size, inZip int64, err error) {
-	if err := proc.Build(ctx, arch, "lambda.norpc", file, c.pkg); err != nil {
+	if err := proc.Build(ctx, arch, c.tags, file, c.pkg); err != nil {
 		return 0, 0, err
 	}
 	if err := proc.Go(ctx, nil, "run", "example.com/relay/internal/pack", "-o", file+".zip", "bootstrap="+file); err != nil {

@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+
+	"example.com/relay/internal/lambdabuild"
 )
 
 // programs are what is deployed.
@@ -114,7 +116,7 @@ func library(path, version string, properties ...property) component {
 func modules() (map[string][]string, error) {
 	used := make(map[string][]string)
 	for _, program := range programs {
-		out, err := goOutput("list", "-deps", "-tags", "lambda.norpc", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}", program)
+		out, err := goOutput("list", "-deps", "-tags", lambdabuild.Tags, "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}", program)
 		if err != nil {
 			return nil, err
 		}

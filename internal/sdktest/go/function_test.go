@@ -1,14 +1,12 @@
 package sdktest
 
 import (
-	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"example.com/relay/internal/lambdabuild"
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/relaytest"
 )
@@ -18,12 +16,7 @@ import (
 // is not in this one's go.mod.
 var bootstrap = sync.OnceValues(func() (string, error) {
 	file := filepath.Join(buildDir, "bootstrap")
-	cmd := exec.Command("go", "build", "-C", filepath.FromSlash("../../.."), "-tags", "lambda.norpc", "-trimpath", "-o", file, "./lambda")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.Join(err, errors.New(string(out)))
-	}
-	return file, nil
+	return file, lambdabuild.Build(filepath.FromSlash("../../.."), file)
 })
 
 // streaming is a function behind a function URL that passes on what comes.

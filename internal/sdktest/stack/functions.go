@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 
+	"example.com/relay/internal/lambdabuild"
 	"example.com/relay/internal/lambdaemu"
 )
 
@@ -22,7 +20,7 @@ var functions = map[string]lambdaemu.Cut{
 // everybody can reach them.
 func (s *stack) startFunctions(dir, upstream string, greeting map[string]any) error {
 	bootstrap := filepath.Join(dir, "bootstrap")
-	if err := build(bootstrap); err != nil {
+	if err := lambdabuild.Build("", bootstrap); err != nil {
 		return err
 	}
 	for name, cut := range functions {
@@ -57,14 +55,4 @@ func (s *stack) close() {
 		server.Close()
 	}
 	s.upstream.Close()
-}
-
-// build builds the function's executable for this machine.
-func build(file string) error {
-	cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-trimpath", "-o", file, "example.com/relay/lambda")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the function: %w\n%s", err, out)
-	}
-	return nil
 }

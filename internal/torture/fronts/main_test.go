@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"example.com/relay/bench/proc"
+	"example.com/relay/internal/lambdabuild"
 	"example.com/relay/internal/regions"
 )
 
@@ -52,16 +53,19 @@ func build(dir string) error {
 	if err := regions.Build(ctx, programs.relay); err != nil {
 		return err
 	}
+	programs.lambda = filepath.Join(dir, "bootstrap")
+	if err := lambdabuild.Build("", programs.lambda); err != nil {
+		return err
+	}
 	for _, p := range []struct {
 		file      *string
 		name, pkg string
 	}{
-		{&programs.lambda, "bootstrap", "example.com/relay/lambda"},
 		{&programs.gcf, "gcf", "example.com/relay/gcf/cmd"},
 		{&programs.vercel, "vercel", "example.com/relay/vercel"},
 	} {
 		*p.file = filepath.Join(dir, p.name)
-		if err := proc.Go(ctx, nil, "build", "-tags", "lambda.norpc", "-o", *p.file, p.pkg); err != nil {
+		if err := proc.Go(ctx, nil, "build", "-o", *p.file, p.pkg); err != nil {
 			return err
 		}
 	}
