@@ -60,29 +60,48 @@ func newBufferWriter(kind kind, limit int) *bufferWriter {
 			answer, err := w.GetProxyResponse()
 			// A target group has one of the two enabled, and ignores the other.
 			answer.Headers, _ = platformHeaders(w.Header())
-			return marshal(answer, err)
+			return marshal(answer, answer.Body, limit, err)
 		}}
 	case kindREST:
 		w := proxy.NewProxyResponseWriter()
 		return &bufferWriter{ResponseWriter: w, left: limit, json: func() (json.RawMessage, error) {
 			answer, err := w.GetProxyResponse()
-			return marshal(answer, err)
+			return marshal(answer, answer.Body, limit, err)
 		}}
 	}
 	w := proxy.NewProxyResponseWriterV2()
 	return &bufferWriter{ResponseWriter: w, left: limit, json: func() (json.RawMessage, error) {
 		answer, err := w.GetProxyResponse()
 		answer.Headers, answer.Cookies = platformHeaders(w.Header())
-		return marshal(answer, err)
+		return marshal(answer, answer.Body, limit, err)
 	}}
 }
 
-// marshal returns an answer as JSON.
-func marshal(answer any, err error) (json.RawMessage, error) {
+// marshal returns an answer as JSON. What would be too long is not written
+// first: it may be six times the body, more than the function has.
+func marshal(answer any, body string, limit int, err error) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	if quotedLen(body) > limit {
+		return nil, errAnswerFull
+	}
 	return json.Marshal(answer)
+}
+
+// quotedLen returns how many bytes s takes in JSON, at least.
+func quotedLen(s string) (n int) {
+	for _, c := range []byte(s) {
+		switch {
+		case c == '"', c == '\\', c == '\b', c == '\f', c == '\n', c == '\r', c == '\t':
+			n += len(`\n`)
+		case c < ' ', c == '<', c == '>', c == '&':
+			n += len(`\u0000`)
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // serve runs the handler to its end and returns what it panicked with, or nil.
