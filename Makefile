@@ -116,7 +116,7 @@ dist/relay:
 	$(BUILD) -o $@ ./cmd/relay
 
 dist/lambda.zip:
-	GOOS=linux GOARCH=$(or $(GOARCH),arm64) $(BUILD) -tags lambda.norpc,nethttpomithttp2 -o dist/bootstrap ./lambda
+	GOOS=linux GOARCH=$(or $(GOARCH),arm64) $(BUILD) $$(cat internal/lambdabuild/flags) -o dist/bootstrap ./lambda
 	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ bootstrap=dist/bootstrap
 
 # Source, which Google builds. If the list fails, pack refuses to make an empty archive.

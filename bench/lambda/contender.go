@@ -14,19 +14,22 @@ import (
 
 // A contender is a function that relays.
 type contender struct {
-	name string
-	pkg  string
-	tags string // of the build
-	mode lambdaemu.Mode
-	env  func(mode lambdaemu.Mode, upstream string) map[string]string
+	name  string
+	pkg   string
+	flags []string // of the build, beyond those of make dist
+	mode  lambdaemu.Mode
+	env   func(mode lambdaemu.Mode, upstream string) map[string]string
 }
 
 // contenders are all of them, in the order of the report.
 var contenders = []contender{
-	{"relay", "example.com/relay/lambda", lambdabuild.Tags, lambdaemu.ResponseStream, relayEnv},
-	{"lambdaurl + ReverseProxy", "example.com/relay/bench/lambda/stockurl", "lambda.norpc", lambdaemu.ResponseStream, stockEnv},
-	{"api-proxy + ReverseProxy, BUFFERED", "example.com/relay/bench/lambda/stockproxy", "lambda.norpc", lambdaemu.Buffered, stockEnv},
+	{"relay", "example.com/relay/lambda", lambdabuild.Flags(), lambdaemu.ResponseStream, relayEnv},
+	{"lambdaurl + ReverseProxy", "example.com/relay/bench/lambda/stockurl", noRPC, lambdaemu.ResponseStream, stockEnv},
+	{"api-proxy + ReverseProxy, BUFFERED", "example.com/relay/bench/lambda/stockproxy", noRPC, lambdaemu.Buffered, stockEnv},
 }
+
+// noRPC leaves out a server for a runtime that is gone.
+var noRPC = []string{"-tags=lambda.norpc"}
 
 // relayEnv leaves everything else as it is by default: it logs every request.
 func relayEnv(mode lambdaemu.Mode, upstream string) map[string]string {
@@ -68,7 +71,7 @@ func (c contender) buildIn(ctx context.Context, dir string) (b *build, err error
 // buildFor builds and packs c for one architecture. It returns what file
 // weighs, and what its zip does.
 func (c contender) buildFor(ctx context.Context, arch, file string) (size, inZip int64, err error) {
-	if err := proc.Build(ctx, arch, c.tags, file, c.pkg); err != nil {
+	if err := proc.Build(ctx, arch, c.flags, file, c.pkg); err != nil {
 		return 0, 0, err
 	}
 	if err := proc.Go(ctx, nil, "run", "example.com/relay/internal/pack", "-o", file+".zip", "bootstrap="+file); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -21,10 +22,10 @@ func Go(ctx context.Context, env []string, args ...string) error {
 }
 
 // Build builds a package for Linux as make dist does, for the architecture and
-// with the build tags (comma-separated) that are asked for.
-func Build(ctx context.Context, arch, tags, file, pkg string) error {
-	return Go(ctx, []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch},
-		"build", "-tags", tags, "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", file, pkg)
+// with further flags.
+func Build(ctx context.Context, arch string, flags []string, file, pkg string) error {
+	args := slices.Concat([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid="}, flags, []string{"-o", file, pkg})
+	return Go(ctx, []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + arch}, args...)
 }
 
 // Versions returns the modules in an executable, such as "aws-lambda-go v1.55.1".

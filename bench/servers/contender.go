@@ -54,7 +54,7 @@ type build struct {
 // buildIn builds c in dir for this machine, as make dist would.
 func (c contender) buildIn(ctx context.Context, dir string) (*build, error) {
 	b := &build{file: filepath.Join(dir, filepath.Base(filepath.Dir(c.pkg))+"-"+filepath.Base(c.pkg))}
-	if err := proc.Build(ctx, runtime.GOARCH, "", b.file, c.pkg); err != nil {
+	if err := proc.Build(ctx, runtime.GOARCH, nil, b.file, c.pkg); err != nil {
 		return nil, err
 	}
 	info, err := os.Stat(b.file)
