@@ -21,6 +21,7 @@ func (res *results) figures() *doc.Run {
 		add("event p50", "µs", w.stream, lagP50)
 		add("event p99", "µs", w.stream, lagP99)
 		n := float64(res.plan.idleStreams)
+		add("start to first answer", "ms", w.memory, startup)
 		add("idle stream of "+doc.Thousands(n), "KiB", w.memory, idle1)
 		add("idle stream of "+doc.Thousands(2*n), "KiB", w.memory, idle2)
 		if w.events > 0 {

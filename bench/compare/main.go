@@ -83,6 +83,9 @@ func compare(ctx context.Context, short bool, progress io.Writer) ([]byte, *doc.
 	}
 	defer r.close()
 	res := &results{plan: p, machine: doc.ThisMachine(ctx), began: began}
+	if built, err := os.Stat(r.relay); err == nil {
+		res.relaySize = built.Size()
+	}
 	if err := res.measure(ctx, r); err != nil {
 		return nil, nil, err
 	}

@@ -36,6 +36,8 @@ type results struct {
 	rows    []*row
 	inside  benchmarks // in one process
 	missing []string   // contenders that take no part, and why
+
+	relaySize int64 // bytes of the relay's executable
 }
 
 // A row is what was measured of a contender with a kind of upstream.

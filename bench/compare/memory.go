@@ -11,8 +11,8 @@ import (
 	"example.com/relay/bench/upstream"
 )
 
-// memoryRound measures what idle streams cost new processes, which have no
-// memory left from other work.
+// memoryRound measures how soon new processes answer, and what idle streams cost
+// them: they have no memory left from other work.
 func (res *results) memoryRound(ctx context.Context, r *rig) error {
 	for _, c := range contenders {
 		w := res.row(c.name, plain)
@@ -23,14 +23,28 @@ func (res *results) memoryRound(ctx context.Context, r *rig) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		s, err := idleStreams(ctx, fresh, res.plan.idleStreams)
+		ready, err := firstAnswer(fresh)
+		var s sample
+		if err == nil {
+			s, err = idleStreams(ctx, fresh, res.plan.idleStreams)
+			s[startup] = ready
+		}
 		fresh.stop()
 		if err != nil {
-			return fmt.Errorf("%s, idle streams: %w", c.name, err)
+			return fmt.Errorf("%s, new process: %w", c.name, err)
 		}
 		w.memory = append(w.memory, s)
 	}
 	return nil
+}
+
+// firstAnswer returns how many ms after its start a process has given its first
+// answer.
+func firstAnswer(c *running) (float64, error) {
+	client := load.NewClient(c.addr, time.Minute)
+	defer client.Close()
+	err := client.Do(upstream.Chat.Request(c.addr))
+	return micros(c.process.Age()) / 1000, err
 }
 
 // idleStreams returns by how much each of n idle streams makes c grow, then each

@@ -134,12 +134,13 @@ are the relay's. Events that came together were read in one piece with the one b
 
 func (res *results) writeMemory(b *bytes.Buffer) {
 	n := float64(res.plan.idleStreams)
-	fmt.Fprintf(b, `## Idle streams
+	fmt.Fprintf(b, `## Start and idle streams
 
-By how much a new process grows (resident, as the kernel counts it) for each of %s streams that are open and silent, and for each of %s. Processes of each: %d.
+How long a new process takes from its start to the end of its first answer; and by how much a new process grows (resident, as the kernel counts it) for each of %s streams that are open and silent, and for each of %s. Processes of each: %d.
 
 `, doc.Thousands(n), doc.Thousands(2*n), res.plan.memoryRounds)
 	columns := []column{
+		{"first answer, ms", relayed(value(memoryOf, startup))},
 		{"KiB/stream at " + doc.Thousands(n), relayed(value(memoryOf, idle1))},
 		{"at " + doc.Thousands(2*n), relayed(value(memoryOf, idle2))},
 	}
@@ -154,7 +155,7 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 			fmt.Fprintf(b, "; %s: %s", w.name, w.c.version)
 		}
 	}
-	b.WriteString(".\n")
+	fmt.Fprintf(b, ".\n- The relay is built as by `make dist`; its executable for linux/%s has %s MB.\n", runtime.GOARCH, doc.Figure(float64(res.relaySize)/1e6))
 	b.WriteString(`- Contenders take turns within a round and in another order in each, so that what disturbs the machine hits all of them.
 - The relay checks a token, puts an API key in its place and logs every request, to the null device; policies for headers and CORS are as by default. Its limit of
   requests at a time is 4,000, for the idle streams.

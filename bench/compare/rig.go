@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"example.com/relay/bench/proc"
@@ -46,9 +46,8 @@ func newRig(ctx context.Context, progress io.Writer) (*rig, error) {
 
 func (r *rig) start(ctx context.Context) error {
 	r.say("building the relay")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", r.relay, "example.com/relay/cmd/relay")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+	if err := proc.Build(ctx, runtime.GOARCH, nil, r.relay, "example.com/relay/cmd/relay"); err != nil {
+		return err
 	}
 	return r.startUpstreams(ctx)
 }

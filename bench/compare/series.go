@@ -4,18 +4,19 @@ package main
 type metric int
 
 const (
-	cpu    metric = iota // µs of the contender's CPU time, per request or event
-	rate                 // requests per second
-	p50                  // µs to the end of an answer; in an open loop, from when the request was due
-	p99                  // the same
-	late                 // µs that half the requests of an open loop were sent late
-	rss                  // MiB after the load
-	conns                // connections to the upstream per 10,000 requests
-	first                // µs to the first event
-	lagP50               // µs that an event takes
-	lagP99               // the same
-	idle1                // KiB for an idle stream, of the first number of them
-	idle2                // the same, of the second
+	cpu     metric = iota // µs of the contender's CPU time, per request or event
+	rate                  // requests per second
+	p50                   // µs to the end of an answer; in an open loop, from when the request was due
+	p99                   // the same
+	late                  // µs that half the requests of an open loop were sent late
+	rss                   // MiB after the load
+	conns                 // connections to the upstream per 10,000 requests
+	first                 // µs to the first event
+	lagP50                // µs that an event takes
+	lagP99                // the same
+	idle1                 // KiB for an idle stream, of the first number of them
+	idle2                 // the same, of the second
+	startup               // ms from the start of a process to the end of its first answer
 	metrics
 )
 

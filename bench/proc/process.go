@@ -29,6 +29,7 @@ type Process struct {
 	lines chan string // first lines of standard output, then closed
 	ended chan struct{}
 	log   tail
+	begun time.Time
 }
 
 // Options are how to start a process. The zero value is good.
@@ -57,6 +58,7 @@ func Start(opts Options, name string, args ...string) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.begun = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -98,8 +100,11 @@ func (p *Process) Await(ctx context.Context, prefix string) (string, error) {
 // AwaitListening waits until the process takes connections at addr, which it
 // may notice 20 ms late.
 func (p *Process) AwaitListening(ctx context.Context, addr string) error {
-	return p.PollListening(ctx, addr, 20*time.Millisecond)
+	return p.PollListening(ctx, addr, time.Millisecond)
 }
+
+// Age returns how long ago the process was started.
+func (p *Process) Age() time.Duration { return time.Since(p.begun) }
 
 // PollListening is AwaitListening that tries at intervals of gap.
 func (p *Process) PollListening(ctx context.Context, addr string, gap time.Duration) error {
