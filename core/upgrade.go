@@ -56,6 +56,7 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x, rec := u.x, recordOf(req)
 	ctx, b := x.bounded(req.Context())
 	defer b.end()
+	var answered io.Closer
 	proxy := &httputil.ReverseProxy{
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0), // it would quote what it could not parse
@@ -65,6 +66,9 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			res, sent, err := x.pool.Send(out.WithContext(ctx))
 			rec.sent(sent)
 			x.describe(w.Header(), sent)
+			if err == nil {
+				answered = res.Body
+			}
 			return res, err
 		}),
 		Rewrite: func(pr *httputil.ProxyRequest) {
@@ -97,6 +101,9 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		},
 	}
 	proxy.ServeHTTP(&upgradeWriter{w, rec, x.writeTimeout}, req.WithContext(ctx))
+	if answered != nil {
+		answered.Close() // the proxy does not where the client's connection cannot be had
+	}
 	if e, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
 		rec.fail(e)
 	}
