@@ -318,7 +318,14 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 	s.whole = isWhole(res)
 	s.short = !events && res.ContentLength >= 0 && res.ContentLength <= bodyBufferSize
 	s.begin(res.StatusCode)
+	panicked := true
+	defer func() {
+		if panicked && events {
+			s.writeFrame(ErrInternal) // a broken end alone may look like a clean one
+		}
+	}()
 	err := s.copy(res.Body)
+	panicked = false
 	if err == nil {
 		return nil
 	}
