@@ -31,13 +31,13 @@ func TestAdapters(t *testing.T) {
 		{"F04", "cookies, joined and upper case headers", lambdas, noEvents, nil, eventHeaders},
 		{"F05", "odd answers", all, nil, nil, oddAnswers},
 		{"F06", "events whose path would change the host", lambdas, noEvents, nil, eventPaths},
-		{"F07", "handlers that panic", nil, excepting("no input is known that makes the core panic; each adapter's relaytest.TestBridge and core's TestPanicsAreAnswered panic on purpose", all...), nil, nil},
+		{"F07", "handlers that panic", []string{process}, excepting("no input is known that makes the core panic; each adapter's relaytest.TestBridge panics on purpose", all...), nil, handlerPanics},
 		{"F08", "the platform's time is over amid events", lambdas, excepting("no time limit of the platform's that it would tell (GCF's: gcf's TestDeadline)", local, gcf, vercel, gateway), nil, deadlineAmidEvents},
 		{"F09", "answers that the Runtime API does not take", lambdas, noEvents, nil, refusedAnswers},
 		{"F10", "1xx from the upstream", lambdas, excepting("row B11", local, gcf, vercel, gateway), nil, earlyHints},
 		{"F11", "abort amid events", []string{gcf}, notGCF, nil, abortAmidEvents},
 		{"F12", "headers of the platform", []string{gcf}, notGCF, nil, platformHeaders},
-		{"F13", "a writer without Flusher", nil, excepting("Vercel's legacy bridge is not used (vercel's package comment); every other writer flushes", all...), nil, nil},
+		{"F13", "a writer without Flusher", []string{process}, excepting("every writer there flushes; Vercel's legacy bridge, whose does not, is not used (vercel's package comment)", all...), nil, plainWriter},
 		{"F14", "rewritten paths", nil, excepting("Vercel's server mode hands paths over as they came; nothing is rewritten", all...), nil, nil},
 		{"F15", "a cold start with bad settings", []string{lambda, buffered, gcf, vercel}, excepting("relay serve does not start: cmd/relay's TestServeBadSettings", relays...), nil, badSettings},
 		{"F16", "the store of secrets is down", lambdas, excepting("reads no secret by itself: GCF and Vercel put it into the environment", local, gcf, vercel, gateway), nil, secretsDown},
@@ -335,7 +335,7 @@ func secretsDown(r *rig) {
 func frozen(r *rig) {
 	r.stop()
 	r.transport = &http.Transport{DisableCompression: true}
-	f := lambdaemu.Function{Bootstrap: programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Freeze: true, Concurrency: 1}
+	f := lambdaemu.Function{Bootstrap: r.programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Freeze: true, Concurrency: 1}
 	if r.is(buffered) {
 		f.Mode = lambdaemu.Buffered
 	}

@@ -208,10 +208,10 @@ func memoryOfRequests(r *rig) {
 
 func noDescriptorsLeft(r *rig) {
 	r.stop()
-	p := &process{log: new(buffer)}
+	p := &program{log: new(buffer)}
 	var err error
 	p.Process, err = proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + r.URL, "RELAY_ACCESS_TOKENS=" + canaryToken}, Log: p.log},
-		"sh", "-c", `ulimit -n 256 && exec "$0" serve -listen 127.0.0.1:0`, programs.relay)
+		"sh", "-c", `ulimit -n 256 && exec "$0" serve -listen 127.0.0.1:0`, r.programs.relay)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func noDescriptorsLeft(r *rig) {
 	}
 	r.base = strings.TrimSuffix(base, "/v1")
 	p.base = r.base
-	r.processes = []*process{p}
+	r.processes = []*program{p}
 	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
 	r.settle()
 	ctx, cancel := context.WithCancel(r.Context())

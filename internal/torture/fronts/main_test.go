@@ -7,11 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 
 	"example.com/relay/bench/proc"
 	"example.com/relay/internal/lambdabuild"
-	"example.com/relay/internal/regions"
 )
 
 // long says that rows take as long as the matrix says.
@@ -25,8 +25,14 @@ func pick[T any](brief, full T) T {
 	return brief
 }
 
-// programs are the executables of the fronts, built once.
-var programs struct{ relay, lambda, gcf, vercel string }
+// executables are the programs of the fronts.
+type executables struct{ relay, lambda, gcf, vercel string }
+
+// programs are built once, in buildDir.
+var (
+	programs executables
+	buildDir string
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -37,7 +43,8 @@ func TestMain(m *testing.M) {
 		dir, err := os.MkdirTemp("", "torture-")
 		if err == nil {
 			defer os.RemoveAll(dir)
-			err = build(dir)
+			buildDir = dir
+			programs, err = build(dir)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -47,27 +54,24 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-func build(dir string) error {
-	ctx := context.Background()
-	programs.relay = filepath.Join(dir, "relay")
-	if err := regions.Build(ctx, programs.relay); err != nil {
-		return err
-	}
-	programs.lambda = filepath.Join(dir, "bootstrap")
-	if err := lambdabuild.Build("", programs.lambda); err != nil {
-		return err
-	}
-	for _, p := range []struct {
+// build builds the programs in dir; flags are go build's.
+func build(dir string, flags ...string) (executables, error) {
+	var p executables
+	for _, program := range []struct {
 		file      *string
 		name, pkg string
+		flags     []string
 	}{
-		{&programs.gcf, "gcf", "example.com/relay/gcf/cmd"},
-		{&programs.vercel, "vercel", "example.com/relay/vercel"},
+		{&p.relay, "relay", "example.com/relay/cmd/relay", nil},
+		{&p.lambda, "bootstrap", "example.com/relay/lambda", lambdabuild.Flags()},
+		{&p.gcf, "gcf", "example.com/relay/gcf/cmd", nil},
+		{&p.vercel, "vercel", "example.com/relay/vercel", nil},
 	} {
-		*p.file = filepath.Join(dir, p.name)
-		if err := proc.Go(ctx, nil, "build", "-o", *p.file, p.pkg); err != nil {
-			return err
+		*program.file = filepath.Join(dir, program.name)
+		args := slices.Concat([]string{"build", "-o", *program.file}, program.flags, flags, []string{program.pkg})
+		if err := proc.Go(context.Background(), nil, args...); err != nil {
+			return p, err
 		}
 	}
-	return nil
+	return p, nil
 }

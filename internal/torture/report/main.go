@@ -28,7 +28,7 @@ var section = doc.Section{Name: "torture", Command: "make torture"}
 
 // fronts are the columns.
 var fronts = []struct{ name, title string }{
-	{"local", "local"}, {"lambda-stream", "Lambda, streamed"}, {"lambda-buffered", "Lambda, whole"}, {"gcf", "GCF"}, {"vercel", "Vercel"}, {"gateway", "gateway"},
+	{"local", "local"}, {"lambda-stream", "Lambda, streamed"}, {"lambda-buffered", "Lambda, whole"}, {"gcf", "GCF"}, {"vercel", "Vercel"}, {"gateway", "gateway"}, {"process", "in process"},
 }
 
 const (
