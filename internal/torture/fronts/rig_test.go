@@ -195,9 +195,17 @@ func (r *rig) startLambda(f lambdaemu.Function, env ...string) {
 // startRelay starts the program relay and returns its base URL.
 func (r *rig) startRelay(env ...string) string {
 	r.Helper()
+	p := r.relayAt("127.0.0.1:0", env...)
+	r.processes = append(r.processes, p)
+	return p.base
+}
+
+// relayAt starts the program relay at an address.
+func (r *rig) relayAt(addr string, env ...string) *program {
+	r.Helper()
 	p := &program{log: new(buffer)}
 	var err error
-	if p.Process, err = proc.Start(proc.Options{Env: env, Log: p.log}, r.programs.relay, "serve", "-listen", "127.0.0.1:0"); err != nil {
+	if p.Process, err = proc.Start(proc.Options{Env: env, Log: p.log}, r.programs.relay, "serve", "-listen", addr); err != nil {
 		r.Fatal(err)
 	}
 	r.Cleanup(p.Kill)
@@ -206,8 +214,7 @@ func (r *rig) startRelay(env ...string) string {
 		r.Fatal(err)
 	}
 	p.base = strings.TrimSuffix(base, "/v1")
-	r.processes = append(r.processes, p)
-	return p.base
+	return p
 }
 
 // startServer starts a program that listens on the port in PORT.
@@ -238,6 +245,9 @@ func (r *rig) startServer(name string, env ...string) string {
 func (r *rig) settle() {
 	r.Helper()
 	for _, p := range r.processes {
+		if p.fds > 0 {
+			continue
+		}
 		// A request brings up what is made once.
 		if res, err := http.DefaultTransport.(*http.Transport).RoundTrip(request(r, "GET", p.base+"/relay/health", "")); err != nil {
 			r.Fatal(err)
