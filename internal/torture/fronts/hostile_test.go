@@ -44,8 +44,8 @@ func TestHostile(t *testing.T) {
 			excepting("its regions are relays already; the local front shows the loop", gateway)), nil, loop},
 		{"D17", "headers that override", all, nil, nil, overrides},
 		{"D18", "request trailers", servers, awsFirst, nil, requestTrailers},
-		{"D19", "HTTP/2 attacks", nil, with(excepting("relay serve speaks HTTP/1.1 only: there is no HTTP/2 to attack", relays...),
-			excepting("HTTP/2 ends at the platform", lambda, buffered, gcf, vercel)), nil, nil},
+		{"D19", "HTTP/2 attacks", []string{process}, with(excepting("relay serve speaks HTTP/1.1 only: there is no HTTP/2 to attack", relays...),
+			excepting("HTTP/2 ends at the platform, which speaks HTTP/1.1 with the function", lambda, buffered, gcf, vercel)), nil, http2Attacks},
 		{"D20", "caches and keys", all, nil, nil, caching},
 	})
 }

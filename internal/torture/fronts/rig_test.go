@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -545,9 +544,6 @@ func (b *buffer) String() string {
 
 // discard takes what servers say about faults, which are meant.
 var discard = log.New(io.Discard, "", 0)
-
-// silent is a logger for relays in this process.
-var silent = slog.New(slog.DiscardHandler)
 
 // shortLived starts a Lambda function anew that has so long for a request.
 func (r *rig) shortLived(timeout time.Duration) {

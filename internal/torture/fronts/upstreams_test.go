@@ -1,10 +1,8 @@
 package fronts
 
 import (
-	"bytes"
 	"fmt"
 	"io"
-
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -13,10 +11,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
-	"example.com/relay/internal/torture"
 )
 
 func TestUpstreams(t *testing.T) {
@@ -39,6 +33,7 @@ func TestUpstreams(t *testing.T) {
 		{"B16", "odd events", all, nil, nil, oddEvents},
 		{"B17", "an early 413", servers, eventful, nil, earlyRefusal},
 		{"B18", "stale connections", all, nil, nil, staleConnections},
+		{"B19", "HTTP/2 that goes wrong", servers, excepting("a function that gets one request at a time speaks HTTP/1.1", lambdas...), nil, http2Faults},
 		{"B20", "silence between events", all, nil, []string{"RELAY_IDLE_TIMEOUT=300ms"}, silenceBetween},
 		{"B21", "errors of the API", all, nil, nil, apiErrors},
 		{"B22", "headers that pin and track", all, nil, nil, pinning},
@@ -579,48 +574,4 @@ func largeAnswer(r *rig) {
 	if most > 4<<20 {
 		r.Errorf("%d KiB more", most>>10)
 	}
-}
-
-// B19 is HTTP/2 to the upstream, which a relay speaks over TLS only: in this
-// process, where it can be given the upstream's certificate.
-func TestUpstreamsOverHTTP2(t *testing.T) {
-	t.Run("B19", func(t *testing.T) {
-		torture.Except(t, "B19", lambda, "a function that gets one request at a time speaks HTTP/1.1")
-		torture.Except(t, "B19", buffered, "a function that gets one request at a time speaks HTTP/1.1")
-		t.Run(local, func(t *testing.T) {
-			torture.Row(t, "B19", local)("upstream's GOAWAY and REFUSED_STREAM: core/failover's TestUnprocessedOverHTTP2; here: every connection closed between requests")
-			u := relaytest.NewUpstream()
-			server := httptest.NewUnstartedServer(u)
-			server.EnableHTTP2 = true
-			server.Config.ErrorLog = discard
-			server.StartTLS()
-			defer u.Close()
-			defer server.Close()
-			cfg := core.Config{Upstreams: []core.Secret{core.Secret(server.URL)}, TLS: server.Client().Transport.(*http.Transport).TLSClientConfig, Logger: silent}
-			relay, err := core.New(cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			front := httptest.NewServer(relay)
-			defer front.Close()
-			defer func() { _ = relay.Shutdown(t.Context()) }()
-			for i := range pick(20, 100) {
-				res, err := http.DefaultTransport.RoundTrip(request(t, "POST", front.URL+chatPath, chat))
-				if err != nil {
-					t.Fatal(err)
-				}
-				body, _ := io.ReadAll(res.Body)
-				res.Body.Close()
-				if res.StatusCode != 200 || !bytes.Contains(body, []byte("hgfedcba")) {
-					t.Fatalf("after %d closed connections: %d %s", i, res.StatusCode, body)
-				}
-				if got := u.Last().Proto; got != "HTTP/2.0" {
-					t.Fatalf("upstream is spoken to in %s", got)
-				}
-				u.Last().WaitDone(t)
-				time.Sleep(10 * time.Millisecond) // the end of the stream is a frame of its own
-				server.CloseClientConnections()
-			}
-		})
-	})
 }
