@@ -422,39 +422,17 @@ func earlyRefusal(r *rig) {
 // reset, while nobody looks.
 func staleConnections(r *rig) {
 	n := pick(100, 300)
-	var mu sync.Mutex
-	conns := make(map[*turn]bool)
-	s := scripted(r, func(c *turn) {
-		mu.Lock()
-		conns[c] = true
-		mu.Unlock()
-		for {
-			_, _, err := c.request()
-			if err != nil {
-				mu.Lock()
-				delete(conns, c)
-				mu.Unlock()
-				return
-			}
-			c.say("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
-		}
-	})
+	s := ending(r)
 	r.start(s.URL)
 	for i := range n {
 		if a := r.send("POST", chatPath, chat); a.status != 200 || a.body != "{}" {
 			r.Fatalf("after %d closed connections: %v", i, a)
 		}
-		mu.Lock()
-		for c := range conns {
-			if i%2 == 0 {
-				c.rst()
-			} else {
-				c.Close()
-			}
+		if i%2 == 0 {
+			s.end((*turn).rst)
+		} else {
+			s.end(hangUp)
 		}
-		clear(conns)
-		mu.Unlock()
-		time.Sleep(5 * time.Millisecond) // for the network
 	}
 	if got := s.requests.Load(); got != int64(n) {
 		r.Errorf("upstream saw %d requests, want %d", got, n)
@@ -472,13 +450,7 @@ func staleConnections(r *rig) {
 		w := r.dial()
 		w.say(fmt.Sprintf("POST %s HTTP/1.1\r\n%sContent-Length: 20\r\n\r\n0123456789", chatPath, canaries))
 		time.Sleep(10 * time.Millisecond)
-		mu.Lock()
-		for c := range conns {
-			c.Close()
-		}
-		clear(conns)
-		mu.Unlock()
-		time.Sleep(5 * time.Millisecond)
+		s.end(hangUp)
 		w.say("0123456789")
 		if a := w.answer("POST"); a.status != 200 {
 			r.Fatalf("%d: closed while the body came: %v", i, a)

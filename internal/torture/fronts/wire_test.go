@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -155,6 +156,48 @@ func answering(t testing.TB, bytes string, last bool) *script {
 		}
 	})
 }
+
+// An ender is an upstream whose connections can be ended while they are idle.
+type ender struct {
+	*script
+	mu    sync.Mutex
+	conns map[*turn]chan bool // closed when the connection is
+}
+
+// ending answers every request by an empty object.
+func ending(t testing.TB) *ender {
+	e := &ender{conns: make(map[*turn]chan bool)}
+	e.script = scripted(t, func(c *turn) {
+		closed := make(chan bool)
+		defer close(closed)
+		e.mu.Lock()
+		e.conns[c] = closed
+		e.mu.Unlock()
+		for {
+			if _, _, err := c.request(); err != nil {
+				return
+			}
+			c.say("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+		}
+	})
+	return e
+}
+
+// end ends all connections, and returns when the other side can know. While
+// somebody reads from a connection, Close leaves the closing to him.
+func (e *ender) end(how func(*turn)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for c, closed := range e.conns {
+		how(c)
+		<-closed
+	}
+	clear(e.conns)
+	time.Sleep(5 * time.Millisecond) // for the network
+}
+
+// hangUp ends a connection in good order.
+func hangUp(c *turn) { c.Close() }
 
 // A flood is an upstream whose answers are larger than any buffer.
 type flood struct {
