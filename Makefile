@@ -3,7 +3,6 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-FUZZTIME    ?= 60s
 LISTEN      ?= 127.0.0.1:8787
 SDK_GO      := internal/sdktest/go
 SDK_NODE    := internal/sdktest/node
@@ -98,13 +97,13 @@ chaos-quick: ## one run of each of the same, writing nothing
 	cd $(CHAOS) && $(GO) run . -quick
 
 fuzz: ## run every fuzz target for FUZZTIME (60s)
-	@./scripts/fuzz $(FUZZTIME)
+	@./scripts/fuzz $(or $(FUZZTIME),60s)
 
-torture: ## every fault and bad input on every adapter, and their table in docs/reliability.md (an hour)
-	@./scripts/torture $(FUZZTIME)
+torture: ## every fault and bad input on every adapter, and their table in docs/reliability.md (an hour; FUZZTIME is 10m)
+	@./scripts/torture $(or $(FUZZTIME),10m)
 
 torture-quick: ## the same in its short form (three minutes), writing nothing
-	$(GO) test -race -count=1 -timeout 300s ./internal/torture/...
+	$(GO) test -race -count=1 -p 1 -timeout 300s ./internal/torture/...
 
 # The same bytes on every machine: no paths, no version control, no build id.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid='

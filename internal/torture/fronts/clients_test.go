@@ -34,8 +34,8 @@ func TestClients(t *testing.T) {
 		{"A01", "disconnect before the body is complete", servers, eventful, nil, brokenUpload},
 		{"A02", "disconnect before the answer's header", servers, deaf, nil, goneBeforeHeader},
 		{"A03", "disconnect amid events", servers, deaf, nil, goneAmidEvents},
-		{"A04", "half-close behind the request", nil, with(
-			excepting("net/http takes the end of a client's half for its leaving and gives the request up; official SDKs never half-close", servers...), eventful), nil, nil},
+		{"A04", "half-close behind the request", servers, with(
+			excepting("net/http takes the end of a client's half for its leaving and gives the request up; official SDKs never half-close", servers...), eventful), nil, halfClosed},
 		{"A05", "slow header", []string{local, vercel, gateway}, with(eventful, excepting("the functions framework has no limit of its own; Google's front end has", gcf)), nil, slowHeader},
 		{"A06", "slow body", servers, eventful, []string{"RELAY_BODY_TIMEOUT=400ms"}, slowBody},
 		{"A07", "slow reader of 50 MB", servers, unpaced, nil, slowReader},
@@ -121,6 +121,33 @@ func goneAmidEvents(r *rig) {
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// halfClosed ends the client's half behind its request, and reads on. It counts
+// as gone, so that nothing may be left, and nothing may look complete.
+func halfClosed(r *rig) {
+	for i, fault := range []string{"hang", "events=500 gap=10ms"} {
+		w := r.dial()
+		w.say(post(chatPath, stream, "Fake-Fault: "+fault+"\r\n"))
+		req := r.Wait(r, i+1)
+		if fault != "hang" {
+			if _, err := w.Peek(1); err != nil {
+				r.Fatal(err)
+			}
+		}
+		left := time.Now()
+		_ = w.CloseWrite()
+		r.told50(req.WaitCanceled(r).Sub(left))
+		if a := w.answer("POST"); a.err == nil || strings.Contains(a.body, "[DONE]") {
+			r.Errorf("%s: got %v, want a broken end", fault, a)
+		}
+		w.Close()
+	}
+	if !eventually(5*time.Second, func() bool { return strings.Contains(r.logs(), `"status":499`) }) {
+		r.Errorf("no 499 in the log:\n%s", r.logs())
+	}
+	r.wantUpstream(2)
+	r.wantNext()
+}
 
 func slowHeader(r *rig) {
 	w := r.dial()

@@ -50,10 +50,11 @@ const (
 )
 
 var (
-	all     = []string{local, lambda, buffered, gcf, vercel, gateway} // but process
-	servers = []string{local, gcf, vercel, gateway}                   // reached by a connection
-	lambdas = []string{lambda, buffered}
-	relays  = []string{local, gateway} // the program relay, to which anybody may connect
+	all        = []string{local, lambda, buffered, gcf, vercel, gateway} // but process
+	everywhere = append(slices.Clone(all), process)
+	servers    = []string{local, gcf, vercel, gateway} // reached by a connection
+	lambdas    = []string{lambda, buffered}
+	relays     = []string{local, gateway} // the program relay, to which anybody may connect
 )
 
 // A row is one of the matrix on its fronts.
