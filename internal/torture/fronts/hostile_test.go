@@ -216,6 +216,7 @@ func smuggling(r *rig) {
 		}
 	}
 	mu.Unlock()
+	r.idle(cap(turns))
 	r.note(fmt.Sprintf("%d mutations, %d of them requests, none took another along", len(list), passed.Load()))
 	if a := r.send("POST", chatPath, chat); a.status != 200 || a.body != "{}" {
 		r.Errorf("an honest request afterwards: %v", a)
@@ -377,7 +378,24 @@ func wrongTokens(r *rig) {
 	if !r.is(local) {
 		return
 	}
+	// By chance one measurement of 400 differs by three; what differs by itself
+	// does so each time.
 	n := pick(500, 10_000)
+	var all []float64
+	for range 3 {
+		all = append(all, r.tokenTimes(n))
+		if all[len(all)-1] < 3 {
+			r.note(fmt.Sprintf("%d samples: means of a token wrong at its end and at its beginning differ by %.1f σ", n, all[len(all)-1]))
+			return
+		}
+	}
+	r.Errorf("means differ by %.1f σ", all)
+}
+
+// tokenTimes returns by how many standard deviations the mean times differ that
+// a token takes which is wrong at its end, and at its beginning.
+func (r *rig) tokenTimes(n int) float64 {
+	r.Helper()
 	near, far := canaryToken[:len(canaryToken)-1]+"X", "X"+canaryToken[1:]
 	var times [2][]float64
 	for range n {
@@ -389,11 +407,7 @@ func wrongTokens(r *rig) {
 	}
 	m0, s0 := moments(times[0])
 	m1, s1 := moments(times[1])
-	sigma := math.Abs(m0-m1) / math.Sqrt(s0*s0/float64(n)+s1*s1/float64(n))
-	r.note(fmt.Sprintf("%d samples: means of a token wrong at its end and at its beginning differ by %.1f σ", n, sigma))
-	if sigma > 4.5 { // of three, one run of 400 fails by chance
-		r.Errorf("means differ by %.1f σ", sigma)
-	}
+	return math.Abs(m0-m1) / math.Sqrt(s0*s0/float64(n)+s1*s1/float64(n))
 }
 
 // moments returns the mean and the standard deviation of all but the slowest

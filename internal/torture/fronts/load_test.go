@@ -53,7 +53,7 @@ func idleConnections(r *rig) {
 		wires = append(wires, w)
 	}
 	each := (r.resident() - before) / int64(n)
-	r.note(fmt.Sprintf("%d KiB for each of %d", each>>10, n))
+	r.note(fmt.Sprintf("%d KiB for each of %d%s", each>>10, n, pick("; that they are closed after 60 s, in the long form", ", closed after 60 s")))
 	if each > 32<<10 {
 		r.Errorf("%d KiB for each, want 32", each>>10)
 	}
@@ -138,10 +138,15 @@ func manyStreams(r *rig) {
 
 // idle allows as many idle connections to the upstream as there were requests
 // at a time: they are kept, to be used again. A region has as many from its
-// gateway.
+// gateway; and a gateway on a busy machine, whose connects take their time, may
+// have connected to every region for each of them.
 func (r *rig) idle(n int) {
+	each := 2
+	if r.is(gateway) {
+		each = 3
+	}
 	for _, p := range r.processes {
-		p.fds += 2 * n
+		p.fds += each * n
 	}
 }
 
@@ -205,6 +210,9 @@ func memoryOfRequests(r *rig) {
 	for i := range n + 5 {
 		r.Wait(r, i+1).WaitCanceled(r)
 	}
+	if r.is(gateway) {
+		r.idle(n) // what was connected to in vain
+	}
 }
 
 func noDescriptorsLeft(r *rig) {
@@ -243,8 +251,10 @@ func noDescriptorsLeft(r *rig) {
 			}
 		})
 	}
-	if !eventually(20*time.Second, func() bool { return refused.Load() > 0 && descriptors(p.PID()) > 240 }) {
-		r.Errorf("%d refused, %d descriptors", refused.Load(), descriptors(p.PID()))
+	// That is refused for nothing else. How many are in use then depends on
+	// whether accepting or connecting was faster.
+	if !eventually(20*time.Second, func() bool { return refused.Load() > 0 }) {
+		r.Errorf("none refused, with %d descriptors", descriptors(p.PID()))
 	}
 	cancel()
 	wait.Wait()

@@ -368,39 +368,57 @@ func oddEvents(r *rig) {
 		c.say("0\r\n\r\n")
 	})
 	r.start(s.URL)
-	res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, stream))
-	if err != nil {
-		r.Fatal(err)
-	}
-	defer res.Body.Close()
 	if r.is(buffered) {
-		got, err := io.ReadAll(res.Body)
-		if want := strings.Join(pieces, ""); string(got) != want || err != nil {
-			r.Errorf("got %d bytes, %v; want %d", len(got), err, len(want))
+		a := r.send("POST", chatPath, stream)
+		if want := strings.Join(pieces, ""); a.body != want || a.err != nil {
+			r.Errorf("got %d bytes, %v; want %d", len(a.body), a.err, len(want))
 		}
 		r.note("to the byte, in one piece")
 		return
 	}
-	var took []time.Duration
-	for i, want := range pieces {
-		got := make([]byte, len(want))
-		if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
-			close(next)
-			r.Fatalf("piece %d: got %.80q %v, want %.80q", i, got, err, want)
-		}
+	// read returns how long each piece took but the one that takes as long as a
+	// mebibyte does.
+	read := func(url string) (took []time.Duration) {
 		mu.Lock()
-		took = append(took, time.Since(sent[i]))
+		sent = nil
 		mu.Unlock()
-		next <- true
+		res, err := r.transport.RoundTrip(request(r, "POST", url+chatPath, stream))
+		if err != nil {
+			r.Fatal(err)
+		}
+		defer res.Body.Close()
+		for i, want := range pieces {
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
+				close(next)
+				r.Fatalf("piece %d: got %.80q %v, want %.80q", i, got, err, want)
+			}
+			mu.Lock()
+			if len(want) < 1<<20 {
+				took = append(took, time.Since(sent[i]))
+			}
+			mu.Unlock()
+			next <- true
+		}
+		if rest, err := io.ReadAll(res.Body); len(rest) > 0 || err != nil {
+			r.Errorf("behind the end: %q %v", rest, err)
+		}
+		return took
 	}
-	if rest, err := io.ReadAll(res.Body); len(rest) > 0 || err != nil {
-		r.Errorf("behind the end: %q %v", rest, err)
+	const soon = 5 * time.Millisecond
+	// A busy machine holds up now one piece and now another, a relay the same one
+	// each time.
+	least := read(r.base)
+	once, readings := slices.Sorted(slices.Values(least)), 1
+	for ; slices.Max(least) > soon && readings < 5; readings++ {
+		for i, d := range read(r.base) {
+			least[i] = min(least[i], d)
+		}
 	}
-	slices.Sort(took)
-	median := took[len(took)/2]
-	r.note(fmt.Sprintf("to the byte; each write there after p50 %.1f ms, p99 %.1f ms", ms(median), ms(took[len(took)*99/100])))
-	if median > 5*time.Millisecond {
-		r.Errorf("each write comes after %v, want 5 ms", median)
+	median := once[len(once)/2]
+	r.note(fmt.Sprintf("to the byte; each write there after p50 %.1f ms, p99 %.1f ms; the least of %d readings: %.1f ms at most", ms(median), ms(p99(once)), readings, ms(slices.Max(least))))
+	if median > soon || slices.Max(least) > soon {
+		r.Errorf("writes come after %v (median), the slowest each time after %v, want %v", median, slices.Max(least), soon)
 	}
 }
 
