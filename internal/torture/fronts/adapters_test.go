@@ -9,9 +9,17 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"example.com/relay/internal/lambdaemu"
@@ -278,7 +286,63 @@ func refusedAnswers(r *rig) {
 	for _, req := range r.Requests() {
 		req.WaitDone(r) // nobody told the function that its client had gone
 	}
-	time.Sleep(100 * time.Millisecond)
+	r.runtimeAPIFaults()
+}
+
+// runtimeAPIFaults has the Runtime API refuse answers, and break off while it
+// takes them: whatever becomes of that one, the next invocation is clean.
+func (r *rig) runtimeAPIFaults() {
+	r.Helper()
+	r.stop()
+	var fault atomic.Value
+	fault.Store("")
+	real := filepath.Join(r.TempDir(), "api") // where the real one is
+	api := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			addr, _ := os.ReadFile(real)
+			pr.SetURL(&url.URL{Scheme: "http", Host: strings.TrimSpace(string(addr))})
+			if strings.HasSuffix(pr.In.URL.Path, "/response") && fault.Load() == "lost" {
+				pr.Out.Body = io.NopCloser(io.MultiReader(io.LimitReader(pr.In.Body, 200), iotest.ErrReader(io.ErrUnexpectedEOF)))
+			}
+		},
+		ModifyResponse: func(res *http.Response) error {
+			if status, err := strconv.Atoi(fault.Load().(string)); err == nil && strings.HasSuffix(res.Request.URL.Path, "/response") {
+				res.StatusCode = status
+			}
+			return nil
+		},
+		ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorLog:      discard,
+		FlushInterval: -1,
+	})
+	api.Config.ErrorLog = discard
+	r.Cleanup(api.Close)
+	bootstrap := filepath.Join(r.TempDir(), "bootstrap")
+	script := fmt.Sprintf("#!/bin/sh\necho $AWS_LAMBDA_RUNTIME_API >%s\nAWS_LAMBDA_RUNTIME_API=%s exec %s\n", real, strings.TrimPrefix(api.URL, "http://"), r.programs.lambda)
+	if err := os.WriteFile(bootstrap, []byte(script), 0o755); err != nil {
+		r.Fatal(err)
+	}
+	r.transport = &http.Transport{DisableCompression: true}
+	f := lambdaemu.Function{Bootstrap: bootstrap, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Concurrency: 1}
+	if r.is(buffered) {
+		f.Mode = lambdaemu.Buffered
+	}
+	r.startLambda(f, "RELAY_UPSTREAMS="+r.URL, "RELAY_ACCESS_TOKENS="+canaryToken)
+	r.wantNext()
+	for _, how := range []string{"413", "500", "lost"} {
+		for _, body := range []string{chat, stream} {
+			before := r.Arrived()
+			fault.Store(how)
+			a := r.fault(body, "")
+			if how == "lost" && a.complete() {
+				r.Errorf("%s: %v looks complete", how, a)
+			}
+			fault.Store("")
+			r.wantUpstream(before + 1)
+			r.wantNext()
+		}
+	}
+	r.note(fmt.Sprintf("413, 500 and a lost connection: the next invocation is clean, in %d processes", r.emulator.Stats().Spawned))
 }
 
 func abortAmidEvents(r *rig) {
@@ -318,17 +382,72 @@ func badSettings(r *rig) {
 	r.wantUpstream(0)
 }
 
-// secretsDown has nobody listen where the extension that reads secrets would.
+// secretsDown has the extension that reads secrets be away, come, and go again:
+// a key is used for five minutes, by the wall clock, and nothing without one.
 func secretsDown(r *rig) {
-	r.start(r.URL, "RELAY_API_KEY_SECRET=arn:aws:secretsmanager:us-east-1:123456789012:secret:x", "AWS_SESSION_TOKEN=x", "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT=9")
-	a := r.send("POST", chatPath, chat)
-	if a.err != nil || a.status < 500 {
-		r.Errorf("got %v, want it closed", a)
+	c := r.setClock()
+	extension := httptest.NewUnstartedServer(nil)
+	defer extension.Close()
+	var answers atomic.Int64 // a status; 0 breaks the connection
+	extension.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		status := int(answers.Load())
+		if status == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, `{"SecretString":"`+secretKey+`"}`)
+	})
+	extension.Start()
+	_, port, _ := strings.Cut(strings.TrimPrefix(extension.URL, "http://"), ":")
+	f := lambdaemu.Function{
+		Bootstrap: r.programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Concurrency: 1,
+		Timeout: 24 * time.Hour, // a deadline is a time of the day, here by a clock that nobody sets
 	}
-	r.wantError(a, a.status, "")
-	r.wantUpstream(0)
-	r.note(fmt.Sprintf("closed: %d %s; a key read before is kept: lambda's TestSecretIsReadAgain", a.status, a.header.Get("X-Relay-Error")))
+	if r.is(buffered) {
+		f.Mode = lambdaemu.Buffered
+	}
+	r.stop()
+	r.transport = &http.Transport{DisableCompression: true}
+	r.startLambda(f, "RELAY_UPSTREAMS="+r.URL, "RELAY_ACCESS_TOKENS="+canaryToken, "RELAY_API_KEY_SECRET=arn:aws:secretsmanager:us-east-1:123456789012:secret:x",
+		"AWS_SESSION_TOKEN=x", "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT="+port, c.env())
+	closed := func(why string) {
+		r.Helper()
+		before := r.Arrived()
+		a := r.send("POST", chatPath, chat)
+		if a.status != http.StatusInternalServerError {
+			r.Errorf("%s: got %v, want it closed", why, a)
+		}
+		r.wantError(a, a.status, "relay_misconfigured")
+		r.wantUpstream(before)
+		c.jump(r, 2*time.Second) // when the secret is asked for again
+	}
+	open := func(why string) {
+		r.Helper()
+		r.wantNext()
+		if got := r.Last().Header.Get("Authorization"); got != "Bearer "+secretKey {
+			r.Errorf("%s: upstream got the key %q", why, got)
+		}
+	}
+	closed("away from the beginning")
+	answers.Store(http.StatusBadRequest)
+	closed("says no")
+	answers.Store(http.StatusOK)
+	open("there")
+	answers.Store(0)
+	c.jump(r, 4*time.Minute)
+	open("away for four minutes")
+	c.jump(r, 2*time.Minute)
+	closed("away for six minutes")
+	answers.Store(http.StatusOK)
+	open("there again")
+	if text := r.logs(); strings.Contains(text, secretKey) {
+		r.Error("the log holds the key")
+	}
+	r.wantAlive(1)
+	r.note("500 relay_misconfigured and nothing sent without a key; one that was read is used for 4 minutes more, not for 6")
 }
+
+const secretKey = "sk-SECRET-0123456789"
 
 // frozen stops the process between requests, as the platform does, and has the
 // upstream close its connections meanwhile.
