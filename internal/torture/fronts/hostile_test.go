@@ -353,6 +353,62 @@ func controls(r *rig) {
 			r.Errorf("%s: split: %v", header, a.header)
 		}
 	}
+	r.noise(pick(500, 10_000))
+}
+
+// noise sends requests some bytes of which are others. Whatever the relay itself
+// says to that is an error in OpenAI's shape.
+func (r *rig) noise(n int) {
+	r.Helper()
+	var refused, passed, closed atomic.Int64
+	var wait sync.WaitGroup
+	turns := make(chan bool, 10)
+	for range n {
+		raw := []byte(post(chatPath, chat))
+		for range 1 + rand.IntN(3) {
+			at := rand.IntN(len(raw))
+			switch rand.IntN(4) {
+			case 0:
+				raw[at] = byte(rand.IntN(256))
+			case 1:
+				raw = slices.Delete(raw, at, min(len(raw), at+1+rand.IntN(20)))
+			case 2:
+				raw = slices.Insert(raw, at, raw[at:min(len(raw), at+1+rand.IntN(20))]...)
+			case 3:
+				raw = slices.Insert(raw, at, []byte("\r\n")...)
+			}
+		}
+		w := r.dial()
+		turns <- true
+		wait.Go(func() {
+			defer func() { <-turns }()
+			defer w.Close()
+			w.say(string(raw))
+			// Some wait for more, as they should.
+			_ = w.SetDeadline(time.Now().Add(200 * time.Millisecond))
+			res, err := http.ReadResponse(w.Reader, nil)
+			if err != nil {
+				closed.Add(1)
+				return
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			switch {
+			case res.Header.Get("X-Relay-Error") != "":
+				refused.Add(1)
+				r.wantError(answer{res.StatusCode, res.Header, string(body), err}, res.StatusCode, "")
+				r.told(res.Header, body)
+			case res.Header.Get("X-Relay") == "" && res.StatusCode < 400:
+				r.Errorf("%q: got %d", raw, res.StatusCode)
+			default:
+				passed.Add(1)
+			}
+		})
+	}
+	wait.Wait()
+	r.idle(cap(turns))
+	r.wantNext()
+	r.note(fmt.Sprintf("%d requests with other bytes: %d refused in OpenAI's shape, %d answered by the API or by net/http's 400, %d not at all", n, refused.Load(), passed.Load(), closed.Load()))
 }
 
 // wrongTokens compares the answers to wrong tokens, and the time they take.
