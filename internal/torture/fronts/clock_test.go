@@ -56,7 +56,8 @@ func (c *clock) jump(t testing.TB, d time.Duration) {
 	}
 }
 
-// settable builds the programs whose clock can be set, once.
+// settable builds the programs whose clock can be set, once. The program relay
+// counts its goroutines, too.
 var settable = sync.OnceValues(func() (executables, error) {
 	dir := filepath.Join(buildDir, "settable")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -100,9 +101,30 @@ func init() {
 
 func set() int64 { return atomic.LoadInt64(setBy) }
 `
+	countsGoroutines = `package main
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"time"
 )
 
-// overlay writes what go build puts in place of package time's own files.
+func init() {
+	if name := os.Getenv("TORTURE_GOROUTINES"); name != "" {
+		go func() {
+			for range time.Tick(100 * time.Millisecond) {
+				_ = os.WriteFile(name+".new", []byte(strconv.Itoa(runtime.NumGoroutine())), 0o644)
+				_ = os.Rename(name+".new", name)
+			}
+		}()
+	}
+}
+`
+)
+
+// overlay writes what go build puts in place of package time's own files, and
+// beside those of the program relay.
 func overlay(dir string) (string, error) {
 	root, ok := proc.Output(context.Background(), "go", "env", "GOROOT")
 	if !ok {
@@ -118,10 +140,16 @@ func overlay(dir string) (string, error) {
 	if now == string(source) {
 		return "", fmt.Errorf("%s: Now is written in another way than this test knows", pkg)
 	}
+	relay, err := filepath.Abs("../../../cmd/relay")
+	if err != nil {
+		return "", err
+	}
 	replace := make(map[string]string)
-	for name, text := range map[string]string{"time.go": now, "set.go": setClock} {
-		file := filepath.Join(dir, name)
-		replace[filepath.Join(pkg, name)] = file
+	for path, text := range map[string]string{
+		filepath.Join(pkg, "time.go"): now, filepath.Join(pkg, "set.go"): setClock, filepath.Join(relay, "goroutines.go"): countsGoroutines,
+	} {
+		file := filepath.Join(dir, filepath.Base(path))
+		replace[path] = file
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			return "", err
 		}

@@ -7,6 +7,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -343,31 +346,70 @@ func TestSoak(t *testing.T) {
 	runRows(t, []row{{"soak", fmt.Sprintf("%d streams", n), []string{local}, nil, nil, func(r *rig) { r.soak(n, d) }}})
 }
 
+// A sample is what a process has at a time.
+type sample struct{ rss, fds, goroutines int64 }
+
+func (s sample) String() string {
+	return fmt.Sprintf("%.1f MiB, %d descriptors, %d goroutines", float64(s.rss)/(1<<20), s.fds, s.goroutines)
+}
+
+// median returns the median of each figure.
+func median(list []sample) (m sample) {
+	of := func(figure func(*sample) *int64) {
+		var all []int64
+		for _, s := range list {
+			all = append(all, *figure(&s))
+		}
+		slices.Sort(all)
+		*figure(&m) = all[len(all)/2]
+	}
+	of(func(s *sample) *int64 { return &s.rss })
+	of(func(s *sample) *int64 { return &s.fds })
+	of(func(s *sample) *int64 { return &s.goroutines })
+	return m
+}
+
 func (r *rig) soak(n int, d time.Duration) {
 	r.KeepLast(1)
-	pid := r.processes[0].PID()
-	type sample struct {
-		rss     int64
-		fds     int
-		threads int
+	r.stop()
+	var err error
+	if r.programs, err = settable(); err != nil {
+		r.Fatal(err)
 	}
+	count := filepath.Join(r.TempDir(), "goroutines")
+	r.start(r.URL, "TORTURE_GOROUTINES="+count)
+	goroutines := func() (n int64) {
+		text, _ := os.ReadFile(count)
+		n, _ = strconv.ParseInt(string(text), 10, 64)
+		return n
+	}
+	pid := r.processes[0].PID()
 	var samples []sample
 	done := make(chan bool)
 	go func() {
 		defer close(done)
-		for begun := time.Now(); time.Since(begun) < d; time.Sleep(d / 20) {
-			threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-			samples = append(samples, sample{r.resident(), descriptors(pid), len(threads)})
+		for begun := time.Now(); time.Since(begun) < d; time.Sleep(d / 40) {
+			samples = append(samples, sample{r.resident(), int64(descriptors(pid)), goroutines()})
 		}
 	}()
 	counts := r.streams(n, d, "events=50 gap=100ms")
 	<-done
-	mid, last := samples[len(samples)/3], samples[len(samples)-1]
-	r.note(fmt.Sprintf("%d at a time for %v: %d whole, %d left, %d cut, %d silently; memory %.1f → %.1f MiB, descriptors %d → %d, threads %d → %d (from a third of the time to its end)",
-		n, d, counts.whole.Load(), counts.aborted.Load(), counts.cut.Load(), counts.silent.Load(),
-		float64(mid.rss)/(1<<20), float64(last.rss)/(1<<20), mid.fds, last.fds, mid.threads, last.threads))
-	if last.rss > mid.rss*5/4+(8<<20) || last.fds > mid.fds*5/4+50 || counts.silent.Load() > 0 {
-		r.Errorf("not flat: %+v", samples)
+	// Quarters of the time, the first of which is the way up.
+	quarter := len(samples) / 4
+	begin, middle, end := median(samples[quarter:2*quarter]), median(samples[2*quarter:3*quarter]), median(samples[3*quarter:])
+	r.note(fmt.Sprintf("%d at a time for %v: %d whole, %d left, %d cut, %d silently; medians of the second, third and last quarter: %v; %v; %v",
+		n, d, counts.whole.Load(), counts.aborted.Load(), counts.cut.Load(), counts.silent.Load(), begin, middle, end))
+	if end.goroutines < int64(n) {
+		r.Errorf("%d goroutines, of %d streams: they are not counted", end.goroutines, n)
+	}
+	const mib = 1 << 20
+	if end.rss > begin.rss*11/10+4*mib || end.fds > begin.fds*11/10+20 || end.goroutines > begin.goroutines*11/10+50 || counts.silent.Load() > 0 {
+		r.Errorf("not flat: %v", samples)
 	}
 	r.idle(n)
+	// What is left when nobody asks any more: what serves, and idle connections,
+	// which have no goroutine of their own.
+	if !eventually(10*time.Second, func() bool { return goroutines() <= 50 }) {
+		r.Errorf("%d goroutines are left", goroutines())
+	}
 }
