@@ -10,7 +10,7 @@ CHAOS       := bench/chaos
 PAGE        := internal/pagetest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race regions sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
+.PHONY: help run demo test check format vet lint race sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,13 +21,13 @@ run: ## start the relay on 127.0.0.1:8787 and print its base URL
 demo: ## the whole thing without a key: a fake OpenAI, the relay before it, a streamed answer
 	@./scripts/demo
 
-# The regions of the matrix want the machine for themselves.
+# The torture matrix wants the machine for itself.
 PACKAGES = $$($(GO) list ./... | grep -v /internal/torture)
 
 test: ## run the tests
 	$(GO) test $(PACKAGES)
 
-check: format vet lint race regions sdk-go sdk-node page tf vulnerabilities ## all that CI runs
+check: format vet lint race torture-quick sdk-go sdk-node page tf vulnerabilities ## all that CI runs
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -45,9 +45,6 @@ lint:
 race:
 	$(GO) test -race -timeout 300s $(PACKAGES)
 	cd $(CHAOS) && $(GO) test -race -timeout 180s ./...
-
-regions: ## kill, hang and break regions behind a gateway: group C of the matrix
-	$(GO) test -race -count=1 -timeout 280s ./internal/torture
 
 sdk-go: ## the official Go SDK, direct and through the relay
 	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 180s ./...
@@ -102,6 +99,7 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 torture: ## every fault and bad input on every adapter, and their table in docs/reliability.md (an hour; FUZZTIME is 10m)
 	@./scripts/torture $(or $(FUZZTIME),10m)
 
+# One package after the other, or each would make the other's times wrong.
 torture-quick: ## the same in its short form (three minutes), writing nothing
 	$(GO) test -race -count=1 -p 1 -timeout 300s ./internal/torture/...
 

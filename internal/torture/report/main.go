@@ -156,16 +156,58 @@ func (m matrix) table(b *bytes.Buffer) {
 func (m matrix) figures(b *bytes.Buffer) {
 	fmt.Fprint(b, "\n### Figures\n\n| figure | target | measured |\n|---|---|---|\n")
 	for _, f := range figures {
-		r, ok := m[f.row][f.front]
-		value := "not measured in this run"
+		var value string
 		switch {
-		case ok && r.Note != "" && mark(r) == passed:
-			value = r.Note
-		case ok && mark(r) == passed:
-			value = "held"
+		case f.elsewhere != "":
+			value = f.elsewhere
+		case f.front == "":
+			value = m.none(f.row)
+		default:
+			value = m.figure(f.row, f.front)
 		}
-		fmt.Fprintf(b, "| %s | %s | %s (%s, %s) |\n", f.name, f.target, strings.ReplaceAll(value, "|", `\|`), f.row, f.front)
+		fmt.Fprintf(b, "| %s | %s | %s |\n", f.name, f.target, strings.ReplaceAll(value, "|", `\|`))
 	}
+}
+
+// figure returns what a row measured on a front.
+func (m matrix) figure(row, front string) string {
+	value := "not measured in this run"
+	switch r := m[row][front]; mark(r) {
+	case passed:
+		value = cmp.Or(r.Note, "held")
+	case failed:
+		if r.Row != "" {
+			value = "**missed**: " + cmp.Or(r.Note, "see the row")
+		}
+	}
+	return fmt.Sprintf("%s (%s, %s)", value, row, front)
+}
+
+// none returns in how many tests of rows there was none of what must not be.
+func (m matrix) none(list string) string {
+	n := 0
+	var bad []string
+	for _, row := range rows {
+		if list != everyRow && !slices.Contains(strings.Fields(list), row.id) {
+			continue
+		}
+		for _, r := range m[row.id] {
+			switch mark(r) {
+			case passed:
+				n++
+			case failed:
+				bad = append(bad, row.id)
+			}
+		}
+	}
+	where := strings.ReplaceAll(list, " ", ", ")
+	if list == everyRow {
+		where = "all rows"
+	}
+	if len(bad) > 0 {
+		return fmt.Sprintf("**not known**: failed are %s (%s)", strings.Join(bad, ", "), where)
+	}
+	return fmt.Sprintf("0 in %d tests (%s)", n, where)
 }
 
 // exceptions writes why fronts do not hold a row, each reason once.
