@@ -344,8 +344,7 @@ func (r *rig) noGoroutines() string {
 	r.Helper()
 	var logs strings.Builder
 	for _, p := range r.processes {
-		// The last answers may be complete a little before their handlers end.
-		time.Sleep(20 * time.Millisecond)
+		awaitIdle(p.PID())
 		_ = p.Signal(syscall.SIGQUIT)
 		select {
 		case <-p.Ended():
@@ -359,6 +358,7 @@ func (r *rig) noGoroutines() string {
 			if n := descriptors(pid); n > 20 {
 				r.Errorf("a function holds %d descriptors", n)
 			}
+			awaitIdle(pid)
 			_ = syscall.Kill(pid, syscall.SIGQUIT)
 		}
 		eventually(5*time.Second, func() bool { return len(r.emulator.PIDs()) == 0 })
@@ -371,6 +371,24 @@ func (r *rig) noGoroutines() string {
 		}
 	}
 	return logs.String()
+}
+
+// awaitIdle waits until no thread of a process has had anything to do for a
+// moment: the last answers may be complete a little before their handlers end.
+// A goroutine that is left waits for something.
+func awaitIdle(pid int) {
+	looks := 0
+	eventually(10*time.Second, func() bool {
+		looks++
+		states, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, name := range states {
+			text, _ := os.ReadFile(name)
+			if _, state, _ := bytes.Cut(text, []byte(") ")); bytes.HasPrefix(state, []byte("R")) {
+				looks = 0
+			}
+		}
+		return looks >= 5
+	})
 }
 
 // logs returns what the front has logged so far.
