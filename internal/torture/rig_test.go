@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -350,9 +352,18 @@ func (f *figures) timed() bool { return f.late < 50*time.Millisecond }
 
 func (f *figures) String() string {
 	if !f.timed() {
-		return fmt.Sprintf("%d requests: %v, not timed since clients were late by %v", len(f.answers), f.outcomes, f.late.Round(time.Millisecond))
+		return fmt.Sprintf("%d requests: %s; not timed since clients were late by %v", len(f.answers), f.ends(), f.late.Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%d requests: %v, first byte p99 %v, max %v", len(f.answers), f.outcomes, f.first.Quantile(0.99).Round(time.Millisecond), f.first.Quantile(1).Round(time.Millisecond))
+	return fmt.Sprintf("%d requests: %s; first byte p99 %v, max %v", len(f.answers), f.ends(), f.first.Quantile(0.99).Round(time.Millisecond), f.first.Quantile(1).Round(time.Millisecond))
+}
+
+// ends says how many requests ended in which way.
+func (f *figures) ends() string {
+	var list []string
+	for _, outcome := range slices.Sorted(maps.Keys(f.outcomes)) {
+		list = append(list, fmt.Sprintf("%d %v", f.outcomes[outcome], outcome))
+	}
+	return strings.Join(list, ", ")
 }
 
 // wantAmbiguous fails the test unless n requests at most got an ambiguous 502.
