@@ -66,7 +66,7 @@ func (a *access) handler(next http.Handler) http.Handler {
 
 // admit takes the access token out of req and puts in the API key that is due,
 // or returns the error to answer with. Where a request carries several tokens, the
-// first one counts: header, path, key.
+// first one counts that is not empty: header, path, key.
 func (a *access) admit(req *http.Request) error {
 	if len(req.Header["Authorization"]) > 1 || len(req.Header["X-Relay-Token"]) > 1 {
 		return errDuplicateAuthorization
@@ -82,7 +82,7 @@ func (a *access) admit(req *http.Request) error {
 		req.URL = rest
 	}
 	a.cutKeyTokens(&v)
-	if len(a.sums) > 0 && !a.known(v.token) {
+	if len(a.sums) > 0 && (v.token == "" || !a.known(v.token)) {
 		return errAccess
 	}
 	if a.key != "" {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
@@ -132,7 +133,8 @@ type Config struct {
 	// Platform is where the relay runs. The zero value is an ordinary server.
 	Platform Platform
 
-	// Logger takes the record lines. If nil, JSON lines on standard error.
+	// Logger takes the record lines, which have no source. If nil, JSON lines on
+	// standard error.
 	Logger *slog.Logger
 
 	// TLS is the configuration of connections to upstreams. If nil, the system's
@@ -318,6 +320,11 @@ func checkToken(token Secret) error {
 	if sum, ok := strings.CutPrefix(t, "sha256:"); ok {
 		if b, err := hex.DecodeString(sum); err != nil || len(b) != 32 {
 			return errors.New("must have 64 hexadecimal digits behind its sha256: prefix")
+		}
+		for _, empty := range []string{"", tokenPrefix} {
+			if tokenSum(token) == sha256.Sum256([]byte(empty)) {
+				return errors.New("is the hash of an empty token")
+			}
 		}
 		return nil
 	}

@@ -12,15 +12,25 @@ type nullWriter struct {
 	h       http.Header
 	n       int64
 	flushes int
+
+	broken   error     // what flushes say
+	deadline time.Time // the last one
+	late     int       // writes behind it
 }
 
-func (w *nullWriter) Header() http.Header               { return w.h }
-func (w *nullWriter) WriteHeader(int)                   {}
-func (w *nullWriter) Write(p []byte) (int, error)       { w.n += int64(len(p)); return len(p), nil }
-func (w *nullWriter) FlushError() error                 { w.flushes++; return nil }
-func (w *nullWriter) SetWriteDeadline(time.Time) error  { return nil }
-func (w *nullWriter) Unwrap() http.ResponseWriter       { return nil }
-func (w *nullWriter) SetReadDeadline(t time.Time) error { return nil }
+func (w *nullWriter) Header() http.Header                { return w.h }
+func (w *nullWriter) WriteHeader(int)                    {}
+func (w *nullWriter) FlushError() error                  { w.flushes++; return w.broken }
+func (w *nullWriter) SetWriteDeadline(t time.Time) error { w.deadline = t; return nil }
+func (w *nullWriter) Unwrap() http.ResponseWriter        { return nil }
+func (w *nullWriter) SetReadDeadline(t time.Time) error  { return nil }
+
+func (w *nullWriter) Write(p []byte) (int, error) {
+	if w.n += int64(len(p)); !w.deadline.IsZero() && time.Now().After(w.deadline) {
+		w.late++
+	}
+	return len(p), nil
+}
 
 // An eventReader is a body of n events, each in a read of its own.
 type eventReader struct{ n int }

@@ -125,7 +125,8 @@ func (hl *health) upstreams(req *http.Request) []poolReport {
 	if !hl.x.pool.Several() {
 		return nil
 	}
-	if hl.access.admit(req) != nil {
+	asked := *req // which admit changes
+	if hl.access.admit(&asked) != nil {
 		return nil
 	}
 	var reports []poolReport

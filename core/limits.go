@@ -187,7 +187,7 @@ func (b *limitedBody) read(p []byte) (int, error) {
 		b.window, b.patience = bodyWindow, b.timeout
 	}
 	start := time.Now()
-	if start.Sub(b.armed) > justNow {
+	if start.Sub(b.armed) > min(justNow, b.timeout/4) {
 		// Platforms that hand over whole bodies have no deadlines, and need none.
 		_ = b.rc.SetReadDeadline(start.Add(b.patience))
 	}

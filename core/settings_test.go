@@ -99,6 +99,7 @@ func TestConfigProblems(t *testing.T) {
 		{"token with a dot", Config{AccessTokens: []Secret{"a.b"}}, "dots"},
 		{"token that is a prefix", Config{AccessTokens: []Secret{"rt_"}}, "empty"},
 		{"empty token", Config{AccessTokens: []Secret{""}}, "empty"},
+		{"hash of an empty token", Config{AccessTokens: []Secret{"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}}, "empty"},
 		{"base64 token", Config{AccessTokens: []Secret{"Zm9v+/=="}}, ""},
 		{"short hash", Config{AccessTokens: []Secret{"sha256:abcd"}}, "64 hexadecimal"},
 		{"no port", Config{Upstreams: []Secret{"https://a.example:"}}, "port"},

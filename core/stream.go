@@ -28,7 +28,7 @@ var (
 var keepaliveComment = []byte(": keepalive\n\n")
 
 // A stream hands an answer's body to the client as it comes: every read is
-// written and flushed before the next.
+// written and flushed before the next, but for the first moments of a short one.
 type stream struct {
 	w       http.ResponseWriter
 	rc      *http.ResponseController
@@ -56,6 +56,7 @@ type stream struct {
 	ended   bool
 	comment *time.Timer
 	held    *time.Timer // flushes what was written so far; nil if nothing is held back
+	lost    error       // why that could not be flushed
 }
 
 // shortWait is how long the header of a short answer is held back for its body,
@@ -73,7 +74,7 @@ func (s *stream) begin(status int) {
 	if s.short {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.held = time.AfterFunc(shortWait, s.letGo)
+		s.held = time.AfterFunc(shortWait, func() { _ = s.letGo() })
 		return
 	}
 	_ = s.rc.Flush() // not every platform can; the first write tells if the client is gone
@@ -87,7 +88,7 @@ func (s *stream) copy(body io.Reader) error {
 	if s.whole {
 		return s.copyWhole(body, *buf)
 	}
-	defer s.letGo()
+	defer func() { _ = s.letGo() }()
 	defer s.startComments()()
 	idle := startIdle(s.idleTimeout, s.cancel)
 	defer idle.Stop()
@@ -101,6 +102,9 @@ func (s *stream) copy(body io.Reader) error {
 			idle.Reset(s.idleTimeout)
 		}
 		if err == io.EOF {
+			if err := s.letGo(); err != nil {
+				return fmt.Errorf("%w: %w", errClientGone, err)
+			}
 			return nil
 		}
 		if err != nil {
@@ -143,21 +147,23 @@ func (s *stream) write(p []byte) error {
 	if _, err := s.w.Write(p); err != nil {
 		return err
 	}
-	if s.held != nil {
-		return nil
+	if s.held != nil || s.lost != nil {
+		return s.lost
 	}
 	return ignoreUnsupported(s.rc.Flush())
 }
 
-// letGo flushes what was held back.
-func (s *stream) letGo() {
+// letGo flushes what was held back. Its error, or that of the flush before, says
+// that the client is gone.
+func (s *stream) letGo() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held != nil {
 		s.held.Stop()
 		s.held = nil
-		_ = s.rc.Flush()
+		s.lost = ignoreUnsupported(s.rc.Flush())
 	}
+	return s.lost
 }
 
 // extendDeadline gives the client a new time to take what is written next.
@@ -165,7 +171,7 @@ func (s *stream) extendDeadline() {
 	if s.writeTimeout <= 0 {
 		return
 	}
-	if now := time.Now(); now.Sub(s.extended) > justNow {
+	if now := time.Now(); now.Sub(s.extended) > min(justNow, s.writeTimeout/4) {
 		s.extended = now
 		_ = s.rc.SetWriteDeadline(now.Add(s.writeTimeout)) // where the platform has one
 	}

@@ -70,6 +70,46 @@ func TestHeadersAreFlushedBeforeTheFirstByte(t *testing.T) {
 	}
 }
 
+// TestShortAnswersToNobody: that the client is gone is noticed of what was held
+// back, too.
+func TestShortAnswersToNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, wait := range []time.Duration{0, 2 * shortWait} {
+			w := &nullWriter{broken: net.ErrClosed}
+			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers, short: true}
+			s.begin(200)
+			time.Sleep(wait)
+			synctest.Wait()
+			if err := s.copy(strings.NewReader("{}")); !errors.Is(err, errClientGone) {
+				t.Errorf("%v later: %v, want %v", wait, err, errClientGone)
+			}
+		}
+	})
+}
+
+// TestWriteDeadlines: no write comes behind the deadline that was set for an
+// earlier one, however short the client's time is.
+func TestWriteDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, timeout := range []time.Duration{20 * time.Millisecond, time.Second, 30 * time.Second} {
+			w := &nullWriter{}
+			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &eventBuffers, writeTimeout: timeout}
+			for range 1000 {
+				if err := s.write([]byte(event)); err != nil {
+					t.Fatal(err)
+				}
+				if left := time.Until(w.deadline); left < timeout*3/4 {
+					t.Fatalf("the client has %v of %v", left, timeout)
+				}
+				time.Sleep(timeout / 15)
+			}
+			if w.late > 0 {
+				t.Errorf("time-out %v: %d writes came behind their deadline", timeout, w.late)
+			}
+		}
+	})
+}
+
 // TestShortAnswersAreWrittenOnce: header and body of a short answer, which come
 // one after the other, go out together.
 func TestShortAnswersAreWrittenOnce(t *testing.T) {

@@ -114,7 +114,7 @@ func isLoopback(host string) bool {
 // A relay keeps little and allocates much: a heap of a megabyte would be cleaned
 // up after every two hundred requests. It is held as an array that nobody
 // touches, so that it takes no memory by itself: the collector runs when as much
-// was allocated as is in use.
+// was allocated as is in use. Who sets GOGC or GOMEMLIMIT has ideas of his own.
 const heapRoom = 8 << 20
 
 func listenAndServe(ctx context.Context, relay *core.Relay, cfg core.Config, listen string, stdout, stderr io.Writer) int {
@@ -135,7 +135,10 @@ func listenAndServe(ctx context.Context, relay *core.Relay, cfg core.Config, lis
 		// net/http would answer OPTIONS * by itself.
 		DisableGeneralOptionsHandler: true,
 	}
-	ballast := make([]byte, heapRoom)
+	var ballast []byte
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		ballast = make([]byte, heapRoom)
+	}
 	defer runtime.KeepAlive(ballast)
 	log.SetOutput(serverLog{cfg.Logger}) // net/http's client quotes stray bytes of upstreams there
 	greet(stdout, ln.Addr(), cfg)

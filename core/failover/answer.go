@@ -17,21 +17,21 @@ const mostFields = 48
 // one. Of any other answer it reads nothing and returns nil: those are for
 // net/http to judge. FuzzAnswer holds the two against each other. The answer's
 // body is what is left of it in br.
-func ordinary(br *bufio.Reader, req *http.Request) *http.Response {
+func ordinary(br *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodHead {
-		return nil
+		return nil, nil
 	}
 	if _, err := br.Peek(1); err != nil {
-		return nil
+		return nil, err
 	}
 	buffered, _ := br.Peek(br.Buffered())
 	end := bytes.Index(buffered, []byte("\r\n\r\n"))
 	if end < 0 {
-		return nil
+		return nil, nil
 	}
 	var p parsed
 	if !p.parse(buffered[:end+2]) {
-		return nil
+		return nil, nil
 	}
 	_, _ = br.Discard(end + 4)
 	res := &http.Response{
@@ -48,7 +48,7 @@ func ordinary(br *bufio.Reader, req *http.Request) *http.Response {
 	if p.length > 0 {
 		res.Body = &lengthBody{br: br, left: p.length}
 	}
-	return res
+	return res, nil
 }
 
 // A parsed is the header of an ordinary answer.

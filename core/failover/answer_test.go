@@ -16,7 +16,7 @@ const ordinaryAnswer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nX-R
 // stands behind it is left for whoever comes next.
 func TestOrdinary(t *testing.T) {
 	br := bufio.NewReader(strings.NewReader(ordinaryAnswer))
-	res := ordinary(br, &http.Request{Method: http.MethodPost})
+	res, _ := ordinary(br, &http.Request{Method: http.MethodPost})
 	if res == nil {
 		t.Fatal("not taken for an ordinary answer")
 	}
@@ -63,7 +63,7 @@ func TestNotOrdinary(t *testing.T) {
 		"too many lines":      "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", mostFields) + "Content-Length: 2\r\n\r\n",
 	} {
 		br := bufio.NewReader(strings.NewReader(head))
-		if res := ordinary(br, &http.Request{Method: http.MethodGet}); res != nil {
+		if res, _ := ordinary(br, &http.Request{Method: http.MethodGet}); res != nil {
 			t.Errorf("%s: taken for an ordinary answer, %v", what, res)
 		}
 		if rest, _ := io.ReadAll(br); string(rest) != head {
@@ -71,7 +71,7 @@ func TestNotOrdinary(t *testing.T) {
 		}
 	}
 	br := bufio.NewReader(strings.NewReader(ordinaryAnswer))
-	if ordinary(br, &http.Request{Method: http.MethodHead}) != nil {
+	if res, _ := ordinary(br, &http.Request{Method: http.MethodHead}); res != nil {
 		t.Error("answer to HEAD taken for one with a body")
 	}
 }
@@ -79,7 +79,7 @@ func TestNotOrdinary(t *testing.T) {
 // TestOrdinaryCutShort: a body that ends before its length does is no whole one.
 func TestOrdinaryCutShort(t *testing.T) {
 	br := bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}"))
-	res := ordinary(br, &http.Request{Method: http.MethodGet})
+	res, _ := ordinary(br, &http.Request{Method: http.MethodGet})
 	if res == nil {
 		t.Fatal("not taken for an ordinary answer")
 	}
@@ -96,11 +96,12 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("HTTP/1.1 200 OK\r\nPragma: no-cache\r\nContent-Length: 1\r\n\r\n1")
 	f.Fuzz(func(t *testing.T, text string) {
 		req := &http.Request{Method: http.MethodGet}
-		got := ordinary(bufio.NewReader(strings.NewReader(text)), req)
+		ours, theirs := bufio.NewReader(strings.NewReader(text)), bufio.NewReader(strings.NewReader(text))
+		got, _ := ordinary(ours, req)
 		if got == nil {
 			return
 		}
-		want, err := http.ReadResponse(bufio.NewReader(strings.NewReader(text)), req)
+		want, err := http.ReadResponse(theirs, req)
 		if err != nil {
 			t.Fatalf("%q: net/http says %v", text, err)
 		}
@@ -110,6 +111,10 @@ func FuzzAnswer(f *testing.F) {
 			got.ContentLength != want.ContentLength || got.Close != want.Close || !maps.EqualFunc(got.Header, want.Header, slices.Equal) ||
 			string(gotBody) != string(wantBody) || gotErr != wantErr {
 			t.Errorf("%q: got %+v with %q, %v, net/http says %+v with %q, %v", text, got, gotBody, gotErr, want, wantBody, wantErr)
+		}
+		left, _ := io.ReadAll(ours)
+		if leftToNetHTTP, _ := io.ReadAll(theirs); string(left) != string(leftToNetHTTP) {
+			t.Errorf("%q: left %q, net/http leaves %q", text, left, leftToNetHTTP)
 		}
 	})
 }

@@ -24,7 +24,8 @@ const (
 	// smallBody is the largest body that is written together with its header.
 	smallBody = 32 << 10
 
-	// staleAfter is how old a look at a connection may be when a request is written.
+	// staleAfter is how long it may take to read a small body without another look
+	// at the connection.
 	staleAfter = 500 * time.Microsecond
 
 	// lastWrite is how long an answer that is over waits for the end of its
@@ -45,7 +46,8 @@ var (
 
 // An http1 is a connection that speaks HTTP/1.1. It carries one request at a
 // time and, unlike net/http's, needs no goroutines of its own for it: what most
-// requests and events cost is waking them. Answers are parsed by net/http.
+// requests and events cost is waking them. Answers are parsed by net/http, but for
+// those that ordinary reads.
 type http1 struct {
 	conn   net.Conn
 	socket *socket // conn, or what TLS is spoken over
@@ -310,8 +312,8 @@ func (x *exchange) read(req *http.Request) (*http.Response, error) {
 
 // header reads a header.
 func (h *http1) header(req *http.Request) (*http.Response, error) {
-	if res := ordinary(h.br, req); res != nil {
-		return res, nil
+	if res, err := ordinary(h.br, req); res != nil || err != nil {
+		return res, err
 	}
 	return http.ReadResponse(h.br, req)
 }
@@ -345,12 +347,24 @@ func (x *exchange) finish(reusable bool) {
 		}
 		timer.Stop()
 	}
-	if reusable && (x.writer == nil || x.complete) && x.h.br.Buffered() == 0 {
+	if reusable && (x.writer == nil || x.complete) && !x.h.hasMore() {
 		x.h.reused = true
 		x.h.given()
 		return
 	}
 	x.h.conn.Close()
+}
+
+// hasMore reports whether something stands behind an answer that was read to its
+// end: in the buffer, or in TLS, where a look at the socket does not find it.
+func (h *http1) hasMore() bool {
+	if h.br.Buffered() > 0 || h.conn == net.Conn(h.socket) {
+		return h.br.Buffered() > 0
+	}
+	h.socket.deaf = true
+	_, err := h.br.Peek(1)
+	h.socket.deaf = false
+	return err != errDeaf
 }
 
 // An answerBody is an answer's body on a connection.

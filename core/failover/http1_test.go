@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -399,4 +401,52 @@ func FuzzHeader(f *testing.F) {
 			t.Errorf("%q has %d lines", b, n)
 		}
 	})
+}
+
+// TestStrayAnswersInTLS: what stands behind an answer in the same record is in
+// neither the socket nor the buffer, and no answer to the next request.
+func TestStrayAnswersInTLS(t *testing.T) {
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	body := strings.Repeat("x", 5000)
+	for _, test := range []struct {
+		name, behind string
+		again        int // times that the connection goes back
+	}{
+		{"nothing", "", 1},
+		{"an answer", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", 0},
+		{"a byte", "\n", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			plain := scripted(t, func(conn *net.TCPConn, _ int) {
+				secure := tls.Server(conn, &tls.Config{Certificates: certified.TLS.Certificates, DynamicRecordSizingDisabled: true})
+				if _, err := http.ReadRequest(bufio.NewReader(secure)); err != nil {
+					t.Error(err)
+				}
+				_, _ = io.WriteString(secure, "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n")
+				_, _ = io.WriteString(secure, body+test.behind) // one record
+				_, _ = io.Copy(io.Discard, conn)
+			})
+			s, err := dialSocket(t.Context(), newDialer(), strings.TrimPrefix(plain, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			given := 0
+			h := newHTTP1(tls.Client(s, &tls.Config{RootCAs: trusting(certified).RootCAs, ServerName: "example.com"}), s, func() { given++ })
+			res, err := h.roundTrip(outgoing(t, "GET", "", 0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, len(body)) // read past the buffer, as large bodies are
+			if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != body {
+				t.Errorf("body: %v", err)
+			}
+			_, _ = res.Body.Read(got[:1])
+			if given != test.again {
+				t.Errorf("the connection was given back %d times, want %d", given, test.again)
+			}
+		})
+	}
 }

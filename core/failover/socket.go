@@ -24,12 +24,26 @@ type socket struct {
 
 	armed atomic.Bool // the next write may be the beginning of a request
 	look  look
+	deaf  bool // Read reads nothing; for whoever has the connection to himself
 }
+
+// errDeaf is what a socket that is deaf says. It is temporary, or TLS would
+// remember it.
+var errDeaf net.Error = deafError{}
+
+type deafError struct{}
+
+func (deafError) Error() string   { return "nothing was read" }
+func (deafError) Timeout() bool   { return true }
+func (deafError) Temporary() bool { return true }
 
 // arm lets the next write look first.
 func (s *socket) arm() { s.armed.Store(true) }
 
 func (s *socket) Read(p []byte) (int, error) {
+	if s.deaf {
+		return 0, errDeaf
+	}
 	n, err := s.TCPConn.Read(p)
 	if n > 0 && s.heard != nil {
 		s.heard()
