@@ -312,7 +312,7 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 		writeTimeout: x.writeTimeout,
 		buffers:      &bodyBuffers,
 	}
-	if events {
+	if s.events = events; events {
 		s.buffers, s.keepalive = &eventBuffers, x.keepalive
 	}
 	s.whole = isWhole(res)
@@ -327,6 +327,7 @@ func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w
 	err := s.copy(res.Body)
 	panicked = false
 	if err == nil {
+		recordOf(req).undone = events && !s.isDone()
 		return nil
 	}
 	err = x.explainCut(ctx, req, err)

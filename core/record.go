@@ -36,6 +36,7 @@ type record struct {
 	bytesIn   atomic.Int64 // counted by other goroutines
 	bytesOut  atomic.Int64
 	err       error // why the request failed, if it did
+	undone    bool  // an event stream ended well, but not by [DONE]
 }
 
 type recordKey struct{}
@@ -161,6 +162,9 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	}
 	if rec.err != nil {
 		line.AddAttrs(slog.String("error", errorClass(rec.err)))
+	}
+	if rec.undone && (rec.route == "chat" || rec.route == "completions") {
+		line.AddAttrs(slog.Bool("done", false)) // other streams end by other events
 	}
 	_ = s.logger.Handler().Handle(ctx, line) // as slog itself does: who cannot log cannot say so
 	s.logCause(rec)

@@ -27,6 +27,9 @@ var (
 // event when none was begun (HTML standard, section 9.2.6).
 var keepaliveComment = []byte(": keepalive\n\n")
 
+// doneEvent ends the event streams of chat completions.
+const doneEvent = "data: [DONE]\n\n"
+
 // A stream hands an answer's body to the client as it comes: every read is
 // written and flushed before the next, but for the first moments of a short one.
 type stream struct {
@@ -34,6 +37,8 @@ type stream struct {
 	rc      *http.ResponseController
 	cancel  context.CancelCauseFunc // ends the exchange
 	buffers *sync.Pool
+
+	events bool // it is an event stream
 
 	// whole says that the whole body has come: the server then writes it together
 	// with the header when the handler returns, which is at once.
@@ -51,7 +56,7 @@ type stream struct {
 	// mu keeps comments out of events, and flushes out of writes. Without
 	// keepalive, and of long answers, nobody competes.
 	mu      sync.Mutex
-	tail    [4]byte // last bytes written
+	tail    [len(doneEvent)]byte // last bytes of an event stream
 	written int64
 	ended   bool
 	comment *time.Timer
@@ -141,6 +146,8 @@ func (s *stream) write(p []byte) error {
 	defer s.mu.Unlock()
 	if s.comment != nil {
 		s.comment.Reset(s.keepalive)
+	}
+	if s.events {
 		s.noteTail(p)
 	}
 	s.extendDeadline()
@@ -250,6 +257,9 @@ func (s *stream) noteTail(p []byte) {
 	copy(s.tail[:], s.tail[len(p):])
 	copy(s.tail[len(s.tail)-len(p):], p)
 }
+
+// isDone reports whether the last event was [DONE].
+func (s *stream) isDone() bool { return string(s.tail[:]) == doneEvent }
 
 // betweenEvents reports whether a blank line was the last that was written, or
 // nothing was.

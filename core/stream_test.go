@@ -271,12 +271,41 @@ func TestCleanEndsStayClean(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nTrailer: X-T\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(event) + "0\r\nX-T: 1\r\nX-U: 2\r\n\r\n",
 	} {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, raw).Close() }, nil)
-		res, body := send(t, "GET", f.URL+"/v1/models", "")
+		res, body := send(t, "POST", f.URL+"/v1/chat/completions", "")
 		if body != event {
 			t.Errorf("%q: body %q", raw, body)
 		}
+		waitForLog(t, f, `"done":false`)
 		if len(res.Trailer) != 0 {
 			t.Errorf("%q: trailers %v", raw, res.Trailer)
+		}
+	}
+}
+
+// TestDone: the log tells of streams that ended without [DONE], where one is due.
+func TestDone(t *testing.T) {
+	for _, test := range []struct {
+		path, events string
+		undone       bool
+	}{
+		{"/v1/chat/completions", event + doneEvent, false},
+		{"/v1/completions", doneEvent[:5], true},
+		{"/v1/chat/completions", doneEvent + event, true},
+		{"/v1/responses", event, false},
+	} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			for i := range test.events { // byte by byte
+				_, _ = io.WriteString(w, test.events[i:i+1])
+				_ = http.NewResponseController(w).Flush()
+			}
+		}, nil)
+		if _, body := send(t, "POST", f.URL+test.path, ""); body != test.events {
+			t.Errorf("%s: body %q, want %q", test.path, body, test.events)
+		}
+		waitForLog(t, f, "duration_ms")
+		if got := strings.Contains(f.log.String(), `"done":false`); got != test.undone {
+			t.Errorf("%s, %q: said to be undone: %v, want %v", test.path, test.events, got, test.undone)
 		}
 	}
 }
