@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -9,14 +10,15 @@ import (
 // hopByHop are the headers that concern one connection only (RFC 9110, section
 // 7.6.1, and what was one of them before). Expect is handled by net/http on
 // either side.
-var hopByHop = set(
+var hopByHop = set(nil,
 	"Connection", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 )
 
-// droppedUp are the request headers that identify the client or the platform,
-// or that could change what the request means behind the relay's checks.
-var droppedUp = set(
+// droppedUp are the request headers that are hop by hop, that identify the client
+// or the platform, or that could change what the request means behind the
+// relay's checks.
+var droppedUp = set(hopByHop,
 	"B3", "Baggage", "Cdn-Loop", "Client-Ip", "Content-Length", "Cookie", "Cookie2", "Dnt", "Do-Connecting-Ip", "Forwarded",
 	"Forwarded-For", "Forwarded-Proto", "From", "Function-Execution-Id", "Grpc-Trace-Bin", "Host", "Ms-Client-Ip", "Origin", "Priority",
 	"Proxy-Client-Ip", "Referer", "Relay-Hop", "Sec-Gpc", "Sentry-Trace", "Traceparent", "Tracestate",
@@ -33,9 +35,9 @@ var droppedUpPrefixes = []string{
 	"X-B3-", "X-Datadog-", "X-Envoy-", "X-Forwarded-", "X-Goog-Authenticated-User-", "X-Goog-Iap-", "X-Ms-Client-Principal", "X-Nf-", "X-Now-", "X-Railway-", "X-Relay-", "X-Vercel-",
 }
 
-// droppedDown are the response headers that are the upstream's own: they would
-// pin, redirect or track clients of the relay's host.
-var droppedDown = set(
+// droppedDown are the response headers that are hop by hop, and those that are the
+// upstream's own: they would pin, redirect or track clients of the relay's host.
+var droppedDown = set(hopByHop,
 	"Alt-Svc", "Nel", "Report-To", "Reporting-Endpoints", "Server",
 	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "X-Relay", "X-Relay-Attempts", "X-Relay-Upstream",
 )
@@ -43,10 +45,12 @@ var droppedDown = set(
 // undroppable are the request headers that Connection may not nominate away: a
 // client that lists them wants the relay to lose its key or its body's meaning
 // (CVE-2026-29054).
-var undroppable = set("Authorization", "Content-Encoding", "Content-Type")
+var undroppable = set(nil, "Authorization", "Content-Encoding", "Content-Type")
 
-func set(names ...string) map[string]bool {
-	m := make(map[string]bool, len(names))
+// set returns the set of names, and of those in more.
+func set(more map[string]bool, names ...string) map[string]bool {
+	m := make(map[string]bool, len(more)+len(names))
+	maps.Copy(m, more)
 	for _, name := range names {
 		m[name] = true
 	}
@@ -87,7 +91,7 @@ func goesUp(name string) bool {
 	if strings.HasPrefix(name, "X-Stainless-") && !strings.Contains(name, "_") {
 		return true // half of what official SDKs send
 	}
-	if hopByHop[name] || droppedUp[name] || strings.Contains(name, "_") {
+	if droppedUp[name] || strings.Contains(name, "_") {
 		return false
 	}
 	for _, prefix := range droppedUpPrefixes {
@@ -137,7 +141,7 @@ func setHop(out, in http.Header) {
 func copyAnswer(dst, answer http.Header) {
 	nominated := nominations(answer)
 	for name, values := range answer {
-		if hopByHop[name] || droppedDown[name] || nominated[name] || strings.HasPrefix(name, "Access-Control-") {
+		if droppedDown[name] || nominated[name] || strings.HasPrefix(name, "Access-Control-") {
 			continue
 		}
 		if name == "Vary" {

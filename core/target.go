@@ -79,6 +79,9 @@ func isRelayedMethod(method string) bool {
 // another upstream, or nil. It decodes once and only to look: the path is
 // handed on as it came.
 func checkPath(escaped string) error {
+	if isOrdinary(escaped) {
+		return nil
+	}
 	if !strings.HasPrefix(escaped, "/") {
 		return errors.New("not absolute")
 	}
@@ -105,4 +108,21 @@ func checkPath(escaped string) error {
 		}
 	}
 	return nil
+}
+
+// isOrdinary reports whether a path has nothing but segments of letters, digits,
+// hyphens and underscores, as nearly all do.
+func isOrdinary(path string) bool {
+	before := byte(0)
+	for i := range len(path) {
+		c := path[i]
+		switch {
+		case c == '/' && before != '/':
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || c == '-' || c == '_':
+		default:
+			return false
+		}
+		before = c
+	}
+	return path != "" && path[0] == '/'
 }
