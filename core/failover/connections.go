@@ -93,6 +93,13 @@ func (cs *connections) pick(switches bool) *conn {
 	return c
 }
 
+// atHand reports whether there is a connection that looks usable.
+func (cs *connections) atHand() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.idle) > 0 || slices.ContainsFunc(cs.shared, func(c *conn) bool { return c.client.Available() > 0 })
+}
+
 // last returns the connection that was used last, of those that look usable.
 func (cs *connections) last(switches bool) *conn {
 	if !switches {

@@ -36,8 +36,9 @@ type candidate struct {
 }
 
 // order returns the upstreams in the order in which to try them: those that are
-// up, as preferred; then those that are down, by how soon they could be tried. One that is due for a trial keeps its place, for one
-// request at a time. It never returns none: a request is better tried than
+// up, as preferred; then those of which other requests know that a connect takes
+// long; then those that are down, by how soon they could be tried. One that is
+// due for a trial keeps its place, for one request at a time. It never returns none: a request is better tried than
 // refused on a guess.
 func (p *Pool) order(list []*upstream) []*candidate {
 	type place struct {
@@ -54,6 +55,8 @@ func (p *Pool) order(list []*upstream) []*candidate {
 			pl.rank, pl.wait = 1, left
 		case down || u.silence.suspicious() || u.health.hangs():
 			pl.due = true // even if it is the last
+		case u.connecting.areLate() && !u.connections.atHand():
+			pl.rank = 1 // to hedge what others hedge would use up the budget
 		}
 		places = append(places, pl)
 	}

@@ -851,3 +851,29 @@ func TestThaw(t *testing.T) {
 		}
 	}
 }
+
+// A region in which every connect takes long is hedged by the first requests
+// that find it so; while they wait, others go elsewhere at once, and take nothing
+// of the budget.
+func TestSlowConnectsAreHedgedByFew(t *testing.T) {
+	b := newRegion(t)
+	p := openPool(t, Options{}, silentListener(t)+"#a", b.URL+"#b")
+	p.list()[0].health.measured(time.Minute) // as ever there
+	var first sync.WaitGroup
+	for range strikesOut {
+		first.Go(func() {
+			if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Attempts != 2 {
+				t.Errorf("got %d %v after %d attempts", status, err, sent.Attempts)
+			}
+		})
+	}
+	first.Wait()
+	for range 100 {
+		if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Attempts != 1 || sent.Upstream != "b" {
+			t.Fatalf("got %d %v from %s after %d attempts", status, err, sent.Upstream, sent.Attempts)
+		}
+	}
+	if st := p.Status()[0]; st.State != "up" {
+		t.Errorf("%+v", st)
+	}
+}

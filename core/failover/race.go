@@ -54,12 +54,50 @@ func newRace(p *Pool, ctx context.Context, http1 bool, n int) *race {
 // start begins to connect to c.
 func (r *race) start(c *candidate) {
 	r.begun[c] = time.Now()
+	c.connecting.begin(c, r.begun[c])
 	go func() {
 		conn, err := r.pool.connect(r.ctx, c, r.http1)
+		c.connecting.end(c)
 		if result := (connected{c, conn, err}); !r.offer(result) {
 			r.keep(result) // nobody waits any more
 		}
 	}()
+}
+
+// A connecting keeps the connects to an upstream that are under way. It is safe
+// for concurrent use.
+type connecting struct {
+	mu    sync.Mutex
+	begun map[*candidate]time.Time
+}
+
+func (p *connecting) begin(c *candidate, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.begun == nil {
+		p.begun = make(map[*candidate]time.Time)
+	}
+	p.begun[c] = at
+}
+
+func (p *connecting) end(c *candidate) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.begun, c)
+}
+
+// areLate reports whether several of them have been hedged by now: as many as
+// would make the upstream down if connects did not always take long there.
+func (p *connecting) areLate() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	late := 0
+	for _, at := range p.begun {
+		if time.Since(at) >= hedgeAfter {
+			late++
+		}
+	}
+	return late >= strikesOut
 }
 
 // quiet reports whether no connect is under way.

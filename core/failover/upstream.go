@@ -21,6 +21,7 @@ type upstream struct {
 	connections connections
 	health      health
 	silence     silence
+	connecting  connecting
 
 	mu       sync.Mutex
 	inFlight map[*attempt]struct{}
