@@ -108,9 +108,12 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -bu
 
 dist: dist/relay dist/lambda.zip dist/gcf.zip ## build what is deployed into dist/ (the Lambda function for arm64, or GOARCH=amd64)
 
-.PHONY: dist/relay dist/lambda.zip dist/gcf.zip
+.PHONY: pgo dist/relay dist/lambda.zip dist/gcf.zip
 dist/relay:
-	$(BUILD) -o $@ ./cmd/relay
+	$(BUILD) -pgo=bench/relay.pgo -o $@ ./cmd/relay
+
+pgo: ## record what the relay spends its time on, for the compiler, into bench/relay.pgo
+	$(GO) run -trimpath ./bench/profile -out bench/relay.pgo
 
 dist/lambda.zip:
 	GOOS=linux GOARCH=$(or $(GOARCH),arm64) $(BUILD) $$(cat internal/lambdabuild/flags) -o dist/bootstrap ./lambda

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/textproto"
 	"net/url"
+	"runtime"
 	"strconv"
 	"sync"
 )
@@ -45,6 +46,8 @@ func beFloor(ctx context.Context, up string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	room := make([]byte, 16<<20) // to allocate in, as relay serve has it
+	defer runtime.KeepAlive(room)
 	server := &http.Server{Handler: f}
 	go func() { _ = server.Serve(ln) }()
 	defer server.Close()

@@ -46,7 +46,12 @@ func newRig(ctx context.Context, progress io.Writer) (*rig, error) {
 
 func (r *rig) start(ctx context.Context) error {
 	r.say("building the relay")
-	if err := proc.Build(ctx, runtime.GOARCH, nil, r.relay, "example.com/relay/cmd/relay"); err != nil {
+	root, err := proc.Root(ctx)
+	if err != nil {
+		return err
+	}
+	pgo := "-pgo=" + filepath.Join(root, "bench", "relay.pgo")
+	if err := proc.Build(ctx, runtime.GOARCH, []string{pgo}, r.relay, "example.com/relay/cmd/relay"); err != nil {
 		return err
 	}
 	return r.startUpstreams(ctx)

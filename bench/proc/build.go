@@ -21,6 +21,12 @@ func Go(ctx context.Context, env []string, args ...string) error {
 	return nil
 }
 
+// Root returns the folder of the module.
+func Root(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	return strings.TrimSpace(string(out)), err
+}
+
 // Build builds a package for Linux as make dist does, for the architecture and
 // with further flags.
 func Build(ctx context.Context, arch string, flags []string, file, pkg string) error {

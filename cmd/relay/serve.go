@@ -115,7 +115,7 @@ func isLoopback(host string) bool {
 // up after every two hundred requests. It is held as an array that nobody
 // touches, so that it takes no memory by itself: the collector runs when as much
 // was allocated as is in use. Who sets GOGC or GOMEMLIMIT has ideas of his own.
-const heapRoom = 8 << 20
+const heapRoom = 16 << 20
 
 func listenAndServe(ctx context.Context, relay *core.Relay, cfg core.Config, listen string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
