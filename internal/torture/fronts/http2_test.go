@@ -68,6 +68,18 @@ func (c *http2Conn) write(kind, flags byte, stream uint32, payload ...byte) erro
 	return err
 }
 
+// end closes the connection in good order: after the peer has. Closed at once, a
+// connection with something unread, such as the rest of a request, is reset, and
+// the answer may be lost with it.
+func (c *http2Conn) end() {
+	defer c.Close()
+	conn := c.Conn.(*tls.Conn)
+	_ = conn.CloseWrite()
+	_ = conn.NetConn().(*net.TCPConn).CloseWrite()
+	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+	_, _ = io.Copy(io.Discard, c.in)
+}
+
 func (c *http2Conn) read() (frame, error) {
 	var head [9]byte
 	if _, err := io.ReadFull(c.in, head[:]); err != nil {
@@ -222,7 +234,7 @@ func http2Faults(r *rig) {
 		if n%2 == 0 {
 			_ = c.write(frameGoAway, 0, 0, append(binary.BigEndian.AppendUint32(nil, stream), 0, 0, 0, 0)...)
 		}
-		c.Close()
+		c.end()
 	})
 	r.start(u.URL, u.env)
 	for i := range n {
