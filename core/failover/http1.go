@@ -410,7 +410,8 @@ func (b *answerBody) Close() error {
 // appendHeader appends the request's header as it goes on the wire.
 func appendHeader(b []byte, req *http.Request) ([]byte, error) {
 	uri := req.URL.RequestURI()
-	if !isFieldValue(uri) || strings.ContainsAny(uri, " \t") || !isFieldValue(req.Host) || !isToken(req.Method) {
+	// Of the forms of a target (RFC 9112, section 3.2) only a path leads nowhere else.
+	if !strings.HasPrefix(uri, "/") || !isFieldValue(uri) || strings.ContainsAny(uri, " \t") || !isFieldValue(req.Host) || !isToken(req.Method) {
 		return b, errInvalidRequest
 	}
 	b = append(append(append(append(b, req.Method...), ' '), uri...), " HTTP/1.1\r\nHost: "...)
