@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"example.com/relay/bench/doc"
+	"example.com/relay/bench/upstream"
 )
 
 // section is where the report stands in the page.
@@ -56,7 +57,7 @@ func main() {
 // run is main without the process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) > 1 && args[0] == roleUpstream {
-		return beUpstream(ctx, args[1], stdout)
+		return upstream.Serve(ctx, args[1], stdout)
 	}
 	if len(args) > 1 && args[0] == roleStock {
 		return beStock(ctx, args[1], stdout)

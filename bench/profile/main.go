@@ -28,15 +28,12 @@ import (
 	"example.com/relay/bench/proc"
 	"example.com/relay/bench/upstream"
 	"example.com/relay/core"
-	"example.com/relay/internal/regions"
 )
 
 // Roles that this command plays in other processes.
 const (
 	roleUpstream = "upstream"
 	roleClients  = "clients"
-
-	ready = "listening on "
 )
 
 // clients are how many have a request under way at a time.
@@ -54,7 +51,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == roleUpstream:
-		return beUpstream(ctx, args[1])
+		return upstream.Serve(ctx, args[1], os.Stdout)
 	case len(args) == 3 && args[0] == roleClients:
 		return beClients(ctx, args[1], args[2])
 	}
@@ -87,7 +84,7 @@ func record(ctx context.Context, dir string, length time.Duration, out string) e
 		return err
 	}
 	defer up.Stop()
-	line, err := up.Await(ctx, ready)
+	line, err := up.Await(ctx, upstream.AddrPrefix)
 	if err != nil {
 		return err
 	}
@@ -102,7 +99,8 @@ func record(ctx context.Context, dir string, length time.Duration, out string) e
 	if err := pprof.StartCPUProfile(profile); err != nil {
 		return err
 	}
-	for _, base := range strings.Fields(line) {
+	addrs := strings.Fields(line)
+	for _, base := range []string{"http://" + addrs[0], "https://" + addrs[1]} { // which speaks HTTP/1.1
 		if err := putLoads(ctx, self, base, length); err != nil {
 			pprof.StopCPUProfile()
 			return err
@@ -135,34 +133,6 @@ func putLoads(ctx context.Context, self, base string, length time.Duration) erro
 	asking := exec.CommandContext(ctx, self, roleClients, ln.Addr().String(), length.String())
 	asking.Stderr = os.Stderr
 	return asking.Run()
-}
-
-// beUpstream serves the scripted upstream, with TLS and without, until ctx ends.
-func beUpstream(ctx context.Context, roots string) error {
-	authority, err := regions.NewAuthority()
-	if err != nil {
-		return err
-	}
-	cert, err := authority.Certificate(time.Now().Add(time.Hour))
-	if err != nil {
-		return err
-	}
-	if err := authority.WriteFile(roots); err != nil {
-		return err
-	}
-	bare, err := upstream.Start()
-	if err != nil {
-		return err
-	}
-	defer bare.Close()
-	secure, err := upstream.StartTLS(cert)
-	if err != nil {
-		return err
-	}
-	defer secure.Close()
-	fmt.Printf("%shttp://%s https://%s\n", ready, bare.Addr(), secure.Addr())
-	<-ctx.Done()
-	return nil
 }
 
 // beClients asks for short answers, and for half as long for event streams.
