@@ -109,7 +109,7 @@ func (in *inside) close(t testing.TB) {
 }
 
 // ours are the frames of goroutines that are core's, in whatever function.
-var ours = regexp.MustCompile(`(?m)^example\.com/relay/core[./]`)
+var ours = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) + `[./]`)
 
 // finish is close that checks what is left, and returns what was logged.
 func (in *inside) finish(r *rig) string {

@@ -335,7 +335,11 @@ func (r *rig) noDescriptors() {
 }
 
 // served are the frames of goroutines that serve a request or hold an answer.
-var served = regexp.MustCompile(`(?m)^example\.com/relay/core\.\(\*(Relay|exchange|stream|upgrade)\)|^example\.com/relay/core/failover\.\(\*(exchange|sending|http1|answerBody)\)`)
+var served = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) + `(\.\(\*(Relay|exchange|stream|upgrade)\)|/failover\.\(\*(exchange|sending|http1|answerBody)\))`)
+
+// corePath is quoted by the program, so that README's way to rename the module
+// finds it.
+const corePath = "example.com/relay/core"
 
 // noGoroutines ends the processes by SIGQUIT, upon which the runtime prints the
 // stacks of all goroutines, and fails if one of them still serves a request. It
