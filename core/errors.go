@@ -68,6 +68,8 @@ var (
 		Msg: "The request's URL is longer than 8 KiB: send what is long in the body."}
 	errHeadersTooLarge = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
 		Msg: "The request's headers are larger than 64 KiB: send fewer or shorter ones."}
+	errHeadersRefused = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
+		Msg: "The request's headers are larger than any upstream of this relay takes, so nothing was sent: send fewer or shorter ones."}
 	errHost = &Error{Status: http.StatusForbidden, Code: "host_not_allowed", NoRetry: true,
 		Msg: "This relay may not be called by this host name. Call it by the address that it printed at its start, or let its operator add the name to RELAY_ALLOWED_HOSTS."}
 

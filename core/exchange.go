@@ -283,6 +283,8 @@ func (x *exchange) explain(ctx context.Context, req *http.Request, body *replay.
 	switch {
 	case !ok:
 		return errReset.because(err)
+	case unsent.Only(failover.ClassHeaders):
+		return errHeadersRefused.because(err)
 	case unsent.Ambiguous && strings.HasPrefix(unsent.Last(), "platform_"):
 		return errPlatform.because(err)
 	case unsent.Ambiguous:
@@ -298,7 +300,7 @@ func (x *exchange) explain(ctx context.Context, req *http.Request, body *replay.
 func (x *exchange) answer(ctx context.Context, cancel context.CancelCauseFunc, w http.ResponseWriter, req *http.Request, res *http.Response, sent failover.Result) error {
 	h := w.Header()
 	copyAnswer(h, res.Header)
-	h["X-Relay"] = x.marker(res.Header)
+	x.mark(h, res.Header, sent)
 	mendLocation(h, res.StatusCode, sent.Base.Host)
 	events := isEventStream(res.Header)
 	if events {
@@ -344,13 +346,15 @@ func isWhole(res *http.Response) bool {
 	return ok && body.Whole(res.ContentLength)
 }
 
-// marker returns the X-Relay header of an upstream's answer. One that a relay
-// behind this one made itself remains a relay's.
-func (x *exchange) marker(answer http.Header) []string {
-	if strings.Contains(answer.Get("X-Relay"), "origin=relay") {
-		return x.ownMarker
+// mark says on h who made a response: the upstream or, if it is the error of a
+// relay that is known to be one, a relay, whose code stays too. Anything else
+// that an upstream says in a relay's headers is dropped.
+func (x *exchange) mark(h, response http.Header, sent failover.Result) {
+	if !sent.Relay {
+		h["X-Relay"] = x.upstreamMarker
+		return
 	}
-	return x.upstreamMarker
+	h["X-Relay"], h["X-Relay-Error"] = x.ownMarker, response["X-Relay-Error"]
 }
 
 // reset breaks the client's connection by a reset. In HTTP/1.0 an answer

@@ -39,7 +39,7 @@ var droppedUpPrefixes = []string{
 // upstream's own: they would pin, redirect or track clients of the relay's host.
 var droppedDown = set(hopByHop,
 	"Alt-Svc", "Nel", "Report-To", "Reporting-Endpoints", "Server",
-	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "X-Relay", "X-Relay-Attempts", "X-Relay-Upstream",
+	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "X-Relay",
 )
 
 // undroppable are the request headers that Connection may not nominate away: a
@@ -141,7 +141,7 @@ func setHop(out, in http.Header) {
 func copyAnswer(dst, answer http.Header) {
 	nominated := nominations(answer)
 	for name, values := range answer {
-		if droppedDown[name] || nominated[name] || strings.HasPrefix(name, "Access-Control-") {
+		if droppedDown[name] || nominated[name] || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "X-Relay-") {
 			continue
 		}
 		if name == "Vary" {

@@ -11,6 +11,8 @@ import (
 	"net/http/httputil"
 	"strings"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 // An upgrade passes WebSocket connections through. It is httputil's reverse
@@ -57,13 +59,15 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ctx, b := x.bounded(req.Context())
 	defer b.end()
 	var answered io.Closer
+	var sent failover.Result
 	proxy := &httputil.ReverseProxy{
 		FlushInterval: -1,
 		ErrorLog:      log.New(io.Discard, "", 0), // it would quote what it could not parse
 		// The context is ours rather than the proxy's, whose trace would hand
 		// 1xx responses on.
 		Transport: roundTripFunc(func(out *http.Request) (*http.Response, error) {
-			res, sent, err := x.pool.Send(out.WithContext(ctx))
+			res, result, err := x.pool.Send(out.WithContext(ctx))
+			sent = result
 			rec.sent(sent)
 			x.describe(w.Header(), sent)
 			if err == nil {
@@ -87,7 +91,8 @@ func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				rec.status = res.StatusCode
 				answer["Connection"], answer["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
 			}
-			w.Header()["X-Relay"] = x.marker(res.Header)
+			x.mark(answer, res.Header, sent)
+			delete(w.Header(), "X-Relay") // the proxy adds those of answer
 			res.Header, res.Trailer = answer, nil
 			return nil
 		},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 )
 
@@ -112,6 +113,18 @@ func isRefusedStream(err error) bool {
 // refusedStream is the code REFUSED_STREAM (RFC 9113, section 7).
 const refusedStream = 7
 
+// headersTooLarge is the end of net/http's error for a request that it did not
+// write since its headers are larger than an HTTP/2 server takes
+// (SETTINGS_MAX_HEADER_LIST_SIZE; RFC 9113, section 6.5.2). The error is not
+// exported.
+const headersTooLarge = "request header list larger than peer's advertised limit"
+
+// isHeaderRefused reports whether a request was not written for the size of its
+// headers.
+func isHeaderRefused(err error) bool {
+	return err != nil && strings.HasSuffix(err.Error(), headersTooLarge)
+}
+
 // A streamError is an HTTP/2 stream's error, as net/http has it.
 type streamError struct {
 	StreamID uint32
@@ -150,7 +163,7 @@ func (b *body) Whole(length int64) bool {
 func (b *body) end(err error) {
 	a := b.a
 	if err != io.EOF && a.cancel != nil && !a.left.Load() && a.ctx.Err() == nil && !errors.Is(a.cause(), errUnresponsive) {
-		a.pool.strike(a.u, ClassInterrupted, 1)
+		a.interrupted()
 	}
 	a.leaveUncancelled()
 }
@@ -160,4 +173,16 @@ func (b *body) Close() error {
 	err := b.ReadCloser.Close()
 	b.a.leave()
 	return err
+}
+
+// interrupted holds a broken response against the upstream, unless it is well: a
+// request may have been longer than its platform lets them be.
+func (a *attempt) interrupted() {
+	strike := func() { a.pool.strike(a.u, ClassInterrupted, 1) }
+	if a.pool.opts.Serverless {
+		strike()
+		return
+	}
+	a.u.health.saw(ClassInterrupted)
+	a.pool.suspect(a.ctx, a.u, false, strike)
 }

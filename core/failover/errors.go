@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -26,6 +27,7 @@ const (
 	ClassUnresponsive  = "unresponsive"   // silent behind connections that stand
 	ClassInterrupted   = "interrupted"    // broken off inside an answer
 	ClassRegionRefused = "region_refused" // OpenAI does not serve the region
+	ClassHeaders       = "headers"        // the request's headers are larger than it takes
 )
 
 // A Failure is what went wrong with one upstream.
@@ -77,6 +79,13 @@ func (e *Error) Last() string {
 		return ""
 	}
 	return e.Failures[len(e.Failures)-1].Class
+}
+
+// Only reports whether all failures are of that class, and nothing was
+// processed.
+func (e *Error) Only(class string) bool {
+	return !e.Ambiguous && len(e.Failures) > 0 &&
+		!slices.ContainsFunc(e.Failures, func(f Failure) bool { return f.Class != class })
 }
 
 // Unwrap returns the errors behind the failures.

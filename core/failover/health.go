@@ -33,7 +33,9 @@ type health struct {
 	trial     bool          // one request is trying it
 	lastError string        // kept after it has come back, for people
 	latency   time.Duration // moving average of connects and probes; 0 if unknown
-	relay     bool          // it has shown the marker of a relay
+	marked    bool          // a response had the marker of a relay
+	relay     bool          // its health check was answered by a relay
+	asked     time.Time     // when it was last asked whether it is one; zero: never
 }
 
 // A change is what an observation did to an upstream's health.
@@ -211,15 +213,48 @@ func (h *health) lastClass() string {
 	return h.lastError
 }
 
-// isRelay reports whether the upstream has shown that it is a relay.
+// isRelay reports whether the upstream has answered a health check as a relay.
 func (h *health) isRelay() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.relay
 }
 
-func (h *health) showedMarker() {
+func (h *health) provedRelay() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.relay = true
+}
+
+// isMarked reports whether a response of the upstream had a relay's marker.
+// That is enough to expect the marker on every response; what a relay says in
+// other headers needs proof, see [Pool.knowsRelay].
+func (h *health) isMarked() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.marked || h.relay
+}
+
+func (h *health) showedMarker() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.marked = true
+}
+
+// mayAsk reports whether it is time to ask an upstream whether it is a relay.
+func (h *health) mayAsk() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.asked.IsZero() && time.Since(h.asked) < brokenFor {
+		return false
+	}
+	h.asked = time.Now()
+	return true
+}
+
+// saw notes the class of a failure that is not held against the upstream yet.
+func (h *health) saw(class string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lastError = class
 }

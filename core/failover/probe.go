@@ -36,12 +36,12 @@ func (e *probeError) Unwrap() error { return e.err }
 // relay answers, of any other upstream the connection is all that can be asked.
 // The time that it may take is ctx's.
 func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
-	if u.official || !u.health.isRelay() {
+	if u.official || !u.health.isMarked() {
 		return nil
 	}
 	conn.hold(true)
 	defer conn.hold(false)
-	if err := ask(ctx, u, conn); err != nil {
+	if err := ask(ctx, u, conn, u.health.behind()); err != nil {
 		return &probeError{err}
 	}
 	if !conn.reserve() {
@@ -50,11 +50,12 @@ func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
 	return nil
 }
 
-// ask asks u over conn how it is.
-func ask(ctx context.Context, u *upstream, conn *conn) error {
+// ask asks u over conn how it is; with deep, whether it reaches the API and is
+// served there too.
+func ask(ctx context.Context, u *upstream, conn *conn, deep bool) error {
 	of := &url.URL{Path: healthPath}
-	if u.health.behind() {
-		of.RawQuery = "deep=1" // whether the relay reaches the API, and is served
+	if deep {
+		of.RawQuery = "deep=1"
 	}
 	req := (&http.Request{
 		Method: http.MethodGet, URL: u.url(of), Host: u.base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -74,7 +75,7 @@ func ask(ctx context.Context, u *upstream, conn *conn) error {
 	case !strings.Contains(marker, "origin=relay"):
 		return errors.New("answered by the API instead of the relay")
 	}
-	u.health.showedMarker()
+	u.health.provedRelay()
 	return nil
 }
 
@@ -118,10 +119,12 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 		p.endLost(u)
 		period := interval
 		switch {
-		case idle, u.health.refused():
+		case u.health.refused():
 			period *= idleSixth
 		case u.health.ailing():
 			period = min(interval, probeDown)
+		case idle && !u.isAwaited():
+			period *= idleSixth
 		}
 		if !p.Several() || time.Since(last[u]) < period-probeDown/2 {
 			continue
@@ -131,18 +134,11 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 	}
 }
 
-// probe asks u how it is, over a connection of its own.
+// probe asks u how it is, on schedule.
 func (p *Pool) probe(ctx context.Context, u *upstream) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
 	start := time.Now()
-	conn, err := u.connections.connect(ctx, false)
-	if err == nil {
-		conn.hold(true)
-		err = p.probeOver(ctx, u, conn)
-		u.connections.drop(conn)
-	}
-	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	class, err := p.examine(ctx, u, u.health.behind())
+	if ctx.Err() != nil {
 		return // the pool is closed
 	}
 	if err == nil {
@@ -150,23 +146,30 @@ func (p *Pool) probe(ctx context.Context, u *upstream) {
 		p.noteChange(u, u.health.probed())
 		return
 	}
-	class := connectClass(err)
-	if conn != nil {
-		class = ClassUnresponsive
-	}
 	p.strike(u, class, strikesOut-1) // two of them are enough
 	p.endLost(u)
 }
 
-// probeOver asks u over conn. An upstream that never was a relay may be the API
-// itself, which has no health to tell.
-func (p *Pool) probeOver(ctx context.Context, u *upstream, conn *conn) error {
+// examine asks u how it is, over a connection of its own, within probeTime. It
+// returns the class of the failure with the error.
+func (p *Pool) examine(ctx context.Context, u *upstream, deep bool) (class string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	conn, err := u.connections.connect(ctx, false)
+	if err != nil {
+		return connectClass(err), err
+	}
+	conn.hold(true)
+	defer u.connections.drop(conn)
 	if u.official {
-		return nil
+		return "", nil
 	}
-	err := ask(ctx, u, conn)
-	if err != nil && ctx.Err() == nil && !u.health.isRelay() {
-		return nil
+	err = ask(ctx, u, conn, deep)
+	if err != nil && ctx.Err() == nil && u.token == "" && !u.health.isMarked() {
+		err = nil // it may be the API itself, which has no health to tell
 	}
-	return err
+	if err != nil {
+		return ClassUnresponsive, err
+	}
+	return "", nil
 }

@@ -149,7 +149,7 @@ func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b budget
 		allowed := 0
-		for b.retry() {
+		for b.retry(failing) {
 			allowed++
 		}
 		if want := budgetFloor * budgetSpan; allowed != want {
@@ -158,13 +158,13 @@ func TestBudget(t *testing.T) {
 		for range 1000 {
 			b.request()
 		}
-		for allowed = 0; b.retry(); allowed++ {
+		for allowed = 0; b.retry(failing); allowed++ {
 		}
 		if allowed != 200 {
 			t.Errorf("%d retries more for 1000 requests, want 200", allowed)
 		}
 		time.Sleep(time.Minute)
-		for allowed = 0; b.retry(); allowed++ {
+		for allowed = 0; b.retry(failing); allowed++ {
 		}
 		if want := budgetFloor * budgetSpan; allowed != want {
 			t.Errorf("%d retries a minute later, want %d", allowed, want)

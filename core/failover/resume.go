@@ -71,6 +71,7 @@ type resuming struct {
 	current io.ReadCloser
 
 	pending []byte // read, not a whole event yet
+	scan    scan   // of pending
 	ready   []byte // to be handed on
 	err     error  // comes behind ready
 
@@ -109,13 +110,13 @@ func (r *resuming) Close() error { return r.current.Close() }
 // which a relay says that the stream broke off behind it, or nil.
 func (r *resuming) takeEvents() (broken []byte) {
 	for {
-		n := eventEnd(r.pending)
+		n := r.scan.eventEnd(r.pending)
 		if n == 0 && len(r.pending) > mostPending {
 			// Not to be held, so what follows is no longer to be told apart.
 			r.raw, r.id = true, ""
 		}
 		if r.raw {
-			r.ready, r.pending = append(r.ready, r.pending...), nil
+			r.ready, r.pending, r.scan = append(r.ready, r.pending...), nil, scan{}
 		}
 		if n == 0 || r.raw {
 			return nil
@@ -146,14 +147,28 @@ func (r *resuming) note(e event) {
 	if e.Sequence != nil {
 		r.last, r.rejoined, r.barren = *e.Sequence, false, 0
 	}
-	if e.Response.ID != "" {
-		r.id = e.Response.ID
+	if id := e.Response.ID; r.id == "" && !r.raw && isID(id) {
+		r.id = id // the first one: a stream is that of one response
 	}
 	switch e.Type {
 	case "response.completed", "response.failed", "response.incomplete", "response.cancelled", "error":
 		r.ended = true
 	}
 }
+
+// isID reports whether id can be a response's. It becomes a segment of a path,
+// which must not lead anywhere else.
+func isID(id string) bool {
+	for _, c := range []byte(id) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxID
+}
+
+// maxID is longer than the API's ids are.
+const maxID = 128
 
 // broken goes on elsewhere, or ends the stream as it ended: with err behind
 // frame. One that broke off behind its last event is whole.
@@ -201,6 +216,7 @@ func (r *resuming) resume() bool {
 		}
 		r.current.Close()
 		r.current, r.from, r.pending, r.rejoined = res.Body, s.result.Upstream, nil, true
+		r.scan = scan{}
 		r.pool.logger.Info("stream resumed", "upstream", r.from)
 		return true
 	}
@@ -214,9 +230,9 @@ func (r *resuming) next() *http.Request {
 		req.Header.Del(name)
 	}
 	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
-	req.URL.Path += "/" + r.id
+	req.URL.Path += "/" + r.id // which needs no escaping, see isID
 	if req.URL.RawPath != "" {
-		req.URL.RawPath += "/" + url.PathEscape(r.id)
+		req.URL.RawPath += "/" + r.id
 	}
 	query := url.Values{"stream": {"true"}}
 	if r.last >= 0 {
@@ -274,16 +290,29 @@ func parseEvent(raw []byte) (e event) {
 	return e
 }
 
+// A scan looks for the end of an event in bytes that come piece by piece, each
+// of which it looks at once.
+type scan struct {
+	front  int // line breaks in front of the event
+	looked int // bytes in which no event ends
+}
+
 // eventEnd returns the length of the first event in b with the blank line that
-// ends it, or 0 if there is none (HTML standard, section 9.2.6). Blank lines in
-// front of an event go with it.
-func eventEnd(b []byte) int {
-	front := len(b) - len(bytes.TrimLeft(b, "\r\n"))
+// ends it, or 0 if there is none yet (HTML standard, section 9.2.6). Blank lines
+// in front of an event go with it. Until it finds one, b may only grow.
+func (s *scan) eventEnd(b []byte) int {
+	for s.front < len(b) && (b[s.front] == '\n' || b[s.front] == '\r') {
+		s.front++
+	}
+	from := max(s.front, s.looked-len("\r\n\r"))
 	end := 0
 	for _, blank := range []string{"\n\n", "\r\n\r\n", "\r\r"} {
-		if i := bytes.Index(b[front:], []byte(blank)); i >= 0 && (end == 0 || front+i+len(blank) < end) {
-			end = front + i + len(blank)
+		if i := bytes.Index(b[from:], []byte(blank)); i >= 0 && (end == 0 || from+i+len(blank) < end) {
+			end = from + i + len(blank)
 		}
+	}
+	if s.looked = len(b); end > 0 {
+		*s = scan{}
 	}
 	return end
 }

@@ -54,6 +54,10 @@ type background struct {
 }
 
 func (bg *background) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.URL.Path == healthPath {
+		healthy(w, req)
+		return
+	}
 	bg.mu.Lock()
 	n := bg.streams
 	bg.streams++

@@ -31,6 +31,9 @@ type sending struct {
 	resent    bool
 	resumable bool           // the answer may go on through another upstream
 	best      *http.Response // an answer that explains itself, if nobody has a better one
+	bestRelay bool           // it is from a known relay
+	why       reason         // of the next attempt, if there is one
+	checks    []<-chan struct{}
 }
 
 func (p *Pool) newSending(req *http.Request) *sending {
@@ -79,7 +82,7 @@ func (s *sending) lastWord(err error) (*http.Response, error) {
 		return nil, err
 	}
 	res := s.best
-	s.best = nil
+	s.best, s.result.Relay = nil, s.bestRelay
 	return res, nil
 }
 
@@ -136,6 +139,12 @@ func (s *sending) failed(c *candidate, a *attempt, err error) (*http.Response, b
 	if bodyErr := s.body.failure(); bodyErr != nil {
 		return nil, true, bodyErr // nobody's fault but the client's
 	}
+	if isHeaderRefused(err) {
+		s.why = provoked
+		s.note(c, ClassHeaders, err)
+		return nil, false, nil
+	}
+	s.why = failing
 	if !a.processed(err) {
 		// Dead when it was taken, or refused unprocessed: so says the connection,
 		// not the upstream.
@@ -155,7 +164,7 @@ func (s *sending) failed(c *candidate, a *attempt, err error) (*http.Response, b
 	if errors.Is(a.cause(), errUnresponsive) {
 		class = ClassUnresponsive
 	} else {
-		s.pool.strike(c.upstream, class, 1)
+		s.blame(c.upstream, verdict{class: class, penalty: strikeIt, proof: shallow})
 	}
 	s.note(c, class, err)
 	s.keep(nil, false) // whoever said that nobody processed it spoke too early
@@ -164,36 +173,80 @@ func (s *sending) failed(c *candidate, a *attempt, err error) (*http.Response, b
 
 // judged says what follows from an answer.
 func (s *sending) judged(c *candidate, res *http.Response) (*http.Response, bool, error) {
-	p, u := s.pool, c.upstream
+	u := c.upstream
 	if res.Header.Get(markerHeader) != "" {
 		u.health.showedMarker()
 	}
-	if !p.Several() {
+	if !s.pool.Several() {
+		s.result.Relay = u.isRelay() && isOwnError(res)
 		return res, true, nil
 	}
-	v := judge(u, res)
-	switch v.penalty {
-	case credit:
-		p.noteChange(u, u.health.success())
-	case strikeIt:
-		p.strike(u, v.class, 1)
-	case ejectIt:
-		p.eject(u, v.class, brokenFor, v.class == "invalid_access_token")
-	case banIt:
-		p.eject(u, v.class, refusedFor, false)
-	}
-	switch v.outcome {
-	case handOn:
+	isRelay := needsRelay(res) && s.pool.knowsRelay(s.req.Context(), u)
+	s.result.Relay = isRelay && isOwnError(res)
+	v := judge(u, s.req, res, isRelay)
+	s.blame(u, v)
+	if v.outcome == handOn {
 		return res, true, nil
-	case ambiguous:
-		s.note(c, v.class, nil)
-		s.keep(res, v.own)
-		return s.ambiguous()
 	}
+	s.why = v.reason
 	s.note(c, v.class, nil)
 	s.keep(res, v.own)
+	if v.outcome == ambiguous {
+		return s.ambiguous()
+	}
 	return nil, false, nil
 }
+
+// blame holds against u, or for it, what v says: at once, or when a check has
+// shown that u is to blame and not the request.
+func (s *sending) blame(u *upstream, v verdict) {
+	p := s.pool
+	penalize := func() {
+		switch v.penalty {
+		case credit:
+			p.noteChange(u, u.health.success())
+		case strikeIt:
+			p.strike(u, v.class, 1)
+		case ejectIt:
+			p.eject(u, v.class, brokenFor, v.class == "invalid_access_token")
+		case banIt:
+			p.eject(u, v.class, refusedFor, false)
+		}
+	}
+	if v.proof == asIs || v.penalty == none || !p.Several() {
+		penalize()
+		return
+	}
+	u.health.saw(v.class)
+	if done := p.suspect(s.req.Context(), u, v.proof == deep, penalize); done != nil {
+		s.checks = append(s.checks, done)
+	}
+}
+
+// awaitChecks waits for the checks that the request began: where nothing may
+// outlive it, to their end.
+func (s *sending) awaitChecks() {
+	if len(s.checks) == 0 {
+		return
+	}
+	var patience <-chan time.Time
+	if !s.pool.opts.Serverless {
+		timer := time.NewTimer(checkPatience)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	for _, done := range s.checks {
+		select {
+		case <-done:
+		case <-patience:
+			return
+		}
+	}
+}
+
+// checkPatience is how long a response waits for checks of the upstreams that
+// failed before it: the next request does well to know.
+const checkPatience = 100 * time.Millisecond
 
 // ambiguous says what follows when the request may have been processed.
 func (s *sending) ambiguous() (*http.Response, bool, error) {
@@ -225,7 +278,7 @@ func (s *sending) keep(res *http.Response, own bool) {
 	}
 	switch {
 	case own:
-		s.best = res
+		s.best, s.bestRelay = res, s.result.Relay
 	case res != nil:
 		res.Body.Close()
 	}
@@ -348,7 +401,7 @@ func (s *sending) next() *candidate {
 	if len(s.queue) == 0 || s.left == 0 {
 		return nil
 	}
-	if s.result.Attempts > 0 && !s.queue[0].fresh && !s.pool.budget.retry() {
+	if s.result.Attempts > 0 && !s.queue[0].fresh && !s.pool.budget.retry(s.why) {
 		s.left = 0
 		return nil
 	}
@@ -390,6 +443,7 @@ func (s *sending) nobody() error { return &Error{Ambiguous: s.resent, Failures: 
 
 // end lets go of what the request did not use.
 func (s *sending) end() {
+	s.awaitChecks()
 	s.race.end()
 	if s.best != nil {
 		s.best.Body.Close()

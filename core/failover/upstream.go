@@ -21,6 +21,7 @@ type upstream struct {
 	connections connections
 	health      health
 	silence     silence
+	suspicion   suspicion
 	connecting  connecting
 
 	mu       sync.Mutex
@@ -206,4 +207,16 @@ func (u *upstream) attempts() []*attempt {
 		list = append(list, a)
 	}
 	return list
+}
+
+// isAwaited reports whether a request waits for the upstream's response.
+func (u *upstream) isAwaited() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for a := range u.inFlight {
+		if !a.answered.Load() {
+			return true
+		}
+	}
+	return false
 }
