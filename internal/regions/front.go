@@ -321,7 +321,11 @@ func (f *Front) leave(c *conn) error {
 
 // ServeHTTP implements http.Handler: it passes req on, or answers it.
 func (f *Front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	page := f.Fault().page
+	fault := f.Fault()
+	page := fault.page
+	if fault.to != "" && req.Header.Get(fault.to) == "" {
+		page = nil
+	}
 	if page != nil && !page.After {
 		page.write(w)
 		return
