@@ -183,6 +183,6 @@ func (a *attempt) interrupted() {
 		strike()
 		return
 	}
-	a.u.health.saw(ClassInterrupted)
+	a.u.health.noteError(ClassInterrupted)
 	a.pool.suspect(a.ctx, a.u, false, strike)
 }

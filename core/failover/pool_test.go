@@ -20,6 +20,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 // A region is an upstream of a test: a server which counts what it gets and
@@ -101,7 +103,7 @@ func unstartedRegion(t *testing.T) *region {
 }
 
 func (r *region) serve(w http.ResponseWriter, req *http.Request) {
-	if req.URL.Path == healthPath {
+	if req.URL.Path == protocol.HealthPath {
 		r.probes.Add(1)
 		(*r.health.Load())(w, req)
 		return
@@ -286,7 +288,7 @@ func TestRefusedConnections(t *testing.T) {
 	for i := range 10 {
 		status, _, sent, err := post(t, p, "x")
 		want := 2
-		if i >= strikesOut {
+		if i >= maxStrikes {
 			want = 1 // it is down by then
 		}
 		if status != 200 || err != nil || sent.Attempts != want {
@@ -302,7 +304,7 @@ func TestAllDown(t *testing.T) {
 	p := openPool(t, Options{}, closedPort(t)+"#a", closedPort(t)+"#b", closedPort(t)+"#c", closedPort(t)+"#d")
 	for range 5 {
 		_, _, sent, err := post(t, p, "x")
-		if !failedWith(err, false, ClassRefused, ClassRefused, ClassRefused) || sent.Attempts != mostAttempts {
+		if !failedWith(err, false, ClassRefused, ClassRefused, ClassRefused) || sent.Attempts != maxAttempts {
 			t.Errorf("got %v after %d attempts", err, sent.Attempts)
 		}
 	}
@@ -355,10 +357,10 @@ func TestHangingConnects(t *testing.T) {
 		if status != 200 || err != nil || sent.Upstream != "b" {
 			t.Fatalf("got %d %v from %s", status, err, sent.Upstream)
 		}
-		if i < strikesOut && took < hedgeAfter {
+		if i < maxStrikes && took < hedgeAfter {
 			t.Errorf("request %d took %v: nothing was tried first", i, took)
 		}
-		if i >= strikesOut && sent.Attempts != 1 {
+		if i >= maxStrikes && sent.Attempts != 1 {
 			t.Errorf("request %d took %d attempts", i, sent.Attempts)
 		}
 	}
@@ -371,7 +373,7 @@ func TestConnectsAreBounded(t *testing.T) {
 	p := openPool(t, Options{}, silentListener(t)+"#a", silentListener(t)+"#b", silentListener(t)+"#c")
 	start := time.Now()
 	_, _, _, err := post(t, p, "x")
-	if took := time.Since(start); took < connectWithin || took > 2*connectWithin {
+	if took := time.Since(start); took < connectTimeout || took > 2*connectTimeout {
 		t.Errorf("took %v", took)
 	}
 	if e, ok := errors.AsType[*Error](err); !ok || e.Ambiguous || len(e.Failures) != 3 {
@@ -383,7 +385,7 @@ func TestConnectsAreBounded(t *testing.T) {
 // wait for it.
 func TestFailingFast(t *testing.T) {
 	p := openPool(t, Options{}, silentListener(t)+"#a", silentListener(t)+"#b")
-	for range strikesOut {
+	for range maxStrikes {
 		if _, _, _, err := post(t, p, "x"); !failedWith(err, false, ClassTimeout, ClassTimeout) {
 			t.Fatalf("got %v", err)
 		}
@@ -463,7 +465,7 @@ func TestRecovery(t *testing.T) {
 	a.set(page(503, "down"))
 	dead := page(503, "down")
 	a.health.Store(&dead)
-	for range strikesOut {
+	for range maxStrikes {
 		if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Upstream != "b" {
 			t.Fatalf("got %d %v", status, err)
 		}
@@ -479,7 +481,7 @@ func TestRecovery(t *testing.T) {
 	if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Upstream != "b" || a.posts.Load() != posts || a.probes.Load() == 0 {
 		t.Errorf("trial of a dead region: %d %v from %s, %d posts, %d probes", status, err, sent.Upstream, a.posts.Load()-posts, a.probes.Load())
 	}
-	if st := p.Status()[0]; st.State != "down" || st.RetryIn < backoffBase {
+	if st := p.Status()[0]; st.State != "down" || st.RetryIn < minBackoff {
 		t.Errorf("after a failed trial: %+v", st)
 	}
 	a.set(relayed)
@@ -861,7 +863,7 @@ func TestSlowConnectsAreHedgedByFew(t *testing.T) {
 	p := openPool(t, Options{}, silentListener(t)+"#a", b.URL+"#b")
 	p.list()[0].health.measured(time.Minute) // as ever there
 	var first sync.WaitGroup
-	for range strikesOut {
+	for range maxStrikes {
 		first.Go(func() {
 			if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Attempts != 2 {
 				t.Errorf("got %d %v after %d attempts", status, err, sent.Attempts)

@@ -7,17 +7,15 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 const (
-	// healthPath is where a relay says how it is.
-	healthPath = "/relay/health"
-
-	// probeTime bounds a probe, from the connect on.
-	probeTime = 1500 * time.Millisecond
+	// probeTimeout bounds a probe, from the connect on.
+	probeTimeout = 1500 * time.Millisecond
 
 	// A prober goes through the upstreams every probeDown for those that are
 	// down, and every sixth interval when there was no traffic for an interval.
@@ -41,7 +39,7 @@ func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
 	}
 	conn.hold(true)
 	defer conn.hold(false)
-	if err := ask(ctx, u, conn, u.health.behind()); err != nil {
+	if err := ask(ctx, u, conn, u.health.apiFault()); err != nil {
 		return &probeError{err}
 	}
 	if !conn.reserve() {
@@ -53,7 +51,7 @@ func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
 // ask asks u over conn how it is; with deep, whether it reaches the API and is
 // served there too.
 func ask(ctx context.Context, u *upstream, conn *conn, deep bool) error {
-	of := &url.URL{Path: healthPath}
+	of := &url.URL{Path: protocol.HealthPath}
 	if deep {
 		of.RawQuery = "deep=1"
 	}
@@ -67,12 +65,12 @@ func ask(ctx context.Context, u *upstream, conn *conn, deep bool) error {
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can go on
-	switch marker := res.Header.Get(markerHeader); {
+	switch marker := res.Header.Get(protocol.Marker); {
 	case marker == "":
 		return fmt.Errorf("status %d without a relay's marker", res.StatusCode)
 	case res.StatusCode != http.StatusOK:
 		return fmt.Errorf("status %d", res.StatusCode)
-	case !strings.Contains(marker, "origin=relay"):
+	case !protocol.IsByRelay(marker):
 		return errors.New("answered by the API instead of the relay")
 	}
 	u.health.provedRelay()
@@ -83,13 +81,13 @@ func ask(ctx context.Context, u *upstream, conn *conn, deep bool) error {
 // failed and is silent: those without a byte at once, the others when they were
 // silent for as long as a dead connection may be.
 func (p *Pool) endLost(u *upstream) {
-	if !u.health.out() {
+	if !u.health.ejected() {
 		return
 	}
 	silent := u.silence.silentFor()
 	for _, a := range u.attempts() {
 		waited := time.Duration(now() - a.heardAt.Load())
-		if !a.answered.Load() && silent > probeTime && waited > probeTime || silent > deadAfter && waited > deadAfter {
+		if !a.answered.Load() && silent > probeTimeout && waited > probeTimeout || silent > deadAfter && waited > deadAfter {
 			a.cancel(errUnresponsive)
 		}
 	}
@@ -121,7 +119,7 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 		switch {
 		case u.health.refused():
 			period *= idleSixth
-		case u.health.ailing():
+		case u.health.failing():
 			period = min(interval, probeDown)
 		case idle && !u.isAwaited():
 			period *= idleSixth
@@ -137,23 +135,23 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 // probe asks u how it is, on schedule.
 func (p *Pool) probe(ctx context.Context, u *upstream) {
 	start := time.Now()
-	class, err := p.examine(ctx, u, u.health.behind())
+	class, err := p.examine(ctx, u, u.health.apiFault())
 	if ctx.Err() != nil {
 		return // the pool is closed
 	}
 	if err == nil {
 		u.health.measured(time.Since(start))
-		p.noteChange(u, u.health.probed())
+		p.logChange(u, u.health.probed())
 		return
 	}
-	p.strike(u, class, strikesOut-1) // two of them are enough
+	p.strike(u, class, maxStrikes-1) // two of them are enough
 	p.endLost(u)
 }
 
-// examine asks u how it is, over a connection of its own, within probeTime. It
+// examine asks u how it is, over a connection of its own, within probeTimeout. It
 // returns the class of the failure with the error.
 func (p *Pool) examine(ctx context.Context, u *upstream, deep bool) (class string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	conn, err := u.connections.connect(ctx, false)
 	if err != nil {

@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	// mostResumes is how often one stream may go on elsewhere, as long as each
-	// time brings something new, and mostBarren how often in a row without.
-	mostResumes = 20
-	mostBarren  = 3
+	// maxResumes is how often one stream may go on elsewhere, as long as each
+	// time brings something new, and maxBarren how often in a row without.
+	maxResumes = 20
+	maxBarren  = 3
 
-	// mostPending is the largest event that is held back until it is whole.
-	mostPending = 4 << 20
+	// maxPending is the largest event that is held back until it is whole.
+	maxPending = 4 << 20
 
 	// resumeWait is the first pause before a resume that follows a barren one.
 	resumeWait = 200 * time.Millisecond
@@ -38,19 +38,19 @@ func mayResume(req *http.Request) bool {
 
 // readAhead reads the body to see whether it asks for a background response as
 // a stream, and leaves it to be sent from its beginning.
-func (s *sending) readAhead() {
-	head, err := io.ReadAll(io.LimitReader(s.fresh, replay.MaxBytes))
+func (s *call) readAhead() {
+	head, err := io.ReadAll(io.LimitReader(s.first, replay.MaxBytes))
 	if err == nil && len(head) < replay.MaxBytes {
 		var wants struct{ Background, Stream bool }
 		s.resumable = json.Unmarshal(head, &wants) == nil && wants.Background && wants.Stream
 	}
-	s.fresh = peeked{io.MultiReader(bytes.NewReader(head), s.fresh), s.fresh}
+	s.first = peeked{io.MultiReader(bytes.NewReader(head), s.first), s.first}
 }
 
 // makeResumable lets res go on through another upstream if it breaks off. The
 // Responses API keeps the events of background responses and gives them again
 // from any sequence number on (GET /v1/responses/{id}?starting_after=N).
-func (s *sending) makeResumable(res *http.Response) {
+func (s *call) makeResumable(res *http.Response) {
 	if s.resumable && isPlainEventStream(res) {
 		res.Body = &resuming{pool: s.pool, req: s.req, from: s.result.Upstream, current: res.Body, last: -1}
 	}
@@ -111,7 +111,7 @@ func (r *resuming) Close() error { return r.current.Close() }
 func (r *resuming) takeEvents() (broken []byte) {
 	for {
 		n := r.scan.eventEnd(r.pending)
-		if n == 0 && len(r.pending) > mostPending {
+		if n == 0 && len(r.pending) > maxPending {
 			// Not to be held, so what follows is no longer to be told apart.
 			r.raw, r.id = true, ""
 		}
@@ -197,14 +197,14 @@ func (r *resuming) broken(err error, frame []byte) {
 // resume reports whether the stream goes on.
 func (r *resuming) resume() bool {
 	ctx := r.req.Context()
-	for r.id != "" && r.resumes < mostResumes && r.barren < mostBarren && ctx.Err() == nil {
+	for r.id != "" && r.resumes < maxResumes && r.barren < maxBarren && ctx.Err() == nil {
 		if r.barren > 0 && !pause(ctx, resumeWait<<(r.barren-1)) {
 			return false
 		}
 		r.resumes++
 		r.barren++
-		s := r.pool.newSending(r.next())
-		s.avoid(r.from)
+		s := r.pool.newCall(r.next())
+		s.queue.avoid(r.from)
 		res, err := s.send()
 		s.end()
 		if err != nil {
@@ -240,16 +240,6 @@ func (r *resuming) next() *http.Request {
 	}
 	req.URL.RawQuery = query.Encode()
 	return req
-}
-
-// avoid puts the upstream of that name last.
-func (s *sending) avoid(name string) {
-	for i, c := range s.queue {
-		if c.name == name && i < len(s.queue)-1 {
-			s.queue = append(append(s.queue[:i:i], s.queue[i+1:]...), c)
-			return
-		}
-	}
 }
 
 // pause waits and reports whether ctx lasted that long.

@@ -25,21 +25,21 @@ type silence struct {
 }
 
 const (
-	// leastSilence is the shortest that is ever suspicious: machines stutter.
-	leastSilence = 30 * time.Millisecond
-	// leastSamples is how much must have been heard before silence says anything.
-	leastSamples = 32
+	// minSilence is the shortest that is ever suspicious: machines stutter.
+	minSilence = 30 * time.Millisecond
+	// minSamples is how much must have been heard before silence says anything.
+	minSamples = 32
 	// forgets is the time in which the longest silence is half forgotten.
 	forgets = 5 * time.Second
 
 	// A request is overdue to be acknowledged by the upstream's TCP after two
 	// round trips and doubtAfter, and suspicious after suspectAfter on top:
 	// systems delay acknowledgements by up to 40 ms (RFC 1122, section 4.2.3.2).
-	doubtAfter   = 3 * time.Millisecond
-	suspectAfter = 50 * time.Millisecond
-	doubtStep    = 2 * time.Millisecond
-	// quietWait is how long a request waits for an upstream that says little.
-	quietWait = 25 * time.Millisecond
+	doubtAfter    = 3 * time.Millisecond
+	suspectAfter  = 50 * time.Millisecond
+	doubtInterval = 2 * time.Millisecond
+	// quietTimeout is how long a request waits for an upstream that says little.
+	quietTimeout = 25 * time.Millisecond
 )
 
 // A doubt is what speaks against sending an upstream more requests now.
@@ -130,16 +130,16 @@ func (s *silence) answered() { s.waiting.Add(-1) }
 // unusual reports whether the upstream is silent for a good part of the longest
 // silence of late, while several requests are waiting.
 func (s *silence) unusual() bool {
-	return s.waiting.Load() > 0 && s.sent.Load() >= 2 && s.samples.Load() >= leastSamples && int64(s.silentFor()) > s.usual.Load()/2
+	return s.waiting.Load() > 0 && s.sent.Load() >= 2 && s.samples.Load() >= minSamples && int64(s.silentFor()) > s.usual.Load()/2
 }
 
 // suspicious reports whether the upstream is silent for longer than it used to
 // be while several requests are waiting.
 func (s *silence) suspicious() bool {
-	if s.waiting.Load() == 0 || s.sent.Load() < 2 || s.samples.Load() < leastSamples {
+	if s.waiting.Load() == 0 || s.sent.Load() < 2 || s.samples.Load() < minSamples {
 		return false
 	}
-	limit := max(leastSilence, time.Duration(s.usual.Load())*3/2)
+	limit := max(minSilence, time.Duration(s.usual.Load())*3/2)
 	return s.silentFor() > limit
 }
 

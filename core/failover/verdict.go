@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 // A verdict is what a response proves.
@@ -19,120 +21,116 @@ type verdict struct {
 	outcome outcome
 	class   string // of the failure, if it is one
 	penalty penalty
-	proof   proof  // what the penalty needs besides
+	check   check  // that must fail before the penalty applies
 	reason  reason // of the retry, if there is one
 
-	// own says that the response explains itself in the API's words, so that it
-	// is the one to give if nobody has a better one.
-	own bool
+	// selfExplaining says that the response tells the client what to do, so that
+	// it is the one to forward if no upstream has a better one.
+	selfExplaining bool
 }
 
+// An outcome is what becomes of the request.
 type outcome int
 
 const (
-	handOn      outcome = iota // it is the API's, or as good
-	unprocessed                // nobody processed the request, another upstream may
+	passThrough outcome = iota // the response is the API's, or as good
+	unprocessed                // nobody processed the request: another upstream may
 	ambiguous                  // somebody may have processed it
 )
 
+// A penalty is what becomes of the upstream.
 type penalty int
 
 const (
-	none     penalty = iota
-	credit           // the upstream did what it is for
-	strikeIt         // a failure
-	ejectIt          // a failure that only its operator can fix
-	banIt            // its region is not served
+	noPenalty penalty = iota
+	credit            // it did what it is for
+	strike            // a failure
+	eject             // a failure that only its operator can fix
+	ban               // OpenAI does not serve its region
 )
 
-// A proof is what it takes to hold a response against an upstream.
-type proof int
+// A check is what a request of the pool's own must show before a penalty
+// applies, since a client could have provoked the response.
+type check int
 
 const (
-	asIs    proof = iota // no client could have provoked it
-	shallow              // a check of the relay's health must fail too
-	deep                 // so must one that includes the API
+	noCheck check = iota // no client can provoke it
+	shallow              // the relay's health fails
+	deep                 // the relay's health fails, or it does not reach the API
 )
 
-// markerHeader is on every response that passed through a relay's code, so that
-// one without it was made by the platform in front.
-const markerHeader = "X-Relay"
+// forward is the verdict on a response that the upstream is to be credited for.
+var forward = verdict{outcome: passThrough, penalty: credit, selfExplaining: true}
 
 // judge returns what a response to req from u proves, where other upstreams
-// could take its place. isRelay says that u is known to be a relay, so that its
-// own headers can be believed, and pages without them are its platform's. It may
+// could take its place. isRelay says that u is known to be a relay: then its own
+// headers can be believed, and a page without them is its platform's. judge may
 // read some of the body, which it puts back.
 func judge(u *upstream, req *http.Request, res *http.Response, isRelay bool) verdict {
 	switch {
 	case res.StatusCode < 300:
-		return verdict{outcome: handOn, penalty: credit, own: true} // whatever its headers say: it was processed
-	case res.StatusCode == http.StatusForbidden && errorCode(peek(res)) == regionRefused:
-		return verdict{outcome: unprocessed, class: ClassRegionRefused, penalty: banIt, own: true}
+		return forward // whatever its headers say: it was processed
+	case res.StatusCode == http.StatusForbidden && errorCode(peek(res)) == protocol.RegionRefused:
+		return verdict{outcome: unprocessed, class: ClassRegionRefused, penalty: ban, selfExplaining: true}
 	case u.official:
-		return verdict{outcome: handOn, penalty: credit, own: true}
-	case res.Header.Get(markerHeader) == "":
+		return forward
+	case res.Header.Get(protocol.Marker) == "":
 		return judgePage(res, isRelay || u.health.isMarked())
 	case isRelay && isOwnError(res):
-		return judgeRelay(u, req, res.Header.Get("X-Relay-Error"))
+		return judgeRelay(u, req, res.Header.Get(protocol.ErrorCode))
 	}
-	return verdict{outcome: handOn, penalty: credit, own: true}
+	return forward
 }
-
-// regionRefused is how OpenAI calls a region that it does not serve. It says so
-// before it looks at the request.
-const regionRefused = "unsupported_country_region_territory"
 
 // isOwnError reports whether a response calls itself an error that a relay made.
 func isOwnError(res *http.Response) bool {
-	return res.StatusCode >= 400 && res.Header.Get("X-Relay-Error") != "" &&
-		strings.Contains(res.Header.Get(markerHeader), "origin=relay")
+	return res.StatusCode >= 400 && res.Header.Get(protocol.ErrorCode) != "" &&
+		protocol.IsByRelay(res.Header.Get(protocol.Marker))
 }
 
 // needsRelay reports whether it matters for a response that its upstream is
 // known to be a relay: if it calls itself a relay's error, or may be a page of
 // the platform in front of one.
 func needsRelay(res *http.Response) bool {
-	return isOwnError(res) || res.StatusCode >= 300 && res.Header.Get(markerHeader) == ""
+	return isOwnError(res) || res.StatusCode >= 300 && res.Header.Get(protocol.Marker) == ""
 }
 
-// judgeRelay judges an error that a relay made itself, by its code.
+// judgeRelay judges an error that a relay made itself, by what its code means.
 func judgeRelay(u *upstream, req *http.Request, code string) verdict {
-	switch code {
-	case "upstream_connect", "all_regions_failed", "relay_overloaded":
-		return verdict{outcome: unprocessed, class: code, penalty: strikeIt, own: true}
-	case "relay_misconfigured", "host_not_allowed":
-		return verdict{outcome: unprocessed, class: code, penalty: ejectIt, own: true}
-	case "relay_loop":
-		if hops := req.Header["Relay-Hop"]; len(hops) > 0 && hops[0] != "1" {
-			// The client said that it had passed relays before this one.
-			return verdict{outcome: unprocessed, class: code, reason: provoked, own: true}
-		}
-		return verdict{outcome: unprocessed, class: code, penalty: ejectIt, own: true}
-	case "invalid_access_token":
-		if u.token == "" {
-			break // the client's own matter
-		}
-		return verdict{outcome: unprocessed, class: code, penalty: ejectIt, own: true}
-	case "body_too_large", "unknown_path", "websocket_unsupported":
-		// Others may have larger limits, or be newer.
-		return verdict{outcome: unprocessed, class: code, reason: provoked, own: true}
-	case "relay_shutdown":
-		return verdict{outcome: ambiguous, class: code, penalty: strikeIt, own: true}
-	case "upstream_reset", "upstream_invalid_response", "upstream_interrupted", "platform_failed", "relay_internal_error":
-		return verdict{outcome: ambiguous, class: code, penalty: strikeIt, proof: deep, reason: provoked, own: true}
+	meaning := protocol.Meanings[code]
+	v := verdict{class: code, selfExplaining: true}
+	switch meaning.Proof {
+	case protocol.Final:
+		return v
+	case protocol.Unprocessed:
+		v.outcome = unprocessed
+	case protocol.Ambiguous:
+		v.outcome = ambiguous
 	}
-	return verdict{outcome: handOn, own: true}
+	switch {
+	case code == protocol.InvalidToken && u.token == "":
+		return verdict{selfExplaining: true} // the token was the client's own
+	case code == protocol.Loop && protocol.Hops(req.Header) > 1, meaning.Fault == protocol.Client:
+		v.reason = provoked // a client says what it likes of relays before this one
+	case meaning.Fault == protocol.Operator:
+		v.penalty = eject
+	case meaning.Proof == protocol.Ambiguous && code != protocol.Shutdown:
+		v.penalty, v.check, v.reason = strike, deep, provoked
+	default:
+		v.penalty = strike
+	}
+	return v
 }
 
 // judgePage judges a response without a relay's marker. Where a relay is
 // expected, it is a page of the platform in front of it. Otherwise it may be the
 // API's own word, in a shape that is not OpenAI's: it is never held against the
-// upstream, and goes to the client if no other upstream has a better one.
+// upstream, and is forwarded if no other upstream has a better one.
 func judgePage(res *http.Response, expectsRelay bool) verdict {
 	v := judgeStatus(res)
-	if !expectsRelay && v.outcome != handOn {
-		v.penalty = none
-		v.own = v.own || res.StatusCode >= 400 && res.StatusCode < 500 || isJSON(res)
+	if !expectsRelay && v.outcome != passThrough {
+		v.penalty = noPenalty
+		v.selfExplaining = v.selfExplaining || res.StatusCode >= 400 && res.StatusCode < 500 || isJSON(res)
 	}
 	return v
 }
@@ -140,32 +138,32 @@ func judgePage(res *http.Response, expectsRelay bool) verdict {
 // judgeStatus judges a platform's page by its status.
 func judgeStatus(res *http.Response) verdict {
 	class := "platform_" + strconv.Itoa(res.StatusCode)
-	page := verdict{outcome: unprocessed, class: class, penalty: ejectIt, proof: shallow, reason: provoked}
+	page := verdict{outcome: unprocessed, class: class, penalty: eject, check: shallow, reason: provoked}
 	switch res.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		// Throttled or no instance: Lambda, Google and Vercel say so before
 		// they start the function.
-		page.penalty, page.reason, page.own = strikeIt, failing, isAPIError(peek(res))
+		page.penalty, page.reason, page.selfExplaining = strike, failing, isAPIError(peek(res))
 		return page
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		// No permission to invoke, deployment protection, no such deployment; or
-		// a firewall that dislikes this one request.
+		// a firewall that refuses this one request.
 		if isAPIError(peek(res)) {
-			return verdict{outcome: handOn, penalty: credit, own: true}
+			return forward
 		}
 		return page
 	case http.StatusRequestEntityTooLarge:
-		page.penalty, page.own = none, isAPIError(peek(res))
+		page.penalty, page.selfExplaining = noPenalty, isAPIError(peek(res))
 		return page
 	}
 	switch {
 	case res.StatusCode < 400:
 		return page // to somebody's login page
 	case res.StatusCode >= 500 && !isAPIError(peek(res)):
-		page.outcome, page.penalty = ambiguous, strikeIt // the function crashed, or was ended
+		page.outcome, page.penalty = ambiguous, strike // the function crashed, or was ended
 		return page
 	}
-	return verdict{outcome: handOn, own: true}
+	return verdict{outcome: passThrough, selfExplaining: true}
 }
 
 const (
