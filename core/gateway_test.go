@@ -20,6 +20,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 // A gateway is a relay on a real server, before several upstreams, whose names
@@ -64,13 +66,13 @@ func byRelay(h http.HandlerFunc) http.HandlerFunc {
 }
 
 // health returns what the gateway says of its upstreams.
-func (g *gateway) health(t *testing.T, headers ...string) healthReport {
+func (g *gateway) health(t *testing.T, headers ...string) protocol.Health {
 	t.Helper()
 	res, body := send(t, "GET", g.URL+"/relay/health", "", headers...)
 	return parseHealth(t, res.StatusCode, body)
 }
 
-func parseHealth(t *testing.T, status int, body string) (report healthReport) {
+func parseHealth(t *testing.T, status int, body string) (report protocol.Health) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(body), &report); err != nil || status != http.StatusOK {
 		t.Fatalf("health: %d %s", status, body)
@@ -211,7 +213,7 @@ func newBubble(t *testing.T, n int, change func(*Config)) *bubble {
 func (b *bubble) roundTrip(req *http.Request) (*http.Response, error) {
 	port, _ := strconv.Atoi(req.URL.Port())
 	counts, marker := &b.asked[port], "behind; origin=upstream"
-	if req.URL.Path == healthPath {
+	if req.URL.Path == protocol.HealthPath {
 		counts, marker = &b.probed[port], "behind; origin=relay"
 	}
 	counts.Add(1)
@@ -234,10 +236,10 @@ func (b *bubble) upstream(t *testing.T) string {
 	return rec.Header().Get("X-Relay-Upstream")
 }
 
-func (b *bubble) health(t *testing.T) []poolReport {
+func (b *bubble) health(t *testing.T) []protocol.UpstreamHealth {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	b.relay.ServeHTTP(rec, httptest.NewRequest("GET", healthPath, nil))
+	b.relay.ServeHTTP(rec, httptest.NewRequest("GET", protocol.HealthPath, nil))
 	return parseHealth(t, rec.Code, rec.Body.String()).Upstreams
 }
 
@@ -420,7 +422,7 @@ func TestGatewayDescribesAnswers(t *testing.T) {
 
 func TestAllRegionsFailed(t *testing.T) {
 	busy := func(w http.ResponseWriter, req *http.Request) {
-		if req.URL.Path == healthPath {
+		if req.URL.Path == protocol.HealthPath {
 			w.Header().Set("X-Relay", "relay; origin=relay")
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
 // hopByHop are the headers that concern one connection only (RFC 9110, section
@@ -42,10 +44,10 @@ var droppedDown = set(hopByHop,
 	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "X-Relay",
 )
 
-// undroppable are the request headers that Connection may not nominate away: a
+// protectedHeaders are the request headers that Connection may not nominate away: a
 // client that lists them wants the relay to lose its key or its body's meaning
 // (CVE-2026-29054).
-var undroppable = set(nil, "Authorization", "Content-Encoding", "Content-Type")
+var protectedHeaders = set(nil, "Authorization", "Content-Encoding", "Content-Type")
 
 // set returns the set of names, and of those in more.
 func set(more map[string]bool, names ...string) map[string]bool {
@@ -63,7 +65,7 @@ func outboundHeader(in http.Header) http.Header {
 	out := make(http.Header, len(in)) // Content-Length makes place for User-Agent or the hop
 	nominated := nominations(in)
 	for name, values := range in {
-		if nominated[name] && !undroppable[name] || !goesUp(name) {
+		if nominated[name] && !protectedHeaders[name] || !forwarded(name) {
 			continue
 		}
 		out[outboundName(name)] = values
@@ -85,9 +87,9 @@ func outboundName(name string) string {
 	return name
 }
 
-// goesUp reports whether a request header goes to the upstream. Names with an
+// forwarded reports whether a request header goes to the upstream. Names with an
 // underscore do not: some servers read them as the same name with a hyphen.
-func goesUp(name string) bool {
+func forwarded(name string) bool {
 	if strings.HasPrefix(name, "X-Stainless-") && !strings.Contains(name, "_") {
 		return true // half of what official SDKs send
 	}
@@ -130,9 +132,9 @@ var firstHop = []string{"1"}
 
 // setHop counts this relay among those that the request has passed.
 func setHop(out, in http.Header) {
-	out[hopHeader] = firstHop
-	if n := hops(in); n > 0 {
-		out[hopHeader] = []string{strconv.Itoa(n + 1)}
+	out[protocol.Hop] = firstHop
+	if n := protocol.Hops(in); n > 0 {
+		out[protocol.Hop] = []string{strconv.Itoa(n + 1)}
 	}
 }
 

@@ -9,22 +9,17 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 const (
 	maxURIBytes    = 8 << 10
 	maxHeaderBytes = 64 << 10 // what api.openai.com takes
 
-	// maxHops is how many relays may stand one behind the other.
-	maxHops = 2
-
 	// bodyWindow is how much of a body must come within its time-out.
 	bodyWindow = 32 << 10
 )
-
-// hopHeader counts the relays that a request has passed. It is sent to
-// upstreams which may be relays, never to OpenAI's own hosts.
-const hopHeader = "Relay-Hop"
 
 // limits is the stage that bounds what one request, and all together, may take.
 type limits struct {
@@ -77,7 +72,7 @@ func (l *limits) check(req *http.Request) error {
 		return errURITooLong
 	case headerBytes(req.Header) > maxHeaderBytes:
 		return errHeadersTooLarge
-	case hops(req.Header) >= maxHops:
+	case protocol.Hops(req.Header) >= protocol.MaxHops:
 		return errLoop
 	case req.ContentLength > l.maxBody:
 		return l.tooLarge
@@ -120,28 +115,14 @@ func headerBytes(h http.Header) int {
 	return n
 }
 
-// hops returns how many relays a request has passed. A count that cannot be
-// read is one that somebody made up: it counts as too many.
-func hops(h http.Header) int {
-	values := h[hopHeader]
-	if len(values) == 0 {
-		return 0
-	}
-	n, err := strconv.Atoi(values[0])
-	if err != nil || n < 0 {
-		return maxHops
-	}
-	return n
-}
-
 // hasBody reports whether anything may be read from req's body.
 func hasBody(req *http.Request) bool {
 	return req.Body != nil && req.Body != http.NoBody && req.ContentLength != 0
 }
 
-// justNow is how old a deadline may be that does for a new one: small bodies,
-// which most are, need one only.
-const justNow = 100 * time.Millisecond
+// deadlineSlack is how stale a deadline may get before it is set again: small
+// bodies, which most are, need one only.
+const deadlineSlack = 100 * time.Millisecond
 
 // A limitedBody is a request's body that counts what is read, ends at its
 // limit, and ends when its client sends too slowly. Its errors are *Error.
@@ -187,7 +168,7 @@ func (b *limitedBody) read(p []byte) (int, error) {
 		b.window, b.patience = bodyWindow, b.timeout
 	}
 	start := time.Now()
-	if start.Sub(b.armed) > min(justNow, b.timeout/4) {
+	if start.Sub(b.armed) > min(deadlineSlack, b.timeout/4) {
 		// Platforms that hand over whole bodies have no deadlines, and need none.
 		_ = b.rc.SetReadDeadline(start.Add(b.patience))
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
 // routes sends requests to what answers them, by their path.
@@ -16,7 +18,7 @@ type routes struct {
 
 func (r *routes) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch {
-	case req.URL.EscapedPath() == healthPath:
+	case req.URL.EscapedPath() == protocol.HealthPath:
 		r.health.ServeHTTP(w, req)
 	case r.page != nil && req.URL.EscapedPath() == "/" && (req.Method == http.MethodGet || req.Method == http.MethodHead):
 		r.page.ServeHTTP(w, req)

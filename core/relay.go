@@ -39,12 +39,12 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := newExchange(cfg, pool)
+	forward := newForwarder(cfg, pool)
 	relayed := paths(cfg.Paths)
 	access := newAccess(cfg)
 	routes := &routes{
-		health: newHealth(cfg, x, access),
-		api:    stages(x, access, relayed, newLimits(cfg)),
+		health: newHealth(cfg, pool, access),
+		api:    stages(forward, access, relayed, newLimits(cfg)),
 		toAPI:  relayed,
 	}
 	if cfg.PathTokens {
@@ -54,7 +54,7 @@ func New(cfg Config) (*Relay, error) {
 		routes.page = page.Handler()
 	}
 	close := func() {
-		x.open.close()
+		forward.open.close()
 		pool.Close()
 	}
 	return &Relay{close: close, pool: pool, handler: stages(routes, newRecordStage(cfg), newCORS(cfg), newTarget(cfg))}, nil

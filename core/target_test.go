@@ -3,6 +3,7 @@ package core
 import (
 	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -180,14 +181,15 @@ func FuzzTarget(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	x := newExchange(cfg, pool)
+	forward := newForwarder(cfg, pool)
 	stage := newTarget(Config{})
 	f.Fuzz(func(t *testing.T, target string) {
 		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")))
 		if err != nil || stage.check(req) != nil || !strings.HasPrefix(req.URL.EscapedPath(), "/v1/") {
 			return
 		}
-		if _, _, err := x.send(t.Context(), req, nil); err != nil {
+		x := &exchange{forwarder: forward, ctx: t.Context(), w: httptest.NewRecorder(), req: req}
+		if err := x.send(); err != nil {
 			t.Fatal(err)
 		}
 		if out.Scheme != "https" || out.Host != "api.openai.com" || out.User != nil || out.Opaque != "" {

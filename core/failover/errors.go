@@ -30,6 +30,10 @@ const (
 	ClassHeaders       = "headers"        // the request's headers are larger than it takes
 )
 
+// ClassPlatform is what the classes of a platform's pages begin with; the status
+// follows.
+const ClassPlatform = "platform_"
+
 // A Failure is what went wrong with one upstream.
 type Failure struct {
 	Upstream string // its name

@@ -137,7 +137,7 @@ func judgePage(res *http.Response, expectsRelay bool) verdict {
 
 // judgeStatus judges a platform's page by its status.
 func judgeStatus(res *http.Response) verdict {
-	class := "platform_" + strconv.Itoa(res.StatusCode)
+	class := ClassPlatform + strconv.Itoa(res.StatusCode)
 	page := verdict{outcome: unprocessed, class: class, penalty: eject, check: shallow, reason: provoked}
 	switch res.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:

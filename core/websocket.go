@@ -12,17 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"example.com/relay/core/failover"
+	"example.com/relay/core/protocol"
 )
-
-// An upgrade passes WebSocket connections through. It is httputil's reverse
-// proxy under the relay's policies; only the handshake is looked at.
-type upgrade struct {
-	x   *exchange
-	off bool // the platform cannot
-}
-
-func newUpgrade(x *exchange, off bool) *upgrade { return &upgrade{x: x, off: off} }
 
 // isWebSocket reports whether req asks for a WebSocket, even if something on its
 // way took the Upgrade header out, as function URLs do. Other upgrades, h2c
@@ -50,68 +41,78 @@ func isUpgrade(req *http.Request) bool {
 // isUpgradable reports whether the API has a WebSocket at path.
 func isUpgradable(path string) bool { return path == "/v1/realtime" || path == "/v1/responses" }
 
-func (u *upgrade) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if u.off || !isUpgrade(req) || !isUpgradable(req.URL.Path) || req.Method != http.MethodGet {
-		writeError(w, req, errWebSocket)
+// upgrade passes a WebSocket connection through. It is httputil's reverse proxy
+// under the relay's policies; only the handshake is looked at.
+func (x *exchange) upgrade() {
+	if x.noWebSocket || !isUpgrade(x.req) || !isUpgradable(x.req.URL.Path) || x.req.Method != http.MethodGet {
+		writeError(x.w, x.req, errWebSocket)
 		return
 	}
-	x, rec := u.x, recordOf(req)
-	ctx, b := x.bounded(req.Context())
-	defer b.end()
-	var answered io.Closer
-	var sent failover.Result
+	rec := recordOf(x.req)
 	proxy := &httputil.ReverseProxy{
-		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0), // it would quote what it could not parse
-		// The context is ours rather than the proxy's, whose trace would hand
-		// 1xx responses on.
-		Transport: roundTripFunc(func(out *http.Request) (*http.Response, error) {
-			res, result, err := x.pool.Send(out.WithContext(ctx))
-			sent = result
-			rec.sent(sent)
-			x.describe(w.Header(), sent)
-			if err == nil {
-				answered = res.Body
-			}
-			return res, err
-		}),
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.Out.URL, pr.Out.Host = outboundURL(req.URL), ""
-			pr.Out.Header = x.outboundHeader(req)
-			pr.Out.Header.Set("Connection", "Upgrade")
-			pr.Out.Header.Set("Upgrade", "websocket")
-		},
-		ModifyResponse: func(res *http.Response) error {
-			if res.StatusCode != http.StatusSwitchingProtocols && (res.StatusCode < 200 || res.StatusCode > 599) {
-				return errInvalidResponse
-			}
-			answer := make(http.Header)
-			copyAnswer(answer, res.Header)
-			if res.StatusCode == http.StatusSwitchingProtocols {
-				rec.status = res.StatusCode
-				answer["Connection"], answer["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
-			}
-			x.mark(answer, res.Header, sent)
-			delete(w.Header(), "X-Relay") // the proxy adds those of answer
-			res.Header, res.Trailer = answer, nil
-			return nil
-		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			w.Header()["X-Relay"] = x.ownMarker // whatever an answer had said
-			if e, ok := errors.AsType[*Error](err); ok {
-				writeError(w, req, e)
-				return
-			}
-			x.refuse(w, req, x.explain(ctx, req, nil, err))
-		},
+		FlushInterval:  -1,
+		ErrorLog:       log.New(io.Discard, "", 0), // it would quote what it could not parse
+		Transport:      roundTripFunc(x.sendUpgrade),
+		Rewrite:        x.rewriteUpgrade,
+		ModifyResponse: x.checkUpgrade,
+		ErrorHandler:   x.refuseUpgrade,
 	}
-	proxy.ServeHTTP(&upgradeWriter{w, rec, x.writeTimeout}, req.WithContext(ctx))
-	if answered != nil {
-		answered.Close() // the proxy does not where the client's connection cannot be had
+	proxy.ServeHTTP(&upgradeWriter{x.w, rec, x.writeTimeout}, x.req.WithContext(x.ctx))
+	if x.res != nil {
+		x.res.Body.Close() // the proxy does not if it cannot take over the client's connection
 	}
-	if e, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
+	if e, ok := errors.AsType[*Error](context.Cause(x.ctx)); ok {
 		rec.fail(e)
 	}
+}
+
+// rewriteUpgrade makes the handshake for the upstream.
+func (x *exchange) rewriteUpgrade(pr *httputil.ProxyRequest) {
+	pr.Out.URL, pr.Out.Host = outboundURL(x.req.URL), ""
+	pr.Out.Header = x.outboundHeader()
+	pr.Out.Header.Set("Connection", "Upgrade")
+	pr.Out.Header.Set("Upgrade", "websocket")
+}
+
+// sendUpgrade sends the handshake. The context is the exchange's rather than the
+// proxy's, whose trace would forward 1xx responses.
+func (x *exchange) sendUpgrade(out *http.Request) (res *http.Response, err error) {
+	res, x.sent, err = x.pool.Send(out.WithContext(x.ctx))
+	recordOf(x.req).sent(x.sent)
+	x.describe()
+	if err == nil {
+		// The proxy replaces headers and body.
+		x.res = &http.Response{StatusCode: res.StatusCode, Header: res.Header, Body: res.Body}
+	}
+	return res, err
+}
+
+// checkUpgrade applies the header policy to the upstream's response.
+func (x *exchange) checkUpgrade(res *http.Response) error {
+	switched := res.StatusCode == http.StatusSwitchingProtocols
+	if !switched && (res.StatusCode < 200 || res.StatusCode > 599) {
+		return errInvalidResponse
+	}
+	h := make(http.Header)
+	copyAnswer(h, res.Header)
+	if switched {
+		recordOf(x.req).status = res.StatusCode
+		h["Connection"], h["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
+	}
+	x.mark(h)
+	delete(x.w.Header(), protocol.Marker) // the proxy adds what is in h
+	res.Header, res.Trailer = h, nil
+	return nil
+}
+
+// refuseUpgrade responds to a handshake that failed.
+func (x *exchange) refuseUpgrade(_ http.ResponseWriter, _ *http.Request, err error) {
+	x.w.Header()[protocol.Marker] = x.relayMarker // whatever a response had said
+	if e, ok := errors.AsType[*Error](err); ok {
+		writeError(x.w, x.req, e)
+		return
+	}
+	x.refuse(x.upstreamError(err))
 }
 
 // An upgradeWriter hands out a client's connection that counts, and that does

@@ -2,7 +2,6 @@ package core
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net/http"
 )
@@ -10,17 +9,18 @@ import (
 // maxHeld is how much of an answer is held back.
 const maxHeld = 1 << 20
 
-// hold reads the body of an answer to its end before any of it is handed on,
+// bufferResponse reads the body of an answer to its end before any of it is handed on,
 // where the platform hides cuts, and JSON where there are several upstreams: of
 // a region that goes between the header of its answer and the body, official
 // SDKs make an error, while they ask again upon a 502. A body that is longer
 // than is to be held goes on as it comes. The whole must come within the idle
 // time-out.
-func (x *exchange) hold(cancel context.CancelCauseFunc, res *http.Response) error {
+func (x *exchange) bufferResponse() error {
+	res := x.res
 	if !x.hidesCuts && !(x.pool.Several() && isJSON(res)) || !isHeld(res) {
 		return nil
 	}
-	defer startIdle(x.idleTimeout, cancel).Stop()
+	defer startIdle(x.idleTimeout, x.cancel).Stop()
 	kept := new(bytes.Buffer)
 	_, err := io.CopyN(kept, res.Body, maxHeld)
 	switch err {
