@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -362,7 +361,7 @@ func reset(w http.ResponseWriter) {
 	if err != nil {
 		return // not HTTP/1 after all
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
 	conn.Close()

@@ -35,6 +35,7 @@ type health struct {
 	about  healthReport
 	x      *exchange
 	access *access
+	target *target
 
 	turn   chan struct{} // holds one during a deep check: one at a time
 	deep   upstreamReport
@@ -74,12 +75,12 @@ type upstreamReport struct {
 	LatencyMS float64 `json:"latency_ms"`
 }
 
-func newHealth(cfg Config, x *exchange, access *access) *health {
+func newHealth(cfg Config, x *exchange, access *access, target *target) *health {
 	platform := cfg.Platform.Name
 	if platform == "" {
 		platform = "server"
 	}
-	return &health{x: x, access: access, turn: make(chan struct{}, 1), about: healthReport{
+	return &health{x: x, access: access, target: target, turn: make(chan struct{}, 1), about: healthReport{
 		Status:        "ok",
 		Name:          cfg.Name,
 		Version:       Version,
@@ -97,13 +98,16 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		writeError(w, req, errMethod)
 		return
 	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	query := req.URL.Query()
 	if query.Get("stream") == "1" && req.Method == http.MethodGet {
 		hl.stream(w, req)
 		return
 	}
 	report, status := hl.about, http.StatusOK
-	report.Upstreams = hl.upstreams(req)
+	if hl.target.allows(req.Host) { // and not merely a load balancer's
+		report.Upstreams = hl.upstreams(req)
+	}
 	if query.Get("deep") == "1" {
 		deep := hl.check(req.Context())
 		report.Upstream = &deep

@@ -28,6 +28,7 @@ type record struct {
 	id        string
 	method    string
 	route     string
+	caller    int // which access token was shown, from 1 on; not logged
 	start     time.Time
 	attempts  int
 	upstream  string // name of the one that answered, or was tried last
