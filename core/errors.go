@@ -67,16 +67,22 @@ var (
 	errURITooLong = &Error{Status: http.StatusRequestURITooLong, Code: "uri_too_long", NoRetry: true,
 		Msg: "The request's URL is longer than 8 KiB: send what is long in the body."}
 	errHeadersTooLarge = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
-		Msg: "The request's headers are larger than 64 KiB: send fewer or shorter ones."}
+		Msg: "The request's headers are larger than 64 KiB or more than 500: send fewer or shorter ones."}
 	errHeadersRefused = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
 		Msg: "The request's headers are larger than any upstream of this relay takes, so nothing was sent: send fewer or shorter ones."}
 	errHost = &Error{Status: http.StatusForbidden, Code: "host_not_allowed", NoRetry: true,
 		Msg: "This relay may not be called by this host name. Call it by the address that it printed at its start, or let its operator add the name to RELAY_ALLOWED_HOSTS."}
+	errOrigin = &Error{Status: http.StatusForbidden, Code: "origin_not_allowed", NoRetry: true,
+		Msg: "This relay takes no calls from this web page's origin. Let its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program."}
+	errNavigation = &Error{Status: http.StatusForbidden, Code: "browser_navigation_not_allowed", NoRetry: true,
+		Msg: "A browser may not open what the API answers as a page, frame, script or worker on this relay's address. Fetch it from a page by fetch or XMLHttpRequest, or from a program."}
 
 	errAccess = &Error{Status: http.StatusUnauthorized, Code: "invalid_access_token", NoRetry: true,
 		Msg: "This relay needs an access token. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>; its operator has it."}
 	errDuplicateAuthorization = &Error{Status: http.StatusBadRequest, Code: "duplicate_authorization", NoRetry: true,
-		Msg: "The request has several Authorization or X-Relay-Token headers: send one of each at most."}
+		Msg: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers: send one of each at most."}
+	errMisplacedToken = &Error{Status: http.StatusBadRequest, Code: "misplaced_access_token", NoRetry: true,
+		Msg: "An access token of this relay stands where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>, and nowhere else in headers, path and query."}
 
 	errBodyTooLarge = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
 		Msg: "The request body is larger than this relay takes."}
@@ -86,6 +92,8 @@ var (
 		Msg: "The request body broke off before its end. Send it again."}
 	errOverloaded = &Error{Status: http.StatusServiceUnavailable, Code: "relay_overloaded", RetryAfter: time.Second,
 		Msg: "This relay has as many requests in flight as it may. Try again in a moment; its operator can raise RELAY_MAX_IN_FLIGHT."}
+	errSockets = &Error{Status: http.StatusServiceUnavailable, Code: "relay_overloaded", RetryAfter: time.Second,
+		Msg: "This access token has as many WebSockets open as it may, half of RELAY_MAX_IN_FLIGHT. Close some, or try again in a moment."}
 	errLoop = &Error{Status: http.StatusLoopDetected, Code: "relay_loop", NoRetry: true,
 		Msg: "This request came back to a relay again and again: RELAY_UPSTREAMS of some relay on its way names a relay that leads back to it."}
 	errWebSocket = &Error{Status: http.StatusNotFound, Code: "websocket_unsupported", NoRetry: true,

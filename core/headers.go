@@ -3,6 +3,7 @@ package core
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,10 +39,31 @@ var droppedUpPrefixes = []string{
 }
 
 // droppedDown are the response headers that are hop by hop, and those that are the
-// upstream's own: they would pin, redirect or track clients of the relay's host.
+// upstream's own: they would pin, redirect or track clients of the relay's host,
+// or give browsers orders that concern its whole origin.
 var droppedDown = set(hopByHop,
 	"Alt-Svc", "Nel", "Report-To", "Reporting-Endpoints", "Server",
 	"Set-Cookie", "Set-Cookie2", "Strict-Transport-Security", "X-Relay",
+
+	"Accept-Ch", "Accept-Ch-Lifetime", "Activate-Storage-Access", "Clear-Site-Data",
+	"Content-Security-Policy-Report-Only", "Critical-Ch", "Delegate-Ch", "Document-Policy", "Document-Policy-Report-Only", "Expect-Ct",
+	"Feature-Policy", "Idp-Signin-Status", "Integrity-Policy", "Integrity-Policy-Report-Only", "Link", "No-Vary-Search",
+	"Observe-Browsing-Topics", "Origin-Agent-Cluster", "Origin-Trial", "P3p", "Permissions-Policy", "Permissions-Policy-Report-Only",
+	"Public-Key-Pins", "Public-Key-Pins-Report-Only", "Refresh", "Require-Document-Policy", "Sec-Session-Challenge",
+	"Sec-Session-Registration", "Secure-Session-Challenge", "Secure-Session-Registration", "Secure-Session-Skipped",
+	"Service-Worker-Allowed", "Service-Worker-Navigation-Preload", "Set-Login", "Shared-Storage-Write", "Sourcemap",
+	"Speculation-Rules", "Supports-Loading-Mode", "Tk", "Use-As-Dictionary", "X-Dns-Prefetch-Control",
+	"X-Sourcemap", "X-Webkit-Csp", "X-Content-Security-Policy",
+)
+
+// droppedDownPrefixes are the beginnings of more such names.
+var droppedDownPrefixes = []string{"Access-Control-", "Ad-Auction-", "Attribution-Reporting-", "X-Fledge-", protocol.Private}
+
+// What every answer of an upstream carries, so that browsers never run it on the
+// relay's origin, whatever it is; not to be changed.
+var (
+	answerPolicy = []string{"sandbox; default-src 'none'"}
+	noSniff      = []string{"nosniff"}
 )
 
 // protectedHeaders are the request headers that Connection may not nominate away: a
@@ -143,7 +165,7 @@ func setHop(out, in http.Header) {
 func copyAnswer(dst, answer http.Header) {
 	nominated := nominations(answer)
 	for name, values := range answer {
-		if droppedDown[name] || nominated[name] || strings.HasPrefix(name, "Access-Control-") || strings.HasPrefix(name, "X-Relay-") {
+		if !goesDown(name) || nominated[name] || name == "Www-Authenticate" && promptsUser(values) {
 			continue
 		}
 		if name == "Vary" {
@@ -159,6 +181,44 @@ func copyAnswer(dst, answer http.Header) {
 		// A cache in front of the relay must never share answers between keys.
 		dst["Cache-Control"] = []string{"no-store"}
 	}
+	// In place of the upstream's own.
+	dst["Content-Security-Policy"], dst["X-Content-Type-Options"] = answerPolicy, noSniff
+}
+
+// goesDown reports whether a response header goes to the client.
+func goesDown(name string) bool {
+	return !droppedDown[name] && !slices.ContainsFunc(droppedDownPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}
+
+// promptsUser reports whether one of the challenges in values may make a browser
+// ask its user for the password of the relay's host, which would then go
+// upstream. In doubt it does: how browsers take challenges apart differs.
+func promptsUser(values []string) bool {
+	for _, value := range values {
+		words := strings.FieldsFunc(unquoted(value), func(r rune) bool { return r == ',' || r <= ' ' })
+		for _, word := range words {
+			switch strings.ToLower(word) {
+			case "basic", "digest", "ntlm", "negotiate", "kerberos", "passport1.4":
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unquoted returns value without its quoted strings (RFC 9110, section 5.6.4), or
+// all of it if it is not clear where they end.
+func unquoted(value string) string {
+	parts := strings.Split(value, `"`)
+	if len(parts)%2 == 0 || strings.Contains(value, `\`) {
+		return value
+	}
+	var rest strings.Builder
+	for i := 0; i < len(parts); i += 2 {
+		rest.WriteString(parts[i])
+		rest.WriteByte(',')
+	}
+	return rest.String()
 }
 
 // prepareStream sets on dst what an event stream needs to get through caches

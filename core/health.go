@@ -34,18 +34,19 @@ type health struct {
 	about  protocol.Health
 	pool   *failover.Pool
 	access *access
+	target *target
 
 	turn   chan struct{} // holds one during a deep check: one at a time
 	deep   protocol.DeepCheck
 	deepAt time.Time
 }
 
-func newHealth(cfg Config, pool *failover.Pool, access *access) *health {
+func newHealth(cfg Config, pool *failover.Pool, access *access, target *target) *health {
 	platform := cfg.Platform.Name
 	if platform == "" {
 		platform = "server"
 	}
-	return &health{pool: pool, access: access, turn: make(chan struct{}, 1), about: protocol.Health{
+	return &health{pool: pool, access: access, target: target, turn: make(chan struct{}, 1), about: protocol.Health{
 		Status:        "ok",
 		Name:          cfg.Name,
 		Version:       Version,
@@ -63,13 +64,16 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		writeError(w, req, errMethod)
 		return
 	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	query := req.URL.Query()
 	if query.Get("stream") == "1" && req.Method == http.MethodGet {
 		hl.stream(w, req)
 		return
 	}
 	report, status := hl.about, http.StatusOK
-	report.Upstreams = hl.upstreams(req)
+	if hl.target.allows(req.Host) { // and not merely a load balancer's
+		report.Upstreams = hl.upstreams(req)
+	}
 	if query.Get("deep") == "1" {
 		deep := hl.check(req.Context())
 		report.Upstream = &deep

@@ -17,6 +17,10 @@ const (
 	maxURIBytes    = 8 << 10
 	maxHeaderBytes = 64 << 10 // what api.openai.com takes
 
+	// maxHeaderLines is how many headers a request may have. Each costs some
+	// hundred bytes of memory, however short it is.
+	maxHeaderLines = 500
+
 	// bodyWindow is how much of a body must come within its time-out.
 	bodyWindow = 32 << 10
 )
@@ -25,6 +29,7 @@ const (
 type limits struct {
 	inFlight    atomic.Int64
 	maxInFlight int64 // 0: none
+	sockets     sockets
 	maxBody     int64
 	bodyTimeout time.Duration // 0: none
 	tooLarge    *Error        // says how much fits here
@@ -33,6 +38,7 @@ type limits struct {
 func newLimits(cfg Config) *limits {
 	return &limits{
 		maxInFlight: int64(cfg.MaxInFlight),
+		sockets:     sockets{limit: (cfg.MaxInFlight + 1) / 2},
 		maxBody:     cfg.MaxBodyBytes,
 		bodyTimeout: cfg.BodyTimeout,
 		tooLarge:    tooLarge(cfg.MaxBodyBytes, cfg.Platform.Name),
@@ -49,6 +55,14 @@ func (l *limits) handler(next http.Handler) http.Handler {
 		if n := l.inFlight.Add(1); l.maxInFlight > 0 && n > l.maxInFlight {
 			writeError(w, req, errOverloaded)
 			return
+		}
+		if isUpgrade(req) {
+			caller := recordOf(req).caller
+			if !l.sockets.add(caller) {
+				writeError(w, req, errSockets)
+				return
+			}
+			defer l.sockets.remove(caller)
 		}
 		if hasBody(req) {
 			req.Body = &limitedBody{
@@ -70,7 +84,7 @@ func (l *limits) check(req *http.Request) error {
 	switch {
 	case max(len(req.URL.Path), len(req.URL.RawPath))+len(req.URL.RawQuery) > maxURIBytes:
 		return errURITooLong
-	case headerBytes(req.Header) > maxHeaderBytes:
+	case !fits(req.Header):
 		return errHeadersTooLarge
 	case protocol.Hops(req.Header) >= protocol.MaxHops:
 		return errLoop
@@ -104,15 +118,16 @@ func bytesText(n int64) string {
 	return strconv.FormatInt(n, 10) + " bytes"
 }
 
-// headerBytes returns about what h took on the wire.
-func headerBytes(h http.Header) int {
-	n := 0
+// fits reports whether h is within the limits, by about what it took on the wire.
+func fits(h http.Header) bool {
+	lines, bytes := 0, 0
 	for name, values := range h {
+		lines += len(values)
 		for _, value := range values {
-			n += len(name) + len(value) + len(": \r\n")
+			bytes += len(name) + len(value) + len(": \r\n")
 		}
 	}
-	return n
+	return lines <= maxHeaderLines && bytes <= maxHeaderBytes
 }
 
 // hasBody reports whether anything may be read from req's body.

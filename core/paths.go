@@ -20,13 +20,18 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case req.URL.EscapedPath() == protocol.HealthPath:
 		r.health.ServeHTTP(w, req)
-	case r.page != nil && req.URL.EscapedPath() == "/" && (req.Method == http.MethodGet || req.Method == http.MethodHead):
+	case r.page != nil && isPage(req):
 		r.page.ServeHTTP(w, req)
 	case r.toAPI.include(req):
 		r.api.ServeHTTP(w, req)
 	default:
 		writeError(w, req, errUnknownPath)
 	}
+}
+
+// isPage reports whether req is for the page, which everyone may link to.
+func isPage(req *http.Request) bool {
+	return req.URL.EscapedPath() == "/" && (req.Method == http.MethodGet || req.Method == http.MethodHead)
 }
 
 // paths is the stage that lets only the relayed paths pass, by their prefixes.

@@ -29,9 +29,10 @@ type record struct {
 	id          string
 	method      string
 	route       string
+	caller      int // which access token was shown, from 1 on; not logged
 	start       time.Time
 	attempts    int
-	upstream    string // name of the one that answered, or was tried last
+	upstream    string // name of the one that responded, or was tried last
 	status      int
 	firstByte   time.Time
 	bytesIn     atomic.Int64 // counted by other goroutines

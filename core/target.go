@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"example.com/relay/core/protocol"
 )
 
 // target is the stage that refuses request targets which the relay and the
@@ -39,7 +41,7 @@ func (t *target) check(req *http.Request) error {
 	if err := checkPath(u.EscapedPath()); err != nil {
 		return errInvalidTarget.because(err)
 	}
-	if len(t.hosts) > 0 && !t.allows(req.Host) {
+	if !t.allows(req.Host) && !isLoadBalancers(req) {
 		return errHost
 	}
 	return nil
@@ -57,12 +59,29 @@ func (t *target) handler(next http.Handler) http.Handler {
 
 // allows reports whether the relay answers to a Host header.
 func (t *target) allows(hostport string) bool {
+	if len(t.hosts) == 0 {
+		return true
+	}
+	host := hostOf(hostport)
+	return slices.ContainsFunc(t.hosts, func(allowed string) bool { return strings.EqualFold(allowed, host) })
+}
+
+// isLoadBalancers reports whether req may be a load balancer's, which looks after
+// the health of each instance by its IP address or without any Host. No page has
+// such a host by DNS rebinding, which takes a name. Deep checks and streams have
+// a query.
+func isLoadBalancers(req *http.Request) bool {
+	host := hostOf(req.Host)
+	return req.URL.EscapedPath() == protocol.HealthPath && req.URL.RawQuery == "" && (host == "" || net.ParseIP(host) != nil)
+}
+
+// hostOf returns the host of a Host header, without its port.
+func hostOf(hostport string) string {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
-	return slices.ContainsFunc(t.hosts, func(allowed string) bool { return strings.EqualFold(allowed, host) })
+	return strings.TrimSuffix(strings.Trim(host, "[]"), ".")
 }
 
 // isRelayedMethod reports whether the relay hands method on. CONNECT and TRACE

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/relay/core/protocol"
@@ -57,7 +59,11 @@ func (x *exchange) upgrade() {
 		ModifyResponse: x.checkUpgrade,
 		ErrorHandler:   x.refuseUpgrade,
 	}
-	proxy.ServeHTTP(&upgradeWriter{x.w, rec, x.writeTimeout}, x.req.WithContext(x.ctx))
+	uw := &upgradeWriter{
+		ResponseWriter: x.w, rec: rec, timeout: x.writeTimeout, idle: newSilence(x.idleTimeout, x.cancel),
+	}
+	defer uw.idle.stop()
+	proxy.ServeHTTP(uw, x.req.WithContext(x.ctx))
 	if x.res != nil {
 		x.res.Body.Close() // the proxy does not if it cannot take over the client's connection
 	}
@@ -121,6 +127,7 @@ type upgradeWriter struct {
 	http.ResponseWriter
 	rec     *record
 	timeout time.Duration // for each write; 0: none
+	idle    *silence
 }
 
 // Unwrap lets [http.ResponseController] reach the server's writer.
@@ -134,7 +141,8 @@ func (w *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	// The server's deadlines were for the handshake.
 	_ = conn.SetDeadline(time.Time{})
-	return &upgradedConn{conn, w.rec, w.timeout}, rw, nil
+	w.idle.start()
+	return &upgradedConn{conn, w.rec, w.timeout, w.idle}, rw, nil
 }
 
 // An upgradedConn is a client's connection after the handshake.
@@ -142,11 +150,13 @@ type upgradedConn struct {
 	net.Conn
 	rec     *record
 	timeout time.Duration
+	idle    *silence
 }
 
 func (c *upgradedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.rec.bytesIn.Add(int64(n))
+	c.idle.heard(n)
 	return n, err
 }
 
@@ -156,6 +166,7 @@ func (c *upgradedConn) Write(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Write(p)
 	c.rec.bytesOut.Add(int64(n))
+	c.idle.heard(n)
 	return n, err
 }
 
@@ -165,6 +176,63 @@ func (c *upgradedConn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return c.Close()
+}
+
+// A silence ends a connection on which no byte came either way for a time. It
+// holds one of the relay's places, and perhaps nobody at its ends knows it any more.
+type silence struct {
+	limit  time.Duration // 0: none
+	cancel context.CancelCauseFunc
+	last   atomic.Int64 // when a byte came, in nanoseconds since begin
+	begin  time.Time
+
+	mu    sync.Mutex
+	timer *time.Timer // nil: not begun, or over
+}
+
+func newSilence(limit time.Duration, cancel context.CancelCauseFunc) *silence {
+	return &silence{limit: limit, cancel: cancel, begin: time.Now()}
+}
+
+// heard notes that n bytes came. It sets no timer, as messages may be many.
+func (s *silence) heard(n int) {
+	if n > 0 && s.limit > 0 {
+		s.last.Store(int64(time.Since(s.begin)))
+	}
+}
+
+func (s *silence) start() {
+	if s.limit <= 0 {
+		return
+	}
+	s.heard(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timer = time.AfterFunc(s.limit, s.look)
+}
+
+// look ends the connection if it was silent for long enough, or looks again when
+// it will have been.
+func (s *silence) look() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer == nil {
+		return
+	}
+	if left := s.limit - (time.Since(s.begin) - time.Duration(s.last.Load())); left > 0 {
+		s.timer.Reset(left)
+		return
+	}
+	s.cancel(errIdle)
+}
+
+func (s *silence) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
 }
 
 // A roundTripFunc is a RoundTripper that is a function.

@@ -42,7 +42,8 @@ func parseHealth(a *answer) (health, bool) {
 
 // relay finds out whether a relay answers, and which.
 func (d *doctor) relay(ctx context.Context) result {
-	a, err := d.ask(d.request(ctx, http.MethodGet, healthPath))
+	// Without a query it might answer as to a load balancer, whatever its host.
+	a, err := d.ask(d.request(ctx, http.MethodGet, healthPath+"?check=1"))
 	if err != nil {
 		return explain("http", err)
 	}
