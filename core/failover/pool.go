@@ -89,7 +89,7 @@ func (p *Pool) SetUpstreams(urls []string) error {
 		gone.connections.leaveBehind()
 	}
 	if len(list) > 1 && p.opts.ProbeInterval > 0 && !p.opts.Serverless {
-		p.probing.Do(func() { p.prober.Go(p.probeOn) })
+		p.probing.Do(func() { p.prober.Go(p.probeLoop) })
 	}
 	return nil
 }

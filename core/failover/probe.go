@@ -93,8 +93,8 @@ func (p *Pool) endLost(u *upstream) {
 	}
 }
 
-// probeOn probes until the pool is closed.
-func (p *Pool) probeOn() {
+// probeLoop probes until the pool is closed.
+func (p *Pool) probeLoop() {
 	ticker := time.NewTicker(min(probeDown, p.opts.ProbeInterval))
 	defer ticker.Stop()
 	last := make(map[*upstream]time.Time)
