@@ -13,9 +13,8 @@ const (
 	budgetSpan  = 10 // seconds
 )
 
-// A budget bounds the attempts beyond the first of all requests together, so
-// that upstreams in trouble are not given more of it. (The idea is Finagle's
-// retry budget.) Retries of each reason have a budget of their own: those that a
+// A budget bounds the retries of all requests together, so that upstreams in
+// trouble are not given more load. The idea is Finagle's retry budget. Retries of each reason have a budget of their own: those that a
 // client can provoke must not use up what others need when an upstream is gone.
 // It is safe for concurrent use.
 type budget struct {

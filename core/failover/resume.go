@@ -17,27 +17,27 @@ import (
 )
 
 const (
-	// maxResumes is how often one stream may go on elsewhere, as long as each
-	// time brings something new, and maxBarren how often in a row without.
+	// maxResumes is how often one stream may be resumed, as long as each time
+	// brings new events, and maxBarren how often in a row it may bring none.
 	maxResumes = 20
 	maxBarren  = 3
 
-	// maxPending is the largest event that is held back until it is whole.
+	// maxPending is the largest event that is held back until it is complete.
 	maxPending = 4 << 20
 
 	// resumeWait is the first pause before a resume that follows a barren one.
 	resumeWait = 200 * time.Millisecond
 )
 
-// mayResume reports whether req's answer could be a stream that goes on through
-// another upstream. Its body tells.
+// mayResume reports whether req's response could be a stream that can be resumed
+// through another upstream. Its body must be read to know.
 func mayResume(req *http.Request) bool {
 	return req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/responses") &&
 		req.Header.Get("Content-Encoding") == "" && req.Body != nil && req.Body != http.NoBody
 }
 
-// readAhead reads the body to see whether it asks for a background response as
-// a stream, and leaves it to be sent from its beginning.
+// readAhead reads the body to see whether it asks for a background response as a
+// stream. The body is still sent from its beginning.
 func (s *call) readAhead() {
 	head, err := io.ReadAll(io.LimitReader(s.first, replay.MaxBytes))
 	if err == nil && len(head) < replay.MaxBytes {
@@ -47,8 +47,8 @@ func (s *call) readAhead() {
 	s.first = peeked{io.MultiReader(bytes.NewReader(head), s.first), s.first}
 }
 
-// makeResumable lets res go on through another upstream if it breaks off. The
-// Responses API keeps the events of background responses and gives them again
+// makeResumable lets res continue through another upstream if it is cut. The
+// Responses API keeps the events of background responses and sends them again
 // from any sequence number on (GET /v1/responses/{id}?starting_after=N).
 func (s *call) makeResumable(res *http.Response) {
 	if s.resumable && isPlainEventStream(res) {
@@ -56,32 +56,33 @@ func (s *call) makeResumable(res *http.Response) {
 	}
 }
 
-// isPlainEventStream reports whether res is an event stream that can be read.
+// isPlainEventStream reports whether res is an event stream that can be parsed.
 func isPlainEventStream(res *http.Response) bool {
 	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	return res.StatusCode == http.StatusOK && contentType == "text/event-stream" && res.Header.Get("Content-Encoding") == ""
 }
 
-// A resuming is a background response's event stream. It hands on whole events,
-// and when the stream breaks off goes on with the next one.
+// A resuming is a background response's event stream. It yields complete events
+// and, when the stream is cut, continues with the next one from another upstream.
+// Reads must not overlap.
 type resuming struct {
 	pool    *Pool
-	req     *http.Request // that created the response
-	from    string        // upstream that current comes through
+	req     *http.Request // created the response
+	from    string        // upstream of current
 	current io.ReadCloser
 
-	pending []byte // read, not a whole event yet
+	pending []byte // read, not a complete event yet
 	scan    scan   // of pending
-	ready   []byte // to be handed on
-	err     error  // comes behind ready
+	ready   []byte // complete events, to be read
+	err     error  // after ready
 
 	id       string // of the response
-	last     int64  // sequence number of the last event handed on; -1 if none
-	ended    bool   // by an event that says so
+	last     int64  // sequence number of the last event; -1 if none
+	ended    bool   // the last event says that it is the last
 	resumes  int
-	barren   int  // resumes in a row that brought nothing
+	barren   int  // resumes in a row without a new event
 	rejoined bool // the next event must be the one after last
-	raw      bool // bytes are handed on as they come
+	raw      bool // an event was too large: bytes pass as they are read
 }
 
 func (r *resuming) Read(p []byte) (int, error) {
@@ -106,13 +107,13 @@ func (r *resuming) Read(p []byte) (int, error) {
 // Close closes the stream.
 func (r *resuming) Close() error { return r.current.Close() }
 
-// takeEvents moves whole events from pending to ready. It returns the event by
-// which a relay says that the stream broke off behind it, or nil.
+// takeEvents moves complete events from pending to ready. It returns the event
+// by which a relay says that the stream was cut after it, or nil.
 func (r *resuming) takeEvents() (broken []byte) {
 	for {
 		n := r.scan.eventEnd(r.pending)
 		if n == 0 && len(r.pending) > maxPending {
-			// Not to be held, so what follows is no longer to be told apart.
+			// It cannot be held, so later events can no longer be told apart.
 			r.raw, r.id = true, ""
 		}
 		if r.raw {
@@ -128,7 +129,7 @@ func (r *resuming) takeEvents() (broken []byte) {
 		case e.Error.Type == "relay_error":
 			return raw
 		case e.Sequence != nil && *e.Sequence <= r.last && !r.ended:
-			continue // given before the break
+			continue // a repetition
 		case e.Sequence != nil && r.rejoined && *e.Sequence > r.last+1:
 			r.err = errGap
 			return nil
@@ -138,11 +139,11 @@ func (r *resuming) takeEvents() (broken []byte) {
 	}
 }
 
-// errGap says that events are missing between what was given and what came
-// next.
+// errGap says that the resumed stream does not continue where the first one
+// ended.
 var errGap = errors.New("the resumed stream left events out")
 
-// note keeps what an event says about the stream.
+// note records what an event says about the stream.
 func (r *resuming) note(e event) {
 	if e.Sequence != nil {
 		r.last, r.rejoined, r.barren = *e.Sequence, false, 0
@@ -170,14 +171,14 @@ func isID(id string) bool {
 // maxID is longer than the API's ids are.
 const maxID = 128
 
-// broken goes on elsewhere, or ends the stream as it ended: with err behind
-// frame. One that broke off behind its last event is whole.
+// broken resumes the stream or, failing that, ends it as it ended: with frame and
+// err. One that was cut after its last event is complete.
 func (r *resuming) broken(err error, frame []byte) {
 	if r.err != nil {
 		return
 	}
 	if r.ended {
-		// The client has all of it, and an error would say otherwise.
+		// The client has all of it: an error would say otherwise.
 		r.ready = append(r.ready, r.pending...)
 		r.pending, r.err = nil, io.EOF
 		return
@@ -194,7 +195,7 @@ func (r *resuming) broken(err error, frame []byte) {
 	r.pending = nil
 }
 
-// resume reports whether the stream goes on.
+// resume reports whether the stream continues.
 func (r *resuming) resume() bool {
 	ctx := r.req.Context()
 	for r.id != "" && r.resumes < maxResumes && r.barren < maxBarren && ctx.Err() == nil {
