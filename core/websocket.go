@@ -40,13 +40,10 @@ func isUpgrade(req *http.Request) bool {
 	return false
 }
 
-// isUpgradable reports whether the API has a WebSocket at path.
-func isUpgradable(path string) bool { return path == "/v1/realtime" || path == "/v1/responses" }
-
 // upgrade passes a WebSocket connection through. It is httputil's reverse proxy
 // under the relay's policies; only the handshake is looked at.
 func (x *exchange) upgrade() {
-	if x.noWebSocket || !isUpgrade(x.req) || !isUpgradable(x.req.URL.Path) || x.req.Method != http.MethodGet {
+	if x.noWebSocket || !isUpgrade(x.req) || x.req.Method != http.MethodGet {
 		writeError(x.w, x.req, errWebSocket)
 		return
 	}

@@ -115,10 +115,13 @@ func TestWebSocketWhereThereIsNone(t *testing.T) {
 	for _, test := range []struct {
 		method, path string
 		none         bool
-	}{{"GET", "/v1/realtime", true}, {"GET", "/v1/responses", true}, {"GET", "/v1/models", false}, {"POST", "/v1/responses", false}} {
+	}{{"GET", "/v1/realtime", true}, {"GET", "/v1/responses", true}, {"GET", "/v1/live/sessions", true}, {"POST", "/v1/responses", false}} {
 		f := newFront(t, ok, func(cfg *Config) { cfg.Platform.NoWebSocket = test.none })
 		res, body := sendRaw(t, f.URL, test.method+" "+test.path+" HTTP/1.1\r\n"+handshake+"\r\n")
 		wantError(t, res, body, errWebSocket)
+		if res.StatusCode != 426 || res.Header.Get("Upgrade") != "websocket" || res.Header.Get("Connection") != "Upgrade" {
+			t.Errorf("%s: %d %v", test.path, res.StatusCode, res.Header)
+		}
 		f.untouched(t)
 	}
 	// The Upgrade header was lost on the way, but it is still plain what was wanted.
@@ -126,6 +129,26 @@ func TestWebSocketWhereThereIsNone(t *testing.T) {
 	res, body := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	wantError(t, res, body, errWebSocket)
 	f.untouched(t)
+}
+
+// Upgrades pass on every path that is relayed, below every base path: the API
+// knows which of them are WebSockets.
+func TestWebSocketOnEveryPath(t *testing.T) {
+	for _, path := range []string{"/v1/realtime", "/v1/responses", "/v1/live/sessions", "/v1/realtime/translations", "/v1/models", "/other/ws"} {
+		var seen string
+		f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+			seen = req.URL.Path
+			w.WriteHeader(http.StatusNotFound)
+		}, func(cfg *Config) {
+			cfg.Paths = []string{"/v1/", "/other/"}
+			cfg.Upstreams[0] += "/base"
+		})
+		res, _ := sendRaw(t, f.URL, "GET "+path+" HTTP/1.1\r\n"+handshake+"\r\n")
+		req := f.only(t)
+		if res.StatusCode != 404 || seen != "/base"+path || !strings.EqualFold(req.Header.Get("Upgrade"), "websocket") {
+			t.Errorf("%s: the client got %d, the upstream %s, %v", path, res.StatusCode, seen, req.Header)
+		}
+	}
 }
 
 func TestUpgradesThatFail(t *testing.T) {

@@ -470,7 +470,7 @@ func (a *adapter) testWebSocket(t *testing.T) {
 	res := answerTo(t, req)
 	if !a.can(WebSocket) {
 		body, _ := io.ReadAll(res.Body)
-		if code := relayError(t, res, string(body)); res.StatusCode != http.StatusNotFound || code != "websocket_unsupported" {
+		if code := relayError(t, res, string(body)); res.StatusCode != http.StatusUpgradeRequired || code != "websocket_unsupported" {
 			t.Errorf("got %d %s", res.StatusCode, code)
 		}
 		return

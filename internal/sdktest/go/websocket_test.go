@@ -137,7 +137,7 @@ func TestRealtimeRefused(t *testing.T) {
 		status string
 	}{
 		{"no token", func(cfg *core.Config) { cfg.AccessTokens = []core.Secret{token} }, "401"},
-		{"no WebSocket there", func(cfg *core.Config) { cfg.Platform.NoWebSocket = true }, "404"},
+		{"no WebSocket there", func(cfg *core.Config) { cfg.Platform.NoWebSocket = true }, "426"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

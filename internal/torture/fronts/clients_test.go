@@ -27,7 +27,7 @@ var (
 	deaf      = excepting("Lambda does not tell a function that its client has gone", lambdas...)
 	eventful  = excepting("AWS reads the request itself, and hands it over whole or not at all", lambdas...)
 	unpaced   = excepting("AWS takes the answer from the function at its own pace", lambdas...)
-	noUpgrade = excepting("function URLs have no upgraded connections: 404 websocket_unsupported", lambdas...)
+	noUpgrade = excepting("function URLs have no upgraded connections: 426 websocket_unsupported", lambdas...)
 )
 
 func TestClients(t *testing.T) {
