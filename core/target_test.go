@@ -194,6 +194,22 @@ func TestHealthForLoadBalancers(t *testing.T) {
 		}
 	}
 	f.untouched(t)
+
+	// On this machine alone, nobody calls by another address.
+	f = newFront(t, ok, func(cfg *Config) {
+		cfg.AllowedHosts = []string{"127.0.0.1", "localhost", "::1", "host.docker.internal"}
+	})
+	for request, want := range map[string]int{
+		"GET /relay/health HTTP/1.0\r\n":                               200,
+		"GET /relay/health HTTP/1.1\r\nHost:\r\n":                      403,
+		"GET /relay/health HTTP/1.1\r\nHost: 169.254.169.254\r\n":      403,
+		"GET /relay/health HTTP/1.0\r\nHost: rebound.example\r\n":      403,
+		"GET /relay/health?deep=1 HTTP/1.0\r\nUser-Agent: haproxy\r\n": 403,
+	} {
+		if res, _ := sendRaw(t, f.URL, request+"\r\n"); res.StatusCode != want {
+			t.Errorf("%q: got %d, want %d", request, res.StatusCode, want)
+		}
+	}
 }
 
 // FuzzTarget: whatever target is accepted reaches the upstream as a path within
