@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -255,4 +257,100 @@ func TestWebSocketTimeLimit(t *testing.T) {
 		t.Error(err)
 	}
 	waitForLog(t, f, `"error":"stream_limit"`)
+}
+
+// openSocket opens a WebSocket and returns its connection, whose deadline is 20 s,
+// with the status of the handshake.
+func openSocket(t *testing.T, url, headers string) (*net.TCPConn, *http.Response) {
+	t.Helper()
+	conn := dialRaw(t, url)
+	_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+headers+"\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, res
+}
+
+// A WebSocket on which nobody says anything ends; a byte either way keeps it.
+func TestIdleWebSockets(t *testing.T) {
+	const idle = 300 * time.Millisecond
+	ended := make(chan error, 2)
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		if req.Header.Get("X-Speaker") == "upstream" {
+			for range 6 {
+				time.Sleep(idle / 3)
+				_, _ = io.WriteString(conn, "x")
+			}
+		}
+		_, err = io.Copy(io.Discard, rw)
+		ended <- err
+	}, func(cfg *Config) { cfg.IdleTimeout = idle })
+	for _, speaker := range []string{"nobody", "client", "upstream"} {
+		start := time.Now()
+		conn, res := openSocket(t, f.URL, "X-Speaker: "+speaker+"\r\n")
+		if res.StatusCode != 101 {
+			t.Fatalf("%s: %v", speaker, res)
+		}
+		least := idle
+		if speaker == "client" {
+			for range 6 {
+				time.Sleep(idle / 3)
+				if _, err := io.WriteString(conn, "x"); err != nil {
+					t.Errorf("%s: ended after %v", speaker, time.Since(start))
+				}
+			}
+		}
+		if speaker != "nobody" {
+			least += 6 * idle / 3
+		}
+		_, err := io.Copy(io.Discard, conn)
+		if took := time.Since(start); os.IsTimeout(err) || took < least {
+			t.Errorf("%s: ended after %v by %v, want at least %v", speaker, took, err, least)
+		}
+		receive(t, ended, "the upstream's end")
+	}
+	waitForLog(t, f, `"error":"upstream_idle_timeout"`)
+}
+
+// However many WebSockets one token opens, the others get their places.
+func TestWebSocketsOfOneToken(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		if isWebSocket(req) {
+			echoUpgrade(t)(w, req)
+			return
+		}
+		ok(w, req)
+	}, func(cfg *Config) { cfg.AccessTokens, cfg.MaxInFlight = []Secret{canaryToken, "second-token"}, 4 })
+	first, second := "X-Relay-Token: "+canaryToken+"\r\n", "X-Relay-Token: second-token\r\n"
+	var open []*net.TCPConn
+	for i := range 6 {
+		conn, res := openSocket(t, f.URL, first)
+		if want := 101; i < 2 {
+			open = append(open, conn)
+			if res.StatusCode != want {
+				t.Fatalf("WebSocket %d: %d", i, res.StatusCode)
+			}
+		} else if res.StatusCode != 503 || res.Header.Get("X-Relay-Error") != "relay_overloaded" {
+			t.Errorf("WebSocket %d: %d %v", i, res.StatusCode, res.Header)
+		}
+	}
+	if _, res := openSocket(t, f.URL, second); res.StatusCode != 101 {
+		t.Errorf("another token's WebSocket: %d", res.StatusCode)
+	}
+	if res, _ := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", "second-token"); res.StatusCode != 200 {
+		t.Errorf("another token's request: %d", res.StatusCode)
+	}
+	open[0].Close()
+	waitForLog(t, f, `"status":101`)
+	if _, res := openSocket(t, f.URL, first); res.StatusCode != 101 {
+		t.Errorf("in the place of one that ended: %d", res.StatusCode)
+	}
 }

@@ -19,7 +19,10 @@ func checkProxy(environ []string) error {
 		if value == "" {
 			continue
 		}
-		if !isProxy(value) && !isProxy("http://"+value) {
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		if !isProxy(value) {
 			// The value may hold a password.
 			return fmt.Errorf("%s: %w", name, errors.New("is not the address of a proxy, such as http://proxy.example:3128: correct it, or unset it to connect directly"))
 		}
