@@ -377,6 +377,9 @@ func (x *exchange) explainCut(ctx context.Context, req *http.Request, err error)
 	if req.Context().Err() != nil || errors.Is(err, errClientGone) || errors.Is(cause, errClientGone) {
 		return errClientGone
 	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
 	return ErrInterrupted.because(err)
 }
 

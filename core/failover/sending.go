@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"example.com/relay/core/internal/replay"
@@ -18,6 +17,7 @@ type sending struct {
 	begun time.Time
 	again func() (io.ReadCloser, error) // another body, or nil if there is none
 	fresh io.ReadCloser                 // the body for the first sending, or nil
+	kept  *replay.Body                  // what both read, or nil if the request brought its own copies
 
 	body *watched // the present one
 
@@ -48,8 +48,8 @@ func (p *Pool) newSending(req *http.Request) *sending {
 	}
 	s.fresh, s.again = req.Body, req.GetBody
 	if s.again == nil {
-		kept := replay.New(req.Body, req.ContentLength)
-		s.fresh, s.again = kept.Open(), kept.Reopen
+		s.kept = replay.New(req.Body, req.ContentLength)
+		s.fresh, s.again = s.kept.Open(), s.kept.Reopen
 	}
 	if p.opts.ResumeResponses && mayResume(req) {
 		s.readAhead()
@@ -96,7 +96,7 @@ func (s *sending) attempt(c *candidate, conn *conn) (_ *http.Response, done bool
 	}
 	s.result.Upstream, s.result.Base = c.name, c.base
 	a := &attempt{pool: s.pool, u: c.upstream, conn: conn}
-	s.body = watch(body)
+	s.body = watch(body, s.req.ContentLength)
 	res, err := a.roundTrip(s.outbound(c.upstream, s.body))
 	if err != nil {
 		return s.failed(c, a, err)
@@ -394,40 +394,7 @@ func (s *sending) end() {
 	if s.best != nil {
 		s.best.Body.Close()
 	}
-}
-
-// A watched is a request's body that remembers why it broke off.
-type watched struct {
-	io.ReadCloser
-	err atomic.Pointer[error]
-}
-
-// watch returns body watched, or nil if there is none.
-func watch(body io.ReadCloser) *watched {
-	if body == nil {
-		return nil
-	}
-	return &watched{ReadCloser: body}
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.ReadCloser.Read(p)
-	if err != nil && err != io.EOF && !errors.Is(err, replay.ErrClosed) {
-		why := err // which escapes, unlike err
-		w.err.Store(&why)
-	}
-	return n, err
-}
-
-// failure returns why the body broke off, or nil.
-func (w *watched) failure() error {
-	if w == nil {
-		return nil
-	}
-	if err := w.err.Load(); err != nil {
-		return *err
-	}
-	return nil
+	s.kept.Forget()
 }
 
 // closeBody closes the request's body, as a RoundTripper must.
