@@ -191,10 +191,13 @@ type reader struct {
 }
 
 func (r *reader) Read(p []byte) (n int, err error) {
+	if n, err := r.readKept(p); n > 0 || err != nil || len(p) == 0 {
+		return n, err
+	}
 	r.b.turn.Lock()
 	defer r.b.turn.Unlock()
 	n, room, err := r.begin(p)
-	if n > 0 || err != nil || len(p) == 0 {
+	if n > 0 || err != nil {
 		return n, err
 	}
 	defer func() {
@@ -210,24 +213,38 @@ func (r *reader) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// begin reads what was read before, or returns the error that ended the body.
-// If there is neither, it begins a read of src, of up to room bytes: from here
-// on they are either sure to be kept, or the body cannot be sent again.
-func (r *reader) begin(p []byte) (n, room int, err error) {
+// readKept reads what was read before. If there is nothing, it returns the error
+// that ended the body, or nothing.
+func (r *reader) readKept(p []byte) (int, error) {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	return r.takeKept(p)
+}
+
+// takeKept does that under the lock.
+func (r *reader) takeKept(p []byte) (int, error) {
 	b := r.b
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.current != r {
-		return 0, 0, ErrClosed
+		return 0, ErrClosed
 	}
 	if r.off < len(b.kept) {
 		n := copy(p, b.kept[r.off:])
 		r.off += n
 		b.freeRead()
-		return n, 0, nil
+		return n, nil
 	}
-	if b.err != nil || len(p) == 0 {
-		return 0, 0, b.err
+	return 0, b.err
+}
+
+// begin is takeKept, or, if there is nothing, begins a read of src of up to room
+// bytes: from here on they are sure to be kept, or the body cannot be sent
+// again.
+func (r *reader) begin(p []byte) (n, room int, err error) {
+	b := r.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n, err := r.takeKept(p); n > 0 || err != nil {
+		return n, 0, err
 	}
 	b.begun, b.pending = true, r
 	if b.dropped {
