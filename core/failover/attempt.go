@@ -52,6 +52,10 @@ func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 		req = req.WithContext(ctx)
 	}
 	res, err := a.conn.roundTrip(req)
+	if err == nil && a.conn.own == nil && headerLines(res.Header) > maxHeaderLines {
+		res.Body.Close()
+		res, err = nil, errHeaderTooLarge
+	}
 	a.u.silence.answered()
 	a.pool.touch()
 	if err != nil {
@@ -66,6 +70,15 @@ func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res.Body = &body{ReadCloser: res.Body, a: a}
 	return res, nil
+}
+
+// headerLines returns how many lines h has.
+func headerLines(h http.Header) int {
+	n := 0
+	for _, values := range h {
+		n += len(values)
+	}
+	return n
 }
 
 // heard notes when bytes came, for whoever compares upstreams.
@@ -135,13 +148,23 @@ type streamError struct {
 func (e streamError) Error() string { return "HTTP/2 stream error" }
 
 // A body is an answer's, which watches over its attempt.
+//
+// A Read after Close fails, and one that Close overtakes does so at the latest
+// with the next, whatever the ReadCloser does: a transport that is not ours may
+// return nothing and no error for ever.
 type body struct {
 	io.ReadCloser
-	a *attempt
+	a      *attempt
+	idle   progress
+	closed atomic.Bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, errBodyClosed
+	}
 	n, err := b.ReadCloser.Read(p)
+	err = b.idle.check(len(p), n, err)
 	if n > 0 {
 		b.a.heard()
 		b.a.pool.touch()
@@ -162,7 +185,8 @@ func (b *body) Whole(length int64) bool {
 // end notes how the answer ended.
 func (b *body) end(err error) {
 	a := b.a
-	if err != io.EOF && a.cancel != nil && !a.left.Load() && a.ctx.Err() == nil && !errors.Is(a.cause(), errUnresponsive) {
+	if err != io.EOF && a.cancel != nil && !a.left.Load() && a.ctx.Err() == nil &&
+		!errors.Is(err, errRequestBroke) && !errors.Is(a.cause(), errUnresponsive) {
 		a.interrupted()
 	}
 	a.leaveUncancelled()
@@ -170,6 +194,7 @@ func (b *body) end(err error) {
 
 // Close ends the attempt.
 func (b *body) Close() error {
+	b.closed.Store(true)
 	err := b.ReadCloser.Close()
 	b.a.leave()
 	return err

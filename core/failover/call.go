@@ -24,6 +24,7 @@ type call struct {
 
 	first  io.ReadCloser                 // body of the first attempt, until that takes it; or nil
 	reopen func() (io.ReadCloser, error) // body of a further attempt; nil if there is no body
+	kept   *replay.Body                  // that both read; nil if the request has copies of its own
 	body   *watchedBody                  // of the current attempt
 
 	failures  []Failure
@@ -55,8 +56,8 @@ func (p *Pool) newCall(req *http.Request) *call {
 	}
 	c.first, c.reopen = req.Body, req.GetBody
 	if c.reopen == nil {
-		kept := replay.New(req.Body, req.ContentLength)
-		c.first, c.reopen = kept.Open(), kept.Reopen
+		c.kept = replay.New(req.Body, req.ContentLength)
+		c.first, c.reopen = c.kept.Open(), c.kept.Reopen
 	}
 	if p.opts.ResumeResponses && mayResume(req) {
 		c.readAhead()
@@ -114,7 +115,7 @@ func (c *call) attempt(cand *candidate, conn *conn) step {
 	}
 	c.result.Upstream, c.result.Base = cand.name, cand.base
 	a := &attempt{pool: c.pool, u: cand.upstream, conn: conn}
-	c.body = watch(body)
+	c.body = watch(body, c.req.ContentLength)
 	res, err := a.roundTrip(c.outbound(cand.upstream))
 	if err != nil {
 		return c.onFailure(cand, a, err)
@@ -296,4 +297,5 @@ func (c *call) end() {
 	if c.fallback != nil {
 		c.fallback.Body.Close()
 	}
+	c.kept.Forget()
 }

@@ -3,11 +3,13 @@ package failover
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -43,6 +45,7 @@ type conn struct {
 
 	// Guarded by owner.mu:
 	held      bool // somebody is about to reserve it
+	busy      bool // an HTTP/1 round trip of net/http's has not got its header yet
 	pooled    bool // it is in owner's lists
 	idleSince time.Time
 }
@@ -238,7 +241,7 @@ func (cs *connections) place(c *conn) (surplus []*conn) {
 			cs.remove(c)
 			return []*conn{c}
 		}
-	case usable && !c.pooled && !c.held:
+	case usable && !c.pooled && !c.held && !c.busy:
 		c.pooled, c.idleSince = true, time.Now()
 		cs.idle = append(cs.idle, c)
 		return cs.prune()
@@ -361,10 +364,86 @@ func (c *conn) roundTrip(req *http.Request) (*http.Response, error) {
 		if c.socket != nil {
 			c.socket.arm()
 		}
-		return c.client.RoundTrip(req)
+		if !c.http2 {
+			return c.roundTripHTTP1(plainly(req))
+		}
+		return c.client.RoundTrip(plainly(req))
 	}
-	return c.owner.instead.RoundTrip(req)
+	return c.owner.instead.RoundTrip(plainly(req))
 }
+
+// plainly returns req without an expectation that is not to be sent, which
+// net/http would send. See [expectsContinue].
+func plainly(req *http.Request) *http.Request {
+	for name := range req.Header {
+		if isExpect(name) && (req.Body == nil || !expectsContinue(req.Header)) {
+			out := *req
+			out.Header = make(http.Header, len(req.Header))
+			for name, values := range req.Header {
+				if !isExpect(name) {
+					out.Header[name] = values
+				}
+			}
+			return &out
+		}
+	}
+	return req
+}
+
+// roundTripHTTP1 sends req over a connection of net/http's that speaks HTTP/1.1.
+// net/http would let it take another request where ours may not: see
+// [exchange.mayReuse].
+func (c *conn) roundTripHTTP1(req *http.Request) (*http.Response, error) {
+	var sent *sentBody
+	if req.Body != nil {
+		sent = &sentBody{ReadCloser: req.Body}
+		out := *req
+		out.Body = sent
+		req = &out
+	}
+	c.setBusy(true)
+	res, err := c.client.RoundTrip(req)
+	early := sent != nil && !sent.ended.Load()
+	if err != nil || early || sent != nil && expectsContinue(req.Header) || res.ProtoMinor == 0 || announcesBody(res) {
+		c.retire()
+	}
+	c.setBusy(false)
+	c.owner.settle(c)
+	return res, err
+}
+
+// A sentBody is a request's body that knows whether it was read to its end.
+type sentBody struct {
+	io.ReadCloser
+	ended atomic.Bool
+}
+
+func (b *sentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.ended.Store(true)
+	}
+	return n, err
+}
+
+// setBusy keeps a connection of net/http's out of the lists until the header of
+// its response is judged, or ends that: net/http gives it back before.
+func (c *conn) setBusy(busy bool) {
+	c.owner.mu.Lock()
+	defer c.owner.mu.Unlock()
+	c.busy = busy
+}
+
+// retire lets c take no other request.
+func (c *conn) retire() {
+	c.owner.mu.Lock()
+	defer c.owner.mu.Unlock()
+	c.age = retired
+}
+
+// retired is the age of a connection that is to take no other request: none
+// that owner ever has.
+const retired = -1
 
 // unsent reports whether, after a round trip that failed, nothing of its
 // request was written. Where only net/http knows, it goes by the header that

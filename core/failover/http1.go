@@ -41,7 +41,10 @@ var (
 	errHeaderTooLarge = errors.New("answer's header is too large")
 	errInvalidRequest = errors.New("request cannot be written as HTTP/1.1")
 	errBodyTooShort   = errors.New("request body is shorter than its length")
+	errBodyTooLong    = errors.New("request body is longer than its length")
 	errVersion        = errors.New("answer is of another version of HTTP than was asked for")
+	errRequestBroke   = errors.New("request body broke off while the response came")
+	errBodyClosed     = errors.New("read on closed response body")
 )
 
 // An http1 is a connection that speaks HTTP/1.1. It carries one request at a
@@ -52,7 +55,7 @@ type http1 struct {
 	conn   net.Conn
 	socket *socket // conn, or what TLS is spoken over
 	br     *bufio.Reader
-	limit  io.LimitedReader // below br
+	header headerReader // below br
 
 	wrote  atomic.Bool // something of the present request was written
 	reused bool        // there was an answer before
@@ -64,8 +67,8 @@ type http1 struct {
 // another request.
 func newHTTP1(conn net.Conn, socket *socket, given func()) *http1 {
 	h := &http1{conn: conn, socket: socket, given: given}
-	h.limit.R = conn
-	h.br = bufio.NewReaderSize(&h.limit, readBuffer)
+	h.header.conn = conn
+	h.br = bufio.NewReaderSize(&h.header, readBuffer)
 	return h
 }
 
@@ -79,9 +82,14 @@ type exchange struct {
 	writer   chan struct{} // closed when that is over; nil if it was before
 	proceed  chan struct{} // closed when the upstream wants the body, or an answer came
 	once     sync.Once
-	unwanted atomic.Bool // an answer came before the body was asked for
-	tooShort atomic.Bool // the body was
-	complete bool        // the whole request was written; valid once writer is closed
+	unwanted atomic.Bool           // an answer came before the body was asked for
+	bodyErr  atomic.Pointer[error] // why the body broke off
+	ending   atomic.Bool           // the last bytes of the request are written, or about to be
+	complete bool                  // the whole request was written; valid once writer is closed
+
+	expects   bool // the request asked for a 100 (Continue)
+	continued bool // and got one
+	suspect   bool // upstream and relay may disagree where a message ends
 
 	finished atomic.Bool
 	body     answerBody
@@ -94,15 +102,19 @@ var past = time.Unix(1, 0)
 // is not read to its end, the connection is closed.
 func (h *http1) roundTrip(req *http.Request) (*http.Response, error) {
 	h.wrote.Store(false)
+	if h.br.Buffered() > 0 { // nobody has asked for that
+		h.conn.Close()
+		return nil, errPeerClosed
+	}
 	x := &exchange{h: h, ctx: req.Context()}
 	x.unhook = context.AfterFunc(x.ctx, func() { _ = h.conn.SetDeadline(past) })
 	res, err := x.do(req)
 	if err != nil {
 		x.unhook()
 		h.conn.Close()
-		switch {
-		case x.tooShort.Load():
-			return nil, errBodyTooShort
+		switch bodyErr := x.bodyErr.Load(); {
+		case bodyErr != nil:
+			return nil, *bodyErr
 		case x.ctx.Err() != nil:
 			return nil, context.Cause(x.ctx)
 		}
@@ -120,12 +132,37 @@ func (x *exchange) do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if res.Body == http.NoBody {
-		x.finish(!res.Close)
+		x.finish(x.mayReuse(res))
 		return res, nil
 	}
-	x.body = answerBody{x: x, src: res.Body, reusable: !res.Close}
+	x.body = answerBody{x: x, src: res.Body, reusable: x.mayReuse(res)}
 	res.Body = &x.body
 	return res, nil
+}
+
+// mayReuse reports whether the connection may take another request after res,
+// as far as the headers tell. Where the upstream may see the end of the request
+// or of the response elsewhere than the relay does, what it sends or reads next
+// is not what the relay believes it is: one client would get the response to
+// another's request, or to one hidden in a body.
+func (x *exchange) mayReuse(res *http.Response) bool {
+	return !res.Close && res.ProtoMinor >= 1 && !x.suspect && (!x.expects || x.continued) && !announcesBody(res)
+}
+
+// announcesBody reports whether res has no body, by the request's method or by
+// its status, and yet says that it has one: an upstream that sends it after all
+// would begin the next response with it (RFC 9112, section 6.3).
+func announcesBody(res *http.Response) bool {
+	if res.Request.Method != http.MethodHead && res.StatusCode >= 200 &&
+		res.StatusCode != http.StatusNoContent && res.StatusCode != http.StatusNotModified {
+		return false
+	}
+	for _, length := range res.Header["Content-Length"] {
+		if length != "0" {
+			return true
+		}
+	}
+	return len(res.TransferEncoding) > 0 || len(res.Header["Transfer-Encoding"]) > 0
 }
 
 // buffers are for headers and small bodies on their way out.
@@ -145,8 +182,8 @@ func (x *exchange) write(req *http.Request) error {
 	if length == 0 {
 		length = -1 // with a body, it means that nobody knows
 	}
-	expects := strings.EqualFold(req.Header.Get("Expect"), "100-continue")
-	if req.Body == nil || length > 0 && length <= smallBody && !expects {
+	x.expects = req.Body != nil && expectsContinue(req.Header)
+	if req.Body == nil || length > 0 && length <= smallBody && !x.expects {
 		defer buffers.Put(buf)
 		if req.Body != nil {
 			begun := now()
@@ -162,12 +199,28 @@ func (x *exchange) write(req *http.Request) error {
 		return x.flush(head)
 	}
 	x.writer, x.proceed = make(chan struct{}), make(chan struct{})
+	// The header goes first: an answer from before it would be to something else.
+	err = x.flush(head)
+	*buf = head
+	buffers.Put(buf)
+	if err != nil { // the reader finds out why, or finds an answer
+		close(x.writer)
+		req.Body.Close()
+		return nil
+	}
 	go func() {
 		defer close(x.writer)
-		defer buffers.Put(buf)
-		x.writeBody(req, head, length, expects)
+		x.writeBody(req, length)
 	}()
 	return nil
+}
+
+// expectsContinue reports whether a request asks for a 100 (Continue) and for
+// nothing else. Only such an expectation is sent: of any other, two programs may
+// have two opinions on whether the body is awaited (RFC 9110, section 10.1.1).
+func expectsContinue(h http.Header) bool {
+	values := h["Expect"]
+	return len(values) == 1 && strings.EqualFold(values[0], "100-continue")
 }
 
 // isStale reports whether the peer has closed the connection, or has said
@@ -200,31 +253,30 @@ func (x *exchange) flush(p []byte) error {
 	return err
 }
 
-// writeBody writes the header and the body behind it. If the body breaks off,
-// so does the connection: the upstream must not take it for complete.
-func (x *exchange) writeBody(req *http.Request, head []byte, length int64, expects bool) {
+// writeBody writes the body. If it breaks off, so does the connection: the
+// upstream must not take it for complete.
+func (x *exchange) writeBody(req *http.Request, length int64) {
 	defer req.Body.Close()
-	if x.flush(head) != nil {
-		return // the reader finds out why, or finds an answer
-	}
-	if expects && !x.waitForContinue() {
+	if x.expects && !x.waitForContinue() {
 		return
 	}
-	w := io.Writer(x.h.conn)
-	chunks := length < 0
-	if chunks {
-		w = chunkWriter{x.h.conn}
+	var written int64
+	var readErr, writeErr error
+	if length < 0 {
+		_, readErr, writeErr = copyBody(chunkWriter{x.h.conn}, req.Body, math.MaxInt64, func() {})
+	} else {
+		written, readErr, writeErr = copyBody(x.h.conn, req.Body, length, func() { x.ending.Store(true) })
 	}
-	written, readErr, writeErr := copyBody(w, req.Body, length)
 	if readErr == nil && writeErr == nil && written < length {
-		x.tooShort.Store(true)
 		readErr = errBodyTooShort
 	}
 	if readErr != nil {
+		x.bodyErr.Store(&readErr)
 		x.h.conn.Close()
 		return
 	}
-	if chunks && writeErr == nil {
+	if length < 0 && writeErr == nil {
+		x.ending.Store(true)
 		_, writeErr = io.WriteString(x.h.conn, "0\r\n\r\n")
 	}
 	x.complete = writeErr == nil
@@ -244,17 +296,17 @@ func (x *exchange) waitForContinue() bool {
 	}
 }
 
-// copyBody copies length bytes of body, or all if length is negative, and tells
-// apart which side failed.
-func copyBody(w io.Writer, body io.Reader, length int64) (written int64, readErr, writeErr error) {
+// copyBody copies up to length bytes of body and tells apart which side failed.
+// It calls last before it writes the last of them.
+func copyBody(w io.Writer, body io.Reader, length int64, last func()) (written int64, readErr, writeErr error) {
 	buf := bodyBuffers.Get().(*[]byte)
 	defer bodyBuffers.Put(buf)
-	if length < 0 {
-		length = math.MaxInt64
-	}
 	for written < length {
 		n, err := body.Read((*buf)[:min(int64(len(*buf)), length-written)])
 		if n > 0 {
+			if written+int64(n) == length {
+				last()
+			}
 			if _, err := w.Write((*buf)[:n]); err != nil {
 				return written, nil, err
 			}
@@ -286,11 +338,11 @@ func (w chunkWriter) Write(p []byte) (int, error) {
 // read reads the answer's header. 1xx ones are not the answer.
 func (x *exchange) read(req *http.Request) (*http.Response, error) {
 	h := x.h
-	h.limit.N = maxHeaderBytes
+	h.header.limit(maxHeaderBytes, maxAllLines)
 	for {
-		res, err := h.header(req)
+		res, err := h.readHeader(req)
 		switch {
-		case err != nil && h.limit.N <= 0:
+		case err != nil && h.header.exceeded():
 			return nil, errHeaderTooLarge
 		case err == io.EOF:
 			return nil, io.ErrUnexpectedEOF
@@ -298,22 +350,39 @@ func (x *exchange) read(req *http.Request) (*http.Response, error) {
 			return nil, err
 		case res.ProtoMajor != 1:
 			return nil, errVersion
+		}
+		x.suspect = x.suspect || h.header.twoLengths
+		switch {
 		case res.StatusCode >= 200 || res.StatusCode < 100 || res.StatusCode == http.StatusSwitchingProtocols:
 			// Nobody asked for a switch, so the connection is good for nothing more.
 			res.Close = res.Close || res.StatusCode == http.StatusSwitchingProtocols
+			if x.writer != nil && !x.ending.Load() {
+				x.suspect = true // the upstream may read on, or take the rest for a request
+			}
 			x.answer()
-			h.limit.N = math.MaxInt64
+			h.header.lift()
 			return res, nil
-		case res.StatusCode == http.StatusContinue && x.proceed != nil:
+		case announcesBody(res):
+			x.suspect = true
+		}
+		if res.StatusCode == http.StatusContinue && x.proceed != nil {
+			x.continued = true
 			x.once.Do(func() { close(x.proceed) })
 		}
 	}
 }
 
-// header reads a header.
-func (h *http1) header(req *http.Request) (*http.Response, error) {
+// readHeader reads a header.
+func (h *http1) readHeader(req *http.Request) (*http.Response, error) {
 	if res, err := ordinary(h.br, req); res != nil || err != nil {
 		return res, err
+	}
+	buffered, err := h.br.Peek(h.br.Buffered())
+	if err != nil {
+		return nil, err
+	}
+	if !h.header.begin(buffered) {
+		return nil, errHeaderTooLarge
 	}
 	return http.ReadResponse(h.br, req)
 }
@@ -372,23 +441,32 @@ type answerBody struct {
 	x        *exchange
 	src      io.ReadCloser
 	reusable bool
+	err      error // that Read has returned; Close sets finished alone
 }
 
 func (b *answerBody) Read(p []byte) (int, error) {
-	if b.x.finished.Load() {
-		return b.src.Read(nil) // what it ended with
+	if b.err != nil {
+		return 0, b.err
+	}
+	if b.x.finished.Load() { // the connection is closed, or another request's
+		b.err = errBodyClosed
+		return 0, b.err
 	}
 	n, err := b.src.Read(p)
-	switch {
-	case err == nil:
-	case err == io.EOF:
-		b.x.finish(b.reusable)
-	default:
-		if b.x.ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+	if err == nil {
+		return n, nil
+	}
+	reusable := b.reusable && err == io.EOF
+	if err != io.EOF {
+		switch bodyErr := b.x.bodyErr.Load(); {
+		case bodyErr != nil:
+			err = fmt.Errorf("%w: %w", errRequestBroke, *bodyErr)
+		case b.x.ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
 			err = context.Cause(b.x.ctx)
 		}
-		b.x.finish(false)
 	}
+	b.err = err
+	b.x.finish(reusable)
 	return n, err
 }
 
@@ -417,7 +495,7 @@ func appendHeader(b []byte, req *http.Request) ([]byte, error) {
 	b = append(append(append(append(b, req.Method...), ' '), uri...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, req.Host...), "\r\n"...)
 	for name, values := range req.Header {
-		if isFraming(name) {
+		if isFraming(name) || isExpect(name) && (req.Body == nil || !expectsContinue(req.Header)) {
 			continue // ours to say
 		}
 		for _, value := range values {
@@ -454,6 +532,11 @@ func isFraming(name string) bool {
 		return strings.EqualFold(name, "Transfer-Encoding")
 	}
 	return false
+}
+
+// isExpect reports whether name is Expect, in whatever case.
+func isExpect(name string) bool {
+	return len(name) == len("Expect") && strings.EqualFold(name, "Expect")
 }
 
 // isFieldValue reports whether s can stand in a header line (RFC 9110, section

@@ -272,14 +272,18 @@ func TestPeekEnds(t *testing.T) {
 		err error
 	}{{0, nil}, {1, nil}, {0, io.ErrClosedPipe}} {
 		synctest.Test(t, func(t *testing.T) {
-			body := &trickle{n: closed.n, err: closed.err}
-			res := &http.Response{Header: http.Header{"Content-Type": {"application/json"}}, Body: body, ContentLength: 1e9}
+			src := &trickle{n: closed.n, err: closed.err}
+			res := &http.Response{
+				Header:        http.Header{"Content-Type": {"application/json"}},
+				Body:          &body{ReadCloser: src, a: &attempt{pool: &Pool{clock: time.Now}, ctx: t.Context(), own: t.Context()}},
+				ContentLength: 1e9,
+			}
 			begun := time.Now()
 			if head := peek(res); len(head) > 1<<10 {
 				t.Errorf("read %d bytes", len(head))
 			}
-			if took := time.Since(begun); took > peekTimeout+time.Second || !body.closed.Load() {
-				t.Errorf("took %v, closed %t", took, body.closed.Load())
+			if took := time.Since(begun); took > peekTimeout+time.Second || !src.closed.Load() {
+				t.Errorf("took %v, closed %t", took, src.closed.Load())
 			}
 			if _, err := io.Copy(io.Discard, res.Body); err == nil {
 				t.Error("what was given up looks complete")

@@ -6,11 +6,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"example.com/relay/core/protocol"
@@ -173,21 +170,17 @@ const (
 	peekTimeout = 2 * time.Second
 )
 
-// peek returns the beginning of a JSON response's body, which stays unread. A
-// body that does not come in time, or brings nothing, is closed.
+// peek returns the beginning of a JSON response's body, which stays unread. If it
+// does not come in time, the body is closed, which ends the read.
 func peek(res *http.Response) []byte {
 	encoding := res.Header.Get("Content-Encoding")
 	if !isJSON(res) || encoding != "" && !strings.EqualFold(encoding, "identity") || res.Body == nil {
 		return nil
 	}
 	body := res.Body
-	var over atomic.Bool
-	timer := time.AfterFunc(peekTimeout, func() {
-		over.Store(true)
-		body.Close()
-	})
+	timer := time.AfterFunc(peekTimeout, func() { body.Close() })
 	defer timer.Stop()
-	head, err := readHead(body, &over)
+	head, err := io.ReadAll(io.LimitReader(body, maxPeek))
 	rest := io.Reader(body)
 	if err != nil {
 		rest = failingReader{err} // as it will be for whoever reads on
@@ -201,32 +194,6 @@ func isJSON(res *http.Response) bool {
 	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	return contentType == "application/json"
 }
-
-// readHead reads up to maxPeek bytes of body, which may end before. It does not
-// rely on body to say that it was closed.
-func readHead(body io.Reader, closed *atomic.Bool) ([]byte, error) {
-	head := make([]byte, 0, 1<<10)
-	for empty := 0; len(head) < maxPeek; {
-		head = slices.Grow(head, 512)
-		n, err := body.Read(head[len(head):min(cap(head), maxPeek)])
-		head = head[:len(head)+n]
-		if n > 0 {
-			empty = 0
-		} else if empty++; err == nil && empty > maxEmptyReads {
-			err = io.ErrNoProgress
-		}
-		if err == nil && closed.Load() {
-			err = os.ErrDeadlineExceeded
-		}
-		if err != nil {
-			return head, err
-		}
-	}
-	return head, nil
-}
-
-// maxEmptyReads is how often in a row a body may bring nothing without an error.
-const maxEmptyReads = 100
 
 // A peeked is a body some of which was looked at.
 type peeked struct {
