@@ -66,8 +66,8 @@ func (x *exchange) stream(events bool) *stream {
 // isBuffered reports whether the whole body is already in memory, as it usually
 // is for short responses.
 func isBuffered(res *http.Response) bool {
-	body, ok := res.Body.(interface{ Whole(length int64) bool })
-	return ok && body.Whole(res.ContentLength)
+	body, ok := res.Body.(interface{ IsBuffered(length int64) bool })
+	return ok && body.IsBuffered(res.ContentLength)
 }
 
 // describe sets on the response how the request was sent, if there was a choice.

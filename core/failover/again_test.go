@@ -111,7 +111,7 @@ func (d *dripping) Read(p []byte) (int, error) {
 
 // A body that does not have its length is no region's fault.
 func TestBodyOfAnotherLength(t *testing.T) {
-	for _, length := range []int64{3, 7, smallBody + 100} {
+	for _, length := range []int64{3, 7, (32 << 10) + 100} {
 		for _, again := range []bool{false, true} {
 			region := func(conn *net.TCPConn, _ int) {
 				wire(conn, func(req *http.Request, _ *bufio.Reader) {

@@ -9,6 +9,11 @@ import (
 	"example.com/relay/core/internal/replay"
 )
 
+var (
+	errBodyTooShort = errors.New("request body is shorter than its length")
+	errBodyTooLong  = errors.New("request body is longer than its length")
+)
+
 // A watchedBody is a request's body that remembers why it failed, and fails if it
 // does not have the length that the request says: no upstream is to blame for
 // what follows. The transport reads it in a goroutine of its own.
@@ -102,10 +107,10 @@ type closingBoth struct {
 	request io.Closer
 }
 
-// Whole is that of the response's body.
-func (c closingBoth) Whole(length int64) bool {
-	whole, ok := c.ReadCloser.(interface{ Whole(int64) bool })
-	return ok && whole.Whole(length)
+// IsBuffered is that of the response's body.
+func (c closingBoth) IsBuffered(length int64) bool {
+	body, ok := c.ReadCloser.(interface{ IsBuffered(int64) bool })
+	return ok && body.IsBuffered(length)
 }
 
 func (c closingBoth) Close() error {

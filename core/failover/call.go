@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"example.com/relay/core/failover/internal/conn"
 	"example.com/relay/core/internal/replay"
 	"example.com/relay/core/protocol"
 )
@@ -76,11 +77,11 @@ type step struct {
 // send tries one candidate after another until a response or an error is final.
 func (c *call) send() (*http.Response, error) {
 	for {
-		cand, conn, err := c.acquire()
+		cand, cn, err := c.acquire()
 		if err != nil {
 			return c.finish(err)
 		}
-		if s := c.attempt(cand, conn); s.final {
+		if s := c.attempt(cand, cn); s.final {
 			return s.res, s.err
 		}
 	}
@@ -103,18 +104,18 @@ func (c *call) finished(err error) step {
 	return step{final: true, res: res, err: err}
 }
 
-// attempt sends the request to cand over conn.
-func (c *call) attempt(cand *candidate, conn *conn) step {
+// attempt sends the request to cand over cn.
+func (c *call) attempt(cand *candidate, cn *conn.Conn) step {
 	body, err := c.open()
 	if err != nil {
-		conn.release()
+		cn.Release()
 		if len(c.failures) > 0 && errors.Is(err, replay.ErrTooLarge) {
 			return c.finished(c.failed())
 		}
 		return step{final: true, err: err}
 	}
 	c.result.Upstream, c.result.Base = cand.name, cand.base
-	a := &attempt{pool: c.pool, u: cand.upstream, conn: conn}
+	a := &attempt{pool: c.pool, u: cand.upstream, conn: cn}
 	c.body = watch(body, c.req.ContentLength)
 	res, err := a.roundTrip(c.outbound(cand.upstream))
 	if err != nil {
@@ -157,11 +158,11 @@ func (c *call) onFailure(cand *candidate, a *attempt, err error) step {
 	}
 	c.why = failing
 	switch {
-	case isHeaderRefused(err):
+	case errors.Is(err, conn.ErrHeadersRefused):
 		c.why = provoked
 		c.note(cand, ClassHeaders, err)
 		return step{}
-	case a.processed(err):
+	case !errors.Is(err, conn.ErrUnprocessed):
 		return c.onReset(cand, a, err)
 	case cand.reconnects == 0:
 		// The connection was dead when it was taken, or refused the request: that

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"example.com/relay/core/failover/internal/conn"
 )
 
 // A connecting tracks the connects to an upstream that are under way. It is safe
@@ -45,7 +47,7 @@ func (p *connecting) areLate() bool {
 
 // connect connects to c for a request. On a trial the upstream must also answer
 // a health check over the connection.
-func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn, error) {
+func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn.Conn, error) {
 	if !p.opts.Serverless && p.Several() {
 		// If the request is gone by then, the connection serves another one.
 		ctx = context.WithoutCancel(ctx)
@@ -57,7 +59,7 @@ func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn, er
 		defer cancel()
 	}
 	start := time.Now()
-	conn, err := c.connections.connect(ctx, http1)
+	cn, err := c.connections.Connect(ctx, http1)
 	if err != nil {
 		return nil, err
 	}
@@ -65,14 +67,14 @@ func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn, er
 		c.health.measured(time.Since(start))
 	}
 	if !onTrial {
-		return conn, nil
+		return cn, nil
 	}
-	if err := p.verify(ctx, c.upstream, conn); err != nil {
-		c.connections.drop(conn)
+	if err := p.verify(ctx, c.upstream, cn); err != nil {
+		c.connections.Drop(cn)
 		return nil, err
 	}
 	p.logChange(c.upstream, c.health.success())
-	return conn, nil
+	return cn, nil
 }
 
 // connectFailed holds a failed connect against c and returns its class.

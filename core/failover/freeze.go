@@ -16,7 +16,7 @@ func (p *Pool) thaw() {
 	last := p.lastUse.Swap(now)
 	if gap := time.Duration(now - last); last != 0 && (gap > minFreeze || gap < -minFreeze) {
 		for _, u := range p.list() {
-			u.connections.leaveBehind()
+			u.connections.RetireAll()
 		}
 	}
 }

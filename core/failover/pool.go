@@ -86,7 +86,7 @@ func (p *Pool) SetUpstreams(urls []string) error {
 	}
 	p.upstreams.Store(&list)
 	for _, gone := range known {
-		gone.connections.leaveBehind()
+		gone.connections.RetireAll()
 	}
 	if len(list) > 1 && p.opts.ProbeInterval > 0 && !p.opts.Serverless {
 		p.probing.Do(func() { p.prober.Go(p.probeLoop) })
@@ -99,7 +99,7 @@ func (p *Pool) Close() {
 	p.stop()
 	p.prober.Wait()
 	for _, u := range p.list() {
-		u.connections.leaveBehind()
+		u.connections.RetireAll()
 	}
 }
 

@@ -667,7 +667,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 		ids <- id
 		if id%200 == 0 { // connections must be made anew
 			for _, u := range p.list() {
-				u.connections.leaveBehind()
+				u.connections.RetireAll()
 			}
 		}
 	}
@@ -820,37 +820,40 @@ func TestNoRequestFailsAfterAFreeze(t *testing.T) {
 	}
 }
 
+// When the process may have been frozen, no connection from before is used.
 func TestThaw(t *testing.T) {
-	at := time.Unix(1000, 0)
-	p := openPool(t, Options{}, "https://relay.example")
-	p.clock = func() time.Time { return at }
-	age := func() int {
-		cs := &p.list()[0].connections
-		cs.mu.Lock()
-		defer cs.mu.Unlock()
-		return cs.age
+	a := unstartedRegion(t)
+	var connections atomic.Int32
+	a.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
 	}
+	a.Start()
+	p := newPool(t, Options{}, a)
+	at := time.Unix(1000, 0)
+	p.clock = func() time.Time { return at }
 	for i, step := range []struct {
 		pass time.Duration
-		end  bool
-		want int
+		end  bool // a long stream ends, instead of a request
+		want int32
 	}{
-		{0, false, 0},
-		{19 * time.Second, false, 0},
-		{21 * time.Second, false, 1}, // frozen
-		{time.Hour, true, 1},         // a long stream ends
-		{time.Second, false, 1},
-		{-time.Hour, false, 2}, // the clock was set back
+		{0, false, 1},
+		{19 * time.Second, false, 1},
+		{21 * time.Second, false, 2}, // frozen
+		{time.Hour, true, 2},
 		{time.Second, false, 2},
+		{-time.Hour, false, 3}, // the clock was set back
+		{time.Second, false, 3},
 	} {
 		at = at.Add(step.pass)
 		if step.end {
 			p.touch()
-		} else {
-			p.thaw()
+		} else if status, _, _, err := post(t, p, "x"); status != 200 || err != nil {
+			t.Fatal(status, err)
 		}
-		if got := age(); got != step.want {
-			t.Errorf("step %d: left behind %d times, want %d", i, got, step.want)
+		if got := connections.Load(); got != step.want {
+			t.Errorf("step %d: %d connections, want %d", i, got, step.want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"example.com/relay/core/failover/internal/conn"
 	"example.com/relay/core/protocol"
 )
 
@@ -30,27 +31,29 @@ type probeError struct{ err error }
 func (e *probeError) Error() string { return "health: " + e.err.Error() }
 func (e *probeError) Unwrap() error { return e.err }
 
-// verify proves over conn, which is reserved and remains so, that u is alive: a
+var errConnClosed = errors.New("connection was closed after the health check")
+
+// verify proves over cn, which is reserved and remains so, that u is alive: a
 // relay answers, of any other upstream the connection is all that can be asked.
 // The time that it may take is ctx's.
-func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
+func (p *Pool) verify(ctx context.Context, u *upstream, cn *conn.Conn) error {
 	if u.official || !u.health.isMarked() {
 		return nil
 	}
-	conn.hold(true)
-	defer conn.hold(false)
-	if err := ask(ctx, u, conn, u.health.apiFault()); err != nil {
+	cn.Hold(true)
+	defer cn.Hold(false)
+	if err := ask(ctx, u, cn, u.health.apiFault()); err != nil {
 		return &probeError{err}
 	}
-	if !conn.reserve() {
-		return &probeError{errPeerClosed}
+	if !cn.Reserve() {
+		return &probeError{errConnClosed}
 	}
 	return nil
 }
 
-// ask asks u over conn how it is; with deep, whether it reaches the API and is
+// ask asks u over cn how it is; with deep, whether it reaches the API and is
 // served there too.
-func ask(ctx context.Context, u *upstream, conn *conn, deep bool) error {
+func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
 	of := &url.URL{Path: protocol.HealthPath}
 	if deep {
 		of.RawQuery = "deep=1"
@@ -59,7 +62,7 @@ func ask(ctx context.Context, u *upstream, conn *conn, deep bool) error {
 		Method: http.MethodGet, URL: u.url(of), Host: u.base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: u.header(http.Header{"User-Agent": {"relay-probe"}, "Accept": {"application/json"}}),
 	}).WithContext(ctx)
-	res, err := conn.roundTrip(req)
+	res, err := cn.RoundTrip(req)
 	if err != nil {
 		return err
 	}
@@ -87,7 +90,7 @@ func (p *Pool) endLost(u *upstream) {
 	silent := u.silence.silentFor()
 	for _, a := range u.attempts() {
 		waited := time.Duration(now() - a.heardAt.Load())
-		if !a.answered.Load() && silent > probeTimeout && waited > probeTimeout || silent > deadAfter && waited > deadAfter {
+		if !a.answered.Load() && silent > probeTimeout && waited > probeTimeout || silent > conn.DeadAfter && waited > conn.DeadAfter {
 			a.cancel(errUnresponsive)
 		}
 	}
@@ -153,16 +156,16 @@ func (p *Pool) probe(ctx context.Context, u *upstream) {
 func (p *Pool) examine(ctx context.Context, u *upstream, deep bool) (class string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	conn, err := u.connections.connect(ctx, false)
+	cn, err := u.connections.Connect(ctx, false)
 	if err != nil {
 		return connectClass(err), err
 	}
-	conn.hold(true)
-	defer u.connections.drop(conn)
+	cn.Hold(true)
+	defer u.connections.Drop(cn)
 	if u.official {
 		return "", nil
 	}
-	err = ask(ctx, u, conn, deep)
+	err = ask(ctx, u, cn, deep)
 	if err != nil && ctx.Err() == nil && u.token == "" && !u.health.isMarked() {
 		err = nil // it may be the API itself, which has no health to tell
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"example.com/relay/core/failover/internal/conn"
 )
 
 // maxAttempts is how many upstreams are tried for one request.
@@ -111,10 +113,10 @@ func (q *queue) avoid(name string) {
 // acquire returns a connection to the first candidate that has one. Connects are
 // hedged: while one takes long, the next candidate is tried alongside. The error
 // says that no candidate is left.
-func (c *call) acquire() (*candidate, *conn, error) {
+func (c *call) acquire() (*candidate, *conn.Conn, error) {
 	if c.race.idle() {
-		if cand, conn, err := c.nextConn(); conn != nil || err != nil {
-			return cand, conn, err
+		if cand, cn, err := c.nextConn(); cn != nil || err != nil {
+			return cand, cn, err
 		}
 	}
 	ctx := c.req.Context()
@@ -140,11 +142,11 @@ func (c *call) acquire() (*candidate, *conn, error) {
 		case <-ctx.Done():
 			return nil, nil, context.Cause(ctx)
 		}
-		if cand, conn, err := c.nextConn(); conn != nil || err != nil {
-			if conn != nil {
+		if cand, cn, err := c.nextConn(); cn != nil || err != nil {
+			if cn != nil {
 				c.race.strikeLate()
 			}
-			return cand, conn, err
+			return cand, cn, err
 		}
 		hedge.Reset(hedgeAfter)
 	}
@@ -153,7 +155,7 @@ func (c *call) acquire() (*candidate, *conn, error) {
 // nextConn returns a pooled connection to the next candidate, or starts to
 // connect and returns nothing. The error says that no candidate is left and no
 // connect under way.
-func (c *call) nextConn() (*candidate, *conn, error) {
+func (c *call) nextConn() (*candidate, *conn.Conn, error) {
 	for {
 		cand := c.nextCandidate()
 		if cand == nil {
@@ -170,28 +172,28 @@ func (c *call) nextConn() (*candidate, *conn, error) {
 			continue
 		}
 		if cand.trial != trialOurs && cand.reconnects == 0 {
-			if conn := cand.connections.take(c.needsHTTP1()); conn != nil {
-				return cand, conn, nil
+			if cn := cand.connections.Take(c.needsHTTP1()); cn != nil {
+				return cand, cn, nil
 			}
 		}
 		if c.result.Several {
 			c.startConnect(cand)
 			return nil, nil, nil
 		}
-		conn, err := c.connectAlone(cand)
-		if conn != nil || err != nil {
-			return cand, conn, err
+		cn, err := c.connectAlone(cand)
+		if cn != nil || err != nil {
+			return cand, cn, err
 		}
 	}
 }
 
 // connectAlone connects to the only upstream, where there is nobody to race
 // with. The error is the request's end; a connect that failed is noted.
-func (c *call) connectAlone(cand *candidate) (*conn, error) {
+func (c *call) connectAlone(cand *candidate) (*conn.Conn, error) {
 	ctx := c.req.Context()
-	conn, err := c.pool.connect(ctx, cand, c.needsHTTP1())
+	cn, err := c.pool.connect(ctx, cand, c.needsHTTP1())
 	if err == nil {
-		return conn, nil
+		return cn, nil
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

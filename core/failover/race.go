@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"example.com/relay/core/failover/internal/conn"
 )
 
 const (
@@ -39,7 +41,7 @@ type race struct {
 // A connectResult is a connection, or why there is none.
 type connectResult struct {
 	*candidate
-	conn *conn
+	conn *conn.Conn
 	err  error
 }
 
@@ -65,9 +67,9 @@ func (r *race) start(c *candidate) {
 	r.begun[c] = time.Now()
 	c.connecting.begin(c, r.begun[c])
 	go func() {
-		conn, err := r.pool.connect(r.ctx, c, r.http1)
+		cn, err := r.pool.connect(r.ctx, c, r.http1)
 		c.connecting.end(c)
-		if result := (connectResult{c, conn, err}); !r.offer(result) {
+		if result := (connectResult{c, cn, err}); !r.offer(result) {
 			r.keep(result)
 		}
 	}()
@@ -135,5 +137,5 @@ func (r *race) keep(result connectResult) {
 		r.pool.connectFailed(result.candidate, result.err)
 		return
 	}
-	result.conn.release()
+	result.conn.Release()
 }

@@ -76,14 +76,14 @@ func (u *upstream) doubt() doubt {
 
 // doubt returns what the attempt's connection tells.
 func (a *attempt) doubt() doubt {
-	if a.answered.Load() || a.conn.socket == nil || a.sentAt < a.u.silence.last.Load() {
+	if a.answered.Load() || a.sentAt < a.u.silence.last.Load() {
 		return noDoubt
 	}
 	age := time.Duration(now() - a.sentAt)
 	if age < doubtAfter {
 		return noDoubt
 	}
-	unacknowledged, roundTrip := a.conn.socket.unacknowledged()
+	unacknowledged, roundTrip := a.conn.Unacknowledged()
 	age -= 2 * roundTrip
 	switch {
 	case !unacknowledged || age < doubtAfter:

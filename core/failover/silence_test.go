@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/relay/core/failover/internal/conn"
 )
 
 func TestSilence(t *testing.T) {
@@ -145,7 +147,7 @@ func TestLostStreamsEnd(t *testing.T) {
 	u.health.mu.Lock()
 	u.health.until = time.Now().Add(time.Minute)
 	u.health.mu.Unlock()
-	for _, step := range []time.Duration{2 * probeTimeout, deadAfter} {
+	for _, step := range []time.Duration{2 * probeTimeout, conn.DeadAfter} {
 		for _, at := range u.attempts() {
 			at.heardAt.Add(-int64(step))
 		}
@@ -155,7 +157,7 @@ func TestLostStreamsEnd(t *testing.T) {
 		for _, at := range u.attempts() {
 			ended = ended || at.cause() != nil
 		}
-		if want := step == deadAfter; ended != want {
+		if want := step == conn.DeadAfter; ended != want {
 			t.Errorf("after %v: ended %t, want %t", step, ended, want)
 		}
 	}

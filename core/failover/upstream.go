@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"sync"
 
+	"example.com/relay/core/failover/internal/conn"
 	"example.com/relay/core/protocol"
 )
 
@@ -15,7 +16,7 @@ type upstream struct {
 	token    string   // access token; never printed
 	official bool     // OpenAI's own host
 
-	connections connections
+	connections *conn.Set
 	health      health
 	silence     silence
 	suspicion   suspicion
@@ -34,7 +35,14 @@ func newUpstream(address string, opts Options) (*upstream, error) {
 		return nil, err
 	}
 	u := &upstream{base: base, name: name, token: token, official: IsOfficial(base.Hostname())}
-	u.connections.open(u, opts)
+	u.connections = conn.NewSet(conn.Options{
+		Base:      base,
+		TLS:       opts.TLS,
+		HTTP1:     opts.HTTP1,
+		Proxy:     opts.Proxy,
+		Transport: opts.Transport,
+		Heard:     u.silence.hear,
+	})
 	return u, nil
 }
 

@@ -54,7 +54,7 @@ func TestRequestHiddenInABody(t *testing.T) {
 						if req.Header.Get("Expect") == "" {
 							_, _ = io.Copy(io.Discard, req.Body) // it is asked for nothing odd
 						} else {
-							time.Sleep(continueAfter + 100*time.Millisecond) // past the patience
+							time.Sleep(1100 * time.Millisecond) // past the patience
 						}
 						_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 					})
@@ -67,7 +67,7 @@ func TestRequestHiddenInABody(t *testing.T) {
 				for i := range 3 {
 					body := hidden
 					if test.large {
-						body += strings.Repeat(" ", smallBody)
+						body += strings.Repeat(" ", (32 << 10))
 					}
 					path := "/v1/" + strconv.Itoa(i)
 					req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://any.example"+path, strings.NewReader(body))
@@ -233,3 +233,86 @@ func TestBodyThatGivesNothing(t *testing.T) {
 		t.Error("a closed body can be read")
 	}
 }
+
+// What stands on an idle connection unasked must not be taken for an answer.
+func TestStrayAnswers(t *testing.T) {
+	for _, stray := range []string{"", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"} {
+		done := make(chan bool)
+		url := scripted(t, func(conn *net.TCPConn, _ int) {
+			for r := bufio.NewReader(conn); ; {
+				req, err := http.ReadRequest(r)
+				if err != nil {
+					return
+				}
+				body, _ := io.ReadAll(req.Body)
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+string(body))
+				<-done // the client has it
+				_, _ = io.WriteString(conn, stray)
+				done <- true
+			}
+		})
+		p := openPool(t, Options{}, url)
+		for i := range 20 {
+			body := strings.Repeat("b", i+1)
+			if status, got, _, err := post(t, p, body); status != 200 || got != body || err != nil {
+				t.Fatalf("got %d %q %v, want %q", status, got, err, body)
+			}
+			done <- true
+			<-done
+		}
+	}
+}
+
+// A connection may die, or have something to say, between the moment at which it
+// is taken and that at which a slow client's body is complete.
+func TestClosedWhileTheBodyComes(t *testing.T) {
+	for _, stray := range []string{"", "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"} {
+		served, leave := 0, make(chan bool)
+		url := scripted(t, func(conn *net.TCPConn, n int) {
+			req, err := http.ReadRequest(bufio.NewReader(conn))
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, req.Body)
+			served++
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			if n == 0 {
+				<-leave
+				_, _ = io.WriteString(conn, stray)
+				conn.Close()
+				leave <- true
+			}
+		})
+		p := openPool(t, Options{}, url)
+		if status, _, _, err := post(t, p, "first"); status != 200 || err != nil {
+			t.Fatalf("%d %v", status, err)
+		}
+		body := readerFunc(func(b []byte) (int, error) {
+			select {
+			case leave <- true:
+				<-leave
+				time.Sleep(time.Millisecond) // for the network
+			default:
+			}
+			return copy(b, "second"), io.EOF
+		})
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/x", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = int64(len("second"))
+		res, sent, err := p.Send(req)
+		if err != nil || res.StatusCode != 200 || sent.Attempts != 1 {
+			t.Fatalf("stray %q: %v %v, %d attempts", stray, res, err, sent.Attempts)
+		}
+		res.Body.Close()
+		if served != 2 {
+			t.Errorf("stray %q: upstream served %d requests, want 2", stray, served)
+		}
+	}
+}
+
+// A readerFunc is a Reader that is a function.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

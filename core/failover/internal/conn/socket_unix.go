@@ -1,6 +1,6 @@
 //go:build unix
 
-package failover
+package conn
 
 import "syscall"
 
@@ -12,9 +12,9 @@ type look struct {
 	quiet bool
 }
 
-// nothingToRead reports whether a connection is open and has nothing to read. It does
+// isQuiet reports whether a connection is open and has nothing to read. It does
 // not wait, and it takes no lock that a pending Read holds.
-func (l *look) nothingToRead(raw syscall.RawConn) bool {
+func (l *look) isQuiet(raw syscall.RawConn) bool {
 	if l.peek == nil {
 		l.peek = func(fd uintptr) {
 			_, _, err := syscall.Recvfrom(int(fd), l.b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)

@@ -1,4 +1,4 @@
-package failover
+package conn
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 
 const (
 	// maxHeaderLines limits each header of an answer. A line costs some hundred
-	// bytes once it is parsed, whatever its length.
+	// bytes once it is fastHeader, whatever its length.
 	maxHeaderLines = 500
 
 	// maxAllLines limits an answer's header together with the 1xx ones before it,
@@ -17,7 +17,7 @@ const (
 )
 
 // A headerReader reads from a connection and ends when a header has too many
-// bytes or lines, before anybody has parsed it. In a body it only reads.
+// bytes or lines, before anybody has fastHeader it. In a body it only reads.
 type headerReader struct {
 	conn net.Conn
 
@@ -61,7 +61,7 @@ func (r *headerReader) begin(buffered []byte) bool {
 
 func (r *headerReader) Read(p []byte) (int, error) {
 	if r.bytes <= 0 {
-		return 0, errHeaderTooLarge
+		return 0, errHeadersTooLarge
 	}
 	if len(p) > r.bytes {
 		p = p[:r.bytes]
@@ -71,7 +71,7 @@ func (r *headerReader) Read(p []byte) (int, error) {
 		r.bytes -= n
 	}
 	if r.scanning && !r.scan(p[:n]) {
-		return 0, errHeaderTooLarge
+		return 0, errHeadersTooLarge
 	}
 	return n, err
 }

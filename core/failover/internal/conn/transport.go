@@ -1,4 +1,4 @@
-package failover
+package conn
 
 import (
 	"context"
@@ -11,20 +11,20 @@ import (
 
 const (
 	// maxIdle is how many idle connections to an upstream are kept, and
-	// idleFor for how long. Most requests under load would pay for a handshake
+	// idleTimeout for how long. Most requests under load would pay for a handshake
 	// with net/http's default of two.
-	maxIdle = 512
-	idleFor = 90 * time.Second
+	maxIdle     = 512
+	idleTimeout = 90 * time.Second
 
-	// handshakeTime bounds TLS handshakes.
-	handshakeTime = 10 * time.Second
+	// handshakeTimeout bounds TLS handshakes.
+	handshakeTimeout = 10 * time.Second
 
 	// maxHeaderBytes limits an answer's header.
 	maxHeaderBytes = 256 << 10
 )
 
-// tlsConfig returns the configuration of TLS to one host.
-func tlsConfig(opts Options, host string) *tls.Config {
+// tlsConfig returns the configuration of TLS to the upstream's host.
+func tlsConfig(opts Options) *tls.Config {
 	config := opts.TLS.Clone()
 	if config == nil {
 		config = new(tls.Config)
@@ -33,7 +33,7 @@ func tlsConfig(opts Options, host string) *tls.Config {
 		config.MinVersion = tls.VersionTLS12
 	}
 	if config.ServerName == "" {
-		config.ServerName = host
+		config.ServerName = opts.Base.Hostname()
 	}
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(64)
 	config.NextProtos = []string{"http/1.1"}
@@ -56,13 +56,13 @@ func newTransport(opts Options, config *tls.Config) *http.Transport {
 			return dialer.DialContext(ctx, network, addr)
 		},
 		TLSClientConfig:     config.Clone(),
-		TLSHandshakeTimeout: handshakeTime,
-		IdleConnTimeout:     idleFor,
+		TLSHandshakeTimeout: handshakeTimeout,
+		IdleConnTimeout:     idleTimeout,
 
 		// Go would ask for gzip and decompress on its own; bodies pass as they are.
 		DisableCompression: true,
 		// With zero, bodies would be uploaded that the upstream has refused.
-		ExpectContinueTimeout: continueAfter,
+		ExpectContinueTimeout: continueTimeout,
 		// Models may think for minutes before their first header.
 		ResponseHeaderTimeout:  0,
 		MaxResponseHeaderBytes: maxHeaderBytes,

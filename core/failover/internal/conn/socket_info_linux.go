@@ -1,6 +1,6 @@
 //go:build linux && (amd64 || arm64)
 
-package failover
+package conn
 
 import (
 	"encoding/binary"
@@ -16,9 +16,9 @@ const (
 	infoSize    = infoRTT + 4
 )
 
-// inTransit reports whether something that was sent over a connection is not
+// unacked reports whether something that was sent over a connection is not
 // acknowledged, and the smoothed round trip time.
-func inTransit(raw syscall.RawConn) (unacknowledged bool, roundTrip time.Duration) {
+func unacked(raw syscall.RawConn) (unacknowledged bool, roundTrip time.Duration) {
 	var info [infoSize]byte
 	size := uint32(infoSize)
 	err := raw.Control(func(fd uintptr) {

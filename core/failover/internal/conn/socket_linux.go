@@ -1,4 +1,4 @@
-package failover
+package conn
 
 import (
 	"encoding/binary"
@@ -34,7 +34,7 @@ func closedByPeer(raw syscall.RawConn) bool {
 
 // unackedFor is how long what was written may remain unacknowledged. It rules
 // keep-alives as well, which then end a connection by the third: in 15 to 20 s.
-const unackedFor = deadAfter - 5*time.Second
+const unackedFor = DeadAfter - 5*time.Second
 
 // limitUnacknowledged ends a connection when what was written to it is not
 // acknowledged in time: keep-alives are not sent while data is under way.

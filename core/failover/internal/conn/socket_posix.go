@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package failover
+package conn
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package failover
+package conn
 
 import (
 	"bufio"
@@ -16,7 +16,7 @@ const ordinaryAnswer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nX-R
 // stands behind it is left for whoever comes next.
 func TestOrdinary(t *testing.T) {
 	br := bufio.NewReader(strings.NewReader(ordinaryAnswer))
-	res, _ := ordinary(br, &http.Request{Method: http.MethodPost})
+	res, _ := parseFast(br, &http.Request{Method: http.MethodPost})
 	if res == nil {
 		t.Fatal("not taken for an ordinary answer")
 	}
@@ -60,10 +60,10 @@ func TestNotOrdinary(t *testing.T) {
 		"no name":             "HTTP/1.1 200 OK\r\n: b\r\nContent-Length: 2\r\n\r\n",
 		"no colon":            "HTTP/1.1 200 OK\r\nA\r\nContent-Length: 2\r\n\r\n",
 		"not all of it there": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
-		"too many lines":      "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", mostFields) + "Content-Length: 2\r\n\r\n",
+		"too many lines":      "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", maxFields) + "Content-Length: 2\r\n\r\n",
 	} {
 		br := bufio.NewReader(strings.NewReader(head))
-		if res, _ := ordinary(br, &http.Request{Method: http.MethodGet}); res != nil {
+		if res, _ := parseFast(br, &http.Request{Method: http.MethodGet}); res != nil {
 			t.Errorf("%s: taken for an ordinary answer, %v", what, res)
 		}
 		if rest, _ := io.ReadAll(br); string(rest) != head {
@@ -71,7 +71,7 @@ func TestNotOrdinary(t *testing.T) {
 		}
 	}
 	br := bufio.NewReader(strings.NewReader(ordinaryAnswer))
-	if res, _ := ordinary(br, &http.Request{Method: http.MethodHead}); res != nil {
+	if res, _ := parseFast(br, &http.Request{Method: http.MethodHead}); res != nil {
 		t.Error("answer to HEAD taken for one with a body")
 	}
 }
@@ -79,7 +79,7 @@ func TestNotOrdinary(t *testing.T) {
 // TestOrdinaryCutShort: a body that ends before its length does is no whole one.
 func TestOrdinaryCutShort(t *testing.T) {
 	br := bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}"))
-	res, _ := ordinary(br, &http.Request{Method: http.MethodGet})
+	res, _ := parseFast(br, &http.Request{Method: http.MethodGet})
 	if res == nil {
 		t.Fatal("not taken for an ordinary answer")
 	}
@@ -97,7 +97,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		req := &http.Request{Method: http.MethodGet}
 		ours, theirs := bufio.NewReader(strings.NewReader(text)), bufio.NewReader(strings.NewReader(text))
-		got, _ := ordinary(ours, req)
+		got, _ := parseFast(ours, req)
 		if got == nil {
 			return
 		}

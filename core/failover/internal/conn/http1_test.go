@@ -1,4 +1,4 @@
-package failover
+package conn
 
 import (
 	"bufio"
@@ -18,7 +18,7 @@ import (
 )
 
 // pipe returns a connection of ours to a server that is a function.
-func pipe(t *testing.T, serve func(conn *net.TCPConn)) (h *http1, given *int) {
+func pipe(t *testing.T, serve func(conn *net.TCPConn)) (h *h1, given *int) {
 	t.Helper()
 	address := strings.TrimPrefix(scripted(t, func(conn *net.TCPConn, _ int) { serve(conn) }), "http://")
 	s, err := dialSocket(t.Context(), newDialer(), address)
@@ -71,7 +71,7 @@ func TestWrittenRequests(t *testing.T) {
 			if test.header != nil {
 				req.Header = test.header
 			}
-			res, err := h.roundTrip(req)
+			res, err := h.RoundTrip(req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func TestRequestsThatCannotBeWritten(t *testing.T) {
 		})
 		req := outgoing(t, "POST", "", 0)
 		change(req)
-		if _, err := h.roundTrip(req); err == nil || h.wrote.Load() || *given != 0 {
+		if _, err := h.RoundTrip(req); err == nil || h.wrote.Load() || *given != 0 {
 			t.Errorf("%s: %v, written %t", name, err, h.wrote.Load())
 		}
 	}
@@ -134,7 +134,7 @@ func TestReuse(t *testing.T) {
 			_, _ = http.ReadRequest(bufio.NewReader(conn))
 			_, _ = io.WriteString(conn, test.answer)
 		})
-		res, err := h.roundTrip(outgoing(t, "POST", "hello", 5))
+		res, err := h.RoundTrip(outgoing(t, "POST", "hello", 5))
 		if err != nil {
 			t.Errorf("%q: %v", test.answer, err)
 			continue
@@ -161,7 +161,7 @@ func TestHeadersAreLimited(t *testing.T) {
 			_, _ = io.WriteString(conn, answer)
 			_, _ = io.Copy(io.Discard, conn)
 		})
-		if _, err := h.roundTrip(outgoing(t, "GET", "", 0)); !errors.Is(err, errHeaderTooLarge) {
+		if _, err := h.RoundTrip(outgoing(t, "GET", "", 0)); !errors.Is(err, errHeadersTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -178,7 +178,7 @@ func TestEarlyAnswer(t *testing.T) {
 	endless := &blocking{closed: make(chan struct{})}
 	req := outgoing(t, "POST", "", 0)
 	req.Body, req.ContentLength = endless, 1<<30
-	res, err := h.roundTrip(req)
+	res, err := h.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestExpectContinue(t *testing.T) {
 			})
 			req := outgoing(t, "POST", "hello", 5)
 			req.Header.Set("Expect", "100-continue")
-			res, err := h.roundTrip(req)
+			res, err := h.RoundTrip(req)
 			if err != nil || res.StatusCode != test.status {
 				t.Fatalf("got %v", err)
 			}
@@ -260,7 +260,7 @@ func TestEndOfTheContext(t *testing.T) {
 			_, _ = io.Copy(io.Discard, conn)
 			ended <- time.Now()
 		})
-		res, err := h.roundTrip(outgoing(t, "GET", "", 0).WithContext(ctx))
+		res, err := h.RoundTrip(outgoing(t, "GET", "", 0).WithContext(ctx))
 		if where == "body" {
 			if _, err := io.ReadFull(res.Body, make([]byte, 4)); err != nil {
 				t.Fatal(err)
@@ -280,96 +280,13 @@ func TestEndOfTheContext(t *testing.T) {
 	}
 }
 
-// What stands on an idle connection unasked must not be taken for an answer.
-func TestStrayAnswers(t *testing.T) {
-	for _, stray := range []string{"", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"} {
-		done := make(chan bool)
-		url := scripted(t, func(conn *net.TCPConn, _ int) {
-			for r := bufio.NewReader(conn); ; {
-				req, err := http.ReadRequest(r)
-				if err != nil {
-					return
-				}
-				body, _ := io.ReadAll(req.Body)
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+string(body))
-				<-done // the client has it
-				_, _ = io.WriteString(conn, stray)
-				done <- true
-			}
-		})
-		p := openPool(t, Options{}, url)
-		for i := range 20 {
-			body := strings.Repeat("b", i+1)
-			if status, got, _, err := post(t, p, body); status != 200 || got != body || err != nil {
-				t.Fatalf("got %d %q %v, want %q", status, got, err, body)
-			}
-			done <- true
-			<-done
-		}
-	}
-}
-
-// A connection may die, or have something to say, between the moment at which it
-// is taken and that at which a slow client's body is complete.
-func TestClosedWhileTheBodyComes(t *testing.T) {
-	for _, stray := range []string{"", "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"} {
-		served, leave := 0, make(chan bool)
-		url := scripted(t, func(conn *net.TCPConn, n int) {
-			req, err := http.ReadRequest(bufio.NewReader(conn))
-			if err != nil {
-				return
-			}
-			_, _ = io.Copy(io.Discard, req.Body)
-			served++
-			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-			if n == 0 {
-				<-leave
-				_, _ = io.WriteString(conn, stray)
-				conn.Close()
-				leave <- true
-			}
-		})
-		p := openPool(t, Options{}, url)
-		if status, _, _, err := post(t, p, "first"); status != 200 || err != nil {
-			t.Fatalf("%d %v", status, err)
-		}
-		body := readerFunc(func(b []byte) (int, error) {
-			select {
-			case leave <- true:
-				<-leave
-				time.Sleep(time.Millisecond) // for the network
-			default:
-			}
-			return copy(b, "second"), io.EOF
-		})
-		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/x", body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.ContentLength = int64(len("second"))
-		res, sent, err := p.Send(req)
-		if err != nil || res.StatusCode != 200 || sent.Attempts != 1 {
-			t.Fatalf("stray %q: %v %v, %d attempts", stray, res, err, sent.Attempts)
-		}
-		res.Body.Close()
-		if served != 2 {
-			t.Errorf("stray %q: upstream served %d requests, want 2", stray, served)
-		}
-	}
-}
-
-// A readerFunc is a Reader that is a function.
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
 func TestVersionsOfAnswers(t *testing.T) {
 	for version, good := range map[string]bool{"HTTP/1.1": true, "HTTP/1.0": true, "HTTP/9.9": false, "HTTP/2.0": false, "HTTP/0.9": false, "ICY": false} {
 		h, _ := pipe(t, func(conn *net.TCPConn) {
 			_, _ = http.ReadRequest(bufio.NewReader(conn))
 			_, _ = io.WriteString(conn, version+" 200 OK\r\nContent-Length: 0\r\n\r\n")
 		})
-		if _, err := h.roundTrip(outgoing(t, "GET", "", 0)); (err == nil) != good {
+		if _, err := h.RoundTrip(outgoing(t, "GET", "", 0)); (err == nil) != good {
 			t.Errorf("%s: %v", version, err)
 		}
 	}
@@ -434,7 +351,7 @@ func TestStrayAnswersInTLS(t *testing.T) {
 			defer s.Close()
 			given := 0
 			h := newHTTP1(tls.Client(s, &tls.Config{RootCAs: trusting(certified).RootCAs, ServerName: "example.com"}), s, func() { given++ })
-			res, err := h.roundTrip(outgoing(t, "GET", "", 0))
+			res, err := h.RoundTrip(outgoing(t, "GET", "", 0))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package failover
+package conn
 
 import "syscall"
 
@@ -8,7 +8,7 @@ import "syscall"
 
 type look struct{}
 
-func (*look) nothingToRead(syscall.RawConn) bool { return true }
+func (*look) isQuiet(syscall.RawConn) bool { return true }
 
 func closedByPeer(syscall.RawConn) bool { return false }
 

@@ -1,4 +1,4 @@
-package failover
+package conn
 
 import (
 	"bufio"
@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// mostFields is how many header lines an ordinary answer has at most.
-const mostFields = 48
+// maxFields is how many header lines an ordinary answer has at most.
+const maxFields = 48
 
-// ordinary reads the header of an answer as nearly all are: complete in br's
+// parseFast reads the header of an answer as nearly all are: complete in br's
 // buffer, of known length, well-formed to the letter. It costs a fraction of
 // what [http.ReadResponse] does, most of which is for names and values, one by
 // one. Of any other answer it reads nothing and returns nil: those are for
 // net/http to judge. FuzzAnswer holds the two against each other. The answer's
 // body is what is left of it in br.
-func ordinary(br *bufio.Reader, req *http.Request) (*http.Response, error) {
+func parseFast(br *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodHead {
 		return nil, nil
 	}
@@ -29,7 +29,7 @@ func ordinary(br *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if end < 0 {
 		return nil, nil
 	}
-	var p parsed
+	var p fastHeader
 	if !p.parse(buffered[:end+2]) {
 		return nil, nil
 	}
@@ -51,20 +51,20 @@ func ordinary(br *bufio.Reader, req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// A parsed is the header of an ordinary answer.
-type parsed struct {
+// A fastHeader is the header of an ordinary answer.
+type fastHeader struct {
 	code   int
 	length int64 // Content-Length
 
 	text   string // the status, then each field's name and value, without anything between
 	status int    // how much of it is the status
-	ends   [mostFields]struct{ name, value int }
+	ends   [maxFields]struct{ name, value int }
 	fields int
 }
 
 // parse takes apart a header, which ends with its last line. It reports whether
 // it is an ordinary one.
-func (p *parsed) parse(b []byte) bool {
+func (p *fastHeader) parse(b []byte) bool {
 	line, b, _ := bytes.Cut(b, []byte("\r\n"))
 	status, ok := bytes.CutPrefix(line, []byte("HTTP/1.1 "))
 	if !ok || len(status) < 4 || status[3] != ' ' || !isValue(status) {
@@ -86,7 +86,7 @@ func (p *parsed) parse(b []byte) bool {
 	for len(b) > 0 {
 		line, b, _ = bytes.Cut(b, []byte("\r\n"))
 		colon := bytes.IndexByte(line, ':')
-		if colon <= 0 || p.fields == mostFields {
+		if colon <= 0 || p.fields == maxFields {
 			return false
 		}
 		name, value := line[:colon], bytes.Trim(line[colon+1:], " \t")
@@ -105,7 +105,7 @@ func (p *parsed) parse(b []byte) bool {
 
 // frames notes what a field says of the body and the connection. It reports
 // whether that is ordinary.
-func (p *parsed) frames(name string, value []byte) bool {
+func (p *fastHeader) frames(name string, value []byte) bool {
 	switch name {
 	case "Content-Length":
 		if p.length >= 0 || len(value) == 0 || len(value) > 15 {
@@ -127,7 +127,7 @@ func (p *parsed) frames(name string, value []byte) bool {
 }
 
 // header returns the fields as net/http has them.
-func (p *parsed) header() http.Header {
+func (p *fastHeader) header() http.Header {
 	h := make(http.Header, p.fields)
 	values := make([]string, p.fields)
 	start := p.status
