@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
 	"example.com/relay/core"
+	"example.com/relay/internal/load"
 )
 
 // clients are as many as in the comparison.

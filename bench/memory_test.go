@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/load"
 )
 
 // idleStreams are open at a time, which is the relay's own limit of requests.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 )
 
 // function returns the path of the function's program, built once.

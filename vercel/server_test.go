@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/vercelbuild"
 )

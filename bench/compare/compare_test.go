@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 func TestSeriesAreComparedRoundByRound(t *testing.T) {
 	relay, nginx := series{{cpu: 30}, {cpu: 300}}, series{{cpu: 10}, {cpu: 100}, {cpu: 1}}
-	if got := relay.compared(cpu, nginx); len(got) != 2 || doc.Median(got) != 3 {
+	if got := relay.compared(cpu, nginx); len(got) != 2 || figures.Median(got) != 3 {
 		t.Errorf("compared() = %v, want [3 3]", got)
 	}
 	if got := relay.over(cpu, nginx); len(got) != 2 || got[0] != 20 || got[1] != 200 {

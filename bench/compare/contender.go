@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"strings"
 
-	"example.com/relay/bench/proc"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/proc"
 )
 
 // errNotInstalled says that a contender is no part of this comparison.

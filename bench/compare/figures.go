@@ -1,9 +1,9 @@
 package main
 
-import "example.com/relay/bench/doc"
+import "example.com/relay/internal/figures"
 
 // figures returns what was measured, for plots, bounds and costs.
-func (res *results) figures() *doc.Run {
+func (res *results) figures() *figures.Run {
 	run := res.machine.NewRun(res.began, res.missing)
 	for _, w := range res.rows {
 		add := func(what, unit string, s series, m metric) {
@@ -22,8 +22,8 @@ func (res *results) figures() *doc.Run {
 		add("event p99", "µs", w.stream, lagP99)
 		n := float64(res.plan.idleStreams)
 		add("start to first answer", "ms", w.memory, startup)
-		add("idle stream of "+doc.Thousands(n), "KiB", w.memory, idle1)
-		add("idle stream of "+doc.Thousands(2*n), "KiB", w.memory, idle2)
+		add("idle stream of "+figures.Thousands(n), "KiB", w.memory, idle1)
+		add("idle stream of "+figures.Thousands(2*n), "KiB", w.memory, idle2)
 		if w.events > 0 {
 			run.Add(w.name, w.end.String(), "events that came together", "", float64(w.together))
 		}

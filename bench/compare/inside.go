@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 // A benchmark is a line that go test -bench printed.
@@ -66,10 +66,10 @@ func (all benchmarks) value(name, way, unit string) float64 {
 // figure writes a figure of a benchmark in another unit, which is so many of
 // its own.
 func (all benchmarks) figure(name, way, unit string, by float64) string {
-	return doc.Figure(all.value(name, way, unit) / by)
+	return figures.Format(all.value(name, way, unit) / by)
 }
 
 // ratio writes how many times that of base a figure is.
 func (all benchmarks) ratio(name, way, base, unit string) string {
-	return doc.Figure(all.value(name, way, unit) / all.value(name, base, unit))
+	return figures.Format(all.value(name, way, unit) / all.value(name, base, unit))
 }

@@ -20,10 +20,11 @@ import (
 
 	"example.com/relay/bench/doc"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
 )
 
 // section is where the report stands in the page.
-var section = doc.Section{Name: "compare", Command: "go run ./bench/compare -out docs/performance.md"}
+var section = doc.Section{Name: "relay", Command: "go run ./bench/compare -out docs/performance.md"}
 
 // A plan says how long to measure. All of it together must stay within its
 // budget: rounds are left out if time runs short, and the report says so.
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // compare measures, for a short time or in full, and returns the report and its figures.
 // What it is doing it tells on progress.
-func compare(ctx context.Context, short bool, progress io.Writer) ([]byte, *doc.Run, error) {
+func compare(ctx context.Context, short bool, progress io.Writer) ([]byte, *figures.Run, error) {
 	p := full
 	if short {
 		p = quick
@@ -83,7 +84,7 @@ func compare(ctx context.Context, short bool, progress io.Writer) ([]byte, *doc.
 		return nil, nil, err
 	}
 	defer r.close()
-	res := &results{plan: p, machine: doc.ThisMachine(ctx), began: began}
+	res := &results{plan: p, machine: figures.ThisMachine(ctx), began: began}
 	if built, err := os.Stat(r.relay); err == nil {
 		res.relaySize = built.Size()
 	}

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"example.com/relay/bench/doc"
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/proc"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
+	"example.com/relay/internal/load"
+	"example.com/relay/internal/proc"
 )
 
 // clients are how many have a request under way at a time in a closed loop;
@@ -28,7 +28,7 @@ const mostFailures = 0.2
 // results are everything that was measured.
 type results struct {
 	plan    plan
-	machine doc.Machine
+	machine figures.Machine
 	began   time.Time
 	took    time.Duration
 

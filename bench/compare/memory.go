@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/load"
 )
 
 // memoryRound measures how soon new processes answer, and what idle streams cost

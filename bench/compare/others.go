@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 )
 
 // nginxConfig makes nginx a relay: nothing is buffered, and connections to the

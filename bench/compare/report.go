@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"strings"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 // report writes the results as Markdown.
@@ -30,11 +30,11 @@ func (res *results) writeShort(b *bytes.Buffer) {
 	var ratios []string
 	for _, name := range []string{nameStock, nameNginx, nameHAProxy, nameCaddy, nameWorker} {
 		if base := res.row(name, plain); base != nil {
-			ratios = append(ratios, doc.Figure(doc.Median(relay.chat.compared(cpu, base.chat)))+" times the CPU of "+name)
+			ratios = append(ratios, figures.Format(figures.Median(relay.chat.compared(cpu, base.chat)))+" times the CPU of "+name)
 		}
 	}
 	fmt.Fprintf(b, "%s. It adds %s ms to the first event of a stream and %s ms to each event (medians, %d streams at a time).\n\n", strings.Join(ratios, ", "),
-		doc.Figure(doc.Median(relay.stream.over(first, direct.stream))/1000), doc.Figure(doc.Median(relay.stream.over(lagP50, direct.stream))/1000), clients)
+		figures.Format(figures.Median(relay.stream.over(first, direct.stream))/1000), figures.Format(figures.Median(relay.stream.over(lagP50, direct.stream))/1000), clients)
 	for _, reason := range res.missing {
 		fmt.Fprintf(b, "%s.\n\n", reason)
 	}
@@ -48,7 +48,7 @@ func memoryOf(w *row) series { return w.memory }
 
 // value writes a metric of a part.
 func value(of func(*row) series, m metric) func(*row) string {
-	return func(w *row) string { return doc.Spread(of(w).values(m)) }
+	return func(w *row) string { return figures.Spread(of(w).values(m)) }
 }
 
 func (res *results) writeChat(b *bytes.Buffer) {
@@ -82,11 +82,11 @@ func (res *results) writeSteady(b *bytes.Buffer) {
 The same answers in an open loop: requests begin when they are due, whatever becomes of others, and take their time from then on, so that no wait is left out.
 What a relay adds is the difference to direct with the same upstream, in ms, round by round. Clients send half their requests %s µs late or less, which is in all rows.
 
-`, steadyRate, doc.Figure(doc.Median(res.row(nameDirect, plain).steady.values(late))))
+`, steadyRate, figures.Format(figures.Median(res.row(nameDirect, plain).steady.values(late))))
 	for e := range ends {
 		direct := res.row(nameDirect, e)
 		added := func(m metric) func(*row) string {
-			return relayed(func(w *row) string { return doc.Spread(doc.Added(w.steady.values(m), direct.steady.values(m))) })
+			return relayed(func(w *row) string { return figures.Spread(figures.Added(w.steady.values(m), direct.steady.values(m))) })
 		}
 		fmt.Fprintf(b, "Upstream: %s.\n\n", e)
 		writeTable(b, res.at(e), []column{
@@ -115,10 +115,10 @@ func (res *results) writeStreams(b *bytes.Buffer) {
 The upstream writes the time into events. How long clients and upstream take to be woken up is in all rows; the differences
 are the relay's. Events that came together were read in one piece with the one before. CPU time comes in steps of 10 ms, so here it is rough.
 
-`, clients, doc.Figure(pacedGapMS))
+`, clients, figures.Format(pacedGapMS))
 	direct := res.row(nameDirect, plain)
 	added := func(m metric) func(*row) string {
-		return relayed(func(w *row) string { return doc.Spread(w.stream.over(m, direct.stream)) })
+		return relayed(func(w *row) string { return figures.Spread(w.stream.over(m, direct.stream)) })
 	}
 	columns := []column{
 		{"first event µs", value(streamOf, first)},
@@ -126,7 +126,7 @@ are the relay's. Events that came together were read in one piece with the one b
 		{"event lag p50 µs", value(streamOf, lagP50)},
 		{"added to direct", added(lagP50)},
 		{"event lag p99 µs", value(streamOf, lagP99)},
-		{"came together", func(w *row) string { return doc.Share(w.together, w.events) }},
+		{"came together", func(w *row) string { return figures.Share(w.together, w.events) }},
 		{"µs CPU/event", relayed(value(streamOf, cpu))},
 	}
 	writeTable(b, res.at(plain), append(columns, res.compared(plain, streamOf, cpu, "CPU")...))
@@ -138,11 +138,11 @@ func (res *results) writeMemory(b *bytes.Buffer) {
 
 How long a new process takes from its start to the end of its first answer; and by how much a new process grows (resident, as the kernel counts it) for each of %s streams that are open and silent, and for each of %s. Processes of each: %d.
 
-`, doc.Thousands(n), doc.Thousands(2*n), res.plan.memoryRounds)
+`, figures.Thousands(n), figures.Thousands(2*n), res.plan.memoryRounds)
 	columns := []column{
 		{"first answer, ms", relayed(value(memoryOf, startup))},
-		{"KiB/stream at " + doc.Thousands(n), relayed(value(memoryOf, idle1))},
-		{"at " + doc.Thousands(2*n), relayed(value(memoryOf, idle2))},
+		{"KiB/stream at " + figures.Thousands(n), relayed(value(memoryOf, idle1))},
+		{"at " + figures.Thousands(2*n), relayed(value(memoryOf, idle2))},
 	}
 	writeTable(b, res.at(plain), append(columns, res.compared(plain, memoryOf, idle1, "first")...))
 }
@@ -155,7 +155,7 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 			fmt.Fprintf(b, "; %s: %s", w.name, w.c.version)
 		}
 	}
-	fmt.Fprintf(b, ".\n- The relay is built as by `make dist`; its executable for linux/%s has %s MB.\n", runtime.GOARCH, doc.Figure(float64(res.relaySize)/1e6))
+	fmt.Fprintf(b, ".\n- The relay is built as by `make dist`; its executable for linux/%s has %s MB.\n", runtime.GOARCH, figures.Format(float64(res.relaySize)/1e6))
 	b.WriteString(`- Contenders take turns within a round and in another order in each, so that what disturbs the machine hits all of them.
 - The relay checks a token, puts an API key in its place and logs every request, to the null device; policies for headers and CORS are as by default. Its limit of
   requests at a time is 4,000, for the idle streams.
@@ -165,7 +165,7 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 `)
 	for _, w := range res.rows {
 		if w.failed > 0 {
-			fmt.Fprintf(b, "- %s, %s: %d of %s requests failed, with %q first.\n", w.name, w.end, w.failed, doc.Thousands(float64(w.asked)), w.failure)
+			fmt.Fprintf(b, "- %s, %s: %d of %s requests failed, with %q first.\n", w.name, w.end, w.failed, figures.Thousands(float64(w.asked)), w.failure)
 		}
 	}
 	b.WriteString("- To repeat: `make bench`, or `go run ./bench/compare -quick` for a rough look. It needs Linux; nginx, haproxy and Caddy take part when they are on PATH, the worker when npm is.\n")

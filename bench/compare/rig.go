@@ -8,10 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/proc"
 )
 
 // A rig is what all contenders share: the upstreams, and the programs.
@@ -46,12 +46,7 @@ func newRig(ctx context.Context, progress io.Writer) (*rig, error) {
 
 func (r *rig) start(ctx context.Context) error {
 	r.say("building the relay")
-	root, err := proc.Root(ctx)
-	if err != nil {
-		return err
-	}
-	pgo := "-pgo=" + filepath.Join(root, "bench", "relay.pgo")
-	if err := proc.Build(ctx, runtime.GOARCH, []string{pgo}, r.relay, "example.com/relay/cmd/relay"); err != nil {
+	if err := build.Relay.Build(ctx, build.Target{}, r.relay); err != nil {
 		return err
 	}
 	return r.startUpstreams(ctx)

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"fmt"
 
-	"example.com/relay/bench/doc"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
 )
 
 const pacedGapMS = float64(upstream.PacedGap) / 1e6
@@ -22,7 +22,7 @@ func writeTable(b *bytes.Buffer, rows []*row, columns []column) {
 	for i, c := range columns {
 		titles[i] = c.title
 	}
-	b.WriteString(doc.Header(titles...))
+	b.WriteString(figures.Header(titles...))
 	for _, w := range rows {
 		fmt.Fprintf(b, "| %s |", w.name)
 		for _, c := range columns {
@@ -54,7 +54,7 @@ func (res *results) compared(e end, of func(*row) series, m metric, title string
 			continue
 		}
 		columns = append(columns, column{title + " × " + shortNames[name], relayed(func(w *row) string {
-			return doc.Spread(of(w).compared(m, of(base)))
+			return figures.Spread(of(w).compared(m, of(base)))
 		})})
 	}
 	return columns
@@ -83,7 +83,7 @@ From ` + "`go test -bench . ./bench`" + `: all of it in one process, clients and
 Times are of all three together.
 
 `)
-	b.WriteString(doc.Header("allocations/request", "× stock", "KiB allocated/request", "× stock", "time × direct", "stock's time × direct"))
+	b.WriteString(figures.Header("allocations/request", "× stock", "KiB allocated/request", "× stock", "time × direct", "stock's time × direct"))
 	for _, n := range insideNames {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", n.what,
 			res.inside.figure(n.name, "relay", "allocs/op", 1), res.inside.ratio(n.name, "relay", "stock", "allocs/op"),

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 )
 
 // workerFiles are the worker, and what npm needs to know.

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+
+	"example.com/relay/internal/figures"
 )
 
 // Run is the command that writes a section: it takes its flags from args,
@@ -13,7 +15,7 @@ import (
 // beside it, or the report alone to stdout. limit says how long -quick takes.
 // measure tells what it is doing on progress.
 func (s Section) Run(ctx context.Context, args []string, stdout, stderr io.Writer, limit string,
-	measure func(ctx context.Context, quick bool, progress io.Writer) ([]byte, *Run, error)) error {
+	measure func(ctx context.Context, quick bool, progress io.Writer) ([]byte, *figures.Run, error)) error {
 	flags := flag.NewFlagSet(s.Name, flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	quick := flags.Bool("quick", false, "measure for "+limit+" at most; the figures are rough")
@@ -37,5 +39,5 @@ func (s Section) Run(ctx context.Context, args []string, stdout, stderr io.Write
 	if err := s.Put(*out, report); err != nil {
 		return err
 	}
-	return s.putFigures(FiguresFile(*out), run)
+	return figures.Put(figures.Beside(*out), s.Name, run)
 }

@@ -7,8 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"example.com/relay/bench/proc"
-	"example.com/relay/internal/lambdabuild"
+	program "example.com/relay/internal/build"
 	"example.com/relay/internal/lambdaemu"
 )
 
@@ -23,7 +22,7 @@ type contender struct {
 
 // contenders are all of them, in the order of the report.
 var contenders = []contender{
-	{"relay", "example.com/relay/lambda", lambdabuild.Flags(), lambdaemu.ResponseStream, relayEnv},
+	{"relay", "example.com/relay/lambda", program.Lambda.Flags, lambdaemu.ResponseStream, relayEnv},
 	{"lambdaurl + ReverseProxy", "example.com/relay/bench/lambda/stockurl", noRPC, lambdaemu.ResponseStream, stockEnv},
 	{"api-proxy + ReverseProxy, BUFFERED", "example.com/relay/bench/lambda/stockproxy", noRPC, lambdaemu.Buffered, stockEnv},
 }
@@ -62,7 +61,7 @@ func (c contender) buildIn(ctx context.Context, dir string) (b *build, err error
 			b.bootstrap = file
 		}
 	}
-	if b.versions, err = proc.Versions(b.bootstrap); err != nil {
+	if b.versions, err = program.Versions(b.bootstrap); err != nil {
 		return nil, fmt.Errorf("this machine runs no build of linux/arm64 or linux/amd64: %w", err)
 	}
 	return b, nil
@@ -71,10 +70,11 @@ func (c contender) buildIn(ctx context.Context, dir string) (b *build, err error
 // buildFor builds and packs c for one architecture. It returns what file
 // weighs, and what its zip does.
 func (c contender) buildFor(ctx context.Context, arch, file string) (size, inZip int64, err error) {
-	if err := proc.Build(ctx, arch, c.flags, file, c.pkg); err != nil {
+	release := program.Program{Package: c.pkg, Flags: c.flags}
+	if err := release.Build(ctx, program.Target{OS: "linux", Arch: arch}, file); err != nil {
 		return 0, 0, err
 	}
-	if err := proc.Go(ctx, nil, "run", "example.com/relay/internal/pack", "-o", file+".zip", "bootstrap="+file); err != nil {
+	if _, err := program.WriteZip(file+".zip", map[string]string{"bootstrap": file}); err != nil {
 		return 0, 0, err
 	}
 	executable, err := os.Stat(file)

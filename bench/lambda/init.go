@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 // shownInits is how many packages the report names. The others are summed up.
@@ -20,21 +20,21 @@ func (res *results) writeInit(b *bytes.Buffer) {
 	relay := res.rows[1]
 	packages := medians(relay.inits)
 	all := sum(packages)
-	start := doc.Median(relay.init)
+	start := figures.Median(relay.init)
 	fmt.Fprintf(b, `### What init costs
 
 Initialisers of %d packages take %s ms and %s KiB together, which is %s %% of the %s ms to the first `+"`/next`"+` (GODEBUG=inittrace=1, medians of %d starts).
 The rest is the kernel's exec, Go's runtime, the settings, and the first connection to the Runtime API.
 
-`, len(packages), doc.Figure(all.clock), doc.Figure(all.bytes/1024), doc.Figure(100*all.clock/start), doc.Figure(start), len(relay.inits))
-	b.WriteString(doc.Header("ms", "KiB allocated"))
+`, len(packages), figures.Format(all.clock), figures.Format(all.bytes/1024), figures.Format(100*all.clock/start), figures.Format(start), len(relay.inits))
+	b.WriteString(figures.Header("ms", "KiB allocated"))
 	for _, p := range packages[:min(shownInits, len(packages))] {
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", p.name, strconv.FormatFloat(p.clock, 'f', 3, 64), doc.Figure(p.bytes/1024))
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", p.name, strconv.FormatFloat(p.clock, 'f', 3, 64), figures.Format(p.bytes/1024))
 	}
 	if len(packages) > shownInits {
 		rest := packages[shownInits:]
 		others := sum(rest)
-		fmt.Fprintf(b, "| %d others | %s | %s |\n", len(rest), strconv.FormatFloat(others.clock, 'f', 3, 64), doc.Figure(others.bytes/1024))
+		fmt.Fprintf(b, "| %d others | %s | %s |\n", len(rest), strconv.FormatFloat(others.clock, 'f', 3, 64), figures.Format(others.bytes/1024))
 	}
 	b.WriteByte('\n')
 	res.writeTLS(b)
@@ -52,8 +52,8 @@ func sum(packages []packageInit) (all packageInit) {
 // does not open it.
 func (res *results) writeTLS(b *bytes.Buffer) {
 	relay := res.rows[1]
-	first, again := doc.Median(relay.firstTLS), doc.Median(relay.againTLS)
-	more := first - doc.Median(relay.first)
+	first, again := figures.Median(relay.firstTLS), figures.Median(relay.againTLS)
+	more := first - figures.Median(relay.first)
 	roots, n := readRoots()
 	fmt.Fprintf(b, `To open the connection to the upstream during init would not pay. Over TLS the first answer takes %s ms, which is %s ms more than without, and the second answer takes %s ms.
 Round trips are free here, so that this is work: reading %d roots (%s ms, measured alone), the handshake, and the check of the certificate. At 256 MB, 0.14 of a core, it may take %s ms.
@@ -61,7 +61,7 @@ But init is billed like the request behind it, and the client whose request caus
 a handshake take as long in either. Only provisioned concurrency starts ahead of requests, and by its first request the upstream may have closed a connection that was opened then.
 Should a sandbox get more CPU in init than its memory buys, which AWS does not promise, then reading the roots there would save most of what they take.
 
-`, doc.Figure(first), doc.Figure(more), doc.Figure(again), n, doc.Figure(roots), doc.Figure(more*1769/256))
+`, figures.Format(first), figures.Format(more), figures.Format(again), n, figures.Format(roots), figures.Format(more*1769/256))
 }
 
 // readRoots returns how many ms it takes to read this machine's roots, and how
@@ -72,9 +72,9 @@ func readRoots() (ms float64, n int) {
 	for range 5 {
 		began := time.Now()
 		x509.NewCertPool().AppendCertsFromPEM(bundle)
-		all = append(all, doc.Millis(time.Since(began)))
+		all = append(all, figures.Millis(time.Since(began)))
 	}
-	return doc.Median(all), n
+	return figures.Median(all), n
 }
 
 // medians returns each package's median over several starts, the longest first.
@@ -88,7 +88,7 @@ func medians(traces []*initTrace) []packageInit {
 	}
 	var all []packageInit
 	for name := range clocks {
-		all = append(all, packageInit{name, doc.Median(clocks[name]), doc.Median(bytes[name])})
+		all = append(all, packageInit{name, figures.Median(clocks[name]), figures.Median(bytes[name])})
 	}
 	slices.SortFunc(all, func(a, b packageInit) int {
 		return cmp.Or(cmp.Compare(b.clock, a.clock), cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.name, b.name))

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"example.com/relay/bench/doc"
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/load"
 )
 
 // losses is what does not arrive as it left, in words.
@@ -85,7 +85,7 @@ func uploaded(ctx context.Context, f *function) string {
 	case got == fmt.Sprint(largeFile.Body):
 		return "whole"
 	}
-	return fmt.Sprintf("**%s of %s bytes**, answered %d", got, doc.Thousands(float64(largeFile.Body)), status)
+	return fmt.Sprintf("**%s of %s bytes**, answered %d", got, figures.Thousands(float64(largeFile.Body)), status)
 }
 
 // cutShort says what a client sees of a stream that the upstream breaks off.

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"example.com/relay/bench/doc"
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
+	"example.com/relay/internal/load"
 )
 
 // life is how long anything on one connection may take.
@@ -16,7 +16,7 @@ const life = 30 * time.Second
 // results are everything that was measured.
 type results struct {
 	plan    plan
-	machine doc.Machine
+	machine figures.Machine
 	began   time.Time
 	took    time.Duration
 
@@ -114,14 +114,14 @@ func (w *row) measureWarm(ctx context.Context, r *rig, chats int) error {
 	if err != nil {
 		return err
 	}
-	w.chatP50 = append(w.chatP50, doc.Micros(latency.Quantile(0.5)))
-	w.chatP99 = append(w.chatP99, doc.Micros(latency.Quantile(0.99)))
+	w.chatP50 = append(w.chatP50, figures.Micros(latency.Quantile(0.5)))
+	w.chatP99 = append(w.chatP99, figures.Micros(latency.Quantile(0.99)))
 	lag, together, err := load.Stream(ctx, addr, upstream.Slow.Request(addr), upstream.EventCount, life)
 	if err != nil {
 		return err
 	}
-	w.lagP50 = append(w.lagP50, doc.Micros(lag.Quantile(0.5)))
-	w.lagP99 = append(w.lagP99, doc.Micros(lag.Quantile(0.99)))
+	w.lagP50 = append(w.lagP50, figures.Micros(lag.Quantile(0.5)))
+	w.lagP99 = append(w.lagP99, figures.Micros(lag.Quantile(0.99)))
 	w.events += lag.Count()
 	w.together += together
 	return nil

@@ -7,8 +7,8 @@ import (
 	"os"
 	"strings"
 
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/load"
 )
 
 // What is uploaded. In base64 the file is as large as an event can be.

@@ -6,8 +6,8 @@ import (
 	"runtime"
 	"strings"
 
-	"example.com/relay/bench/doc"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
 )
 
 // A line of the table has a figure for each contender.
@@ -22,8 +22,8 @@ func (res *results) report() []byte {
 	direct, relay := res.rows[0], res.rows[1]
 	fmt.Fprintf(&b, "## On AWS Lambda\n\nThe function asks for its first event %s ms after its start, weighs %s MB as a zip and is resident with %s MiB when warm.\n"+
 		"It adds %s ms to a short answer and %s ms to each event (medians, the emulated Lambda's own work among them), and %s events came together with another.\n\n",
-		doc.Figure(doc.Median(relay.init)), doc.Megabytes(relay.built.inZip["arm64"]), doc.Figure(doc.Median(relay.warm)),
-		doc.Figure(doc.Median(doc.Added(relay.chatP50, direct.chatP50))), doc.Figure(doc.Median(doc.Added(relay.lagP50, direct.lagP50))), share(relay))
+		figures.Format(figures.Median(relay.init)), figures.Megabytes(relay.built.inZip["arm64"]), figures.Format(figures.Median(relay.warm)),
+		figures.Format(figures.Median(figures.Added(relay.chatP50, direct.chatP50))), figures.Format(figures.Median(figures.Added(relay.lagP50, direct.lagP50))), share(relay))
 	res.writeTable(&b)
 	res.writeInit(&b)
 	res.writeMethod(&b)
@@ -35,7 +35,7 @@ func (res *results) writeTable(b *bytes.Buffer) {
 	for _, w := range res.functions() {
 		names = append(names, w.name)
 	}
-	b.WriteString(doc.Header(append(names, "aim")...))
+	b.WriteString(figures.Header(append(names, "aim")...))
 	for _, l := range res.lines() {
 		fmt.Fprintf(b, "| %s |", l.what)
 		for _, w := range res.functions() {
@@ -45,25 +45,25 @@ func (res *results) writeTable(b *bytes.Buffer) {
 	}
 	direct := res.rows[0]
 	fmt.Fprintf(b, "\nDirect, without a function, the short answer takes %s µs (p99 %s) and an event %s µs (p99 %s); %s came together with another; there, that is the machine's doing.\n\n",
-		doc.Spread(direct.chatP50), doc.Spread(direct.chatP99), doc.Spread(direct.lagP50), doc.Spread(direct.lagP99), share(direct))
+		figures.Spread(direct.chatP50), figures.Spread(direct.chatP99), figures.Spread(direct.lagP50), figures.Spread(direct.lagP99), share(direct))
 }
 
 // lines are those of the table.
 func (res *results) lines() []line {
 	direct := res.rows[0]
 	return []line{
-		{"start of the process to its first `/next`, ms: p50 (least, p90)", "≤ 5", func(w *row) string { return doc.Quantiles(w.init) }},
-		{"from there to the end of the first answer, ms: the same", "", func(w *row) string { return doc.Quantiles(w.first) }},
-		{"warm, short answer: p50, ms added to direct", "", func(w *row) string { return doc.Spread(doc.Added(w.chatP50, direct.chatP50)) }},
-		{"the same: p99", "", func(w *row) string { return doc.Spread(doc.Added(w.chatP99, direct.chatP99)) }},
-		{fmt.Sprintf("event of a stream, one each %d ms: p50, ms added to direct", upstream.SlowGap.Milliseconds()), "", func(w *row) string { return doc.Spread(doc.Added(w.lagP50, direct.lagP50)) }},
-		{"the same: p99", "", func(w *row) string { return doc.Spread(doc.Added(w.lagP99, direct.lagP99)) }},
+		{"start of the process to its first `/next`, ms: p50 (least, p90)", "≤ 5", func(w *row) string { return figures.Quantiles(w.init) }},
+		{"from there to the end of the first answer, ms: the same", "", func(w *row) string { return figures.Quantiles(w.first) }},
+		{"warm, short answer: p50, ms added to direct", "", func(w *row) string { return figures.Spread(figures.Added(w.chatP50, direct.chatP50)) }},
+		{"the same: p99", "", func(w *row) string { return figures.Spread(figures.Added(w.chatP99, direct.chatP99)) }},
+		{fmt.Sprintf("event of a stream, one each %d ms: p50, ms added to direct", upstream.SlowGap.Milliseconds()), "", func(w *row) string { return figures.Spread(figures.Added(w.lagP50, direct.lagP50)) }},
+		{"the same: p99", "", func(w *row) string { return figures.Spread(figures.Added(w.lagP99, direct.lagP99)) }},
 		{"events that came together with another", "0", func(w *row) string { return share(w) }},
-		{"resident after init, MiB", "", func(w *row) string { return doc.Spread(w.idle) }},
-		{fmt.Sprintf("after %d short answers", warmChats), "≤ 11.4 (12 MB)", func(w *row) string { return doc.Spread(w.warm) }},
-		{fmt.Sprintf("then after %d MB of JSON", largeJSON.Body/1e6), "", func(w *row) string { return doc.Spread(w.afterJSON) }},
-		{fmt.Sprintf("or after a file of %d MB, which comes as base64", largeFile.Body/1e6), "", func(w *row) string { return doc.Spread(w.afterFile) }},
-		{fmt.Sprintf("or after %d short answers that came over TLS", warmChats), "≤ 11.4 (12 MB)", func(w *row) string { return doc.Spread(w.warmTLS) }},
+		{"resident after init, MiB", "", func(w *row) string { return figures.Spread(w.idle) }},
+		{fmt.Sprintf("after %d short answers", warmChats), "≤ 11.4 (12 MB)", func(w *row) string { return figures.Spread(w.warm) }},
+		{fmt.Sprintf("then after %d MB of JSON", largeJSON.Body/1e6), "", func(w *row) string { return figures.Spread(w.afterJSON) }},
+		{fmt.Sprintf("or after a file of %d MB, which comes as base64", largeFile.Body/1e6), "", func(w *row) string { return figures.Spread(w.afterFile) }},
+		{fmt.Sprintf("or after %d short answers that came over TLS", warmChats), "≤ 11.4 (12 MB)", func(w *row) string { return figures.Spread(w.warmTLS) }},
 		{"executable for arm64, amd64, MB", "", func(w *row) string { return weights(w.built.size) }},
 		{"zip for arm64, amd64, MB", "≤ 2.6", func(w *row) string { return weights(w.built.inZip) }},
 		{fmt.Sprintf("a file of %d MB arrives", largeFile.Body/1e6), "whole", func(w *row) string { return w.lost.upload }},
@@ -74,13 +74,13 @@ func (res *results) lines() []line {
 
 // share writes how many of w's events came together with another.
 func share(w *row) string {
-	return doc.Share(w.together, w.events)
+	return figures.Share(w.together, w.events)
 }
 
 func weights(sizes map[string]int64) string {
 	var list []string
 	for _, arch := range architectures {
-		list = append(list, doc.Megabytes(sizes[arch]))
+		list = append(list, figures.Megabytes(sizes[arch]))
 	}
 	return strings.Join(list, ", ")
 }

@@ -11,10 +11,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"example.com/relay/bench/doc"
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/load"
 )
 
 // measureStart starts a new process and asks it once.
@@ -28,8 +28,8 @@ func (w *row) measureStart(r *rig) error {
 	if err != nil {
 		return err
 	}
-	w.init = append(w.init, doc.Millis(init))
-	w.first = append(w.first, doc.Millis(answers[0]))
+	w.init = append(w.init, figures.Millis(init))
+	w.first = append(w.first, figures.Millis(answers[0]))
 	return nil
 }
 
@@ -78,8 +78,8 @@ func (w *row) measureTLS(ctx context.Context, r *rig) error {
 	if err != nil {
 		return err
 	}
-	w.firstTLS = append(w.firstTLS, doc.Millis(answers[0]))
-	w.againTLS = append(w.againTLS, doc.Millis(answers[1]))
+	w.firstTLS = append(w.firstTLS, figures.Millis(answers[0]))
+	w.againTLS = append(w.againTLS, figures.Millis(answers[1]))
 	if _, err := chat(ctx, f.addr, warmChats-2); err != nil {
 		return err
 	}

@@ -24,10 +24,10 @@ import (
 	"strings"
 	"time"
 
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/proc"
 	"example.com/relay/bench/upstream"
 	"example.com/relay/core"
+	"example.com/relay/internal/load"
+	"example.com/relay/internal/proc"
 )
 
 // Roles that this command plays in other processes.

@@ -5,10 +5,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
-	"example.com/relay/bench/proc"
+	program "example.com/relay/internal/build"
+	"example.com/relay/internal/proc"
 )
 
 // A contender is a server that relays, of those that a platform starts.
@@ -54,7 +54,7 @@ type build struct {
 // buildIn builds c in dir for this machine, as make dist would.
 func (c contender) buildIn(ctx context.Context, dir string) (*build, error) {
 	b := &build{file: filepath.Join(dir, filepath.Base(filepath.Dir(c.pkg))+"-"+filepath.Base(c.pkg))}
-	if err := proc.Build(ctx, runtime.GOARCH, nil, b.file, c.pkg); err != nil {
+	if err := (program.Program{Package: c.pkg}).Build(ctx, program.Target{}, b.file); err != nil {
 		return nil, err
 	}
 	info, err := os.Stat(b.file)
@@ -62,7 +62,7 @@ func (c contender) buildIn(ctx context.Context, dir string) (*build, error) {
 		return nil, err
 	}
 	b.size = info.Size()
-	b.versions, err = proc.Versions(b.file)
+	b.versions, err = program.Versions(b.file)
 	return b, err
 }
 

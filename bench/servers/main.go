@@ -20,6 +20,7 @@ import (
 
 	"example.com/relay/bench/doc"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
 )
 
 // section is where the report stands in the page.
@@ -58,14 +59,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // measure measures, for a short time or in full, and returns the report and its figures.
 // What it is doing it tells on progress.
-func measure(ctx context.Context, short bool, progress io.Writer) ([]byte, *doc.Run, error) {
+func measure(ctx context.Context, short bool, progress io.Writer) ([]byte, *figures.Run, error) {
 	p := full
 	if short {
 		p = quick
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.budget)
 	defer cancel()
-	began, machine := time.Now(), doc.ThisMachine(ctx)
+	began, machine := time.Now(), figures.ThisMachine(ctx)
 	r, err := newRig(ctx, progress)
 	if err != nil {
 		return nil, nil, err

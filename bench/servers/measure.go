@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"example.com/relay/bench/doc"
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
+	"example.com/relay/internal/load"
 )
 
 const (
@@ -27,7 +27,7 @@ const (
 // results are everything that was measured.
 type results struct {
 	plan    plan
-	machine doc.Machine
+	machine figures.Machine
 	began   time.Time
 	took    time.Duration
 
@@ -137,8 +137,8 @@ func (w *row) measureStart(ctx context.Context, r *rig) error {
 	if err := client.Do(request); err != nil {
 		return err
 	}
-	w.first = append(w.first, doc.Millis(time.Since(began)))
-	w.start = append(w.start, doc.Millis(s.start))
+	w.first = append(w.first, figures.Millis(time.Since(began)))
+	w.start = append(w.start, figures.Millis(s.start))
 	return nil
 }
 
@@ -188,10 +188,10 @@ func (w *row) measureWarm(ctx context.Context, r *rig, p plan) error {
 	if err != nil {
 		return err
 	}
-	w.chatP50 = append(w.chatP50, doc.Micros(latency.Quantile(0.5)))
-	w.chatP99 = append(w.chatP99, doc.Micros(latency.Quantile(0.99)))
-	w.lagP50 = append(w.lagP50, doc.Micros(lag.Quantile(0.5)))
-	w.lagP99 = append(w.lagP99, doc.Micros(lag.Quantile(0.99)))
+	w.chatP50 = append(w.chatP50, figures.Micros(latency.Quantile(0.5)))
+	w.chatP99 = append(w.chatP99, figures.Micros(latency.Quantile(0.99)))
+	w.lagP50 = append(w.lagP50, figures.Micros(lag.Quantile(0.5)))
+	w.lagP99 = append(w.lagP99, figures.Micros(lag.Quantile(0.99)))
 	w.events += lag.Count()
 	w.together += together
 	return nil

@@ -6,8 +6,8 @@ import (
 	"runtime"
 	"strings"
 
-	"example.com/relay/bench/doc"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
 )
 
 // A line of a table has a figure for each contender.
@@ -28,7 +28,7 @@ func (res *results) report() []byte {
 	}
 	direct := res.rows[0]
 	fmt.Fprintf(&b, "Direct, without a server, the short answer takes %s µs (p99 %s) and an event %s µs (p99 %s); %s came together with another; there, that is the machine's doing.\n\n",
-		doc.Spread(direct.chatP50), doc.Spread(direct.chatP99), doc.Spread(direct.lagP50), doc.Spread(direct.lagP99), doc.Share(direct.together, direct.events))
+		figures.Spread(direct.chatP50), figures.Spread(direct.chatP99), figures.Spread(direct.lagP50), figures.Spread(direct.lagP99), figures.Share(direct.together, direct.events))
 	res.writeMethod(&b)
 	return b.Bytes()
 }
@@ -46,8 +46,8 @@ func (res *results) on(platform string) (rows []*row) {
 func (res *results) writeSummary(b *bytes.Buffer, platform string) {
 	direct, relay := res.rows[0], res.on(platform)[0]
 	fmt.Fprintf(b, "For %s, the relay listens %s ms after its start and is resident with %s MiB when warm. It adds %s ms to a short answer and %s ms to each event (medians);\n"+
-		"%s events came together with another.\n\n", platform, doc.Figure(doc.Median(relay.start)), doc.Figure(doc.Median(relay.warm)),
-		doc.Figure(doc.Median(doc.Added(relay.chatP50, direct.chatP50))), doc.Figure(doc.Median(doc.Added(relay.lagP50, direct.lagP50))), doc.Share(relay.together, relay.events))
+		"%s events came together with another.\n\n", platform, figures.Format(figures.Median(relay.start)), figures.Format(figures.Median(relay.warm)),
+		figures.Format(figures.Median(figures.Added(relay.chatP50, direct.chatP50))), figures.Format(figures.Median(figures.Added(relay.lagP50, direct.lagP50))), figures.Share(relay.together, relay.events))
 }
 
 func (res *results) writeTable(b *bytes.Buffer, platform string) {
@@ -56,7 +56,7 @@ func (res *results) writeTable(b *bytes.Buffer, platform string) {
 	for _, w := range res.on(platform) {
 		names = append(names, w.name)
 	}
-	b.WriteString(doc.Header(names...))
+	b.WriteString(figures.Header(names...))
 	for _, l := range res.lines() {
 		fmt.Fprintf(b, "| %s |", l.what)
 		for _, w := range res.on(platform) {
@@ -71,17 +71,17 @@ func (res *results) writeTable(b *bytes.Buffer, platform string) {
 func (res *results) lines() []line {
 	direct := res.rows[0]
 	return []line{
-		{"start of the process until it listens, ms: p50 (least, p90)", func(w *row) string { return doc.Quantiles(w.start) }},
-		{"from there to the end of the first answer, ms: the same", func(w *row) string { return doc.Quantiles(w.first) }},
-		{"warm, short answer: p50, ms added to direct", func(w *row) string { return doc.Spread(doc.Added(w.chatP50, direct.chatP50)) }},
-		{"the same: p99", func(w *row) string { return doc.Spread(doc.Added(w.chatP99, direct.chatP99)) }},
-		{fmt.Sprintf("event of a stream, one each %d ms: p50, ms added to direct", upstream.SlowGap.Milliseconds()), func(w *row) string { return doc.Spread(doc.Added(w.lagP50, direct.lagP50)) }},
-		{"the same: p99", func(w *row) string { return doc.Spread(doc.Added(w.lagP99, direct.lagP99)) }},
-		{"events that came together with another", func(w *row) string { return doc.Share(w.together, w.events) }},
+		{"start of the process until it listens, ms: p50 (least, p90)", func(w *row) string { return figures.Quantiles(w.start) }},
+		{"from there to the end of the first answer, ms: the same", func(w *row) string { return figures.Quantiles(w.first) }},
+		{"warm, short answer: p50, ms added to direct", func(w *row) string { return figures.Spread(figures.Added(w.chatP50, direct.chatP50)) }},
+		{"the same: p99", func(w *row) string { return figures.Spread(figures.Added(w.chatP99, direct.chatP99)) }},
+		{fmt.Sprintf("event of a stream, one each %d ms: p50, ms added to direct", upstream.SlowGap.Milliseconds()), func(w *row) string { return figures.Spread(figures.Added(w.lagP50, direct.lagP50)) }},
+		{"the same: p99", func(w *row) string { return figures.Spread(figures.Added(w.lagP99, direct.lagP99)) }},
+		{"events that came together with another", func(w *row) string { return figures.Share(w.together, w.events) }},
 		{"measurements that an answer broke off in, and that were repeated", func(w *row) string { return fmt.Sprint(len(w.failures)) }},
-		{"resident after the start, MiB", func(w *row) string { return doc.Spread(w.idle) }},
-		{fmt.Sprintf("after %d short answers", warmChats), func(w *row) string { return doc.Spread(w.warm) }},
-		{"executable for " + runtime.GOARCH + ", MB", func(w *row) string { return doc.Megabytes(w.built.size) }},
+		{"resident after the start, MiB", func(w *row) string { return figures.Spread(w.idle) }},
+		{fmt.Sprintf("after %d short answers", warmChats), func(w *row) string { return figures.Spread(w.warm) }},
+		{"executable for " + runtime.GOARCH + ", MB", func(w *row) string { return figures.Megabytes(w.built.size) }},
 		{"a stream that the upstream breaks off looks like", func(w *row) string { return w.cut }},
 	}
 }

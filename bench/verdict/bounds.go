@@ -7,14 +7,14 @@ import (
 	"math"
 	"slices"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 // A bound is what a figure must not exceed. The median counts.
 type bound struct {
 	what      string
 	must, aim float64 // in the unit that what ends with; aim is NaN if there is none
-	values    func(doc.Figures) []float64
+	values    func(figures.File) []float64
 	needs     string // who else must have been measured
 }
 
@@ -43,10 +43,10 @@ var bounds = []bound{
 	{"CPU per request over TLS, × nginx", 2.5, 1.7, ratio(https1, "CPU/request", nginx), nginx},
 	{"p50 at 200 requests a second, beyond nginx's, ms", 0.3, none, beyond(plain, "p50 at a fixed rate", nginx), nginx},
 	{"the same over TLS, ms", 0.3, none, beyond(https1, "p50 at a fixed rate", nginx), nginx},
-	{"events that came together with another", 0, none, of("compare", plain, "events that came together"), ""},
+	{"events that came together with another", 0, none, of("relay", plain, "events that came together"), ""},
 	{"an event's way, added to direct, p50, ms", 0.3, none, beyond(plain, "event p50", direct), direct},
-	{"an idle stream, KiB, at 1,000", 64, none, of("compare", plain, "idle stream of 1,000"), ""},
-	{"an idle stream, KiB, at 2,000", 64, none, of("compare", plain, "idle stream of 2,000"), ""},
+	{"an idle stream, KiB, at 1,000", 64, none, of("relay", plain, "idle stream of 1,000"), ""},
+	{"an idle stream, KiB, at 2,000", 64, none, of("relay", plain, "idle stream of 2,000"), ""},
 	{"Lambda: exec to first `/next`, p50, ms", 5, none, of("lambda", lambda, "start"), ""},
 	{"Lambda: events that came together with another", 0, none, of("lambda", lambda, "events that came together"), ""},
 	{"Lambda: an event's way, added to direct, p50, ms", 0.3, none, of("lambda", lambda, "event, added"), ""},
@@ -55,13 +55,13 @@ var bounds = []bound{
 }
 
 // of returns a figure of the relay's.
-func of(section, on, what string) func(doc.Figures) []float64 {
-	return func(f doc.Figures) []float64 { return f.Values(section, relay, on, what) }
+func of(section, on, what string) func(figures.File) []float64 {
+	return func(f figures.File) []float64 { return f.Values(section, relay, on, what) }
 }
 
 // megabytes returns figures that are in MiB in MB, which are less.
-func megabytes(mebibytes func(doc.Figures) []float64) func(doc.Figures) []float64 {
-	return func(f doc.Figures) []float64 {
+func megabytes(mebibytes func(figures.File) []float64) func(figures.File) []float64 {
+	return func(f figures.File) []float64 {
 		var all []float64
 		for _, v := range mebibytes(f) {
 			all = append(all, v*(1<<20)/1e6)
@@ -72,13 +72,13 @@ func megabytes(mebibytes func(doc.Figures) []float64) func(doc.Figures) []float6
 
 // ratio returns how many times that of base a figure of the relay's is, round by
 // round.
-func ratio(on, what, base string) func(doc.Figures) []float64 {
-	return func(f doc.Figures) []float64 { return ratios(f, relay, base, on, what) }
+func ratio(on, what, base string) func(figures.File) []float64 {
+	return func(f figures.File) []float64 { return ratios(f, relay, base, on, what) }
 }
 
-func ratios(f doc.Figures, name, base, on, what string) []float64 {
+func ratios(f figures.File, name, base, on, what string) []float64 {
 	var all []float64
-	values, bases := f.Values("compare", name, on, what), f.Values("compare", base, on, what)
+	values, bases := f.Values("relay", name, on, what), f.Values("relay", base, on, what)
 	for i := range min(len(values), len(bases)) {
 		if bases[i] > 0 {
 			all = append(all, values[i]/bases[i])
@@ -89,9 +89,9 @@ func ratios(f doc.Figures, name, base, on, what string) []float64 {
 
 // beyond returns how many ms a figure of the relay's is above that of base, both
 // of them in µs, round by round.
-func beyond(on, what, base string) func(doc.Figures) []float64 {
-	return func(f doc.Figures) []float64 {
-		return doc.Added(f.Values("compare", relay, on, what), f.Values("compare", base, on, what))
+func beyond(on, what, base string) func(figures.File) []float64 {
+	return func(f figures.File) []float64 {
+		return figures.Added(f.Values("relay", relay, on, what), f.Values("relay", base, on, what))
 	}
 }
 
@@ -102,7 +102,7 @@ type judged struct {
 }
 
 // judge applies all bounds.
-func judge(f doc.Figures) []judged {
+func judge(f figures.File) []judged {
 	var all []judged
 	for _, b := range bounds {
 		all = append(all, judged{b, b.values(f)})
@@ -113,7 +113,7 @@ func judge(f doc.Figures) []judged {
 // within says whether the median is within a limit: "yes", "no", or "" if there
 // is no such limit or nothing was measured.
 func (j judged) within(limit float64) string {
-	switch median := doc.Median(j.measured); {
+	switch median := figures.Median(j.measured); {
 	case math.IsNaN(limit) || math.IsNaN(median):
 		return ""
 	case median <= limit:
@@ -137,7 +137,7 @@ func verdict(all []judged) error {
 }
 
 // writeBounds writes the table of bounds, and how the relay compares.
-func writeBounds(f doc.Figures, all []judged) []byte {
+func writeBounds(f figures.File, all []judged) []byte {
 	var b bytes.Buffer
 	kept, could := 0, 0
 	for _, j := range all {
@@ -156,17 +156,17 @@ The relay checks a token, puts an API key in its place, applies its policies for
 ![CPU per request, latency at 200 requests a second, events and idle streams, of the relay and of others](performance.svg)
 
 `, len(all), could, kept)
-	b.WriteString(doc.Header("measured", "must be at most", "kept", "aim", "reached"))
+	b.WriteString(figures.Header("measured", "must be at most", "kept", "aim", "reached"))
 	for _, j := range all {
-		measured := doc.Spread(j.measured)
+		measured := figures.Spread(j.measured)
 		if len(j.measured) == 0 {
 			measured = cmp.Or(missing(f, j.needs), "not measured")
 		}
 		aim := ""
 		if !math.IsNaN(j.aim) {
-			aim = doc.Figure(j.aim)
+			aim = figures.Format(j.aim)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", j.what, measured, doc.Figure(j.must), bold(j.within(j.must)), aim, j.within(j.aim))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", j.what, measured, figures.Format(j.must), bold(j.within(j.must)), aim, j.within(j.aim))
 	}
 	b.WriteByte('\n')
 	if slices.ContainsFunc(all, func(j judged) bool { return j.within(j.aim) == "no" }) {
@@ -177,7 +177,7 @@ The relay checks a token, puts an API key in its place, applies its policies for
 
 // obstacle says what stands in the way of the aims, or nothing if that was not
 // measured.
-func obstacle(f doc.Figures) string {
+func obstacle(f figures.File) string {
 	least, leastTLS := ratios(f, floor, nginx, plain, "CPU/request"), ratios(f, floor, nginx, https1, "CPU/request")
 	above, aboveTLS := ratios(f, relay, floor, plain, "CPU/request"), ratios(f, relay, floor, https1, "CPU/request")
 	if len(least) == 0 || len(leastTLS) == 0 || len(above) == 0 || len(aboveTLS) == 0 {
@@ -185,13 +185,13 @@ func obstacle(f doc.Figures) string {
 	}
 	return fmt.Sprintf("What stands in the way of the aims is net/http's server: a program behind it that copies headers and bodies between it and connections of its own, without\n"+
 		"limits, time-outs, cancelling or a log, takes %s times what nginx takes, and %s times over TLS. The relay takes %s and %s times what that program takes.\n\n",
-		doc.Figure(doc.Median(least)), doc.Figure(doc.Median(leastTLS)),
-		doc.Figure(doc.Median(above)), doc.Figure(doc.Median(aboveTLS)))
+		figures.Format(figures.Median(least)), figures.Format(figures.Median(leastTLS)),
+		figures.Format(figures.Median(above)), figures.Format(figures.Median(aboveTLS)))
 }
 
 // missing returns why a contender took no part in the comparison.
-func missing(f doc.Figures, name string) string {
-	if run := f["compare"]; run != nil && name != "" {
+func missing(f figures.File, name string) string {
+	if run := f["relay"]; run != nil && name != "" {
 		for _, reason := range run.Missing {
 			if len(reason) > len(name) && reason[:len(name)] == name {
 				return reason

@@ -6,7 +6,7 @@ import (
 	"math"
 	"strconv"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 // lambdaCost is for n requests: the whole time of each is billed with the whole
@@ -46,7 +46,7 @@ type offer struct {
 }
 
 // offers are those that are reported, with the relay as it was measured.
-func offers(f doc.Figures) []offer {
+func offers(f figures.File) []offer {
 	var all []offer
 	onLambda := useOf(f, relay, "lambda", lambda)
 	for _, mb := range []float64{128, 256, 512} {
@@ -85,21 +85,21 @@ func (o offer) dollarsOf() string {
 const workers = "Cloudflare Workers, the original worker"
 
 // writeCost writes what streams cost on each platform.
-func writeCost(f doc.Figures) []byte {
+func writeCost(f figures.File) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `## What it costs
 
 %s chat requests whose answers are streams of %.0f s with an event each %.0f ms, in US dollars, beyond all free allowances; network traffic and subscriptions are not in it.
 CPU time, memory and added time are those measured above: of a request over TLS and %.0f events, resident after warm-up and by idle stream. CPU time is that of this machine's cores.
 
-`, doc.Thousands(requests), streamSeconds, 1000/eventsSecond, streamSeconds*eventsSecond)
-	b.WriteString(doc.Header("streams at a time in an instance", "MiB needed", "cores needed", "of", "dollars"))
+`, figures.Thousands(requests), streamSeconds, 1000/eventsSecond, streamSeconds*eventsSecond)
+	b.WriteString(figures.Header("streams at a time in an instance", "MiB needed", "cores needed", "of", "dollars"))
 	for _, o := range offers(f) {
-		memory := doc.Figure(o.use.memory(o.streams))
+		memory := figures.Format(o.use.memory(o.streams))
 		if o.what == workers {
 			memory = "–"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", o.what, doc.Thousands(o.streams), memory,
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", o.what, figures.Thousands(o.streams), memory,
 			digits(o.use.cores(o.streams)), digits(o.cores), o.dollarsOf())
 	}
 	b.WriteString(`

@@ -22,6 +22,7 @@ import (
 	"os"
 
 	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 // The sections of the page.
@@ -57,12 +58,12 @@ func run(_ context.Context, args []string, stdout, stderr io.Writer) error {
 	case flags.NArg() > 0:
 		return fmt.Errorf("takes no %q", flags.Arg(0))
 	}
-	figures, err := doc.ReadFigures(*path)
+	measured, err := figures.Read(*path)
 	if err != nil {
 		return err
 	}
-	judged := judge(figures)
-	if err := publish(*out, stdout, writeBounds(figures, judged), writeCost(figures)); err != nil {
+	judged := judge(measured)
+	if err := publish(*out, stdout, writeBounds(measured, judged), writeCost(measured)); err != nil {
 		return err
 	}
 	if *strict {

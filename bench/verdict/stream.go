@@ -3,7 +3,7 @@ package main
 import (
 	"math"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 // The requests whose cost is computed: chats whose answers are streams.
@@ -25,12 +25,12 @@ type use struct {
 // useOf returns what name needs: the CPU time of a request to an upstream over
 // TLS, and of all events; the memory and the time that the given command
 // measured on a platform, or compare if there is none.
-func useOf(f doc.Figures, name, section, platform string) use {
-	median := func(section, on, what string) float64 { return doc.Median(f.Values(section, name, on, what)) }
+func useOf(f figures.File, name, section, platform string) use {
+	median := func(section, on, what string) float64 { return figures.Median(f.Values(section, name, on, what)) }
 	u := use{
-		cpu:    (median("compare", https1, "CPU/request") + streamSeconds*eventsSecond*median("compare", plain, "CPU/event")) / 1e6,
-		warm:   median("compare", https1, "RSS"),
-		stream: median("compare", plain, "idle stream of 1,000") / 1024,
+		cpu:    (median("relay", https1, "CPU/request") + streamSeconds*eventsSecond*median("relay", plain, "CPU/event")) / 1e6,
+		warm:   median("relay", https1, "RSS"),
+		stream: median("relay", plain, "idle stream of 1,000") / 1024,
 	}
 	u.seconds = streamSeconds
 	if section != "" {

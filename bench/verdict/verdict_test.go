@@ -10,13 +10,13 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 // measured returns figures with which every bound is just kept.
-func measured() doc.Figures {
-	compare, onLambda, servers := new(doc.Run), new(doc.Run), new(doc.Run)
-	compare.Figures = []doc.Measured{
+func measured() figures.File {
+	compare, onLambda, servers := new(figures.Run), new(figures.Run), new(figures.Run)
+	compare.Figures = []figures.Figure{
 		{Of: relay, On: plain, What: "CPU/request", Values: []float64{34, 68}},
 		{Of: nginx, On: plain, What: "CPU/request", Values: []float64{10, 20}},
 		{Of: caddy, On: plain, What: "CPU/request", Values: []float64{100, 200}},
@@ -46,11 +46,11 @@ func measured() doc.Figures {
 		servers.Add(relay, platform, "RSS", "MiB", 12)
 		servers.Add(relay, platform, "short answer, added", "ms", 1)
 	}
-	return doc.Figures{"compare": compare, "lambda": onLambda, "servers": servers}
+	return figures.File{"relay": compare, "lambda": onLambda, "servers": servers}
 }
 
 // set replaces the values of a figure.
-func set(f doc.Figures, section, of, on, what string, values ...float64) {
+func set(f figures.File, section, of, on, what string, values ...float64) {
 	for i, m := range f[section].Figures {
 		if m.Of == of && m.On == on && m.What == what {
 			f[section].Figures[i].Values = values
@@ -72,22 +72,22 @@ func TestBounds(t *testing.T) {
 
 // Every bound can be broken, and by its own figure.
 func TestBoundsCanBeBroken(t *testing.T) {
-	for i, change := range []func(doc.Figures){
-		func(f doc.Figures) { set(f, "compare", nginx, plain, "CPU/request", 9.9, 19.9) },
-		func(f doc.Figures) { set(f, "compare", caddy, plain, "CPU/request", 34, 68) },
-		func(f doc.Figures) { set(f, "compare", worker, plain, "CPU/request", 84, 160) },
-		func(f doc.Figures) { set(f, "compare", relay, https1, "CPU/request", 51) },
-		func(f doc.Figures) { set(f, "compare", nginx, plain, "p50 at a fixed rate", 399) },
-		func(f doc.Figures) { set(f, "compare", relay, https1, "p50 at a fixed rate", 801) },
-		func(f doc.Figures) { set(f, "compare", relay, plain, "events that came together", 1) },
-		func(f doc.Figures) { set(f, "compare", direct, plain, "event p50", 49) },
-		func(f doc.Figures) { set(f, "compare", relay, plain, "idle stream of 1,000", 64.1) },
-		func(f doc.Figures) { set(f, "compare", relay, plain, "idle stream of 2,000", 64.1) },
-		func(f doc.Figures) { set(f, "lambda", relay, lambda, "start", 5.1) },
-		func(f doc.Figures) { set(f, "lambda", relay, lambda, "events that came together", 1) },
-		func(f doc.Figures) { set(f, "lambda", relay, lambda, "event, added", 0.31) },
-		func(f doc.Figures) { set(f, "lambda", relay, lambda, "RSS", 11.5) },
-		func(f doc.Figures) { set(f, "lambda", relay, lambda, "zip for arm64", 2.61) },
+	for i, change := range []func(figures.File){
+		func(f figures.File) { set(f, "relay", nginx, plain, "CPU/request", 9.9, 19.9) },
+		func(f figures.File) { set(f, "relay", caddy, plain, "CPU/request", 34, 68) },
+		func(f figures.File) { set(f, "relay", worker, plain, "CPU/request", 84, 160) },
+		func(f figures.File) { set(f, "relay", relay, https1, "CPU/request", 51) },
+		func(f figures.File) { set(f, "relay", nginx, plain, "p50 at a fixed rate", 399) },
+		func(f figures.File) { set(f, "relay", relay, https1, "p50 at a fixed rate", 801) },
+		func(f figures.File) { set(f, "relay", relay, plain, "events that came together", 1) },
+		func(f figures.File) { set(f, "relay", direct, plain, "event p50", 49) },
+		func(f figures.File) { set(f, "relay", relay, plain, "idle stream of 1,000", 64.1) },
+		func(f figures.File) { set(f, "relay", relay, plain, "idle stream of 2,000", 64.1) },
+		func(f figures.File) { set(f, "lambda", relay, lambda, "start", 5.1) },
+		func(f figures.File) { set(f, "lambda", relay, lambda, "events that came together", 1) },
+		func(f figures.File) { set(f, "lambda", relay, lambda, "event, added", 0.31) },
+		func(f figures.File) { set(f, "lambda", relay, lambda, "RSS", 11.5) },
+		func(f figures.File) { set(f, "lambda", relay, lambda, "zip for arm64", 2.61) },
 	} {
 		f := measured()
 		change(f)
@@ -108,8 +108,8 @@ func TestBoundsCanBeBroken(t *testing.T) {
 
 func TestBoundsThatCouldNotBeJudged(t *testing.T) {
 	f := measured()
-	set(f, "compare", caddy, plain, "CPU/request")
-	f["compare"].Missing = []string{"Caddy: not installed"}
+	set(f, "relay", caddy, plain, "CPU/request")
+	f["relay"].Missing = []string{"Caddy: not installed"}
 	all := judge(f)
 	if err := verdict(all); err != nil {
 		t.Errorf("verdict() without Caddy = %v", err)
@@ -121,7 +121,7 @@ func TestBoundsThatCouldNotBeJudged(t *testing.T) {
 	if !strings.Contains(table, "Of 15 bounds that the relay has set itself, 14 could be judged and 14 are kept.") {
 		t.Errorf("the bounds are not counted well:\n%s", table)
 	}
-	if err := verdict(judge(doc.Figures{})); !errors.Is(err, errNothing) {
+	if err := verdict(judge(figures.File{})); !errors.Is(err, errNothing) {
 		t.Errorf("verdict() of nothing = %v, want %v", err, errNothing)
 	}
 }
@@ -138,9 +138,9 @@ func TestObstacle(t *testing.T) {
 	if got := obstacle(f); got != "" {
 		t.Errorf("without the figures it says %q", got)
 	}
-	f["compare"].Figures = append(f["compare"].Figures,
-		doc.Measured{Of: floor, On: plain, What: "CPU/request", Values: []float64{20, 40}},
-		doc.Measured{Of: floor, On: https1, What: "CPU/request", Values: []float64{50}})
+	f["relay"].Figures = append(f["relay"].Figures,
+		figures.Figure{Of: floor, On: plain, What: "CPU/request", Values: []float64{20, 40}},
+		figures.Figure{Of: floor, On: https1, What: "CPU/request", Values: []float64{50}})
 	got := obstacle(f)
 	for _, want := range []string{"takes 2.00 times what nginx", "2.50 times over TLS", "takes 1.70 and 1.00 times"} {
 		if !strings.Contains(got, want) {
@@ -206,11 +206,11 @@ func TestCostsAreWritten(t *testing.T) {
 		}
 	}
 	busy := measured()
-	set(busy, "compare", relay, plain, "CPU/event", 200) // 0.1 s for a stream: a core is full with 100
+	set(busy, "relay", relay, plain, "CPU/event", 200) // 0.1 s for a stream: a core is full with 100
 	if got, want := string(writeCost(busy)), "| Cloud Run functions, 1 vCPU, 512 MiB | 200 | 24.5 | 2 | 1 | does not fit |"; !strings.Contains(got, want) {
 		t.Errorf("the section does not say %q:\n%s", want, got)
 	}
-	if got := string(writeCost(doc.Figures{})); strings.Contains(got, "NaN") || strings.Count(got, "not measured |") != 10 {
+	if got := string(writeCost(figures.File{})); strings.Contains(got, "NaN") || strings.Count(got, "not measured |") != 10 {
 		t.Errorf("without figures the section says\n%s", got)
 	}
 }

@@ -6,17 +6,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/relay/internal/section"
 )
 
 // The conformance table of docs/platforms.md has a row for each case of the
 // contract and a column for each adapter. TestAdapter compares the column that
 // As names with what it found; with RELAYTEST_CONFORMANCE=update in the
 // environment it rewrites the column instead.
-const (
-	conformanceFile  = "docs/platforms.md"
-	conformanceBegin = "<!-- begin conformance: written by make conformance -->\n"
-	conformanceEnd   = "<!-- end conformance -->\n"
-)
+const conformanceFile = "docs/platforms.md"
 
 // conformanceColumns are the columns in their order.
 var conformanceColumns = []string{
@@ -34,14 +32,16 @@ func conform(t *testing.T, column string, results map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), conformanceBegin)
-	table, after, ok2 := strings.Cut(rest, conformanceEnd)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the conformance table", conformanceFile)
+	table, err := section.Content(string(text), "conformance")
+	if err != nil {
+		t.Fatalf("%s: %v", conformanceFile, err)
 	}
 	cells := parseTable(table)
 	cells[column] = results
-	updated := before + conformanceBegin + formatTable(cells) + conformanceEnd + after
+	updated, err := section.Replace(string(text), "conformance", formatTable(cells))
+	if err != nil {
+		t.Fatal(err)
+	}
 	switch {
 	case updated == string(text):
 	case os.Getenv("RELAYTEST_CONFORMANCE") == "update":

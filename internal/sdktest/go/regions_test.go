@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
 	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/torture"

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 )
 
 var (

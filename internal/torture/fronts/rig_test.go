@@ -20,8 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/proc"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/torture"
 )

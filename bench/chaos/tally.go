@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"example.com/relay/bench/load"
+	"example.com/relay/internal/load"
 	"example.com/relay/internal/relaytest"
 )
 
@@ -15,8 +15,8 @@ const (
 	windowAfter  = 2 * time.Second
 )
 
-// The figures are what one run came to.
-type figures struct {
+// A tally is what one run came to.
+type tally struct {
 	plan
 	requests int
 	outcomes [load.Truncated + 1]int
@@ -50,9 +50,9 @@ type point struct {
 	at, first time.Duration // since the break
 }
 
-// figures sums up a run whose gateway has ended.
-func (s *scene) figures(answers []load.Answer) *figures {
-	fig := &figures{plan: s.plan, requests: len(answers)}
+// tally sums up a run whose gateway has ended.
+func (s *scene) tally(answers []load.Answer) *tally {
+	fig := &tally{plan: s.plan, requests: len(answers)}
 	killed := s.killed
 	if killed == 0 {
 		killed = s.killAt
@@ -83,7 +83,7 @@ func (s *scene) figures(answers []load.Answer) *figures {
 	return fig
 }
 
-func (fig *figures) addAttempts(a load.Answer) {
+func (fig *tally) addAttempts(a load.Answer) {
 	if a.Attempts == 0 {
 		fig.untold++
 		return
@@ -94,7 +94,7 @@ func (fig *figures) addAttempts(a load.Answer) {
 
 // addFirst notes the time to the first byte of an answer, without what the
 // upstream itself takes for it.
-func (fig *figures) addFirst(a load.Answer, at time.Duration) {
+func (fig *tally) addFirst(a load.Answer, at time.Duration) {
 	first := a.First
 	if !a.Stream {
 		first = max(first-think, 0)
@@ -106,7 +106,7 @@ func (fig *figures) addFirst(a load.Answer, at time.Duration) {
 }
 
 // addRefusal notes what came of a request while the regions were broken.
-func (fig *figures) addRefusal(a load.Answer) {
+func (fig *tally) addRefusal(a load.Answer) {
 	switch {
 	case a.Status == http.StatusBadGateway && a.Code != "":
 		fig.told.Record(a.End)
@@ -117,7 +117,7 @@ func (fig *figures) addRefusal(a load.Answer) {
 
 // countPosts compares what the upstream got with what was sent. A request whose
 // body broke off was not processed.
-func (fig *figures) countPosts(answers []load.Answer, got []*relaytest.Request) {
+func (fig *tally) countPosts(answers []load.Answer, got []*relaytest.Request) {
 	times := make(map[string]int, len(answers))
 	for _, a := range answers {
 		times[a.ID] = 0

@@ -1,13 +1,9 @@
-package doc
+package figures
 
 import (
-	"context"
-	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -17,13 +13,13 @@ func TestFiguresAreKept(t *testing.T) {
 	run := Machine{commit: "abc"}.NewRun(time.Date(2026, 11, 25, 1, 0, 0, 0, time.UTC), []string{"nginx: not installed"})
 	run.Add("relay", "plain HTTP", "CPU", "µs", 1.23456, 2)
 	run.Add("relay", "", "nothing", "µs")
-	if err := first.putFigures(path, run); err != nil {
+	if err := Put(path, "first", run); err != nil {
 		t.Fatal(err)
 	}
-	if err := second.putFigures(path, new(Run)); err != nil {
+	if err := Put(path, "second", new(Run)); err != nil {
 		t.Fatal(err)
 	}
-	got, err := ReadFigures(path)
+	got, err := Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,27 +39,7 @@ func TestFiguresAreKept(t *testing.T) {
 func TestFiguresThatAreNoNumbersAreNotKept(t *testing.T) {
 	run := new(Run)
 	run.Add("relay", "", "ratio", "", math.NaN())
-	if err := first.putFigures(filepath.Join(t.TempDir(), "page.json"), run); err == nil {
-		t.Error("putFigures() of NaN = nil, want an error")
-	}
-}
-
-func TestRunWritesPageAndFigures(t *testing.T) {
-	page := filepath.Join(t.TempDir(), "page.md")
-	measure := func(_ context.Context, quick bool, _ io.Writer) ([]byte, *Run, error) {
-		run := new(Run)
-		run.Add("relay", "", "it", "ms", 1)
-		return []byte("text"), run, nil
-	}
-	if err := first.Run(t.Context(), []string{"-out", page}, io.Discard, io.Discard, "", measure); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(page)
-	if err != nil || !strings.Contains(string(b), "text") {
-		t.Errorf("the page is %q, %v", b, err)
-	}
-	figures, err := ReadFigures(FiguresFile(page))
-	if err != nil || len(figures.Values("first", "relay", "", "it")) != 1 {
-		t.Errorf("the figures are %v, %v", figures, err)
+	if err := Put(filepath.Join(t.TempDir(), "page.json"), "first", run); err == nil {
+		t.Error("Put() of NaN = nil, want an error")
 	}
 }

@@ -1,5 +1,4 @@
-// Package svg writes plots as small files that look alike everywhere.
-package svg
+package main
 
 import (
 	"bytes"
@@ -13,12 +12,12 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Use makes all plots use the one font that [Write] knows a substitute for.
-func Use() { plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"} }
+// useFont makes all plots use the one font that writeSVG knows a substitute for.
+func useFont() { plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"} }
 
-// Write draws plots in rows, each cell of a width and a height, into a file. The
+// writeSVG draws plots in rows, each cell of a width and a height, into a file. The
 // same plots give the same bytes.
-func Write(path string, grid [][]*plot.Plot, width, height vg.Length) error {
+func writeSVG(path string, grid [][]*plot.Plot, width, height vg.Length) error {
 	canvas := vgsvg.New(vg.Length(len(grid[0]))*width, vg.Length(len(grid))*height)
 	tiles := draw.Tiles{Rows: len(grid), Cols: len(grid[0]), PadX: 4 * vg.Millimeter, PadY: 4 * vg.Millimeter,
 		PadTop: 2 * vg.Millimeter, PadBottom: 2 * vg.Millimeter, PadLeft: 2 * vg.Millimeter, PadRight: 4 * vg.Millimeter}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/wire"
+	"example.com/relay/internal/load/wire"
 )
 
 // A piecewise connection reads one piece at a time.

@@ -1,4 +1,4 @@
-package main
+package build
 
 import (
 	"archive/zip"
@@ -23,11 +23,11 @@ func TestPackDependsOnContentOnly(t *testing.T) {
 		}
 		return file
 	}
-	first, err := pack([]string{"core/a.go=" + write("a", "package a", time.Unix(1, 0)), "bootstrap=" + write("b", "\x7fELF", time.Unix(2, 0))})
+	first, err := pack(map[string]string{"core/a.go": write("a", "package a", time.Unix(1, 0)), "bootstrap": write("b", "\x7fELF", time.Unix(2, 0))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := pack([]string{"bootstrap=" + write("c", "\x7fELF", time.Now()), "core/a.go=" + write("d", "package a", time.Now())})
+	second, err := pack(map[string]string{"bootstrap": write("c", "\x7fELF", time.Now()), "core/a.go": write("d", "package a", time.Now())})
 	if err != nil || !bytes.Equal(first, second) {
 		t.Errorf("the same content gives other archives, %v", err)
 	}
@@ -49,10 +49,14 @@ func TestPackDependsOnContentOnly(t *testing.T) {
 	}
 }
 
-func TestPackErrors(t *testing.T) {
-	for _, files := range [][]string{{"nameless"}, {"a=" + filepath.Join(t.TempDir(), "missing")}} {
-		if _, err := pack(files); err == nil {
-			t.Errorf("pack(%q) has no error", files)
+func TestZipErrors(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "a.zip")
+	for _, files := range []map[string]string{nil, {"a": filepath.Join(t.TempDir(), "missing")}} {
+		if _, err := WriteZip(out, files); err == nil {
+			t.Errorf("WriteZip(%q) has no error", files)
 		}
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("an archive was written all the same")
 	}
 }

@@ -1,4 +1,4 @@
-package doc
+package figures
 
 import (
 	"bytes"
@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// Figures are what commands measured, by the name of the section of each: what
-// plots, bounds and costs are made from. They are kept beside the page.
-type Figures map[string]*Run
+// A File is what suites measured, by the name of each: what plots and bounds are
+// made from. It is kept beside the page.
+type File map[string]*Run
 
-// A Run is what one command measured.
+// A Run is what one suite measured.
 type Run struct {
-	Date    string     `json:"date"`
-	Commit  string     `json:"commit"`
-	Missing []string   `json:"missing"` // contenders that took no part, and why
-	Figures []Measured `json:"-"`
+	Date    string   `json:"date"`
+	Commit  string   `json:"commit"`
+	Missing []string `json:"missing"` // contenders that took no part, and why
+	Figures []Figure `json:"figures,omitempty"`
 }
 
-// A Measured are the values of one figure, in the order of the rounds. Values of
-// the same command with the same index were measured in the same round.
-type Measured struct {
+// A Figure is what was measured of one thing, in the order of the rounds. Values of
+// the same run with the same index were measured in the same round.
+type Figure struct {
 	Of     string    `json:"of"`           // a contender
 	On     string    `json:"on,omitempty"` // an upstream, or a platform
 	What   string    `json:"what"`
@@ -45,13 +45,13 @@ func (m Machine) NewRun(began time.Time, missing []string) *Run {
 // Add adds a figure, unless there are no values.
 func (r *Run) Add(of, on, what, unit string, values ...float64) {
 	if len(values) > 0 {
-		r.Figures = append(r.Figures, Measured{of, on, what, unit, values})
+		r.Figures = append(r.Figures, Figure{of, on, what, unit, values})
 	}
 }
 
 // Values returns the values of a figure, or nil if it was not measured.
-func (f Figures) Values(section, of, on, what string) []float64 {
-	run := f[section]
+func (f File) Values(suite, of, on, what string) []float64 {
+	run := f[suite]
 	if run == nil {
 		return nil
 	}
@@ -63,12 +63,12 @@ func (f Figures) Values(section, of, on, what string) []float64 {
 	return nil
 }
 
-// FiguresFile returns where the figures of a page are.
-func FiguresFile(page string) string { return strings.TrimSuffix(page, ".md") + ".json" }
+// Beside returns where the figures of a page are.
+func Beside(page string) string { return strings.TrimSuffix(page, ".md") + ".json" }
 
-// ReadFigures reads a file. Without one, there are no figures.
-func ReadFigures(path string) (Figures, error) {
-	all := make(Figures)
+// Read reads a file. Without one, there are no figures.
+func Read(path string) (File, error) {
+	all := make(File)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return all, nil
@@ -76,29 +76,21 @@ func ReadFigures(path string) (Figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	var runs map[string]*struct {
-		Run
-		Figures []Measured `json:"figures"`
-	}
-	if err := json.Unmarshal(b, &runs); err != nil {
+	if err := json.Unmarshal(b, &all); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	for name, run := range runs {
-		run.Run.Figures = run.Figures
-		all[name] = &run.Run
 	}
 	return all, nil
 }
 
 // Write writes the file, with a line for each figure so that versions compare.
-func (f Figures) Write(path string) error {
+func (f File) Write(path string) error {
 	var b bytes.Buffer
 	b.WriteString("{\n")
 	for i, name := range slices.Sorted(maps.Keys(f)) {
 		if i > 0 {
 			b.WriteString(",\n")
 		}
-		head, err := json.Marshal(f[name])
+		head, err := json.Marshal(Run{Date: f[name].Date, Commit: f[name].Commit, Missing: f[name].Missing})
 		if err != nil {
 			return err
 		}
@@ -120,13 +112,13 @@ func (f Figures) Write(path string) error {
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
-// putFigures puts a command's run into the file at path, in place of its last one.
-func (s Section) putFigures(path string, run *Run) error {
-	all, err := ReadFigures(path)
+// Put puts a suite's run into the file at path, in place of its last one.
+func Put(path, suite string, run *Run) error {
+	all, err := Read(path)
 	if err != nil {
 		return err
 	}
-	all[s.Name] = run
+	all[suite] = run
 	return all.Write(path)
 }
 

@@ -7,13 +7,13 @@ import (
 	"net/http"
 	"testing"
 	"time"
-
-	"example.com/relay/bench/upstream"
 )
 
+// request is what servers are asked here.
+var request = []byte("POST /v1/chat/completions HTTP/1.1\r\nHost: upstream\r\nContent-Length: 2\r\n\r\n{}")
+
 func TestSteadyAsksAtItsRate(t *testing.T) {
-	up := startUpstream(t)
-	got := Steady{Addr: up.Addr(), Request: upstream.Chat.Request(up.Addr()), Rate: 200, For: 500 * time.Millisecond}.Run(t.Context())
+	got := Steady{Addr: serveAnswers(t, func() {}), Request: request, Rate: 200, For: 500 * time.Millisecond}.Run(t.Context())
 	if got.Requests != 100 || got.Failures != 0 || got.Latency.Count() != 100 || got.Late.Count() != 100 {
 		t.Errorf("Run() = %d requests, %d failures (%v), want 100 and 0", got.Requests, got.Failures, got.Failure)
 	}
@@ -28,7 +28,7 @@ func TestSteadyOmitsNothing(t *testing.T) {
 	const stall = 300 * time.Millisecond
 	began := time.Now()
 	addr := serveAnswers(t, func() { time.Sleep(time.Until(began.Add(stall))) })
-	got := Steady{Addr: addr, Request: upstream.Chat.Request(addr), Rate: 100, For: 400 * time.Millisecond}.Run(t.Context())
+	got := Steady{Addr: addr, Request: request, Rate: 100, For: 400 * time.Millisecond}.Run(t.Context())
 	if got.Requests != 40 {
 		t.Fatalf("Run() = %d requests, %d failures (%v), want 40 and 0", got.Requests, got.Failures, got.Failure)
 	}
@@ -66,7 +66,7 @@ func TestClientCountsEventsThatComeTogether(t *testing.T) {
 	}
 	c := NewClient(addr, 10*time.Second)
 	defer c.Close()
-	if err := c.Open(upstream.Paced.Request(addr)); err != nil {
+	if err := c.Open(request); err != nil {
 		t.Fatal(err)
 	}
 	for range 4 {

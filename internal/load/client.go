@@ -13,7 +13,7 @@ import (
 	"net"
 	"time"
 
-	"example.com/relay/bench/wire"
+	"example.com/relay/internal/load/wire"
 )
 
 // A Client sends requests over one connection, which it opens when it has none.

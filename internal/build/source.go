@@ -1,13 +1,9 @@
-// Command source prints what dist/gcf.zip is made of, as internal/pack takes
-// it: a line name=file for each file of the module that the function is built
-// from on Linux, the function's own at the root of the archive. It wants to be
-// run at the root of the module.
-package main
+package build
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -20,18 +16,16 @@ import (
 // buildpack looks for the function nowhere else.
 const function = "gcf"
 
-func main() {
-	lines, err := source()
+// Source returns what Google builds its function from, as [WriteZip] takes it:
+// each file of the module that the function is built from on Linux, the
+// function's own at the root of the archive.
+func Source(ctx context.Context) (map[string]string, error) {
+	root, err := Root(ctx)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "source:", err)
-		os.Exit(1)
+		return nil, err
 	}
-	fmt.Println(strings.Join(lines, "\n"))
-}
-
-// source returns the lines, sorted.
-func source() ([]string, error) {
-	cmd := exec.Command("go", "list", "-deps", "-json=Dir,GoFiles,EmbedFiles,Module", "./"+function)
+	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-json=Dir,GoFiles,EmbedFiles,Module", "./"+function)
+	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -41,13 +35,20 @@ func source() ([]string, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	lines, err := read(json.NewDecoder(out))
-	return lines, errors.Join(err, cmd.Wait())
+	names, err := read(json.NewDecoder(out))
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return nil, err
+	}
+	files := make(map[string]string)
+	for _, name := range names {
+		files[strings.TrimPrefix(name, function+"/")] = filepath.Join(root, filepath.FromSlash(name))
+	}
+	return files, nil
 }
 
-// read returns the sorted lines for the packages that go list printed.
+// read returns the module's own files among those that go list printed.
 func read(packages *json.Decoder) ([]string, error) {
-	lines := []string{"go.mod=go.mod", "go.sum=go.sum"}
+	files := []string{"go.mod", "go.sum"}
 	for {
 		var p struct {
 			Dir                 string
@@ -58,8 +59,7 @@ func read(packages *json.Decoder) ([]string, error) {
 			}
 		}
 		if err := packages.Decode(&p); err == io.EOF {
-			slices.Sort(lines)
-			return lines, nil
+			return files, nil
 		} else if err != nil {
 			return nil, err
 		}
@@ -71,8 +71,7 @@ func read(packages *json.Decoder) ([]string, error) {
 			return nil, err
 		}
 		for _, name := range slices.Concat(p.GoFiles, p.EmbedFiles) {
-			file := filepath.ToSlash(filepath.Join(dir, name))
-			lines = append(lines, strings.TrimPrefix(file, function+"/")+"="+file)
+			files = append(files, filepath.ToSlash(filepath.Join(dir, name)))
 		}
 	}
 }

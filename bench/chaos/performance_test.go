@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"testing"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
-// sample returns figures of all contenders but those that are left out.
-func sample(without ...string) doc.Figures {
-	run := new(doc.Run)
+// measuredBut returns figures of all contenders but those that are left out.
+func measuredBut(without ...string) figures.File {
+	run := new(figures.Run)
 	for i, name := range append([]string{direct}, names()...) {
 		if len(without) > 0 && name == without[0] {
 			continue
@@ -25,7 +25,7 @@ func sample(without ...string) doc.Figures {
 			}
 		}
 	}
-	return doc.Figures{"compare": run}
+	return figures.File{"relay": run}
 }
 
 func names() (all []string) {
@@ -35,14 +35,14 @@ func names() (all []string) {
 	return all
 }
 
-func drawn(t *testing.T, f doc.Figures) []byte {
+func drawn(t *testing.T, f figures.File) []byte {
 	t.Helper()
 	dir := t.TempDir()
-	figures, plot := filepath.Join(dir, "f.json"), filepath.Join(dir, "f.svg")
-	if err := f.Write(figures); err != nil {
+	path, plot := filepath.Join(dir, "f.json"), filepath.Join(dir, "f.svg")
+	if err := f.Write(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := run([]string{"-figures", figures, "-plot", plot}, io.Discard); err != nil {
+	if err := run(t.Context(), []string{"-performance", path, "-plot", plot}, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(plot)
@@ -53,7 +53,7 @@ func drawn(t *testing.T, f doc.Figures) []byte {
 }
 
 func TestPlot(t *testing.T) {
-	first, second := drawn(t, sample()), drawn(t, sample())
+	first, second := drawn(t, measuredBut()), drawn(t, measuredBut())
 	if !bytes.Equal(first, second) {
 		t.Error("two plots of the same figures differ")
 	}
@@ -65,15 +65,15 @@ func TestPlot(t *testing.T) {
 			t.Errorf("%s is not in the plot", c.label)
 		}
 	}
-	if without := drawn(t, sample("Caddy")); bytes.Contains(without, []byte(">Caddy<")) || !bytes.Contains(without, []byte(">nginx<")) {
+	if without := drawn(t, measuredBut("Caddy")); bytes.Contains(without, []byte(">Caddy<")) || !bytes.Contains(without, []byte(">nginx<")) {
 		t.Error("a contender that was not measured is in the plot, or others are not")
 	}
 }
 
 func TestNothingIsNotDrawn(t *testing.T) {
 	plot := filepath.Join(t.TempDir(), "f.svg")
-	if err := drawAll(doc.Figures{}, plot); !errors.Is(err, errNothing) {
-		t.Errorf("drawAll() = %v, want %v", err, errNothing)
+	if err := drawPerformance(figures.File{}, plot); !errors.Is(err, errNothing) {
+		t.Errorf("drawPerformance() = %v, want %v", err, errNothing)
 	}
 	if _, err := os.Stat(plot); err == nil {
 		t.Error("a plot of nothing was written")

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"example.com/relay/bench/wire"
+	"example.com/relay/internal/load/wire"
 )
 
 // Stream reads one stream of count events that have a time in them. It returns

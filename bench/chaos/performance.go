@@ -11,15 +11,14 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"example.com/relay/bench/chaos/svg"
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 )
 
 var (
 	blue  = color.RGBA{R: 0x1f, G: 0x6f, B: 0xb4, A: 0xff}
 	green = color.RGBA{R: 0x4d, G: 0xa0, B: 0x5a, A: 0xff}
 	amber = color.RGBA{R: 0xd9, G: 0x96, B: 0x2f, A: 0xff}
-	grey  = color.RGBA{R: 0x55, G: 0x55, B: 0x55, A: 0xff}
+	dark  = color.RGBA{R: 0x55, G: 0x55, B: 0x55, A: 0xff}
 )
 
 // shown are the contenders that are drawn, from top to bottom, with the names
@@ -44,7 +43,7 @@ var errNothing = errors.New("nothing was measured")
 type bar struct {
 	label  string
 	color  color.Color
-	values func(f doc.Figures, name string) []float64
+	values func(f figures.File, name string) []float64
 }
 
 // A panel has a group of bars for each contender.
@@ -75,21 +74,22 @@ var panels = []panel{
 }
 
 // figure returns the values of a figure as they are.
-func figure(on, what string) func(doc.Figures, string) []float64 {
-	return func(f doc.Figures, name string) []float64 { return f.Values("compare", name, on, what) }
+func figure(on, what string) func(figures.File, string) []float64 {
+	return func(f figures.File, name string) []float64 { return f.Values("relay", name, on, what) }
 }
 
 // added returns how much a figure in µs is above that of direct, in ms.
-func added(on, what string) func(doc.Figures, string) []float64 {
-	return func(f doc.Figures, name string) []float64 {
-		return doc.Added(f.Values("compare", name, on, what), f.Values("compare", direct, on, what))
+func added(on, what string) func(figures.File, string) []float64 {
+	return func(f figures.File, name string) []float64 {
+		return figures.Added(f.Values("relay", name, on, what), f.Values("relay", direct, on, what))
 	}
 }
 
-// drawAll draws all panels, two in a row.
-func drawAll(f doc.Figures, path string) error {
+// drawPerformance draws what bench measured of the relay and of others: all
+// panels, two in a row. The same figures give the same bytes.
+func drawPerformance(f figures.File, path string) error {
 	const columns = 2
-	svg.Use()
+	useFont()
 	grid := make([][]*plot.Plot, (len(panels)+columns-1)/columns)
 	for i, p := range panels {
 		drawn, err := p.draw(f)
@@ -98,11 +98,11 @@ func drawAll(f doc.Figures, path string) error {
 		}
 		grid[i/columns] = append(grid[i/columns], drawn)
 	}
-	return svg.Write(path, grid, 11*vg.Centimeter, 7*vg.Centimeter)
+	return writeSVG(path, grid, 11*vg.Centimeter, 7*vg.Centimeter)
 }
 
 // draw draws one panel: medians as bars, and lines from the least to the largest.
-func (p panel) draw(f doc.Figures) (*plot.Plot, error) {
+func (p panel) draw(f figures.File) (*plot.Plot, error) {
 	out := plot.New()
 	out.Title.Text, out.X.Label.Text, out.X.Min = p.title, p.axis, 0
 	var labels []string
@@ -144,7 +144,7 @@ func (p panel) addBars(out *plot.Plot, rows [][][]float64, i int, b bar) error {
 		if len(row[i]) == 0 {
 			continue
 		}
-		y, x := float64(at)+offset, doc.Median(row[i])
+		y, x := float64(at)+offset, figures.Median(row[i])
 		box, err := plotter.NewPolygon(plotter.XYs{{X: 0, Y: y - width*0.45}, {X: x, Y: y - width*0.45}, {X: x, Y: y + width*0.45}, {X: 0, Y: y + width*0.45}})
 		if err != nil {
 			return err
@@ -154,7 +154,7 @@ func (p panel) addBars(out *plot.Plot, rows [][][]float64, i int, b bar) error {
 		if err != nil {
 			return err
 		}
-		spread.Color, spread.Width = grey, vg.Points(0.8)
+		spread.Color, spread.Width = dark, vg.Points(0.8)
 		out.Add(box, spread)
 	}
 	out.Legend.Add(b.label, swatch{b.color})

@@ -1,4 +1,4 @@
-package doc
+package figures
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 )
 
 // A Machine is where and of what the figures are.

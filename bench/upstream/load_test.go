@@ -1,4 +1,4 @@
-package load
+package upstream_test
 
 import (
 	"net"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/load"
 )
 
 func startUpstream(t *testing.T) *upstream.Upstream {
@@ -20,7 +21,7 @@ func startUpstream(t *testing.T) *upstream.Upstream {
 
 func TestClientDoesEveryCall(t *testing.T) {
 	up := startUpstream(t)
-	c := NewClient(up.Addr(), 10*time.Second)
+	c := load.NewClient(up.Addr(), 10*time.Second)
 	defer c.Close()
 	for _, call := range []upstream.Call{upstream.Chat, upstream.Events, upstream.Embeddings, upstream.Download, upstream.Upload, upstream.Chat} {
 		if err := c.Do(call.Request(up.Addr())); err != nil {
@@ -38,7 +39,7 @@ func TestClientDoesEveryCall(t *testing.T) {
 
 func TestLoadCountsAnswers(t *testing.T) {
 	up := startUpstream(t)
-	res := Load{Addr: up.Addr(), Request: upstream.Chat.Request(up.Addr()), Clients: 3, For: 50 * time.Millisecond}.Run(t.Context())
+	res := load.Load{Addr: up.Addr(), Request: upstream.Chat.Request(up.Addr()), Clients: 3, For: 50 * time.Millisecond}.Run(t.Context())
 	if res.Requests < 3 || res.Failures > 0 || res.Latency.Count() != res.Requests {
 		t.Errorf("%d requests, %d latencies, %d failures (%v)", res.Requests, res.Latency.Count(), res.Failures, res.Failure)
 	}
@@ -49,7 +50,7 @@ func TestLoadCountsAnswers(t *testing.T) {
 
 func TestLoadReadsEvents(t *testing.T) {
 	up := startUpstream(t)
-	res := Load{Addr: up.Addr(), Request: upstream.Events.Request(up.Addr()), Clients: 2, For: 50 * time.Millisecond, Events: true}.Run(t.Context())
+	res := load.Load{Addr: up.Addr(), Request: upstream.Events.Request(up.Addr()), Clients: 2, For: 50 * time.Millisecond, Events: true}.Run(t.Context())
 	if res.Requests < 2 || res.Failures > 0 {
 		t.Fatalf("%d requests, %d failures (%v)", res.Requests, res.Failures, res.Failure)
 	}
@@ -64,7 +65,7 @@ func TestLoadReportsFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ln.Close()
-	res := Load{Addr: ln.Addr().String(), Clients: 1, For: 20 * time.Millisecond}.Run(t.Context())
+	res := load.Load{Addr: ln.Addr().String(), Clients: 1, For: 20 * time.Millisecond}.Run(t.Context())
 	if res.Requests > 0 || res.Failures == 0 || res.Failure == nil {
 		t.Errorf("%d requests, %d failures (%v) of a server that is not there", res.Requests, res.Failures, res.Failure)
 	}

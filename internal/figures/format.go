@@ -1,4 +1,7 @@
-package doc
+// Package figures keeps what was measured, in a file for those who draw plots or
+// judge, and has what reports of it have in common: statistics, tables, and the
+// machine.
+package figures
 
 import (
 	"math"
@@ -24,9 +27,9 @@ func Spread(values []float64) string {
 		return "–"
 	}
 	if len(values) == 1 {
-		return Figure(values[0])
+		return Format(values[0])
 	}
-	return Figure(Median(values)) + " (" + Figure(slices.Min(values)) + "–" + Figure(slices.Max(values)) + ")"
+	return Format(Median(values)) + " (" + Format(slices.Min(values)) + "–" + Format(slices.Max(values)) + ")"
 }
 
 // Quantiles writes the median of values, and in brackets the least and the one
@@ -36,7 +39,7 @@ func Quantiles(values []float64) string {
 		return "–"
 	}
 	sorted := slices.Sorted(slices.Values(values))
-	return Figure(Median(values)) + " (" + Figure(sorted[0]) + ", " + Figure(sorted[(len(sorted)-1)*9/10]) + ")"
+	return Format(Median(values)) + " (" + Format(sorted[0]) + ", " + Format(sorted[(len(sorted)-1)*9/10]) + ")"
 }
 
 // Added returns how much values are above those of base, round by round. Both
@@ -55,7 +58,7 @@ func Share(n, of int) string {
 }
 
 // Megabytes writes bytes as megabytes.
-func Megabytes(bytes int64) string { return Figure(float64(bytes) / 1e6) }
+func Megabytes(bytes int64) string { return Format(float64(bytes) / 1e6) }
 
 // Micros returns d in µs.
 func Micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
@@ -63,8 +66,8 @@ func Micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 // Millis returns d in ms.
 func Millis(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
-// Figure writes v with no more digits than a measurement deserves.
-func Figure(v float64) string {
+// Format writes v with no more digits than a measurement deserves.
+func Format(v float64) string {
 	switch a := math.Abs(v); {
 	case math.IsNaN(v):
 		return "–"
