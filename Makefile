@@ -70,22 +70,22 @@ conformance: ## run the adapters' contract and write its table into docs/platfor
 bench: ## benchmarks, and the comparisons that write docs/performance.md and its plots (15 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=docs/performance.md
-	$(GO) run ./bench/verdict -figures docs/performance.json -strict >/dev/null
+	$(GO) run ./bench -suite bounds -figures docs/performance.json -strict >/dev/null
 
 bench-quick: ## a short look at the same, in dist/bench (2 minutes)
-	@rm -rf dist/bench && mkdir -p dist/bench
+	@rm -rf dist/bench && mkdir -p dist/bench && cp docs/performance.md dist/bench
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=dist/bench/performance.md BENCH_QUICK=-quick
 	@cat dist/bench/performance.md
 
-# What measures leaves its figures beside the page; the plots, bounds and costs are made of those.
+# Suites leave their figures beside the page; the plots and the bounds are made of those.
 .PHONY: bench-page
 bench-page:
-	$(GO) run ./bench/compare $(BENCH_QUICK) -out $(BENCH_PAGE)
-	$(GO) run ./bench/lambda $(BENCH_QUICK) -out $(BENCH_PAGE)
-	$(GO) run ./bench/servers $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite relay $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite lambda $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite servers $(BENCH_QUICK) -out $(BENCH_PAGE)
 	cd $(CHAOS) && $(GO) run . -performance ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)
-	$(GO) run ./bench/verdict -figures $(BENCH_PAGE:.md=.json) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite bounds -out $(BENCH_PAGE)
 
 chaos: ## break regions under load, and write what clients notice into docs/failover.md (an hour)
 	cd $(CHAOS) && $(GO) run . -out ../../docs/failover.md -plot ../../docs/failover.svg

@@ -1,4 +1,4 @@
-package bench
+package main
 
 import (
 	"io"
@@ -19,11 +19,8 @@ import (
 	"example.com/relay/internal/load"
 )
 
-// clients are as many as in the comparison.
-const clients = 16
-
-// life bounds what a client waits for, whatever goes wrong.
-const life = 10 * time.Minute
+// patience bounds what a client waits for, whatever goes wrong.
+const patience = 10 * time.Minute
 
 func BenchmarkChat(b *testing.B)       { benchmarkWays(b, upstream.Chat, upstream.ChatSize) }
 func BenchmarkEvents(b *testing.B)     { benchmarkWays(b, upstream.Events, 0) }
@@ -76,10 +73,10 @@ func benchmarkCall(b *testing.B, addr string, request []byte, mayFail float64) {
 // them, are open.
 func warmClients(b *testing.B, addr string, request []byte) *sync.Pool {
 	b.Helper()
-	pool := &sync.Pool{New: func() any { return load.NewClient(addr, life) }}
+	pool := &sync.Pool{New: func() any { return load.NewClient(addr, patience) }}
 	var wg sync.WaitGroup
 	for range clients {
-		c := load.NewClient(addr, life)
+		c := load.NewClient(addr, patience)
 		b.Cleanup(c.Close)
 		wg.Go(func() {
 			if err := c.Do(request); err != nil {

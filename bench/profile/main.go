@@ -1,5 +1,5 @@
 // Command profile records what the relay spends its time on under the loads of
-// bench/compare, for the compiler: make dist builds the relay with it
+// bench, for the compiler: make dist builds the relay with it
 // (https://go.dev/doc/pgo).
 //
 //	go run ./bench/profile [-for 10s] -out bench/relay.pgo

@@ -131,7 +131,7 @@ func (p *Process) failure() error {
 
 // Usage returns what the process and its children have used so far. CPU time of
 // children that have ended is not in it.
-func (p *Process) Usage() (Usage, error) { return usageOf(p.cmd.Process.Pid) }
+func (p *Process) Usage() (Usage, error) { return UsageOf(p.cmd.Process.Pid) }
 
 // PID returns the process's id, under which Linux's /proc has more of it.
 func (p *Process) PID() int { return p.cmd.Process.Pid }

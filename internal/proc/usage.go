@@ -26,34 +26,46 @@ type Usage struct {
 type stat struct {
 	pid, parent int
 	cpu         time.Duration
-	pages       int64
 }
 
-// usageOf returns what pid and its children use. It needs Linux's /proc.
-func usageOf(pid int) (Usage, error) {
+// UsageOf returns what pid and its children use. It needs Linux's /proc.
+func UsageOf(pid int) (Usage, error) {
 	own, err := readStat(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return Usage{}, err
 	}
-	all := []stat{own}
+	rss, err := resident(pid)
+	if err != nil {
+		return Usage{}, err
+	}
+	u := Usage{CPU: own.cpu, RSS: rss}
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return Usage{}, err
 	}
 	for _, path := range paths {
-		if s, err := readStat(path); err == nil && s.parent == pid { // others come and go
-			all = append(all, s)
+		if s, err := readStat(path); err == nil && s.parent == pid {
+			if rss, err := resident(s.pid); err == nil { // others come and go
+				u.CPU, u.RSS = u.CPU+s.cpu, u.RSS+rss
+			}
 		}
 	}
-	return sum(all), nil
+	return u, nil
 }
 
-func sum(all []stat) (u Usage) {
-	for _, s := range all {
-		u.CPU += s.cpu
-		u.RSS += s.pages * int64(os.Getpagesize())
+// resident returns the bytes that a process is resident with. The second number
+// in /proc/PID/statm is exact where that in stat lacks what cores have counted
+// and not yet added up, of each up to 128 KiB.
+func resident(pid int) (int64, error) {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "statm"))
+	if err != nil {
+		return 0, err
 	}
-	return u
+	var size, pages int64
+	if _, err := fmt.Sscan(string(b), &size, &pages); err != nil {
+		return 0, fmt.Errorf("malformed /proc/PID/statm: %w", err)
+	}
+	return pages * int64(os.Getpagesize()), nil
 }
 
 func readStat(path string) (stat, error) {
@@ -72,12 +84,12 @@ func parseStat(line string) (stat, error) {
 		return stat{}, errStat
 	}
 	fields := strings.Fields(line[end+1:]) // from the third one on
-	const parent, user, system, pages = 4 - 3, 14 - 3, 15 - 3, 24 - 3
-	if len(fields) <= pages {
+	const parent, user, system = 4 - 3, 14 - 3, 15 - 3
+	if len(fields) <= system {
 		return stat{}, errStat
 	}
 	var numbers []int64
-	for _, field := range []string{strings.TrimSpace(line[:open]), fields[parent], fields[user], fields[system], fields[pages]} {
+	for _, field := range []string{strings.TrimSpace(line[:open]), fields[parent], fields[user], fields[system]} {
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return stat{}, fmt.Errorf("%w: %w", errStat, err)
@@ -88,6 +100,5 @@ func parseStat(line string) (stat, error) {
 		pid:    int(numbers[0]),
 		parent: int(numbers[1]),
 		cpu:    time.Duration(numbers[2]+numbers[3]) * tick,
-		pages:  numbers[4],
 	}, nil
 }

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/figures"
+	"example.com/relay/internal/proc"
+)
+
+// Platforms that start servers.
+const (
+	onGCF    = "Google Cloud Functions"
+	onVercel = "Vercel"
+)
+
+var serversSuite = suite{
+	full:  plan{starts: 40, memory: 5, rounds: 4, chats: 500, paced: upstream.Slow, events: upstream.EventCount, budget: 115 * time.Second},
+	quick: plan{starts: 20, memory: 1, rounds: 1, chats: 300, paced: upstream.Brief, events: upstream.BriefCount, budget: 45 * time.Second},
+	contenders: []contender{
+		{"direct, no server", plain, build.Program{}, startDirect},
+		{nameRelay, onGCF, build.Program{Package: "example.com/relay/gcf/cmd"}, startServer},
+		{"functions-framework-go + ReverseProxy", onGCF, build.Program{Package: "example.com/relay/bench/stock/gcf"}, startServer},
+		{nameRelay, onVercel, build.Program{Package: "example.com/relay/vercel"}, startServer},
+		{"net/http + ReverseProxy", onVercel, build.Program{Package: "example.com/relay/bench/stock/server"}, startServer},
+	},
+	measure: (*results).measureServers,
+	report:  (*results).serversReport,
+}
+
+const (
+	// settleTime is what a process may still have to do after it listens.
+	settleTime = 20 * time.Millisecond
+
+	// pollGap is how long the client waits between attempts to connect to a
+	// server that starts: less would take time from the server.
+	pollGap = 100 * time.Microsecond
+)
+
+// measureServers runs everything in the plan, as long as ctx lets it.
+func (res *results) measureServers(ctx context.Context, r *rig) error {
+	return res.measurePlatform(ctx, r, []step{
+		{"broken streams", 1, (*row).measureCut},
+		{"starts", res.plan.starts, (*row).measureStart},
+		{"memory", res.plan.memory, (*row).measureServerMemory},
+	})
+}
+
+// measureServerMemory takes what a new process is resident with, and again when
+// warm.
+func (w *row) measureServerMemory(ctx context.Context, r *rig) error {
+	c, err := w.start(ctx, r, w)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	time.Sleep(settleTime)
+	used, err := c.usage()
+	if err != nil {
+		return err
+	}
+	w.addUsage(idle, used)
+	if _, err := chat(ctx, c.addr, warmChats); err != nil {
+		return err
+	}
+	if used, err = c.usage(); err != nil {
+		return err
+	}
+	w.addUsage(rss, used)
+	return nil
+}
+
+// startServer starts what a platform starts, and waits until it listens.
+func startServer(ctx context.Context, r *rig, w *row) (c *running, err error) {
+	for range 3 { // somebody else may take the port meanwhile
+		if c, err = tryServer(ctx, r, w); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
+}
+
+func tryServer(ctx context.Context, r *rig, w *row) (*running, error) {
+	addr, err := proc.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	// The relay leaves everything else as it is by default: it logs every request.
+	// Stock programs are told the upstream by a name of their own. K_SERVICE makes
+	// the framework do what it does on the platform; a program that names its
+	// function itself overrides FUNCTION_TARGET.
+	env := []string{"PORT=" + port, "UPSTREAM=" + r.url(plain)}
+	if w.name == nameRelay {
+		env = []string{"PORT=" + port, "RELAY_UPSTREAMS=" + r.url(plain)}
+	}
+	if w.on == onGCF {
+		env = append(env, "K_SERVICE=bench", "FUNCTION_TARGET=Proxy")
+	}
+	began := time.Now()
+	p, err := proc.Start(proc.Options{Env: env, Discard: true}, w.built.file)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, life)
+	defer cancel()
+	if err := p.PollListening(ctx, addr, pollGap); err != nil {
+		p.Kill()
+		return nil, err
+	}
+	return &running{addr: addr, process: p, listened: figures.Millis(time.Since(began))}, nil
+}
