@@ -10,6 +10,7 @@ import (
 
 	"example.com/relay/bench/upstream"
 	"example.com/relay/internal/figures"
+	"example.com/relay/internal/proc"
 )
 
 // lambdaReport writes the results of the suite lambda as Markdown.
@@ -171,7 +172,7 @@ func (res *results) writeServersMethod(b *bytes.Buffer) {
   In brackets, where not said otherwise, are the least and the largest.
 - Contenders take turns, and in another order each time, so that what disturbs the machine hits all of them.
 - To repeat: `+"`make bench`, or `go run ./bench -suite servers -quick`"+` for a rough look. It needs Linux.
-`, pollGap.Microseconds(), res.plan.starts, res.plan.memory, res.rounds, res.plan.chats, upstream.ChatSize, res.plan.events)
+`, proc.PollGap.Microseconds(), res.plan.starts, res.plan.memory, res.rounds, res.plan.chats, upstream.ChatSize, res.plan.events)
 }
 
 // library returns the framework in w's executable.

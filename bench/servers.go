@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"time"
 
 	"example.com/relay/bench/upstream"
@@ -31,14 +30,8 @@ var serversSuite = suite{
 	report:  (*results).serversReport,
 }
 
-const (
-	// settleTime is what a process may still have to do after it listens.
-	settleTime = 20 * time.Millisecond
-
-	// pollGap is how long the client waits between attempts to connect to a
-	// server that starts: less would take time from the server.
-	pollGap = 100 * time.Microsecond
-)
+// settleTime is what a process may still have to do after it listens.
+const settleTime = 20 * time.Millisecond
 
 // measureServers runs everything in the plan, as long as ctx lets it.
 func (res *results) measureServers(ctx context.Context, r *rig) error {
@@ -74,45 +67,23 @@ func (w *row) measureServerMemory(ctx context.Context, r *rig) error {
 }
 
 // startServer starts what a platform starts, and waits until it listens.
-func startServer(ctx context.Context, r *rig, w *row) (c *running, err error) {
-	for range 3 { // somebody else may take the port meanwhile
-		if c, err = tryServer(ctx, r, w); err == nil {
-			return c, nil
-		}
-	}
-	return nil, err
-}
-
-func tryServer(ctx context.Context, r *rig, w *row) (*running, error) {
-	addr, err := proc.FreeAddr()
-	if err != nil {
-		return nil, err
-	}
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
+func startServer(ctx context.Context, r *rig, w *row) (*running, error) {
 	// The relay leaves everything else as it is by default: it logs every request.
 	// Stock programs are told the upstream by a name of their own. K_SERVICE makes
 	// the framework do what it does on the platform; a program that names its
 	// function itself overrides FUNCTION_TARGET.
-	env := []string{"PORT=" + port, "UPSTREAM=" + r.url(plain)}
+	env := []string{"UPSTREAM=" + r.url(plain)}
 	if w.name == nameRelay {
-		env = []string{"PORT=" + port, "RELAY_UPSTREAMS=" + r.url(plain)}
+		env = []string{"RELAY_UPSTREAMS=" + r.url(plain)}
 	}
 	if w.on == onGCF {
 		env = append(env, "K_SERVICE=bench", "FUNCTION_TARGET=Proxy")
 	}
-	began := time.Now()
-	p, err := proc.Start(proc.Options{Env: env, Discard: true}, w.built.file)
+	ctx, cancel := context.WithTimeout(ctx, life)
+	defer cancel()
+	p, addr, err := proc.Serve(ctx, proc.Options{Env: env, Discard: true}, w.built.file)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, life)
-	defer cancel()
-	if err := p.PollListening(ctx, addr, pollGap); err != nil {
-		p.Kill()
-		return nil, err
-	}
-	return &running{addr: addr, process: p, listened: figures.Millis(time.Since(began))}, nil
+	return &running{addr: addr, process: p, listened: figures.Millis(p.Age())}, nil
 }

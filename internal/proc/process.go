@@ -35,15 +35,20 @@ type Process struct {
 // Options are how to start a process. The zero value is good.
 type Options struct {
 	Env     []string // added to this process's own
+	Bare    bool     // the environment is Env, and nothing of this process's own
 	Dir     string
 	Discard bool      // standard error goes to the null device, as to a log that nobody keeps
 	Log     io.Writer // if not nil, gets standard error as well
+	Out     io.Writer // if not nil, gets standard output as well
 }
 
 // Start starts a program. It must be stopped.
 func Start(opts Options, name string, args ...string) (*Process, error) {
 	p := &Process{cmd: exec.Command(name, args...), lines: make(chan string, 64), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), opts.Env...)
+	p.cmd.Env = opts.Env
+	if !opts.Bare {
+		p.cmd.Env = append(os.Environ(), opts.Env...)
+	}
 	p.cmd.Dir = opts.Dir
 	p.cmd.SysProcAttr = new(syscall.SysProcAttr)
 	dieWithParent(p.cmd.SysProcAttr)
@@ -62,7 +67,11 @@ func Start(opts Options, name string, args ...string) (*Process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	go p.watch(stdout)
+	var out io.Reader = stdout
+	if opts.Out != nil {
+		out = io.TeeReader(stdout, opts.Out)
+	}
+	go p.watch(out)
 	return p, nil
 }
 
@@ -75,6 +84,7 @@ func (p *Process) watch(stdout io.Reader) {
 		}
 	}
 	close(p.lines)
+	_, _ = io.Copy(io.Discard, stdout) // behind a line that is too long, if any
 	_ = p.cmd.Wait()
 	close(p.ended)
 }
@@ -97,17 +107,12 @@ func (p *Process) Await(ctx context.Context, prefix string) (string, error) {
 	}
 }
 
-// AwaitListening waits until the process takes connections at addr, which it
-// may notice 20 ms late.
-func (p *Process) AwaitListening(ctx context.Context, addr string) error {
-	return p.PollListening(ctx, addr, time.Millisecond)
-}
-
 // Age returns how long ago the process was started.
 func (p *Process) Age() time.Duration { return time.Since(p.begun) }
 
-// PollListening is AwaitListening that tries at intervals of gap.
-func (p *Process) PollListening(ctx context.Context, addr string, gap time.Duration) error {
+// AwaitListening waits until the process takes connections at addr, which it
+// tries at intervals of PollGap.
+func (p *Process) AwaitListening(ctx context.Context, addr string) error {
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 		if err == nil {
@@ -118,7 +123,7 @@ func (p *Process) PollListening(ctx context.Context, addr string, gap time.Durat
 			return p.failure()
 		case <-ctx.Done():
 			return fmt.Errorf("%s: %w", addr, err)
-		case <-time.After(gap):
+		case <-time.After(PollGap):
 		}
 	}
 }
@@ -141,6 +146,13 @@ func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig)
 
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// ExitCode waits for the end of the process, and returns its exit code, or -1 if
+// a signal ended it.
+func (p *Process) ExitCode() int {
+	<-p.ended
+	return p.cmd.ProcessState.ExitCode()
+}
 
 // Stop asks the process to end, and kills it if it does not.
 func (p *Process) Stop() {
