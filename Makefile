@@ -110,7 +110,7 @@ dist/relay dist/lambda.zip dist/gcf.zip:
 	@GOOS= GOARCH= $(GO) run ./internal/build/cmd -os '$(GOOS)' -arch '$(GOARCH)' $@
 
 pgo: ## record what the relay spends its time on, for the compiler, into bench/relay.pgo
-	$(GO) run -trimpath ./bench/profile -out bench/relay.pgo
+	$(GO) run -trimpath ./bench -suite profile -out bench/relay.pgo
 
 sbom: ## write what the programs are made of into dist/sbom.json (CycloneDX)
 	@mkdir -p dist

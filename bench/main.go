@@ -2,6 +2,7 @@
 // writes docs/performance.md.
 //
 //	go run ./bench -suite relay|lambda|servers|bounds [-quick] [-out docs/performance.md]
+//	go run -trimpath ./bench -suite profile -out bench/relay.pgo
 //
 // The suite relay compares it as a server with a stock httputil.ReverseProxy;
 // with nginx, haproxy and Caddy where they are installed; and with a worker on
@@ -11,6 +12,7 @@
 // upstream, contenders take turns, several rounds of them, and the report has
 // medians. bounds measures nothing: it says which bounds the figures keep that
 // the others left beside the page. Without -out, reports go to standard output.
+// profile records what the relay spends its time on, for the compiler.
 //
 //	main.go             the command, and what it plays in processes of its own (roles.go, floor.go)
 //	suite.go, row.go    rounds, turns, and what is measured of a contender
@@ -21,12 +23,12 @@
 //	lambda.go, init.go  functions, and what their start consists of
 //	servers.go          servers of Google Cloud Functions and Vercel
 //	bounds.go           the bounds
+//	profile.go          relay.pgo
 //	*_report.go         sections of the page; table.go has their tables
 //	inside.go           what the benchmarks say, which run everything in one process (bench_test.go, memory_test.go)
 //	stock               what a user would write
 //	upstream            a scripted upstream whose answers are bytes made beforehand
 //	chaos               a module of its own: regions that break before a gateway, docs/failover.md; and the plots
-//	profile             the command that records relay.pgo
 //
 // Upstream and clients (internal/load) are cheap so that the figures are the
 // relay's: in one process their allocations are next to none, and on shared cores
@@ -60,6 +62,9 @@ func main() {
 
 // run is main without the process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 3 && args[0] == roleClients {
+		return beClients(ctx, args[1], args[2])
+	}
 	if len(args) == 2 {
 		switch args[0] {
 		case roleUpstream:
@@ -77,8 +82,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if opts.suite == boundsSection {
+	switch opts.suite {
+	case boundsSection:
 		return judgeFile(opts, stdout)
+	case profileSuite:
+		return recordProfile(ctx, opts, stderr)
 	}
 	return suites[opts.suite].run(ctx, opts, stdout, stderr)
 }
@@ -95,7 +103,7 @@ type options struct {
 func parse(args []string, stderr io.Writer) (opts options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&opts.suite, "suite", "", "`name` of what to measure: relay, lambda or servers; or bounds")
+	flags.StringVar(&opts.suite, "suite", "", "`name` of what to measure: relay, lambda or servers; or bounds, or profile")
 	flags.BoolVar(&opts.quick, "quick", false, "measure for a minute or so; the figures are rough")
 	flags.StringVar(&opts.out, "out", "", "`file` whose section to write, in place of standard output")
 	flags.StringVar(&opts.figures, "figures", "docs/performance.json", "`file` with the figures that bounds are for, unless -out is given")
@@ -106,7 +114,7 @@ func parse(args []string, stderr io.Writer) (opts options, err error) {
 	if flags.NArg() > 0 {
 		return opts, fmt.Errorf("takes no %q", flags.Arg(0))
 	}
-	if _, ok := suites[opts.suite]; !ok && opts.suite != boundsSection {
+	if _, ok := suites[opts.suite]; !ok && opts.suite != boundsSection && opts.suite != profileSuite {
 		return opts, fmt.Errorf("-suite: there is no suite %q", opts.suite)
 	}
 	if opts.out != "" {

@@ -19,6 +19,7 @@ const (
 	roleUpstream = "upstream"
 	roleStock    = "stock"
 	roleFloor    = "floor"
+	roleClients  = "clients"
 
 	addrPrefix = upstream.AddrPrefix
 )

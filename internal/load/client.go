@@ -153,3 +153,15 @@ func (c *Client) done(err error) error {
 	}
 	return err
 }
+
+// A countedConn counts the pieces that it reads.
+type countedConn struct {
+	net.Conn
+	reads int
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.reads++
+	return n, err
+}

@@ -52,7 +52,7 @@ func TestSteadyCountsFailures(t *testing.T) {
 	}
 }
 
-func TestClientCountsEventsThatComeTogether(t *testing.T) {
+func TestEventsThatComeTogetherAreCounted(t *testing.T) {
 	const event = "data: {\"sent\":1700000000000000000}\n\n"
 	addr := serveRaw(t, func(conn net.Conn) {
 		io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 144\r\n\r\n"+event)
@@ -64,18 +64,12 @@ func TestClientCountsEventsThatComeTogether(t *testing.T) {
 	if n := 4 * len(event); n != 144 {
 		t.Fatalf("the events have %d bytes", n)
 	}
-	c := NewClient(addr, 10*time.Second)
-	defer c.Close()
-	if err := c.Open(request); err != nil {
-		t.Fatal(err)
+	lag, together, err := Stream(t.Context(), addr, request, 4, 10*time.Second)
+	if err != nil || together != 1 || lag.Count() != 4 {
+		t.Errorf("Stream() = %d events, %d together, %v; want 4, 1, nil", lag.Count(), together, err)
 	}
-	for range 4 {
-		if _, err := c.NextEvent(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if c.Together() != 1 {
-		t.Errorf("Together() = %d, want 1", c.Together())
+	if _, _, err := Stream(t.Context(), addr, request, 5, 10*time.Second); err == nil {
+		t.Error("Stream() of a stream that lacks an event = nil, want an error")
 	}
 }
 
