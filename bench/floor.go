@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -42,18 +41,9 @@ func beFloor(ctx context.Context, up string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
 	room := make([]byte, 16<<20) // to allocate in, as relay serve has it
 	defer runtime.KeepAlive(room)
-	server := &http.Server{Handler: f}
-	go func() { _ = server.Serve(ln) }()
-	defer server.Close()
-	fmt.Fprintln(stdout, addrPrefix+ln.Addr().String())
-	<-ctx.Done()
-	return nil
+	return beServer(ctx, f, stdout)
 }
 
 func newFloor(up string) (*floor, error) {

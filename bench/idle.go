@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -31,16 +30,16 @@ type packageInit struct {
 // it. The emulator cannot say when: it starts a process because it has an event.
 func startIdle(ctx context.Context, bootstrap string, env map[string]string) (*initTrace, error) {
 	asked := make(chan struct{}, 1)
-	api, stop, err := silentAPI(asked)
+	api, err := silentAPI(asked)
 	if err != nil {
 		return nil, err
 	}
-	defer stop()
+	defer api.Close()
 	var stderr bytes.Buffer
 	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bootstrap)
-	cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + api, "_HANDLER=bootstrap", "AWS_REGION=us-east-1", "GODEBUG=inittrace=1"}
+	cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + api.Addr, "_HANDLER=bootstrap", "AWS_REGION=us-east-1", "GODEBUG=inittrace=1"}
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
@@ -67,20 +66,14 @@ func idleUsage(ctx context.Context, pid int, asked <-chan struct{}) (proc.Usage,
 }
 
 // silentAPI serves a Runtime API that has no events, and says when it is asked.
-func silentAPI(asked chan<- struct{}) (addr string, stop func(), err error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	server := &http.Server{ErrorLog: quiet, Handler: http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+func silentAPI(asked chan<- struct{}) (*http.Server, error) {
+	return serve(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		select {
 		case asked <- struct{}{}:
 		default:
 		}
 		<-req.Context().Done()
-	})}
-	go func() { _ = server.Serve(ln) }()
-	return ln.Addr().String(), func() { _ = server.Close() }, nil
+	}))
 }
 
 // parseInits returns what GODEBUG=inittrace=1 printed.

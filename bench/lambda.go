@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -64,11 +62,11 @@ func (res *results) measureLambda(ctx context.Context, r *rig) error {
 // A function is a contender on an emulated Lambda. It must be closed.
 type function struct {
 	*lambdaemu.Server
-	http *http.Server
+	front *http.Server
 }
 
 func (f *function) close() {
-	_ = f.http.Close()
+	_ = f.front.Close()
 	f.Server.Close()
 }
 
@@ -82,12 +80,12 @@ func (f *function) usage() (proc.Usage, error) {
 }
 
 func startFunction(_ context.Context, r *rig, w *row) (*running, error) {
-	return w.serve(r.url(plain), nil)
+	return w.serveFunction(r.url(plain), nil)
 }
 
-// serve serves a function in front of an upstream. The first request starts its
+// serveFunction serves a function in front of an upstream. The first request starts its
 // process; there is never a second one.
-func (w *row) serve(upstream string, change func(*lambdaemu.Function)) (*running, error) {
+func (w *row) serveFunction(upstream string, change func(*lambdaemu.Function)) (*running, error) {
 	mode, env := w.settings(upstream)
 	f := lambdaemu.Function{Bootstrap: w.built.file, Mode: mode, Env: env, Concurrency: 1, MemoryMB: 256}
 	if change != nil {
@@ -97,14 +95,12 @@ func (w *row) serve(upstream string, change func(*lambdaemu.Function)) (*running
 	if err != nil {
 		return nil, err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	front, err := serve(server)
 	if err != nil {
 		server.Close()
 		return nil, err
 	}
-	s := &function{server, &http.Server{Handler: server, ErrorLog: quiet}}
-	go func() { _ = s.http.Serve(ln) }()
-	return &running{addr: ln.Addr().String(), function: s}, nil
+	return &running{addr: front.Addr, function: &function{server, front}}, nil
 }
 
 // settings are those of a function. The relay leaves everything else as it is by
@@ -119,9 +115,6 @@ func (w *row) settings(upstream string) (lambdaemu.Mode, map[string]string) {
 	}
 	return mode, map[string]string{"UPSTREAM": upstream}
 }
-
-// quiet is the log of servers whose clients leave as a matter of course.
-var quiet = log.New(io.Discard, "", 0)
 
 // What is uploaded. In base64 the file is as large as an event can be.
 var (
@@ -191,7 +184,7 @@ func (w *row) measureTLS(ctx context.Context, r *rig) error {
 	if err := os.WriteFile(roots, append(bundle, own...), 0o600); err != nil {
 		return err
 	}
-	c, err := w.serve(r.url(https1), func(f *lambdaemu.Function) {
+	c, err := w.serveFunction(r.url(https1), func(f *lambdaemu.Function) {
 		f.Env["SSL_CERT_FILE"], f.Env["SSL_CERT_DIR"] = roots, filepath.Join(r.dir, "none")
 	})
 	if err != nil {
@@ -246,7 +239,7 @@ func startStrict() *httptest.Server {
 
 // measureUpload looks at how much of a binary upload arrives.
 func (w *row) measureUpload(ctx context.Context, strict *httptest.Server) error {
-	c, err := w.serve(strict.URL, nil)
+	c, err := w.serveFunction(strict.URL, nil)
 	if err != nil {
 		return err
 	}
@@ -267,7 +260,7 @@ func (w *row) measureUpload(ctx context.Context, strict *httptest.Server) error 
 // measureFreezes counts the requests that fail when Lambda freezes the process
 // after each and the upstream closes its connections meanwhile.
 func (w *row) measureFreezes(ctx context.Context, strict *httptest.Server, times int) error {
-	c, err := w.serve(strict.URL, func(f *lambdaemu.Function) { f.Freeze = true })
+	c, err := w.serveFunction(strict.URL, func(f *lambdaemu.Function) { f.Freeze = true })
 	if err != nil {
 		return err
 	}

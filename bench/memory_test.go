@@ -19,7 +19,7 @@ func BenchmarkIdleStream(b *testing.B) {
 	up := startUpstream(b)
 	transport := &http.Transport{MaxIdleConnsPerHost: streams, DisableCompression: true}
 	defer transport.CloseIdleConnections()
-	relay, least := serve(b, newRelay(b, up, transport)), serve(b, leastHandler(up, transport))
+	relay, least := served(b, newRelay(b, up, transport)), served(b, leastHandler(up, transport))
 	for _, addr := range []string{up, relay, least} {
 		perStream(b, addr) // what is made once and kept
 	}

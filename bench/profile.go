@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,14 +71,12 @@ func putLoads(ctx context.Context, self, base string, length time.Duration) erro
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	server, err := serve(relay)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: relay, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
-	go func() { _ = server.Serve(ln) }()
 	defer server.Close()
-	asking := exec.CommandContext(ctx, self, roleClients, ln.Addr().String(), length.String())
+	asking := exec.CommandContext(ctx, self, roleClients, server.Addr, length.String())
 	asking.Stderr = os.Stderr
 	return asking.Run()
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/relay/internal/build"
 	"example.com/relay/internal/section"
 )
 
@@ -27,7 +28,11 @@ func conform(t *testing.T, column string, results map[string]string) {
 	if !slices.Contains(conformanceColumns, column) {
 		t.Fatalf("conformanceColumns lacks %q", column)
 	}
-	file := filepath.Join(moduleRoot(t), conformanceFile)
+	root, err := build.Root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, conformanceFile)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -92,23 +97,4 @@ func formatTable(cells map[string]map[string]string) string {
 		b.WriteString("\n")
 	}
 	return b.String()
-}
-
-// moduleRoot returns the folder that holds go.mod.
-func moduleRoot(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = parent
-	}
 }
