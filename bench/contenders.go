@@ -63,7 +63,9 @@ func with(kinds []string, c contender) (all []contender) {
 // wholeContract has the relay do all that it is for: it checks a token, puts an
 // API key in its place, and logs every request. CORS and the policies for
 // headers are on by default.
-var wholeContract = []string{"RELAY_ACCESS_TOKENS=" + upstream.Key, "RELAY_API_KEY=sk-of-the-relay", "RELAY_LOG_LEVEL=info"}
+var wholeContract = []string{
+	"RELAY_ACCESS_TOKENS=" + upstream.Key, "RELAY_API_KEY=sk-of-the-relay", "RELAY_LOG_LEVEL=info",
+}
 
 // running is a contender that has been started. It must be stopped.
 type running struct {
@@ -141,7 +143,9 @@ func startGateway(ctx context.Context, r *rig, w *row) (*running, error) {
 // startRelay starts a relay with the given settings. Its log goes to the null
 // device. The limit of requests at a time is above that of idle streams.
 func startRelay(ctx context.Context, r *rig, w *row, settings []string, upstreams ...string) (*running, error) {
-	env := append([]string{"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_MAX_IN_FLIGHT=4000", "SSL_CERT_FILE=" + r.roots}, settings...)
+	env := append([]string{
+		"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_MAX_IN_FLIGHT=4000", "SSL_CERT_FILE=" + r.roots,
+	}, settings...)
 	p, err := proc.Start(proc.Options{Env: env, Discard: true}, w.built.file, "serve", "-listen", "127.0.0.1:0")
 	if err != nil {
 		return nil, err

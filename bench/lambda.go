@@ -14,7 +14,6 @@ import (
 
 	"example.com/relay/bench/upstream"
 	"example.com/relay/internal/build"
-	"example.com/relay/internal/figures"
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/load"
 	"example.com/relay/internal/proc"
@@ -29,15 +28,15 @@ const nameAPIProxy = "api-proxy + ReverseProxy, BUFFERED"
 var noRPC = []string{"-tags=lambda.norpc"}
 
 var lambdaSuite = suite{
-	full: plan{starts: 40, memory: 5, rounds: 6, chats: 500, paced: upstream.Slow, events: upstream.EventCount, freezes: 60,
-		budget: 180 * time.Second},
-	quick: plan{starts: 30, memory: 1, rounds: 1, chats: 300, paced: upstream.Slow, events: upstream.EventCount, freezes: 30,
-		budget: 90 * time.Second},
+	full: plan{budget: 180 * time.Second, starts: 40, memory: 5, rounds: 6, chats: 500,
+		paced: upstream.Slow, events: upstream.EventCount, freezes: 60},
+	quick: plan{budget: 90 * time.Second, starts: 30, memory: 1, rounds: 1, chats: 300,
+		paced: upstream.Slow, events: upstream.EventCount, freezes: 30},
 	contenders: []contender{
 		{"direct, no function", plain, build.Program{}, startDirect},
 		{nameRelay, onLambda, build.Lambda, startFunction},
-		{"lambdaurl + ReverseProxy", onLambda, build.Program{Package: "example.com/relay/bench/stock/lambdaurl", Flags: noRPC}, startFunction},
-		{nameAPIProxy, onLambda, build.Program{Package: "example.com/relay/bench/stock/apiproxy", Flags: noRPC}, startFunction},
+		{"lambdaurl + ReverseProxy", onLambda, stock("lambdaurl", noRPC...), startFunction},
+		{nameAPIProxy, onLambda, stock("apiproxy", noRPC...), startFunction},
 	},
 	measure: (*results).measureLambda,
 	report:  (*results).lambdaReport,
@@ -119,7 +118,7 @@ func (w *row) settings(upstream string) (lambdaemu.Mode, map[string]string) {
 // What is uploaded. In base64 the file is as large as an event can be.
 var (
 	largeJSON = upstream.Call{Method: "POST", Target: upstream.Upload.Target, Type: "application/json", Body: 5_000_000}
-	largeFile = upstream.Call{Method: "POST", Target: upstream.Upload.Target, Type: "application/octet-stream", Body: 4_000_000}
+	largeFile = upstream.Call{Method: "POST", Target: upstream.Upload.Target, Type: upstream.Upload.Type, Body: 4_000_000}
 )
 
 // measureFunctionMemory takes what processes are resident with after their start,
@@ -206,7 +205,9 @@ func (w *row) measureTLS(ctx context.Context, r *rig) error {
 }
 
 // bundles are where distributions keep the roots that they trust.
-var bundles = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"}
+var bundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+}
 
 // systemRoots returns the roots that this machine trusts, and how many they are.
 func systemRoots() (bundle []byte, n int) {
@@ -252,7 +253,7 @@ func (w *row) measureUpload(ctx context.Context, strict *httptest.Server) error 
 	case got == fmt.Sprint(largeFile.Body):
 		w.words.upload = "whole"
 	default:
-		w.words.upload = fmt.Sprintf("**%s of %s bytes**, answered %d", got, figures.Thousands(float64(largeFile.Body)), status)
+		w.words.upload = fmt.Sprintf("**%s of %s bytes**, answered %d", got, thousands(largeFile.Body), status)
 	}
 	return ctx.Err()
 }

@@ -110,7 +110,8 @@ func (res *results) stop() {
 
 // closed returns a closed loop of a call.
 func (w *row) closed(call upstream.Call, length time.Duration) load.Load {
-	return load.Load{Addr: w.running.addr, TLS: w.running.tls, Request: call.Request(w.running.addr), Clients: clients, For: length}
+	c := w.running
+	return load.Load{Addr: c.addr, TLS: c.tls, Request: call.Request(c.addr), Clients: clients, For: length}
 }
 
 // measureChat takes a sample of short answers.
@@ -140,7 +141,8 @@ func (w *row) measureChat(ctx context.Context, r *rig, p plan) error {
 
 // measureSteady takes a sample of short answers at a fixed rate.
 func (w *row) measureSteady(ctx context.Context, p plan) error {
-	l := load.Steady{Addr: w.running.addr, TLS: w.running.tls, Request: upstream.Chat.Request(w.running.addr), Rate: steadyRate, For: p.chatWarm}
+	c := w.running
+	l := load.Steady{Addr: c.addr, TLS: c.tls, Request: upstream.Chat.Request(c.addr), Rate: steadyRate, For: p.chatWarm}
 	l.Run(ctx)
 	l.For = p.steady
 	got, _, err := w.run(ctx, l.Run)

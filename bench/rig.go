@@ -47,7 +47,8 @@ func newRig(ctx context.Context, progress io.Writer) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{dir: dir, self: self, programs: make(map[string]*built), roots: filepath.Join(dir, "roots.pem"), progress: progress}
+	r := &rig{dir: dir, self: self, programs: make(map[string]*built), progress: progress}
+	r.roots = filepath.Join(dir, "roots.pem")
 	if err := r.startUpstreams(ctx); err != nil {
 		r.close()
 		return nil, err

@@ -156,7 +156,8 @@ func ratios(values, bases []float64) []float64 {
 // figures adds what was measured to run, for plots and bounds.
 func (w *row) figures(run *figures.Run) {
 	add := func(m metric, values ...float64) { run.Add(w.name, w.on, m.what, m.unit, values...) }
-	for _, m := range slices.SortedFunc(maps.Keys(w.values), func(a, b metric) int { return strings.Compare(a.what, b.what) }) {
+	byName := func(a, b metric) int { return strings.Compare(a.what, b.what) }
+	for _, m := range slices.SortedFunc(maps.Keys(w.values), byName) {
 		if m == events || m == together {
 			add(m, w.sum(m))
 			continue

@@ -17,17 +17,24 @@ const (
 )
 
 var serversSuite = suite{
-	full:  plan{starts: 40, memory: 5, rounds: 4, chats: 500, paced: upstream.Slow, events: upstream.EventCount, budget: 115 * time.Second},
-	quick: plan{starts: 20, memory: 1, rounds: 1, chats: 300, paced: upstream.Brief, events: upstream.BriefCount, budget: 45 * time.Second},
+	full: plan{budget: 115 * time.Second, starts: 40, memory: 5, rounds: 4, chats: 500,
+		paced: upstream.Slow, events: upstream.EventCount},
+	quick: plan{budget: 45 * time.Second, starts: 20, memory: 1, rounds: 1, chats: 300,
+		paced: upstream.Brief, events: upstream.BriefCount},
 	contenders: []contender{
 		{"direct, no server", plain, build.Program{}, startDirect},
 		{nameRelay, onGCF, build.Program{Package: "example.com/relay/gcf/cmd"}, startServer},
-		{"functions-framework-go + ReverseProxy", onGCF, build.Program{Package: "example.com/relay/bench/stock/gcf"}, startServer},
+		{"functions-framework-go + ReverseProxy", onGCF, stock("gcf"), startServer},
 		{nameRelay, onVercel, build.Program{Package: "example.com/relay/vercel"}, startServer},
-		{"net/http + ReverseProxy", onVercel, build.Program{Package: "example.com/relay/bench/stock/server"}, startServer},
+		{"net/http + ReverseProxy", onVercel, stock("server"), startServer},
 	},
 	measure: (*results).measureServers,
 	report:  (*results).serversReport,
+}
+
+// stock returns a program that a user would write.
+func stock(name string, flags ...string) build.Program {
+	return build.Program{Package: "example.com/relay/bench/stock/" + name, Flags: flags}
 }
 
 // settleTime is what a process may still have to do after it listens.

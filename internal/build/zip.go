@@ -33,7 +33,8 @@ func WriteZip(out string, files map[string]string) (string, error) {
 	if err := os.WriteFile(out, archive, 0o644); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s: %.2f MB (%d bytes), sha256 %x", out, float64(len(archive))/1e6, len(archive), sha256.Sum256(archive)), nil
+	size := len(archive)
+	return fmt.Sprintf("%s: %.2f MB (%d bytes), sha256 %x", out, float64(size)/1e6, size, sha256.Sum256(archive)), nil
 }
 
 func pack(files map[string]string) ([]byte, error) {
