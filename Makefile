@@ -70,22 +70,22 @@ conformance: ## run the adapters' contract and write its table into docs/platfor
 bench: ## benchmarks, and the comparisons that write docs/performance.md and its plots (15 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=docs/performance.md
-	$(GO) run ./bench/verdict -figures docs/performance.json -strict >/dev/null
+	$(GO) run ./bench -suite bounds -figures docs/performance.json -strict >/dev/null
 
 bench-quick: ## a short look at the same, in dist/bench (2 minutes)
-	@rm -rf dist/bench && mkdir -p dist/bench
+	@rm -rf dist/bench && mkdir -p dist/bench && cp docs/performance.md dist/bench
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=dist/bench/performance.md BENCH_QUICK=-quick
 	@cat dist/bench/performance.md
 
-# What measures leaves its figures beside the page; the plots, bounds and costs are made of those.
+# Suites leave their figures beside the page; the plots and the bounds are made of those.
 .PHONY: bench-page
 bench-page:
-	$(GO) run ./bench/compare $(BENCH_QUICK) -out $(BENCH_PAGE)
-	$(GO) run ./bench/lambda $(BENCH_QUICK) -out $(BENCH_PAGE)
-	$(GO) run ./bench/servers $(BENCH_QUICK) -out $(BENCH_PAGE)
-	cd $(CHAOS) && $(GO) run ./performance -figures ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)
-	$(GO) run ./bench/verdict -figures $(BENCH_PAGE:.md=.json) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite relay $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite lambda $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite servers $(BENCH_QUICK) -out $(BENCH_PAGE)
+	cd $(CHAOS) && $(GO) run . -performance ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)
+	$(GO) run ./bench -suite bounds -out $(BENCH_PAGE)
 
 chaos: ## break regions under load, and write what clients notice into docs/failover.md (an hour)
 	cd $(CHAOS) && $(GO) run . -out ../../docs/failover.md -plot ../../docs/failover.svg
@@ -103,26 +103,14 @@ torture: ## every fault and bad input on every adapter, and their table in docs/
 torture-quick: ## the same in its short form (three minutes), writing nothing
 	$(GO) test -race -count=1 -p 1 -timeout 300s ./internal/torture/...
 
-# The same bytes on every machine: no paths, no version control, no build id.
-BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
-
 dist: dist/relay dist/lambda.zip dist/gcf.zip ## build what is deployed into dist/ (the Lambda function for arm64, or GOARCH=amd64)
 
 .PHONY: pgo dist/relay dist/lambda.zip dist/gcf.zip
-dist/relay:
-	$(BUILD) -pgo=bench/relay.pgo -o $@ ./cmd/relay
+dist/relay dist/lambda.zip dist/gcf.zip:
+	@GOOS= GOARCH= $(GO) run ./internal/build/cmd -os '$(GOOS)' -arch '$(GOARCH)' $@
 
 pgo: ## record what the relay spends its time on, for the compiler, into bench/relay.pgo
-	$(GO) run -trimpath ./bench/profile -out bench/relay.pgo
-
-dist/lambda.zip:
-	GOOS=linux GOARCH=$(or $(GOARCH),arm64) $(BUILD) $$(cat internal/lambdabuild/flags) -o dist/bootstrap ./lambda
-	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ bootstrap=dist/bootstrap
-
-# Source, which Google builds. If the list fails, pack refuses to make an empty archive.
-dist/gcf.zip:
-	@mkdir -p dist
-	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ $$(GOARCH= GOOS= $(GO) run ./gcf/source)
+	$(GO) run -trimpath ./bench -suite profile -out bench/relay.pgo
 
 sbom: ## write what the programs are made of into dist/sbom.json (CycloneDX)
 	@mkdir -p dist

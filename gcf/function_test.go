@@ -185,7 +185,7 @@ func TestTermination(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
 		t.Errorf("the stream got %q, %v", body, err)
 	}
-	if code := p.exitCode(); code != 0 {
+	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -201,7 +201,7 @@ func TestTerminationOfEndlessStreams(t *testing.T) {
 	if err == nil || !strings.Contains(string(body), `"code":"relay_shutdown"`) {
 		t.Errorf("the stream got %q, %v; want the error event and a broken end", body, err)
 	}
-	if code := p.exitCode(); code != 0 {
+	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(terminated); took >= 10*time.Second {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/internal/build"
 	"example.com/relay/internal/relaytest"
 )
 
@@ -36,8 +37,13 @@ func run(t *testing.T, dir string, args ...string) string {
 func buildZip(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gcf.zip")
-	source := strings.Fields(run(t, "..", "go", "run", "./gcf/source"))
-	run(t, "..", append([]string{"go", "run", "./internal/pack", "-o", file}, source...)...)
+	files, err := build.Source(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := build.WriteZip(file, files); err != nil {
+		t.Fatal(err)
+	}
 	return file
 }
 

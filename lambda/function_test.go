@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/pem"
 	"io"
 	"net/http"
@@ -12,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/lambdabuild"
+	"example.com/relay/internal/build"
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/relaytest"
 )
@@ -25,7 +26,7 @@ var bootstrap = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, "bootstrap")
-	return file, lambdabuild.Build("", file)
+	return file, build.Lambda.Build(context.Background(), build.Target{}, file)
 })
 
 func TestMain(m *testing.M) {

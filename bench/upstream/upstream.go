@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"example.com/relay/bench/wire"
+	"example.com/relay/internal/load/wire"
 )
 
 // An Upstream serves the calls of this package on a loopback address.

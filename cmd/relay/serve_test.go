@@ -6,14 +6,13 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 )
 
@@ -25,8 +24,8 @@ const (
 // A served is a running relay serve.
 type served struct {
 	base   string // without /v1
-	stdout *lockedBuffer
-	stderr *lockedBuffer
+	stdout *proc.Buffer
+	stderr *proc.Buffer
 	stop   context.CancelFunc
 	exit   chan int
 }
@@ -35,7 +34,7 @@ type served struct {
 func startServe(t *testing.T, environ []string, args ...string) *served {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	s := &served{stdout: new(lockedBuffer), stderr: new(lockedBuffer), stop: stop, exit: make(chan int, 1)}
+	s := &served{stdout: new(proc.Buffer), stderr: new(proc.Buffer), stop: stop, exit: make(chan int, 1)}
 	r, w := io.Pipe()
 	go func() {
 		s.exit <- run(ctx, append([]string{"serve", "-listen", "127.0.0.1:0"}, args...), environ, io.MultiWriter(s.stdout, w), s.stderr)
@@ -213,59 +212,33 @@ func TestServeSignals(t *testing.T) {
 	}
 	u := relaytest.StartUpstream(t)
 	for _, signals := range []int{1, 2} {
-		cmd := exec.CommandContext(t.Context(), binary, "-listen", "127.0.0.1:0")
-		cmd.Env = append(os.Environ(), "RELAY_UPSTREAMS="+u.URL, "RELAY_LOG_LEVEL=off")
-		out, err := cmd.StdoutPipe()
+		p, err := proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off"}}, binary, "-listen", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
+		t.Cleanup(p.Kill)
+		base, err := p.Await(t.Context(), "base URL: ")
+		if err != nil {
 			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		var base string
-		for base == "" && lines.Scan() {
-			base, _ = strings.CutPrefix(lines.Text(), "base URL: ")
-			if !strings.HasPrefix(base, "http") {
-				base = ""
-			}
 		}
 		fault := "gap=10ms"
 		if signals == 2 {
 			fault = "silence=2" // would go on for the whole drain time
 		}
 		r := stream(t, strings.TrimSuffix(base, "/v1"), fault)
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		for lines.Scan() && !strings.HasPrefix(lines.Text(), "relay: stopping") {
+		_ = p.Signal(syscall.SIGTERM)
+		if _, err := p.Await(t.Context(), "relay: stopping"); err != nil {
+			t.Error(err)
 		}
 		if signals == 2 {
-			_ = cmd.Process.Signal(syscall.SIGTERM)
+			_ = p.Signal(syscall.SIGTERM)
 		}
 		body, err := io.ReadAll(r)
 		if complete := strings.HasSuffix(string(body), "data: [DONE]\n\n") && err == nil; complete != (signals == 1) {
 			t.Errorf("%d signals: the stream got %q, %v", signals, body, err)
 		}
-		_, _ = io.Copy(io.Discard, out)
-		if err := cmd.Wait(); (err == nil) != (signals == 1) {
-			t.Errorf("%d signals: %v", signals, err)
+		if code := p.ExitCode(); (code == 0) != (signals == 1) {
+			t.Errorf("%d signals: exit code %d", signals, code)
 		}
 	}
-}
-
-// A lockedBuffer is a buffer for several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 )
 
@@ -227,7 +228,7 @@ func TestUpstreamsFileChangesBeforeItIsWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := new(lockedBuffer)
+	out := new(proc.Buffer)
 	logger := slog.New(slog.NewJSONHandler(out, nil))
 	relay, err := core.New(core.Config{Upstreams: urls, Logger: logger})
 	if err != nil {

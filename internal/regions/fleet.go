@@ -11,7 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 )
 
@@ -108,7 +109,7 @@ func RunTests(m *testing.M, program *string) int {
 // Build builds the program of the relay at path, for Options.Relay: tests that
 // start several fleets need it once.
 func Build(ctx context.Context, path string) error {
-	return proc.Go(ctx, nil, "build", "-o", path, "example.com/relay/cmd/relay")
+	return build.Go(ctx, nil, "build", "-o", path, "example.com/relay/cmd/relay")
 }
 
 // URLs returns the base URLs of the regions.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/load"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 )
 

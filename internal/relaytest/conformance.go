@@ -6,17 +6,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/section"
 )
 
 // The conformance table of docs/platforms.md has a row for each case of the
 // contract and a column for each adapter. TestAdapter compares the column that
 // As names with what it found; with RELAYTEST_CONFORMANCE=update in the
 // environment it rewrites the column instead.
-const (
-	conformanceFile  = "docs/platforms.md"
-	conformanceBegin = "<!-- begin conformance: written by make conformance -->\n"
-	conformanceEnd   = "<!-- end conformance -->\n"
-)
+const conformanceFile = "docs/platforms.md"
 
 // conformanceColumns are the columns in their order.
 var conformanceColumns = []string{
@@ -29,19 +28,25 @@ func conform(t *testing.T, column string, results map[string]string) {
 	if !slices.Contains(conformanceColumns, column) {
 		t.Fatalf("conformanceColumns lacks %q", column)
 	}
-	file := filepath.Join(moduleRoot(t), conformanceFile)
+	root, err := build.Root(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(root, conformanceFile)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), conformanceBegin)
-	table, after, ok2 := strings.Cut(rest, conformanceEnd)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no place for the conformance table", conformanceFile)
+	table, err := section.Content(string(text), "conformance")
+	if err != nil {
+		t.Fatalf("%s: %v", conformanceFile, err)
 	}
 	cells := parseTable(table)
 	cells[column] = results
-	updated := before + conformanceBegin + formatTable(cells) + conformanceEnd + after
+	updated, err := section.Replace(string(text), "conformance", formatTable(cells))
+	if err != nil {
+		t.Fatal(err)
+	}
 	switch {
 	case updated == string(text):
 	case os.Getenv("RELAYTEST_CONFORMANCE") == "update":
@@ -92,23 +97,4 @@ func formatTable(cells map[string]map[string]string) string {
 		b.WriteString("\n")
 	}
 	return b.String()
-}
-
-// moduleRoot returns the folder that holds go.mod.
-func moduleRoot(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = parent
-	}
 }

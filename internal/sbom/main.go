@@ -16,7 +16,7 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/relay/internal/lambdabuild"
+	"example.com/relay/internal/build"
 )
 
 // programs are what is deployed.
@@ -116,7 +116,7 @@ func library(path, version string, properties ...property) component {
 func modules() (map[string][]string, error) {
 	used := make(map[string][]string)
 	for _, program := range programs {
-		out, err := goOutput(slices.Concat([]string{"list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}"}, lambdabuild.Flags(), []string{program})...)
+		out, err := goOutput(slices.Concat([]string{"list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}}{{end}}{{end}}"}, build.Lambda.Flags, []string{program})...)
 		if err != nil {
 			return nil, err
 		}

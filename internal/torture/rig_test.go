@@ -1,7 +1,6 @@
 package torture_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/load"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
 	"example.com/relay/internal/relaytest"
 )
@@ -33,8 +32,8 @@ type rig struct {
 	*regions.Fleet
 	base       string
 	client     *http.Client
-	gatewayLog buffer
-	regionLog  buffer
+	gatewayLog proc.Buffer
+	regionLog  proc.Buffer
 }
 
 // newRig starts regions, which need an access token. When the test is over it
@@ -413,22 +412,4 @@ func (r *rig) used(region, rate int, after time.Duration) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// A buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

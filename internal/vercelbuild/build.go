@@ -3,6 +3,7 @@
 package vercelbuild
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	release "example.com/relay/internal/build"
 )
 
 // A Function is what Vercel builds of what is uploaded to it.
@@ -46,7 +49,7 @@ type missing string
 func (m missing) Error() string { return string(m) }
 
 var built = sync.OnceValues(func() (*Function, error) {
-	root, err := moduleRoot()
+	root, err := release.Root(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -109,22 +112,4 @@ func command(vercel, dir string, args ...string) (*exec.Cmd, error) {
 		cmd.Env = append(cmd.Env, name+"="+strings.TrimSpace(string(value)))
 	}
 	return cmd, nil
-}
-
-// moduleRoot returns the folder of the relay's module. The tests may be those of
-// a module within it.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && strings.HasPrefix(string(content), "module example.com/relay\n") {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("the test runs outside the relay's module")
-		}
-	}
 }

@@ -1,7 +1,6 @@
 package sdktest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log"
@@ -11,15 +10,16 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
+
+	"example.com/relay/core"
+	"example.com/relay/internal/proc"
+	"example.com/relay/internal/relaytest"
 )
 
 // canary is part of every key, token, prompt and query here, so that nothing of
@@ -135,7 +135,7 @@ func relayTo(u *relaytest.Upstream) core.Config {
 // complain of the relay.
 func startRelay(t *testing.T, cfg core.Config) *relay {
 	t.Helper()
-	var records, complaints buffer
+	var records, complaints proc.Buffer
 	cfg.Logger = slog.New(slog.NewJSONHandler(&records, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	handler, err := core.New(cfg)
 	if err != nil {
@@ -221,22 +221,4 @@ func (f failure) wantError(t *testing.T, status int, code string) {
 	if f.Kind != "*apierror.Error" || f.Status != status || f.Code != code {
 		t.Errorf("error = %s %d %q, want an *openai.Error %d %q", f.Kind, f.Status, f.Code, status, code)
 	}
-}
-
-// A buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

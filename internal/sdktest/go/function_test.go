@@ -1,12 +1,13 @@
 package sdktest
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"example.com/relay/internal/lambdabuild"
+	"example.com/relay/internal/build"
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/relaytest"
 )
@@ -16,7 +17,7 @@ import (
 // is not in this one's go.mod.
 var bootstrap = sync.OnceValues(func() (string, error) {
 	file := filepath.Join(buildDir, "bootstrap")
-	return file, lambdabuild.Build(filepath.FromSlash("../../.."), file)
+	return file, build.Lambda.Build(context.Background(), build.Target{}, file)
 })
 
 // streaming is a function behind a function URL that passes on what comes.

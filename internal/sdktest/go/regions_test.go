@@ -7,11 +7,12 @@ import (
 	"sync"
 	"testing"
 
-	"example.com/relay/bench/proc"
+	"github.com/openai/openai-go/v3/option"
+
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
 	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/torture"
-	"github.com/openai/openai-go/v3/option"
 )
 
 // program builds the relay, once.
@@ -46,7 +47,7 @@ func regionsUnderSDK(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fleet := regions.StartTest(t, regions.Options{Relay: path, TLS: true})
-			var log buffer
+			var log proc.Buffer
 			t.Cleanup(func() {
 				if text := log.String(); strings.Contains(text, canary) || strings.Contains(text, "panic") {
 					t.Errorf("the gateway's log:\n%s", text)

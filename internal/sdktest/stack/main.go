@@ -23,6 +23,7 @@ import (
 
 	"example.com/relay/core"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 )
 
@@ -115,8 +116,8 @@ type stack struct {
 	relays     map[string]*relay
 	functions  []*lambdaemu.Server // of some relays
 	first      map[string]*region  // that of each gateway
-	records    buffer              // of the relays
-	complaints buffer              // of net/http about the relays
+	records    proc.Buffer         // of the relays
+	complaints proc.Buffer         // of net/http about the relays
 }
 
 // A relay counts the requests it got.

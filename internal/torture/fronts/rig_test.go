@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/proc"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/torture"
 )
@@ -142,7 +141,7 @@ type rig struct {
 // A program is one of ours that runs.
 type program struct {
 	*proc.Process
-	log  *buffer
+	log  *proc.Buffer
 	base string
 	fds  int // once it has started
 }
@@ -203,7 +202,7 @@ func (r *rig) startRelay(env ...string) string {
 // relayAt starts the program relay at an address.
 func (r *rig) relayAt(addr string, env ...string) *program {
 	r.Helper()
-	p := &program{log: new(buffer)}
+	p := &program{log: new(proc.Buffer)}
 	var err error
 	if p.Process, err = proc.Start(proc.Options{Env: env, Log: p.log}, r.programs.relay, "serve", "-listen", addr); err != nil {
 		r.Fatal(err)
@@ -220,25 +219,15 @@ func (r *rig) relayAt(addr string, env ...string) *program {
 // startServer starts a program that listens on the port in PORT.
 func (r *rig) startServer(name string, env ...string) string {
 	r.Helper()
-	for range 3 {
-		addr, err := proc.FreeAddr()
-		if err != nil {
-			r.Fatal(err)
-		}
-		_, port, _ := net.SplitHostPort(addr)
-		p := &program{log: new(buffer), base: "http://" + addr}
-		if p.Process, err = proc.Start(proc.Options{Env: append(env, "PORT="+port), Log: p.log}, name); err != nil {
-			r.Fatal(err)
-		}
-		r.Cleanup(p.Kill)
-		if p.PollListening(r.Context(), addr, 5*time.Millisecond) == nil {
-			r.processes = append(r.processes, p)
-			return p.base
-		}
-		r.Logf("%s: %s", addr, p.log)
+	p := &program{log: new(proc.Buffer)}
+	running, addr, err := proc.Serve(r.Context(), proc.Options{Env: env, Log: p.log}, name)
+	if err != nil {
+		r.Fatal(err)
 	}
-	r.Fatal("three times in a row the program did not start")
-	return ""
+	r.Cleanup(running.Kill)
+	p.Process, p.base = running, "http://"+addr
+	r.processes = append(r.processes, p)
+	return p.base
 }
 
 // settle notes what the processes hold while nothing happens.
@@ -557,24 +546,6 @@ func eventually(d time.Duration, ok func() bool) bool {
 func descriptors(pid int) int {
 	list, _ := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "fd"))
 	return len(list)
-}
-
-// A buffer is one for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // discard takes what servers say about faults, which are meant.

@@ -123,9 +123,9 @@ var rows = []struct{ id, title string }{
 // everyRow is in place of a list of all of them.
 const everyRow = "*"
 
-// figures are what is published, and which row measures it on which front; or,
+// published are the figures of the page, and which row measures it on which front; or,
 // without a front, which rows look for what must not be. Some are made elsewhere.
-var figures = []struct{ name, target, row, front, elsewhere string }{
+var published = []struct{ name, target, row, front, elsewhere string }{
 	{"kill one of three regions", "0 failed without a byte; first byte p99 ≤ 50 ms more", "C01", "gateway", ""},
 	{"ten runs of it, and of other faults", "0 failed in each", "", "", "[failover.md](failover.md), by `make chaos`"},
 	{"black hole", "p99 ≤ 350 ms, ≤ 1 % ambiguous, at most 3.5 s", "C02", "gateway", ""},
