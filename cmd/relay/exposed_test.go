@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/relaytest"
 )
 
 // refuse runs relay serve, which must not start, and returns what it says.
 func refuse(t *testing.T, environ []string, args ...string) string {
 	t.Helper()
-	stdout, stderr := new(lockedBuffer), new(lockedBuffer)
+	stdout, stderr := new(proc.Buffer), new(proc.Buffer)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // if it starts after all
 	defer cancel()
 	if status := run(ctx, append([]string{"serve"}, args...), environ, stdout, stderr); status != exitUsage {
