@@ -3,6 +3,7 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 LISTEN      ?= 127.0.0.1:8787
 SDK_GO      := internal/sdktest/go
 SDK_NODE    := internal/sdktest/node
@@ -124,9 +125,20 @@ dist/gcf.zip:
 	@mkdir -p dist
 	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ $$(GOARCH= GOOS= $(GO) run ./gcf/source)
 
-sbom: ## write what the programs are made of into dist/sbom.json (CycloneDX)
-	@mkdir -p dist
-	@GOARCH= GOOS= $(GO) run ./internal/sbom -o dist/sbom.json
+# Read from the binaries, in which the go command notes what they are made of.
+# Google and Vercel build from source, so theirs are built here.
+bom = @GOARCH= GOOS= $(GO) run -trimpath $(CYCLONEDX) bin -json -noserial -notimestamp -short-purls -std \
+	-version v$$(sed -n 's/^const Version = "\(.*\)"$$/\1/p' core/*.go) -output dist/sbom/$(1).cdx.json $(2)
+
+sbom: dist ## write what is compiled into each artifact into dist/sbom/ (CycloneDX)
+	@mkdir -p dist/sbom
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/sbom/gcf ./gcf/cmd
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/sbom/vercel ./vercel
+	$(call bom,relay,dist/relay)
+	$(call bom,lambda,dist/bootstrap)
+	$(call bom,gcf,dist/sbom/gcf)
+	$(call bom,vercel,dist/sbom/vercel)
+	@rm dist/sbom/gcf dist/sbom/vercel
 
 reproducible: ## build dist twice, in different folders, and compare
 	@./scripts/reproducible
