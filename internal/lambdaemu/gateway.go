@@ -105,7 +105,8 @@ func refuseURL(err error) refusal {
 	case errors.Is(err, ErrThrottled):
 		return refusal{http.StatusTooManyRequests, "TooManyRequestsException", `{"Message":"Rate Exceeded."}`}
 	case errors.Is(err, errRequestTooLarge):
-		return refusal{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", `{"Message":"Request Entity Too Large"}`}
+		return refusal{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
+			`{"Message":"Request Entity Too Large"}`}
 	case errors.Is(err, errRemapped):
 		return refusal{http.StatusInternalServerError, "", "Internal Server Error"}
 	}
@@ -193,7 +194,8 @@ func refuseHTTPAPI(err error) refusal {
 func refuseREST(err error) refusal {
 	switch {
 	case errors.Is(err, ErrThrottled):
-		return refusal{http.StatusInternalServerError, "InternalServerErrorException", `{"message": "Internal server error"}`}
+		return refusal{http.StatusInternalServerError, "InternalServerErrorException",
+			`{"message": "Internal server error"}`}
 	case errors.Is(err, errRequestTooLarge):
 		return refusal{http.StatusRequestEntityTooLarge, "RequestTooLargeException", `{"message":"Request Too Long"}`}
 	}

@@ -205,7 +205,8 @@ func (r *Runtime) serveRegister(w http.ResponseWriter, req *http.Request) {
 // serveExtensionNext has no events for those who registered for none.
 func (r *Runtime) serveExtensionNext(w http.ResponseWriter, req *http.Request) {
 	if req.Header.Get("Lambda-Extension-Identifier") == "" {
-		writeStatus(w, http.StatusForbidden, "Extension.InvalidExtensionIdentifier", "Missing Lambda-Extension-Identifier header")
+		writeStatus(w, http.StatusForbidden, "Extension.InvalidExtensionIdentifier",
+			"Missing Lambda-Extension-Identifier header")
 		return
 	}
 	select {

@@ -62,7 +62,7 @@ func build(src string) ([]byte, error) {
 	for _, part := range []struct{ place, content string }{
 		{stylePlace, "<style>" + string(css) + "</style>"},
 		{scriptPlace, `<script type="module">` + "\n" + script + "</script>"},
-		{notePlace, fmt.Sprintf("%s<!-- Made of core/page/src by go generate ./core/page; sha256 %s -->\n", notePlace, sum)},
+		{notePlace, notePlace + "<!-- Made of core/page/src by go generate ./core/page; sha256 " + sum + " -->\n"},
 	} {
 		if strings.Count(text, part.place) != 1 {
 			return nil, fmt.Errorf("page.html must have %q once", part.place)

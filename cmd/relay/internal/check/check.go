@@ -62,7 +62,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("relay check", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // one line says it, by whoever called
 	flags.StringVar((*string)(&opts.token), "token", "", "access `token` of the relay, such as \"$RELAY_TOKEN\"")
-	flags.StringVar((*string)(&opts.key), "key", "", "API `key` to try, such as \"$OPENAI_API_KEY\"; without one, the way up to the key is checked")
+	flags.StringVar((*string)(&opts.key), "key", "",
+		"API `key` to try, such as \"$OPENAI_API_KEY\"; without one, the way up to the key is checked")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object")
 	flags.DurationVar(&opts.timeout, "timeout", defaultTimeout, "`time` that each probe may take")
 	var urls []string
@@ -81,7 +82,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		urls, args = append(urls, flags.Arg(0)), flags.Args()[1:]
 	}
 	if len(urls) != 1 {
-		return opts, fmt.Errorf("needs one URL, not %d, such as https://relay.example/v1; see relay check -h", len(urls))
+		return opts, fmt.Errorf("needs one URL, not %d, such as https://relay.example/v1; see relay check -h",
+			len(urls))
 	}
 	var err error
 	if opts.base, err = parseRelayURL(urls[0]); err != nil {
@@ -110,7 +112,8 @@ func (opts *options) tidy() error {
 func parseRelayURL(s string) (*url.URL, error) {
 	scheme, _, ok := strings.Cut(s, "://")
 	if !ok {
-		return nil, errors.New("the URL has no scheme: begin it with https://, or with http:// for a relay on this machine")
+		return nil, errors.New("the URL has no scheme: " +
+			"begin it with https://, or with http:// for a relay on this machine")
 	}
 	if scheme = strings.ToLower(scheme); scheme != "https" && scheme != "http" {
 		return nil, errors.New("the URL must begin with https:// or http://")

@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	adviceName  = "check the spelling; if it is right, this network blocks the name: use another resolver, or a domain of your own for the relay"
-	adviceCut   = "a firewall on the way may block the relay's name or address: try another network, or a domain of your own for the relay"
+	adviceName = "check the spelling; if it is right, this network blocks the name: use another resolver, or a " +
+		"domain of your own for the relay"
+	adviceCut = "a firewall on the way may block the relay's name or address: try another network, or a domain of " +
+		"your own for the relay"
 	adviceSpeak = "check scheme and port: it may be http rather than https, or no web server at all"
 )
 
@@ -62,7 +64,8 @@ func explainProxy(_ string, err error) (result, bool) {
 	}
 	op, ok := errors.AsType[*net.OpError](err)
 	return failure("proxy_unreachable", "the proxy cannot be reached or does not speak HTTP",
-		"correct or unset HTTPS_PROXY and HTTP_PROXY, or add the relay's host to NO_PROXY"), ok && op.Op == "proxyconnect"
+			"correct or unset HTTPS_PROXY and HTTP_PROXY, or add the relay's host to NO_PROXY"),
+		ok && op.Op == "proxyconnect"
 }
 
 func explainDNS(_ string, err error) (result, bool) {
@@ -75,7 +78,8 @@ func explainDNS(_ string, err error) (result, bool) {
 	case e.IsTimeout:
 		return failure("dns_timeout", "no resolver answered in time", "check this machine's network and resolver"), true
 	}
-	return failure("dns_failed", "the resolver could not tell the address", "check this machine's network and resolver"), true
+	return failure("dns_failed", "the resolver could not tell the address",
+		"check this machine's network and resolver"), true
 }
 
 // explainCertificate tells what is wrong with a certificate.
@@ -89,11 +93,14 @@ func explainCertificate(_ string, err error) (result, bool) {
 			"use the name that the certificate is for; if this is it, the network leads the name to another server"), true
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return failure("tls_unknown_authority", "the certificate is signed by an authority that this machine does not trust",
-			"something on the way may open TLS, such as a company's firewall or a virus scanner; a relay's own certificate must come with its chain"), true
+		return failure("tls_unknown_authority",
+			"the certificate is signed by an authority that this machine does not trust",
+			"something on the way may open TLS, such as a company's firewall or a virus scanner; a relay's own "+
+				"certificate must come with its chain"), true
 	}
 	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
-	return failure("tls_bad_certificate", "the certificate cannot be verified", "let the relay's host serve a valid certificate with its chain"), ok
+	return failure("tls_bad_certificate", "the certificate cannot be verified",
+		"let the relay's host serve a valid certificate with its chain"), ok
 }
 
 // explainHandshake tells why TLS did not come about, apart from certificates.
@@ -116,11 +123,14 @@ func explainHandshake(phase string, err error) (result, bool) {
 func explainConnection(phase string, err error) (result, bool) {
 	switch {
 	case isErrno(err, syscall.ECONNREFUSED, wsaRefused):
-		return failure("connect_refused", "nothing listens at this address and port", "check host and port, and whether the server runs"), true
+		return failure("connect_refused", "nothing listens at this address and port",
+			"check host and port, and whether the server runs"), true
 	case isErrno(err, syscall.EHOSTUNREACH, syscall.ENETUNREACH, wsaHostUnreachable, wsaNetUnreachable):
-		return failure("connect_unreachable", "no way leads to this address", "check this machine's network; without IPv6, an IPv6 address cannot be reached"), true
+		return failure("connect_unreachable", "no way leads to this address",
+			"check this machine's network; without IPv6, an IPv6 address cannot be reached"), true
 	case timedOut(err) && phase == "http":
-		return failure("http_timeout", "no complete answer in time", "try again with a longer -timeout; if that does not help, look in the platform's log"), true
+		return failure("http_timeout", "no complete answer in time",
+			"try again with a longer -timeout; if that does not help, look in the platform's log"), true
 	case timedOut(err):
 		return failure(phase+"_timeout", "no answer in time", adviceCut), true
 	case wasCut(err):
@@ -135,7 +145,8 @@ func timedOut(err error) bool {
 }
 
 func wasCut(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isErrno(err, syscall.ECONNRESET, syscall.EPIPE, wsaReset)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		isErrno(err, syscall.ECONNRESET, syscall.EPIPE, wsaReset)
 }
 
 // What Windows says instead of ENETUNREACH and its like, which package syscall
