@@ -60,7 +60,8 @@ func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, res *http.Re
 func explainProxy(_ string, err error) (result, bool) {
 	if status, ok := errors.AsType[proxyRefusal](err); ok {
 		return failure("proxy_refused", fmt.Sprintf("the proxy answers %d instead of connecting", int(status)),
-			"the proxy may want a password in HTTPS_PROXY, or not allow the relay's host; NO_PROXY goes around it"), true
+			"the proxy may want a password in HTTPS_PROXY, or not allow the relay's host; "+
+				"NO_PROXY goes around it"), true
 	}
 	op, ok := errors.AsType[*net.OpError](err)
 	return failure("proxy_unreachable", "the proxy cannot be reached or does not speak HTTP",
@@ -90,7 +91,8 @@ func explainCertificate(_ string, err error) (result, bool) {
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return failure("tls_wrong_host", "the certificate is for another name",
-			"use the name that the certificate is for; if this is it, the network leads the name to another server"), true
+			"use the name that the certificate is for; "+
+				"if this is it, the network leads the name to another server"), true
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return failure("tls_unknown_authority",
@@ -111,7 +113,8 @@ func explainHandshake(phase string, err error) (result, bool) {
 	// An alert has no exported type, but net's error around it has an Op.
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
 		return failure("tls_refused", "the server refuses the TLS handshake",
-			"the server may not know this name, or want a TLS version or client certificate that clients do not have"), true
+			"the server may not know this name, "+
+				"or want a TLS version or client certificate that clients do not have"), true
 	}
 	if phase == "tls" && wasCut(err) {
 		return failure("tls_reset", "the connection was cut during the TLS handshake", adviceCut), true
