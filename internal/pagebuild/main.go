@@ -81,12 +81,12 @@ func bundle(module string) (string, error) {
 		Format:      api.FormatESModule,
 		Charset:     api.CharsetUTF8, // half of the texts are Chinese
 	})
-	for _, m := range append(result.Errors, result.Warnings...) {
+	if wrong := append(result.Errors, result.Warnings...); len(wrong) > 0 {
 		where := module
-		if m.Location != nil {
-			where = fmt.Sprintf("%s:%d", m.Location.File, m.Location.Line)
+		if at := wrong[0].Location; at != nil {
+			where = fmt.Sprintf("%s:%d", at.File, at.Line)
 		}
-		return "", fmt.Errorf("%s: %s", where, m.Text)
+		return "", fmt.Errorf("%s: %s", where, wrong[0].Text)
 	}
 	script := string(result.OutputFiles[0].Contents)
 	if strings.Contains(strings.ToLower(script), "</script") {
