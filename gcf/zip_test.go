@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,13 +68,12 @@ func TestZipHoldsTheFunctionOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	wanted := map[string]bool{"go.mod": true, "go.sum": true, "function.go": true, "bridge.go": true, "core/relay.go": true, "core/page/page.html": true, "core/page/main.mjs": true}
+	wanted := map[string]bool{"go.mod": true, "go.sum": true, "function.go": true, "bridge.go": true, "core/relay.go": true, "core/page/document.html": true}
 	for _, f := range r.File {
 		delete(wanted, f.Name)
 		dir, name := filepath.Split(f.Name)
 		isSource := strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go")
-		isPage := dir == "core/page/" && slices.Contains([]string{".html", ".css", ".mjs"}, filepath.Ext(name))
-		ok := f.Name == "go.mod" || f.Name == "go.sum" || isSource && (dir == "" || strings.HasPrefix(dir, "core/")) || isPage
+		ok := f.Name == "go.mod" || f.Name == "go.sum" || isSource && (dir == "" || strings.HasPrefix(dir, "core/")) || f.Name == "core/page/document.html"
 		if !ok {
 			t.Errorf("the archive holds %s, which no function needs", f.Name)
 		}

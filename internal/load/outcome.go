@@ -11,11 +11,11 @@ import (
 type Outcome int
 
 const (
-	Complete  Outcome = iota
-	Ambiguous         // a 502 that invites to ask again: nobody knows whether the request was processed
-	Failed            // any other error before an answer began, or none at all
-	Cut               // an answer that broke off, and says so by an error event or a broken connection
-	Truncated         // an answer that looks complete and is not
+	Complete  Outcome = iota // all of the answer that was asked for
+	Ambiguous                // a 502 that invites to ask again: nobody knows whether the request was processed
+	Failed                   // any other error before an answer began, or none at all
+	Cut                      // an answer that broke off, and says so by an error event or a broken connection
+	Truncated                // an answer that looks complete and is not
 )
 
 func (o Outcome) String() string {

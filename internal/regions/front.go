@@ -54,8 +54,10 @@ func NewFront(config *tls.Config) (*Front, error) {
 		FlushInterval: -1,
 		// A connection for each request: an idle one that has died meanwhile would
 		// look like a fault.
-		Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Second},
-		ErrorLog:  silent,
+		Transport: &http.Transport{
+			DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Second,
+		},
+		ErrorLog: silent,
 		// The connection of a process is cut with the process.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
@@ -296,7 +298,8 @@ func (f *Front) enter(accepted *net.TCPConn) *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.accepted++
-	c := &conn{Conn: accepted, tcp: accepted, front: f, closed: make(chan struct{}), ready: time.Now().Add(f.fault.delay)}
+	c := &conn{Conn: accepted, tcp: accepted, front: f, closed: make(chan struct{})}
+	c.ready = time.Now().Add(f.fault.delay)
 	if f.conns == nil || f.fault.cuts {
 		c.reset()
 		return nil

@@ -127,7 +127,8 @@ func (a *adapter) start(t *testing.T) (*Upstream, string) {
 	t.Helper()
 	u := StartUpstream(t)
 	u.Delay = a.delay
-	return u, strings.TrimSuffix(a.serve(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + testToken}), "/")
+	base := a.serve(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + testToken})
+	return u, strings.TrimSuffix(base, "/")
 }
 
 // request returns a request with a token, a key and the directives of a fault.
@@ -177,7 +178,10 @@ func (a *adapter) testQuery(t *testing.T) {
 		t.Skip("the platform parses queries")
 	}
 	u, base := a.start(t)
-	for _, target := range []string{"/v1/models?a=1&b=%20x+y&a=2", "/v1/models?q=%zz;x=1&&", "/v1/models?redirect=https://a.example/%2e%2e//b", "/v1/models"} {
+	for _, target := range []string{
+		"/v1/models?a=1&b=%20x+y&a=2", "/v1/models?q=%zz;x=1&&", "/v1/models?redirect=https://a.example/%2e%2e//b",
+		"/v1/models",
+	} {
 		req := request(t, "GET", base+"/v1/models", "", "")
 		path, query, _ := strings.Cut(target, "?")
 		req.URL.Path, req.URL.RawQuery = path, query
@@ -207,11 +211,13 @@ func (a *adapter) testBody(t *testing.T) {
 			}
 			complete(t, req)
 			if got := u.Last(); !bytes.Equal(got.Body, sent) || got.BodyErr != nil {
-				t.Errorf("upstream saw %d bytes, %v; want the %d that were sent (chunked %t)", len(got.Body), got.BodyErr, size, chunked)
+				t.Errorf("upstream saw %d bytes, %v; want the %d that were sent (chunked %t)",
+					len(got.Body), got.BodyErr, size, chunked)
 			}
 		}
 	}
-	res, body := complete(t, request(t, "POST", base+"/v1/audio/speech", `{"model":"tts-1","voice":"alloy","input":"hello"}`, "bytes=300000"))
+	const speech = `{"model":"tts-1","voice":"alloy","input":"hello"}`
+	res, body := complete(t, request(t, "POST", base+"/v1/audio/speech", speech, "bytes=300000"))
 	if res.StatusCode != http.StatusOK || body != string(Pattern(300_000)) {
 		t.Errorf("binary answer: status %d, %d bytes, want the 300000 that were sent", res.StatusCode, len(body))
 	}
@@ -221,8 +227,9 @@ func (a *adapter) testHeaders(t *testing.T) {
 	u, base := a.start(t)
 	req := request(t, "POST", base+"/v1/chat/completions", chatBody, "")
 	leaks := []string{
-		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Cf-Connecting-Ip", "X-Amzn-Trace-Id", "X-Vercel-Id",
-		"X-Cloud-Trace-Context", "Traceparent", "Function-Execution-Id", "Via", "Referer", "Origin", "Cookie", "Sec-Fetch-Mode", "X-Relay-Any",
+		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Cf-Connecting-Ip", "X-Amzn-Trace-Id",
+		"X-Vercel-Id", "X-Cloud-Trace-Context", "Traceparent", "Function-Execution-Id", "Via", "Referer", "Origin",
+		"Cookie", "Sec-Fetch-Mode", "X-Relay-Any",
 	}
 	for _, name := range leaks {
 		req.Header.Set(name, "leak")
@@ -264,11 +271,13 @@ func (a *adapter) testInformational(t *testing.T) {
 
 func (a *adapter) testEmpty(t *testing.T) {
 	_, base := a.start(t)
-	if res, body := complete(t, request(t, "HEAD", base+"/v1/models", "", "")); res.StatusCode != http.StatusOK || body != "" {
+	res, body := complete(t, request(t, "HEAD", base+"/v1/models", "", ""))
+	if res.StatusCode != http.StatusOK || body != "" {
 		t.Errorf("HEAD: %d %q", res.StatusCode, body)
 	}
 	for _, status := range []int{204, 304} {
-		if res, body := complete(t, request(t, "GET", base+"/v1/models", "", fmt.Sprintf("status=%d", status))); res.StatusCode != status || body != "" {
+		res, body := complete(t, request(t, "GET", base+"/v1/models", "", fmt.Sprintf("status=%d", status)))
+		if res.StatusCode != status || body != "" {
 			t.Errorf("%d: got %d %q", status, res.StatusCode, body)
 		}
 	}
@@ -309,7 +318,9 @@ func (a *adapter) testEvents(t *testing.T) {
 
 func (a *adapter) testBroken(t *testing.T) {
 	_, base := a.start(t)
-	for _, fault := range []string{"cut=0", "cut=1", "cut=3", "cut-line=2", "cut-utf8=2", "reset=2", "bad-chunk=2", "no-last-chunk"} {
+	for _, fault := range []string{
+		"cut=0", "cut=1", "cut=3", "cut-line=2", "cut-utf8=2", "reset=2", "bad-chunk=2", "no-last-chunk",
+	} {
 		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, fault))
 		body, err := io.ReadAll(res.Body)
 		if err == nil && res.StatusCode == http.StatusOK && a.can(Aborting) {
@@ -334,7 +345,8 @@ func (a *adapter) testAfterAbort(t *testing.T) {
 		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, "cut=2"))
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
-		if res, body := complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "")); res.StatusCode != http.StatusOK || !json.Valid([]byte(body)) {
+		res, body := complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, ""))
+		if res.StatusCode != http.StatusOK || !json.Valid([]byte(body)) {
 			t.Fatalf("got %d %q", res.StatusCode, body)
 		}
 	}
@@ -354,7 +366,8 @@ func (a *adapter) testClientGone(t *testing.T) {
 				cancel()
 			}
 		}()
-		res, err := http.DefaultTransport.RoundTrip(request(t, "POST", base+"/v1/chat/completions", streamBody, fault).WithContext(ctx))
+		req := request(t, "POST", base+"/v1/chat/completions", streamBody, fault)
+		res, err := http.DefaultTransport.RoundTrip(req.WithContext(ctx))
 		if err == nil {
 			_, _ = res.Body.Read(make([]byte, 1))
 			cancel()
@@ -372,7 +385,8 @@ func relayError(t *testing.T, res *http.Response, body string) string {
 	var answer struct {
 		Error struct{ Message, Type, Code string }
 	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Error.Type != "relay_error" || answer.Error.Message == "" {
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Error.Type != "relay_error" ||
+		answer.Error.Message == "" {
 		t.Errorf("%d %q is not an error in OpenAI's shape", res.StatusCode, body)
 	}
 	if !strings.HasSuffix(res.Header.Get("X-Relay"), "; origin=relay") {
@@ -401,7 +415,8 @@ func (a *adapter) testErrors(t *testing.T) {
 		t.Errorf("no answer: got %d %s", res.StatusCode, code)
 	}
 	res, body = complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "status=429 retry-after-ms=20"))
-	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After-Ms") != "20" || !strings.HasSuffix(res.Header.Get("X-Relay"), "origin=upstream") {
+	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After-Ms") != "20" ||
+		!strings.HasSuffix(res.Header.Get("X-Relay"), "origin=upstream") {
 		t.Errorf("upstream's 429: got %d %v %s", res.StatusCode, res.Header, body)
 	}
 }
@@ -414,7 +429,8 @@ func (a *adapter) testPreflight(t *testing.T) {
 		"Access-Control-Request-Headers": {"authorization,x-stainless-lang"},
 	}
 	res, _ := complete(t, req)
-	if got := res.Header.Get("Access-Control-Allow-Headers"); res.StatusCode != http.StatusNoContent || got != "authorization, x-stainless-lang" {
+	if got := res.Header.Get("Access-Control-Allow-Headers"); res.StatusCode != http.StatusNoContent ||
+		got != "authorization, x-stainless-lang" {
 		t.Errorf("got %d, Access-Control-Allow-Headers %q", res.StatusCode, got)
 	}
 	if got := res.Header.Values("Access-Control-Allow-Origin"); !slices.Equal(got, []string{"*"}) {
@@ -435,7 +451,8 @@ func (a *adapter) testPage(t *testing.T) {
 			req.Header.Set("If-None-Match", etag)
 		}
 		res, body := complete(t, req)
-		if h := res.Header; !strings.HasSuffix(h.Get("X-Relay"), "; origin=relay") || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; ") || h.Get("Etag") == "" {
+		if h := res.Header; !strings.HasSuffix(h.Get("X-Relay"), "; origin=relay") ||
+			!strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; ") || h.Get("Etag") == "" {
 			t.Errorf("%s: %d %v", method, res.StatusCode, h)
 		}
 		return res, body
@@ -470,7 +487,8 @@ func (a *adapter) testWebSocket(t *testing.T) {
 	res := answerTo(t, req)
 	if !a.can(WebSocket) {
 		body, _ := io.ReadAll(res.Body)
-		if code := relayError(t, res, string(body)); res.StatusCode != http.StatusUpgradeRequired || code != "websocket_unsupported" {
+		if code := relayError(t, res, string(body)); res.StatusCode != http.StatusUpgradeRequired ||
+			code != "websocket_unsupported" {
 			t.Errorf("got %d %s", res.StatusCode, code)
 		}
 		return
@@ -493,7 +511,8 @@ func (a *adapter) testMisconfigured(t *testing.T) {
 	}
 	base := a.serve(t, []string{"RELAY_API_KEY=" + testKey, "RELAY_NONSENSE=1"})
 	res, body := complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, ""))
-	if code := relayError(t, res, body); res.StatusCode != http.StatusInternalServerError || code != "relay_misconfigured" || res.Header.Get("X-Should-Retry") != "false" {
+	if code := relayError(t, res, body); res.StatusCode != http.StatusInternalServerError ||
+		code != "relay_misconfigured" || res.Header.Get("X-Should-Retry") != "false" {
 		t.Errorf("got %d %s %v", res.StatusCode, code, res.Header)
 	}
 	if strings.Contains(body, testKey) {
@@ -521,8 +540,10 @@ func (a *adapter) testSeveral(t *testing.T) {
 				body, want = streamBody, "data: [DONE]\n\n"
 			}
 			res, answer := complete(t, request(t, "POST", url, body, ""))
-			if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != http.StatusOK || by != "alive" || !strings.Contains(answer, want) {
-				t.Errorf("request %d: %d by %q, %s; want all of an answer by the one that is alive", i+1, res.StatusCode, by, answer)
+			if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != http.StatusOK || by != "alive" ||
+				!strings.Contains(answer, want) {
+				t.Errorf("request %d: %d by %q, %s; want all of an answer by the one that is alive",
+					i+1, res.StatusCode, by, answer)
 			}
 			if got := res.Header.Get("X-Relay-Attempts"); got != "2" && (i < 3 || got != "1") {
 				t.Errorf("request %d: X-Relay-Attempts %q", i+1, got)
@@ -534,7 +555,8 @@ func (a *adapter) testSeveral(t *testing.T) {
 	})
 	t.Run("all dead", func(t *testing.T) {
 		res, body := complete(t, request(t, "POST", serve(t, dead.URL+"#dead", dead.URL+"/x#dead-too"), chatBody, ""))
-		if code := res.Header.Get("X-Relay-Error"); res.StatusCode != http.StatusBadGateway || code != "all_regions_failed" || !strings.Contains(body, "dead: refused, dead-too: refused") {
+		if code := res.Header.Get("X-Relay-Error"); res.StatusCode != http.StatusBadGateway ||
+			code != "all_regions_failed" || !strings.Contains(body, "dead: refused, dead-too: refused") {
 			t.Errorf("%d %s %s, want 502 all_regions_failed and who refused", res.StatusCode, code, body)
 		}
 	})

@@ -111,7 +111,8 @@ func statusAnswer(status int) answer {
 	case status >= 400 && status < 500:
 		return apiError(status, "invalid_request_error", "", "Fake error "+strconv.Itoa(status)+".")
 	}
-	return apiError(status, "server_error", "", "The server had an error while processing your request. Sorry about that!")
+	return apiError(status, "server_error", "",
+		"The server had an error while processing your request. Sorry about that!")
 }
 
 func regionRefused() answer {
@@ -151,10 +152,11 @@ func setHeaders(h http.Header, number int) {
 		"Cf-Cache-Status":               "DYNAMIC",
 		"Cf-Ray":                        fmt.Sprintf("%016x-FRA", number),
 		"Nel":                           `{"success_fraction":0,"report_to":"cf-nel","max_age":604800}`,
-		"Report-To":                     `{"group":"cf-nel","max_age":604800,"endpoints":[{"url":"https://a.nel.example/report"}]}`,
-		"Server":                        "cloudflare",
-		"Strict-Transport-Security":     "max-age=31536000; includeSubDomains; preload",
-		"X-Content-Type-Options":        "nosniff",
+		"Report-To": `{"group":"cf-nel","max_age":604800,` +
+			`"endpoints":[{"url":"https://a.nel.example/report"}]}`,
+		"Server":                    "cloudflare",
+		"Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload",
+		"X-Content-Type-Options":    "nosniff",
 	} {
 		h.Set(name, value)
 	}

@@ -37,7 +37,8 @@ func TestBridge(t *testing.T, serve func(t *testing.T, h http.Handler) string, o
 		status int
 		body   string
 	}{
-		{"/nothing", 200, ""}, {"/204", 204, ""}, {"/304", 304, ""}, {"/early-hints", 200, "final"}, {"/echo", 200, "body"},
+		{"/nothing", 200, ""}, {"/204", 204, ""}, {"/304", 304, ""},
+		{"/early-hints", 200, "final"}, {"/echo", 200, "body"},
 		{"/large", 200, string(Pattern(1 << 20))}, {"/length", 200, "five5"},
 	}
 	for _, test := range complete {

@@ -71,8 +71,9 @@ func (c *call) chatCompletion() answer {
 		"created": created,
 		"model":   cmp.Or(r.Model, "gpt-fake"),
 		"choices": []object{{
-			"index":         0,
-			"message":       object{"role": "assistant", "content": strings.Join(deltas, ""), "refusal": nil, "annotations": []any{}},
+			"index": 0,
+			"message": object{"role": "assistant", "content": strings.Join(deltas, ""), "refusal": nil,
+				"annotations": []any{}},
 			"logprobs":      nil,
 			"finish_reason": "stop",
 		}},

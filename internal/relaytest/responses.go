@@ -125,7 +125,8 @@ func (c *call) responseEvents(id string, r responseRequest, deltas []string) [][
 	}
 	add("response.output_text.done", place(object{"text": text, "logprobs": []any{}}))
 	add("response.content_part.done", place(object{"part": outputText(text)}))
-	add("response.output_item.done", object{"output_index": 0, "item": outputMessage(item, "completed", outputText(text))})
+	add("response.output_item.done",
+		object{"output_index": 0, "item": outputMessage(item, "completed", outputText(text))})
 	add("response.completed", object{"response": c.response(id, r, "completed", deltas)})
 	return events
 }

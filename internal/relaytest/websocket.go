@@ -55,7 +55,8 @@ func (c *call) wantsWebSocket() bool {
 	p := c.req.URL.Path
 	h := c.req.Header
 	return (p == "/v1/realtime" || p == "/v1/responses") && c.req.Method == http.MethodGet &&
-		slices.ContainsFunc(listItems(h, "Connection"), func(s string) bool { return strings.EqualFold(s, "upgrade") }) &&
+		slices.ContainsFunc(listItems(h, "Connection"),
+			func(s string) bool { return strings.EqualFold(s, "upgrade") }) &&
 		strings.EqualFold(h.Get("Upgrade"), "websocket") &&
 		h.Get("Sec-Websocket-Version") == "13" && h.Get("Sec-Websocket-Key") != ""
 }

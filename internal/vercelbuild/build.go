@@ -103,7 +103,8 @@ func command(vercel, dir string, args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd.Env = append(os.Environ(), "HOME="+home, "VERCEL_TELEMETRY_DISABLED=1", "NO_UPDATE_NOTIFIER=1", "GOTOOLCHAIN=local")
+	cmd.Env = append(os.Environ(), "HOME="+home, "VERCEL_TELEMETRY_DISABLED=1", "NO_UPDATE_NOTIFIER=1",
+		"GOTOOLCHAIN=local")
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} { // they may follow HOME
 		value, err := exec.Command("go", "env", name).Output()
 		if err != nil {

@@ -70,7 +70,8 @@ func (f *Function) Start(t *testing.T, environ []string) *Process {
 	p := &Process{Ended: make(chan struct{}, 100)}
 	cmd := exec.Command("/bin/sh", "-c", watched)
 	cmd.Dir = f.Dir
-	cmd.Env = append([]string{"VERCEL_IPC_PATH=" + socket, "VERCEL=1", "VERCEL_REGION=iad1", "RELAY_LOG_LEVEL=off"}, environ...)
+	cmd.Env = append([]string{"VERCEL_IPC_PATH=" + socket, "VERCEL=1", "VERCEL_REGION=iad1", "RELAY_LOG_LEVEL=off"},
+		environ...)
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
 	if _, err := cmd.StdinPipe(); err != nil { // open for as long as this process lives
 		t.Fatal(err)

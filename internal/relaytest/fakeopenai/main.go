@@ -51,7 +51,8 @@ func parseFlags(args []string) (options, error) {
 	fs := flag.NewFlagSet("fakeopenai", flag.ContinueOnError)
 	fs.StringVar(&opts.listen, "listen", "127.0.0.1:8899", "`address` to listen on")
 	fs.BoolVar(&opts.insecureListen, "insecure-listen", false, "allow an address that others can reach")
-	fs.StringVar(&opts.fault, "fault", "gap=40ms", "`directives` for every request, before those of its Fake-Fault header")
+	fs.StringVar(&opts.fault, "fault", "gap=40ms",
+		"`directives` for every request, before those of its Fake-Fault header")
 	fs.Usage = func() {
 		fmt.Fprintln(fs.Output(), "Usage: fakeopenai [flags]")
 		fs.PrintDefaults()

@@ -83,7 +83,9 @@ func run(in io.Reader, out io.Writer, lambda bool) error {
 		}
 	}
 	// The SDK for Node has realtime over TLS only.
-	for name, h := range map[string]http.Handler{"secureUpstream": s.upstream, "secureOpen": s.relays["open"], "secureToken": s.relays["token"]} {
+	for name, h := range map[string]http.Handler{
+		"secureUpstream": s.upstream, "secureOpen": s.relays["open"], "secureToken": s.relays["token"],
+	} {
 		server := httptest.NewTLSServer(h)
 		greeting[name] = server.URL
 		greeting["ca"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -40,10 +40,13 @@ func judgeCORS(preflight, actual *answer) result {
 		return failure("cors_duplicated", "answers carry Access-Control-Allow-Origin twice, so browsers reject them",
 			"turn the CORS of the platform or of the proxy in front off: the relay does it")
 	case !preflight.isRelays() && (allowed == "" || refused != ""):
-		return failure("cors_platform", fmt.Sprintf("preflights do not reach the relay: something in front answers them %d, without permission", preflight.status),
+		return failure("cors_platform",
+			fmt.Sprintf("preflights do not reach the relay: "+
+				"something in front answers them %d, without permission", preflight.status),
 			"let OPTIONS requests through, and turn the CORS of the platform off: the relay does it")
 	case !preflight.isRelays():
-		return warning("cors_platform", "preflights do not reach the relay: something in front answers them, with permission",
+		return warning("cors_platform",
+			"preflights do not reach the relay: something in front answers them, with permission",
 			"turn the CORS of the platform off: the relay permits headers that a fixed list forgets")
 	case allowed == "":
 		return warning("cors_off", "web pages may not call this relay, or not those of "+corsOrigin,
@@ -54,12 +57,14 @@ func judgeCORS(preflight, actual *answer) result {
 
 // judgePermission goes on where the relay itself permitted something.
 func judgePermission(preflight, actual *answer, allowed, refused string) result {
-	const meddled = "something between changes the relay's answers: let it pass Access-Control headers and OPTIONS as they are"
+	const meddled = "something between changes the relay's answers: let it pass Access-Control headers and OPTIONS " +
+		"as they are"
 	switch {
 	case allowed != "*" && allowed != corsOrigin:
 		return failure("cors_origin", "the preflight permits another origin than the one that asked", meddled)
 	case preflight.status < 200 || preflight.status > 299:
-		return failure("cors_status", fmt.Sprintf("the preflight is answered %d, which browsers take for a refusal", preflight.status), meddled)
+		return failure("cors_status",
+			fmt.Sprintf("the preflight is answered %d, which browsers take for a refusal", preflight.status), meddled)
 	case refused != "":
 		return failure("cors_headers", "the preflight does not permit "+refused, meddled)
 	case actual.header.Get("Access-Control-Allow-Origin") == "":

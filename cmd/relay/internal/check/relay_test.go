@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"io"
@@ -22,7 +22,7 @@ func page(status int, headers ...string) http.HandlerFunc {
 	}
 }
 
-func TestCheckPlatformPages(t *testing.T) {
+func TestPlatformPages(t *testing.T) {
 	t.Parallel()
 	const aws, goog, vrcl = "X-Amzn-Requestid", "Server", "X-Vercel-Id"
 	for _, test := range []struct {
@@ -76,25 +76,25 @@ func TestPlatformOfHost(t *testing.T) {
 	}
 }
 
-func TestCheckMisconfigured(t *testing.T) {
+func TestMisconfigured(t *testing.T) {
 	t.Parallel()
 	url := serveHandler(t, core.FromEnv([]string{"RELAY_NONSENSE=1"}, core.Platform{Name: "Test", Serverless: true}))
 	runCheck(t, url).want(t, exitError, map[string]string{"relay": "fail relay_misconfigured", "upstream": "skip not_tried", "body": "skip not_tried"})
 }
 
-func TestCheckWrongHost(t *testing.T) {
+func TestWrongHost(t *testing.T) {
 	t.Parallel()
 	url := serveHandler(t, newRelay(t, openAI, func(cfg *core.Config) { cfg.AllowedHosts = []string{"relay.example"} }))
 	runCheck(t, url).want(t, exitError, map[string]string{"relay": "fail host_not_allowed"})
 }
 
-func TestCheckUnreadableHealth(t *testing.T) {
+func TestUnreadableHealth(t *testing.T) {
 	t.Parallel()
 	url := serveHandler(t, page(200, "X-Relay", "relay; origin=relay"))
 	runCheck(t, url).want(t, exitError, map[string]string{"relay": "fail health_unreadable"})
 }
 
-func TestCheckUpstreamAndAccess(t *testing.T) {
+func TestUpstreamAndAccess(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(nil)
 	gone.Close()
@@ -145,7 +145,7 @@ func keyed(api http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func TestCheckSilentUpstream(t *testing.T) {
+func TestSilentUpstream(t *testing.T) {
 	t.Parallel()
 	url := serveHandler(t, newRelay(t, func(w http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, nil))
 	examine(t, url, func(d *doctor) { d.token, d.timeout = "", 500*time.Millisecond }).
@@ -168,7 +168,7 @@ func TestJudgeOpenness(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &doctor{checkOptions: checkOptions{base: base}, health: health{TokenRequired: test.required}}
+		d := &doctor{options: options{base: base}, health: health{TokenRequired: test.required}}
 		if r := d.judgeOpenness(pass("works")); r.Verdict != test.want {
 			t.Errorf("judgeOpenness at %s, token required %v = %s, want %s", test.base, test.required, r.Verdict, test.want)
 		}

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -110,5 +110,6 @@ func (d *doctor) tls(ctx context.Context) result {
 	defer conn.Close()
 	state := conn.(*tls.Conn).ConnectionState()
 	leaf := state.PeerCertificates[0]
-	return pass(fmt.Sprintf("%s, certificate valid until %s", tls.VersionName(state.Version), leaf.NotAfter.Format("2006-01-02")))
+	return pass(fmt.Sprintf("%s, certificate valid until %s", tls.VersionName(state.Version),
+		leaf.NotAfter.Format("2006-01-02")))
 }

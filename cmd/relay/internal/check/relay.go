@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -52,14 +52,17 @@ func (d *doctor) relay(ctx context.Context) result {
 	case !a.isRelays():
 		return d.page(a)
 	case code == "relay_misconfigured":
-		return failure(code, "a relay, but its settings are wrong, so it relays nothing", "its log names the settings: "+logAdvice(d.platform))
+		return failure(code, "a relay, but its settings are wrong, so it relays nothing",
+			"its log names the settings: "+logAdvice(d.platform))
 	case code == "host_not_allowed":
 		return failure(code, "a relay, but not one to be called by this name",
 			"use the address that it printed at its start, or add the name to RELAY_ALLOWED_HOSTS")
 	case code != "":
-		return failure(code, fmt.Sprintf("a relay, but it answers %d %s", a.status, code), "its log tells more: "+logAdvice(d.platform))
+		return failure(code, fmt.Sprintf("a relay, but it answers %d %s", a.status, code),
+			"its log tells more: "+logAdvice(d.platform))
 	case a.status != http.StatusOK:
-		return failure("relay_status", fmt.Sprintf("a relay, but it answers %d", a.status), "its log tells more: "+logAdvice(d.platform))
+		return failure("relay_status", fmt.Sprintf("a relay, but it answers %d", a.status),
+			"its log tells more: "+logAdvice(d.platform))
 	}
 	var ok bool
 	if d.health, ok = parseHealth(a); !ok {
@@ -105,7 +108,8 @@ func (d *doctor) upstream(ctx context.Context) result {
 // upstreamFailure says what is wrong with an upstream.
 func (d *doctor) upstreamFailure(u upstreamHealth) result {
 	d.upstreamFailed = true
-	const where = "see whether RELAY_UPSTREAMS is right and whether the relay's network lets it out; the relay's log tells more"
+	const where = "see whether RELAY_UPSTREAMS is right and whether the relay's network lets it " +
+		"out; the relay's log tells more"
 	switch u.Code {
 	case codeRegionRefused:
 		return regionRefused()
@@ -125,7 +129,8 @@ const codeRegionRefused = "unsupported_country_region_territory"
 
 func regionRefused() result {
 	return failure(codeRegionRefused, "the API refuses the region that the relay runs in",
-		"move the relay to a region that the API serves, such as one in the US, in Japan or in the EU: the variable regions in Terraform")
+		"move the relay to a region that the API serves, such as one in the US, in Japan or in the EU: the variable "+
+			"regions in Terraform")
 }
 
 // websocket says what kind of relay this is, and never fails.

@@ -1,4 +1,11 @@
-package main
+// Package check is relay check: it finds out what is wrong with a relay
+// anywhere, from DNS to buffered streams, and what to do about it.
+//
+// A doctor (doctor.go) runs its probes in order: net.go, relay.go, access.go,
+// cors.go, body.go, stream.go. A probe comes to a result (report.go); where it
+// cannot reach the relay, explain.go says why, and where a platform answers in
+// the relay's place, page.go says what that means.
+package check
 
 import (
 	"context"
@@ -13,23 +20,29 @@ import (
 	"example.com/relay/core"
 )
 
-// checkTimeout is how long a probe may take unless -timeout says otherwise.
-const checkTimeout = 10 * time.Second
+// defaultTimeout is how long a probe may take unless -timeout says otherwise.
+const defaultTimeout = 10 * time.Second
 
-// checkOptions is the command line of check.
-type checkOptions struct {
+// options is the command line of check.
+type options struct {
 	base       *url.URL // of the relay, without /v1 and trailing slashes
 	token, key core.Secret
 	json       bool
 	timeout    time.Duration // of each probe
 }
 
-// check probes the relay at a URL and prints what it finds. It returns exitOK
-// if no probe failed, whatever the warnings, exitError if one did, and
-// exitUsage if the command line says no URL to check. It prints neither token
-// nor key.
-func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	opts, err := parseCheck(args, stderr)
+// Exit statuses.
+const (
+	exitOK    = 0 // no probe failed, whatever the warnings
+	exitError = 1 // a probe failed
+	exitUsage = 2 // the command line says no URL to check
+)
+
+// Run probes the relay at the URL in args, the command line after "relay
+// check", prints what it finds, and returns the exit status. It prints neither
+// token nor key.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	opts, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
@@ -42,22 +55,23 @@ func check(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return d.examine(ctx, newReporter(stdout, opts.json))
 }
 
-// parseCheck reads the command line; flags may stand on both sides of the URL.
+// parse reads the command line; flags may stand on both sides of the URL.
 // Its errors quote no URL, which may be a token in the wrong place.
-func parseCheck(args []string, stderr io.Writer) (checkOptions, error) {
-	var opts checkOptions
+func parse(args []string, stderr io.Writer) (options, error) {
+	var opts options
 	flags := flag.NewFlagSet("relay check", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // one line says it, by whoever called
 	flags.StringVar((*string)(&opts.token), "token", "", "access `token` of the relay, such as \"$RELAY_TOKEN\"")
-	flags.StringVar((*string)(&opts.key), "key", "", "API `key` to try, such as \"$OPENAI_API_KEY\"; without one, the way up to the key is checked")
+	flags.StringVar((*string)(&opts.key), "key", "",
+		"API `key` to try, such as \"$OPENAI_API_KEY\"; without one, the way up to the key is checked")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object")
-	flags.DurationVar(&opts.timeout, "timeout", checkTimeout, "`time` that each probe may take")
+	flags.DurationVar(&opts.timeout, "timeout", defaultTimeout, "`time` that each probe may take")
 	var urls []string
 	for {
 		err := flags.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
 			flags.SetOutput(stderr)
-			checkUsage(flags)
+			usage(flags)
 		}
 		if err != nil {
 			return opts, err
@@ -68,7 +82,8 @@ func parseCheck(args []string, stderr io.Writer) (checkOptions, error) {
 		urls, args = append(urls, flags.Arg(0)), flags.Args()[1:]
 	}
 	if len(urls) != 1 {
-		return opts, fmt.Errorf("needs one URL, not %d, such as https://relay.example/v1; see relay check -h", len(urls))
+		return opts, fmt.Errorf("needs one URL, not %d, such as https://relay.example/v1; see relay check -h",
+			len(urls))
 	}
 	var err error
 	if opts.base, err = parseRelayURL(urls[0]); err != nil {
@@ -79,7 +94,7 @@ func parseCheck(args []string, stderr io.Writer) (checkOptions, error) {
 
 // tidy takes off what the shell left around values, and reports what no
 // request could carry.
-func (opts *checkOptions) tidy() error {
+func (opts *options) tidy() error {
 	for name, secret := range map[string]*core.Secret{"-token": &opts.token, "-key": &opts.key} {
 		*secret = core.Secret(strings.TrimSpace(string(*secret)))
 		if strings.ContainsFunc(string(*secret), func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
@@ -97,7 +112,8 @@ func (opts *checkOptions) tidy() error {
 func parseRelayURL(s string) (*url.URL, error) {
 	scheme, _, ok := strings.Cut(s, "://")
 	if !ok {
-		return nil, errors.New("the URL has no scheme: begin it with https://, or with http:// for a relay on this machine")
+		return nil, errors.New("the URL has no scheme: " +
+			"begin it with https://, or with http:// for a relay on this machine")
 	}
 	if scheme = strings.ToLower(scheme); scheme != "https" && scheme != "http" {
 		return nil, errors.New("the URL must begin with https:// or http://")
@@ -120,8 +136,8 @@ func parseRelayURL(s string) (*url.URL, error) {
 	return url.Parse(u.Scheme + "://" + u.Host + path)
 }
 
-// checkUsage prints the flags and what the output means.
-func checkUsage(flags *flag.FlagSet) {
+// usage prints the flags and what the output means.
+func usage(flags *flag.FlagSet) {
 	out := flags.Output()
 	fmt.Fprint(out, `relay check URL tells what works at a relay and what does not, and what to do about it:
 

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"bufio"
@@ -49,9 +49,11 @@ func (d *doctor) unbuffer() string {
 	case strings.Contains(where, "Lambda"):
 		return "set the function URL's invoke mode and RELAY_LAMBDA_INVOKE_MODE to RESPONSE_STREAM"
 	case strings.Contains(where, cloudflare):
-		return "let Cloudflare neither cache nor transform the relay's answers, and see that no virus scanner reads along"
+		return "let Cloudflare neither cache nor transform the relay's answers, and see that " +
+			"no virus scanner reads along"
 	}
-	return "see what stands in front: nginx wants proxy_buffering off, a CDN no caching or compression, Lambda RESPONSE_STREAM; virus scanners and company firewalls collect answers too"
+	return "see what stands in front: nginx wants proxy_buffering off, a CDN no caching or compression, Lambda " +
+		"RESPONSE_STREAM; virus scanners and company firewalls collect answers too"
 }
 
 // A timing is when the events of one stream came.
@@ -111,7 +113,8 @@ func (t *timing) isWhole() bool { return t.done && t.of > 0 && len(t.arrivals) =
 func (t *timing) fault(err error) result {
 	switch {
 	case err != nil && len(t.arrivals) > 0 && timedOut(err):
-		return failure("stream_stalled", "the stream stalls: "+t.text(), "something on the way holds events back; try again with a longer -timeout")
+		return failure("stream_stalled", "the stream stalls: "+t.text(),
+			"something on the way holds events back; try again with a longer -timeout")
 	case err != nil && len(t.arrivals) == 0:
 		return explain("http", err)
 	}

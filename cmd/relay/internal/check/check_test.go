@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ type checked struct {
 func runCheck(t *testing.T, args ...string) *checked {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	c := &checked{exit: run(t.Context(), append([]string{"check", "-json"}, args...), nil, &stdout, &stderr)}
+	c := &checked{exit: Run(t.Context(), append([]string{"-json"}, args...), &stdout, &stderr)}
 	c.read(t, stdout.String())
 	if stderr.Len() > 0 {
 		t.Errorf("stderr = %q, want none", stderr.String())
@@ -51,7 +51,7 @@ func examine(t *testing.T, base string, change func(*doctor)) *checked {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDoctor(checkOptions{base: u, token: canaryToken, timeout: checkTimeout})
+	d := newDoctor(options{base: u, token: canaryToken, timeout: defaultTimeout})
 	t.Cleanup(d.transport.CloseIdleConnections)
 	d.probes = slices.DeleteFunc(slices.Clone(probes), func(p probe) bool { return p.name == "stream" })
 	change(d)
@@ -163,7 +163,7 @@ func apiError(status int, code string) http.HandlerFunc {
 	}
 }
 
-func TestCheckHealthyRelay(t *testing.T) {
+func TestHealthyRelay(t *testing.T) {
 	t.Parallel()
 	url := serveHandler(t, newRelay(t, openAI, nil))
 	all := map[string]string{
@@ -183,11 +183,11 @@ func TestCheckHealthyRelay(t *testing.T) {
 	}
 }
 
-func TestCheckText(t *testing.T) {
+func TestText(t *testing.T) {
 	t.Parallel()
 	url := serveHandler(t, newRelay(t, openAI, nil))
 	var stdout, stderr bytes.Buffer
-	exit := run(t.Context(), []string{"check", url, "-token", "wrong" + canaryToken, "-key", canaryKey}, nil, &stdout, &stderr)
+	exit := Run(t.Context(), []string{url, "-token", "wrong" + canaryToken, "-key", canaryKey}, &stdout, &stderr)
 	if exit != exitError || stderr.Len() > 0 {
 		t.Errorf("exit = %d, stderr = %q, want 1 and none", exit, stderr.String())
 	}
@@ -206,7 +206,7 @@ func TestCheckText(t *testing.T) {
 	}
 }
 
-func TestCheckUsage(t *testing.T) {
+func TestUsage(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		args []string
@@ -230,7 +230,7 @@ func TestCheckUsage(t *testing.T) {
 		{[]string{"https://relay.example", "-h"}, exitOK, "-timeout"},
 	} {
 		var stdout, stderr bytes.Buffer
-		exit := run(t.Context(), append([]string{"check"}, test.args...), nil, &stdout, &stderr)
+		exit := Run(t.Context(), test.args, &stdout, &stderr)
 		if exit != test.exit || !strings.Contains(stderr.String(), test.says) || stdout.Len() > 0 {
 			t.Errorf("check %q = %d, %q, want %d, %q", test.args, exit, stderr.String(), test.exit, test.says)
 		}
@@ -258,7 +258,7 @@ func TestParseRelayURL(t *testing.T) {
 }
 
 // A server may send back what it was shown, and what terminals obey.
-func TestCheckPrintsNoSecret(t *testing.T) {
+func TestPrintsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{healthPath, "/v1/models"} {
 		url := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -273,7 +273,7 @@ func TestCheckPrintsNoSecret(t *testing.T) {
 				`","max_body_bytes":9,"upstream":{"ok":false,"code":"`+canaryKey+`"},"error":{"code":"`+canaryKey+`"}}`)
 		}))
 		var stdout, stderr bytes.Buffer
-		run(t.Context(), []string{"check", url, "-token", canaryToken, "-key", canaryKey}, nil, &stdout, &stderr)
+		Run(t.Context(), []string{url, "-token", canaryToken, "-key", canaryKey}, &stdout, &stderr)
 		noCanary(t, stdout.String()+stderr.String())
 		if strings.Contains(stdout.String(), "\x1b") || !strings.Contains(stdout.String(), "[redacted]") {
 			t.Errorf("output has control characters or redacts nothing:\n%q", stdout.String())

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	adviceName  = "check the spelling; if it is right, this network blocks the name: use another resolver, or a domain of your own for the relay"
-	adviceCut   = "a firewall on the way may block the relay's name or address: try another network, or a domain of your own for the relay"
+	adviceName = "check the spelling; if it is right, this network blocks the name: use another resolver, or a " +
+		"domain of your own for the relay"
+	adviceCut = "a firewall on the way may block the relay's name or address: try another network, or a domain of " +
+		"your own for the relay"
 	adviceSpeak = "check scheme and port: it may be http rather than https, or no web server at all"
 )
 
@@ -58,11 +60,13 @@ func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, res *http.Re
 func explainProxy(_ string, err error) (result, bool) {
 	if status, ok := errors.AsType[proxyRefusal](err); ok {
 		return failure("proxy_refused", fmt.Sprintf("the proxy answers %d instead of connecting", int(status)),
-			"the proxy may want a password in HTTPS_PROXY, or not allow the relay's host; NO_PROXY goes around it"), true
+			"the proxy may want a password in HTTPS_PROXY, or not allow the relay's host; "+
+				"NO_PROXY goes around it"), true
 	}
 	op, ok := errors.AsType[*net.OpError](err)
 	return failure("proxy_unreachable", "the proxy cannot be reached or does not speak HTTP",
-		"correct or unset HTTPS_PROXY and HTTP_PROXY, or add the relay's host to NO_PROXY"), ok && op.Op == "proxyconnect"
+			"correct or unset HTTPS_PROXY and HTTP_PROXY, or add the relay's host to NO_PROXY"),
+		ok && op.Op == "proxyconnect"
 }
 
 func explainDNS(_ string, err error) (result, bool) {
@@ -75,7 +79,8 @@ func explainDNS(_ string, err error) (result, bool) {
 	case e.IsTimeout:
 		return failure("dns_timeout", "no resolver answered in time", "check this machine's network and resolver"), true
 	}
-	return failure("dns_failed", "the resolver could not tell the address", "check this machine's network and resolver"), true
+	return failure("dns_failed", "the resolver could not tell the address",
+		"check this machine's network and resolver"), true
 }
 
 // explainCertificate tells what is wrong with a certificate.
@@ -86,14 +91,18 @@ func explainCertificate(_ string, err error) (result, bool) {
 	}
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return failure("tls_wrong_host", "the certificate is for another name",
-			"use the name that the certificate is for; if this is it, the network leads the name to another server"), true
+			"use the name that the certificate is for; "+
+				"if this is it, the network leads the name to another server"), true
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return failure("tls_unknown_authority", "the certificate is signed by an authority that this machine does not trust",
-			"something on the way may open TLS, such as a company's firewall or a virus scanner; a relay's own certificate must come with its chain"), true
+		return failure("tls_unknown_authority",
+			"the certificate is signed by an authority that this machine does not trust",
+			"something on the way may open TLS, such as a company's firewall or a virus scanner; a relay's own "+
+				"certificate must come with its chain"), true
 	}
 	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
-	return failure("tls_bad_certificate", "the certificate cannot be verified", "let the relay's host serve a valid certificate with its chain"), ok
+	return failure("tls_bad_certificate", "the certificate cannot be verified",
+		"let the relay's host serve a valid certificate with its chain"), ok
 }
 
 // explainHandshake tells why TLS did not come about, apart from certificates.
@@ -104,7 +113,8 @@ func explainHandshake(phase string, err error) (result, bool) {
 	// An alert has no exported type, but net's error around it has an Op.
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
 		return failure("tls_refused", "the server refuses the TLS handshake",
-			"the server may not know this name, or want a TLS version or client certificate that clients do not have"), true
+			"the server may not know this name, "+
+				"or want a TLS version or client certificate that clients do not have"), true
 	}
 	if phase == "tls" && wasCut(err) {
 		return failure("tls_reset", "the connection was cut during the TLS handshake", adviceCut), true
@@ -116,11 +126,14 @@ func explainHandshake(phase string, err error) (result, bool) {
 func explainConnection(phase string, err error) (result, bool) {
 	switch {
 	case isErrno(err, syscall.ECONNREFUSED, wsaRefused):
-		return failure("connect_refused", "nothing listens at this address and port", "check host and port, and whether the server runs"), true
+		return failure("connect_refused", "nothing listens at this address and port",
+			"check host and port, and whether the server runs"), true
 	case isErrno(err, syscall.EHOSTUNREACH, syscall.ENETUNREACH, wsaHostUnreachable, wsaNetUnreachable):
-		return failure("connect_unreachable", "no way leads to this address", "check this machine's network; without IPv6, an IPv6 address cannot be reached"), true
+		return failure("connect_unreachable", "no way leads to this address",
+			"check this machine's network; without IPv6, an IPv6 address cannot be reached"), true
 	case timedOut(err) && phase == "http":
-		return failure("http_timeout", "no complete answer in time", "try again with a longer -timeout; if that does not help, look in the platform's log"), true
+		return failure("http_timeout", "no complete answer in time",
+			"try again with a longer -timeout; if that does not help, look in the platform's log"), true
 	case timedOut(err):
 		return failure(phase+"_timeout", "no answer in time", adviceCut), true
 	case wasCut(err):
@@ -135,7 +148,8 @@ func timedOut(err error) bool {
 }
 
 func wasCut(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isErrno(err, syscall.ECONNRESET, syscall.EPIPE, wsaReset)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		isErrno(err, syscall.ECONNRESET, syscall.EPIPE, wsaReset)
 }
 
 // What Windows says instead of ENETUNREACH and its like, which package syscall

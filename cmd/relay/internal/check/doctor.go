@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -39,7 +39,7 @@ var probes = []probe{
 
 // A doctor examines one relay.
 type doctor struct {
-	checkOptions
+	options
 	probes []probe
 
 	client    *http.Client
@@ -53,8 +53,8 @@ type doctor struct {
 	admitted       bool // the relay took the token
 }
 
-func newDoctor(opts checkOptions) *doctor {
-	d := &doctor{checkOptions: opts, probes: probes}
+func newDoctor(opts options) *doctor {
+	d := &doctor{options: opts, probes: probes}
 	// An error here is a proxy that cannot be parsed; clients fail at it too.
 	d.proxy, _ = http.ProxyFromEnvironment(&http.Request{URL: opts.base})
 	d.transport = &http.Transport{

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -25,7 +25,7 @@ import (
 	"time"
 )
 
-func TestCheckName(t *testing.T) {
+func TestName(t *testing.T) {
 	t.Parallel()
 	// A label this long is no name, so that no resolver is asked.
 	c := runCheck(t, "https://"+strings.Repeat("x", 64)+".invalid")
@@ -59,7 +59,7 @@ func TestJudgeAddresses(t *testing.T) {
 	}
 }
 
-func TestCheckRefusedPort(t *testing.T) {
+func TestRefusedPort(t *testing.T) {
 	t.Parallel()
 	runCheck(t, "http://"+refusingAddress(t)).want(t, exitError, map[string]string{"dns": "ok", "connect": "fail connect_refused", "relay": "skip not_tried"})
 }
@@ -81,7 +81,7 @@ func refusingAddress(t *testing.T) string {
 	return conn.LocalAddr().String()
 }
 
-func TestCheckTLS(t *testing.T) {
+func TestTLS(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string
@@ -115,7 +115,7 @@ func TestCheckTLS(t *testing.T) {
 	})
 }
 
-func TestCheckOverTLS(t *testing.T) {
+func TestOverTLS(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(newRelay(t, openAI, nil))
 	server.EnableHTTP2 = true
@@ -127,7 +127,7 @@ func TestCheckOverTLS(t *testing.T) {
 	}).want(t, exitOK, map[string]string{"tls": "ok", "access": "ok", "cors": "ok", "body": "ok"})
 }
 
-func TestCheckThroughProxy(t *testing.T) {
+func TestThroughProxy(t *testing.T) {
 	t.Parallel()
 	relay, err := url.Parse(serveHandler(t, newRelay(t, openAI, nil)))
 	if err != nil {

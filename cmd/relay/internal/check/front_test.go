@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"bytes"
@@ -52,7 +52,7 @@ func sendEvents(w http.ResponseWriter, n int) {
 	_ = http.NewResponseController(w).Flush()
 }
 
-func TestCheckStream(t *testing.T) {
+func TestStream(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string
@@ -87,7 +87,7 @@ func TestCheckStream(t *testing.T) {
 }
 
 // The advice is for where the relay runs.
-func TestCheckBufferedLambda(t *testing.T) {
+func TestBufferedLambda(t *testing.T) {
 	t.Parallel()
 	relay := newRelay(t, openAI, func(cfg *core.Config) { cfg.Platform.Name = "AWS Lambda" })
 	c := runCheck(t, serveHandler(t, collected(relay)), "-token", canaryToken)
@@ -131,7 +131,7 @@ func preflighted(status int, headers ...string) func(http.Handler) http.Handler 
 	}
 }
 
-func TestCheckCORS(t *testing.T) {
+func TestCORS(t *testing.T) {
 	t.Parallel()
 	const origin, headers = "Access-Control-Allow-Origin", "Access-Control-Allow-Headers"
 	origins := func(list ...string) func(*core.Config) {
@@ -187,7 +187,7 @@ func bodies(answer http.HandlerFunc) func(http.Handler) http.Handler {
 	}
 }
 
-func TestCheckBody(t *testing.T) {
+func TestBody(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
@@ -225,7 +225,7 @@ func TestCheckBody(t *testing.T) {
 	}
 }
 
-func TestCheckUnansweredBody(t *testing.T) {
+func TestUnansweredBody(t *testing.T) {
 	t.Parallel()
 	end := make(chan struct{})
 	url := serveHandler(t, bodies(func(http.ResponseWriter, *http.Request) { <-end })(newRelay(t, openAI, nil)))
@@ -238,7 +238,7 @@ func TestCheckUnansweredBody(t *testing.T) {
 	}
 }
 
-func TestCheckWebSocket(t *testing.T) {
+func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	relay := newRelay(t, openAI, func(cfg *core.Config) { cfg.Platform.NoWebSocket = true })
 	c := examine(t, serveHandler(t, relay), func(*doctor) {})

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -49,7 +49,8 @@ func (d *doctor) refused(a *answer, code string) result {
 	case code == "invalid_access_token":
 		return d.wrongToken()
 	}
-	return failure(code, fmt.Sprintf("the relay answers %d %s", a.status, code), "the relay's log tells more: "+logAdvice(d.platform))
+	return failure(code, fmt.Sprintf("the relay answers %d %s", a.status, code),
+		"the relay's log tells more: "+logAdvice(d.platform))
 }
 
 // wrongToken says what is wrong with the token, as far as the doctor knows:
@@ -104,7 +105,8 @@ func (d *doctor) keyRefused() result {
 	case d.key == "":
 		return pass("all right up to the API, which asks for a key, as none was given")
 	}
-	return failure("key_rejected", "admitted, but the API rejects the key", "pass a valid API key with -key; keys end at api.openai.com, not at the relay")
+	return failure("key_rejected", "admitted, but the API rejects the key",
+		"pass a valid API key with -key; keys end at api.openai.com, not at the relay")
 }
 
 // named appends a code that the API gave.

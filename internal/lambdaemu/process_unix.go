@@ -11,6 +11,10 @@ const (
 	signalKill      = syscall.SIGKILL
 )
 
+// dieWithParent has the kernel kill a process if this one dies without closing
+// its servers, where the kernel can: one that is frozen would stay for ever.
+var dieWithParent = func(*syscall.SysProcAttr) {}
+
 // processGroup makes a process the leader of a group, so that a signal reaches
 // its children.
 func processGroup() *syscall.SysProcAttr {

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -40,7 +40,8 @@ func judgeLimit(said string, asked bool, a *answer, err error) result {
 	case a.relayError() == "body_too_large" && !a.isUpstreams():
 		return pass(said + ", and refuses what is larger")
 	case a.status == http.StatusRequestEntityTooLarge:
-		return warning("body_platform", said+", but what is larger gets the platform's own page, which does not explain itself",
+		return warning("body_platform",
+			said+", but what is larger gets the platform's own page, which does not explain itself",
 			"nothing has to be done; with RELAY_MAX_BODY_BYTES below the platform's limit the relay explains it")
 	}
 	return skipped("body_untold", fmt.Sprintf("%s; a larger one is answered %d", said, a.status))
