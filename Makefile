@@ -70,7 +70,7 @@ vercel: ## the real vercel build of the function, tested (Linux, node 20 and npm
 	$(GO) test -count=1 -run TestBuild -v ./vercel
 
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
-	RELAYTEST_CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel
+	CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel
 
 bench: ## benchmarks, and the comparisons that write docs/performance.md and its plots (15 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"example.com/relay/internal/build"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/contract"
 )
 
 const frameworkModule = "github.com/GoogleCloudPlatform/functions-framework-go"
@@ -110,7 +110,7 @@ func TestZipIsAnAdapter(t *testing.T) {
 	tidy(t, dir)
 	program := filepath.Join(t.TempDir(), "program")
 	run(t, dir, "go", "build", "-buildvcs=false", "-o", program, "./functions.local/app")
-	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+	contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 		return start(t, program, append(environ, "FUNCTION_TARGET=Relay")...).base
 	})
 }

@@ -12,8 +12,9 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/relay/internal/contract"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/proc"
-	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/vercelbuild"
 )
 
@@ -75,7 +76,7 @@ func start(t *testing.T, environ []string) *process {
 }
 
 func TestServerIsAnAdapter(t *testing.T) {
-	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string { return start(t, environ).url })
+	contract.TestAdapter(t, func(t *testing.T, environ []string) string { return start(t, environ).url })
 }
 
 // chat returns a request for a chat at base.
@@ -107,7 +108,7 @@ func TestPortIsNeeded(t *testing.T) {
 
 // On SIGTERM a stream under way goes on to its end, and the process ends.
 func TestDrain(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := start(t, []string{"RELAY_UPSTREAMS=" + u.URL})
 	res, err := http.DefaultTransport.RoundTrip(chat(t, p.url, "gap=100ms"))
 	if err != nil {

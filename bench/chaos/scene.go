@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/load"
 	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
-	"example.com/relay/internal/relaytest"
 )
 
 // A plan says when things happen in a run.
@@ -90,7 +90,7 @@ func (s *scene) play(ctx context.Context, e *experiment) ([]load.Answer, error) 
 		}
 	}()
 	answers := load.Open{
-		Base: s.base, Rate: s.rate, For: s.runFor, Reply: relaytest.Reply, Streamed: streamed, Whole: whole,
+		Base: s.base, Rate: s.rate, For: s.runFor, Reply: fakeopenai.Reply, Streamed: streamed, Whole: whole,
 		More: func() bool {
 			return e.mend != nil && time.Since(s.began) < s.killAt+s.outage+s.useFor && !s.usedAgain()
 		},

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/load"
-	"example.com/relay/internal/relaytest"
 )
 
 // The time around the break in which latencies are looked at.
@@ -117,7 +117,7 @@ func (fig *tally) addRefusal(a load.Answer) {
 
 // countPosts compares what the upstream got with what was sent. A request whose
 // body broke off was not processed.
-func (fig *tally) countPosts(answers []load.Answer, got []*relaytest.Request) {
+func (fig *tally) countPosts(answers []load.Answer, got []*fakeopenai.Request) {
 	times := make(map[string]int, len(answers))
 	for _, a := range answers {
 		times[a.ID] = 0

@@ -1,6 +1,6 @@
 // Package upstream is a scripted upstream for benchmarks: it answers a few
 // calls with bytes that were made beforehand, and does nothing else, so that it
-// costs little. Tests of behaviour use the fake in internal/relaytest.
+// costs little. Tests of behaviour use the fake in internal/fakeopenai.
 package upstream
 
 import (

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/proc"
-	"example.com/relay/internal/relaytest"
 )
 
 // refuse runs relay serve, which must not start, and returns what it says.
@@ -47,7 +47,7 @@ func TestServeHoldingATokenBeyondLoopback(t *testing.T) {
 
 // Nor does it take tokens from a file later on.
 func TestServeUpstreamsFileBringsTokens(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	file := newFile(t, `["`+u.URL+`"]`)
 	s := startServe(t, []string{"RELAY_ALLOWED_HOSTS=*"}, "-upstreams-file", file)
 	writeFile(t, file, "["+endpoint("paris", refusing(t))+"]")

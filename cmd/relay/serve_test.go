@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/internal/contract"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/proc"
-	"example.com/relay/internal/relaytest"
 )
 
 const (
@@ -60,13 +61,13 @@ func startServe(t *testing.T, environ []string, args ...string) *served {
 }
 
 func TestServeIsAnAdapter(t *testing.T) {
-	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+	contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 		return startServe(t, append(environ, "RELAY_LOG_LEVEL=off")).base
-	}, relaytest.As("local server"), relaytest.Without(relaytest.Misconfigured, "it refuses to start, which its user sees at once"))
+	}, contract.As("local server"), contract.Without(contract.Misconfigured, "it refuses to start, which its user sees at once"))
 }
 
 func TestServeGreets(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + serveToken})
 	for _, want := range []string{u.URL, "access token needed", "base URL: " + s.base + "/v1\n", "page:     " + s.base + "/\n", "curl -N " + s.base + "/v1/chat/completions", "rt_$TOKEN.$OPENAI_API_KEY"} {
 		if !strings.Contains(s.stdout.String(), want) {
@@ -118,7 +119,7 @@ func TestServeUsage(t *testing.T) {
 }
 
 func TestServeRefusesRebinding(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	for _, test := range []struct {
 		host, allowed string
 		want          int
@@ -167,7 +168,7 @@ func stream(t *testing.T, base, fault string) *bufio.Reader {
 }
 
 func TestServeDrains(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL})
 	r := stream(t, s.base, "gap=20ms")
 	s.stop()
@@ -188,7 +189,7 @@ func TestServeEndsWhatDoesNotFinish(t *testing.T) {
 	was := drainTime
 	drainTime = 100 * time.Millisecond
 	defer func() { drainTime = was }()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL})
 	r := stream(t, s.base, "silence=2")
 	s.stop()
@@ -210,7 +211,7 @@ func TestServeSignals(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	for _, signals := range []int{1, 2} {
 		p, err := proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off"}}, binary, "-listen", "127.0.0.1:0")
 		if err != nil {

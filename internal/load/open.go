@@ -23,7 +23,7 @@ type Open struct {
 	For  time.Duration // no request is due later
 
 	// Streamed and Whole are what is asked of the fake upstream for answers of
-	// either kind, in the words of package relaytest. They may be empty.
+	// either kind, in the words of package fakeopenai. They may be empty.
 	Streamed, Whole string
 	// More, if not nil, says after For whether the load is to go on for now.
 	More func() bool

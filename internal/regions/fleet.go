@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"example.com/relay/internal/build"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/proc"
-	"example.com/relay/internal/relaytest"
 )
 
 // Options are how a fleet is made. The zero value is three regions over http.
@@ -26,13 +26,13 @@ type Options struct {
 
 	// Relay is the program; if empty, it is built.
 	Relay string
-	// Script says how the upstream answers, in the words of package relaytest.
+	// Script says how the upstream answers, in the words of package fakeopenai.
 	Script func(*http.Request) string
 }
 
 // A Fleet is regions before one upstream, which records every request.
 type Fleet struct {
-	Upstream *relaytest.Upstream
+	Upstream *fakeopenai.Upstream
 	Regions  []*Region
 
 	opts      Options
@@ -44,7 +44,7 @@ type Fleet struct {
 // Start returns a fleet that runs. It must be closed.
 func Start(ctx context.Context, opts Options) (f *Fleet, err error) {
 	opts.Regions = cmp.Or(opts.Regions, 3)
-	f = &Fleet{opts: opts, relay: opts.Relay, Upstream: relaytest.NewUpstream()}
+	f = &Fleet{opts: opts, relay: opts.Relay, Upstream: fakeopenai.NewUpstream()}
 	defer func() {
 		if err != nil {
 			f.Close()

@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/load"
 	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
-	"example.com/relay/internal/relaytest"
 )
 
 // canary is part of every key and token, and must be in no log.
@@ -199,7 +199,7 @@ const chat = `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"abcde
 func (r *rig) ask(t *testing.T, headers ...string) answer {
 	t.Helper()
 	a := r.send(t, http.MethodPost, "/v1/chat/completions", chat, headers...)
-	if a.status == http.StatusOK && a.err == nil && !strings.Contains(a.body, relaytest.Reply("abcdefgh")) {
+	if a.status == http.StatusOK && a.err == nil && !strings.Contains(a.body, fakeopenai.Reply("abcdefgh")) {
 		t.Errorf("got %v, which is another answer", a)
 	}
 	return a
@@ -317,7 +317,7 @@ func (c clock) now() time.Duration    { return time.Since(time.Time(c)) }
 // load puts load on the gateway while act happens.
 func (r *rig) load(t *testing.T, l load.Open, act func(clock)) *figures {
 	t.Helper()
-	l.Base, l.Key, l.Reply, l.Patience = r.base, canaryKey, relaytest.Reply, patience
+	l.Base, l.Key, l.Reply, l.Patience = r.base, canaryKey, fakeopenai.Reply, patience
 	l.Inspect = func(res *http.Response, body []byte) { wantWords(t, res, body) }
 	began := time.Now()
 	var acting sync.WaitGroup

@@ -18,8 +18,8 @@ import (
 	"github.com/openai/openai-go/v3/option"
 
 	"example.com/relay/core"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/proc"
-	"example.com/relay/internal/relaytest"
 )
 
 // canary is part of every key, token, prompt and query here, so that nothing of
@@ -36,11 +36,11 @@ const (
 // An api is the SDK's client, and the upstream at the other end.
 type api struct {
 	openai.Client
-	upstream *relaytest.Upstream
+	upstream *fakeopenai.Upstream
 }
 
 // newAPI returns a client that reaches u at base, without "/v1".
-func newAPI(u *relaytest.Upstream, base string, opts ...option.RequestOption) *api {
+func newAPI(u *fakeopenai.Upstream, base string, opts ...option.RequestOption) *api {
 	opts = append([]option.RequestOption{
 		option.WithBaseURL(base + "/v1"),
 		option.WithAPIKey(apiKey),
@@ -55,22 +55,22 @@ func newAPI(u *relaytest.Upstream, base string, opts ...option.RequestOption) *a
 // should be all that a program can tell; f itself checks that it is right.
 func both[T any](t *testing.T, f func(t *testing.T, a *api) T) {
 	t.Helper()
-	bothBy(t, "relayed", func(t *testing.T, u *relaytest.Upstream) string { return startRelay(t, relayTo(u)).url }, f)
+	bothBy(t, "relayed", func(t *testing.T, u *fakeopenai.Upstream) string { return startRelay(t, relayTo(u)).url }, f)
 }
 
 // bothBy is both for any relay. serve starts one to u and returns its URL
 // without "/v1"; name is what the test calls the way through it.
-func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *relaytest.Upstream) string, f func(t *testing.T, a *api) T) {
+func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *fakeopenai.Upstream) string, f func(t *testing.T, a *api) T) {
 	t.Helper()
 	var direct, relayed T
 	var saw, sawRelayed []sighting
 	t.Run("direct", func(t *testing.T) {
-		u := relaytest.StartUpstream(t)
+		u := fakeopenai.StartUpstream(t)
 		direct = f(t, newAPI(u, u.URL))
 		saw = sightings(u)
 	})
 	t.Run(name, func(t *testing.T) {
-		u := relaytest.StartUpstream(t)
+		u := fakeopenai.StartUpstream(t)
 		relayed = f(t, newAPI(u, serve(t, u)))
 		sawRelayed = sightings(u)
 	})
@@ -104,7 +104,7 @@ type sighting struct {
 	Body             string
 }
 
-func sightings(u *relaytest.Upstream) []sighting {
+func sightings(u *fakeopenai.Upstream) []sighting {
 	var list []sighting
 	for _, req := range u.Requests() {
 		s := sighting{req.Method, req.RequestURI, req.Header.Clone(), req.ContentLength, req.TransferEncoding, string(req.Body)}
@@ -126,7 +126,7 @@ type relay struct {
 }
 
 // relayTo returns the configuration of a relay to u that anyone may use.
-func relayTo(u *relaytest.Upstream) core.Config {
+func relayTo(u *fakeopenai.Upstream) core.Config {
 	return core.Config{Upstreams: []core.Secret{core.Secret(u.URL)}}
 }
 

@@ -9,9 +9,9 @@ import (
 
 	"github.com/openai/openai-go/v3/option"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
-	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/torture"
 )
 
@@ -62,7 +62,7 @@ func regionsUnderSDK(t *testing.T) {
 						res, err := a.Chat.Completions.New(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "delay=5ms"))
 						if err != nil {
 							t.Errorf("a call failed: %v", err)
-						} else if got, want := res.Choices[0].Message.Content, relaytest.Reply(prompt); got != want {
+						} else if got, want := res.Choices[0].Message.Content, fakeopenai.Reply(prompt); got != want {
 							t.Errorf("content = %q, want %q", got, want)
 						}
 					}

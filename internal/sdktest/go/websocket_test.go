@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/realtime"
 	"github.com/openai/openai-go/v3/responses"
@@ -141,7 +141,7 @@ func TestRealtimeRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			u := relaytest.StartUpstream(t)
+			u := fakeopenai.StartUpstream(t)
 			cfg := relayTo(u)
 			test.change(&cfg)
 			r := startRelay(t, cfg)

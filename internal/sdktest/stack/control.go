@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 )
 
 // waitLimit is how long the control server waits for what it is asked to. It is
@@ -118,7 +118,7 @@ type sighting struct {
 	Done       bool        `json:"done"`
 }
 
-func newSighting(r *relaytest.Request) sighting {
+func newSighting(r *fakeopenai.Request) sighting {
 	sum := sha256.Sum256(r.Body)
 	return sighting{
 		Method:     r.Method,

@@ -22,9 +22,9 @@ import (
 	"sync/atomic"
 
 	"example.com/relay/core"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/proc"
-	"example.com/relay/internal/relaytest"
 )
 
 // What the tests show and look for. All of it must stay out of every log.
@@ -47,7 +47,7 @@ func main() {
 
 // run serves until in ends.
 func run(in io.Reader, out io.Writer, lambda bool) error {
-	s := &stack{upstream: relaytest.NewUpstream(), relays: make(map[string]*relay), first: make(map[string]*region)}
+	s := &stack{upstream: fakeopenai.NewUpstream(), relays: make(map[string]*relay), first: make(map[string]*region)}
 	defer s.close()
 	upstream, err := serve(s.upstream, io.Discard) // faults are meant
 	if err != nil {
@@ -114,7 +114,7 @@ func configs(upstream string) map[string]core.Config {
 
 // A stack is an upstream and relays, most of them to it.
 type stack struct {
-	upstream   *relaytest.Upstream
+	upstream   *fakeopenai.Upstream
 	relays     map[string]*relay
 	functions  []*lambdaemu.Server // of some relays
 	first      map[string]*region  // that of each gateway

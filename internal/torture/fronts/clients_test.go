@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 )
 
 // soon is how soon an upstream must hear that a client has gone.
@@ -411,7 +411,7 @@ func keptAlive(r *rig) {
 		var got struct {
 			Choices []struct{ Message struct{ Content string } }
 		}
-		if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Choices) != 1 || got.Choices[0].Message.Content != relaytest.Reply(said) {
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Choices) != 1 || got.Choices[0].Message.Content != fakeopenai.Reply(said) {
 			r.Fatalf("%s: %v", said, a)
 		}
 	}

@@ -19,9 +19,9 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/proc"
-	"example.com/relay/internal/relaytest"
 	"example.com/relay/internal/torture"
 )
 
@@ -107,7 +107,7 @@ func runRows(t *testing.T, rows []row) {
 						t.Parallel()
 					}
 					r := &rig{T: t, front: front, note: note, programs: programs}
-					r.Upstream = relaytest.StartUpstream(t)
+					r.Upstream = fakeopenai.StartUpstream(t)
 					r.start(r.Upstream.URL, row.env...)
 					row.run(r)
 					if !t.Failed() {
@@ -122,7 +122,7 @@ func runRows(t *testing.T, rows []row) {
 // A rig is a front before an upstream, for one test.
 type rig struct {
 	*testing.T
-	*relaytest.Upstream // what the front is started with, if the row does not start it anew
+	*fakeopenai.Upstream // what the front is started with, if the row does not start it anew
 
 	front string
 	base  string // of the front, without /v1

@@ -1,4 +1,4 @@
-package relaytest
+package contract
 
 import (
 	"os"
@@ -13,7 +13,7 @@ import (
 
 // The conformance table of docs/platforms.md has a row for each case of the
 // contract and a column for each adapter. TestAdapter compares the column that
-// As names with what it found; with RELAYTEST_CONFORMANCE=update in the
+// As names with what it found; with CONFORMANCE=update in the
 // environment it rewrites the column instead.
 const conformanceFile = "docs/platforms.md"
 
@@ -49,7 +49,7 @@ func conform(t *testing.T, column string, results map[string]string) {
 	}
 	switch {
 	case updated == string(text):
-	case os.Getenv("RELAYTEST_CONFORMANCE") == "update":
+	case os.Getenv("CONFORMANCE") == "update":
 		if err := os.WriteFile(file, []byte(updated), 0o644); err != nil {
 			t.Fatal(err)
 		}

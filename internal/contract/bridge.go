@@ -1,4 +1,4 @@
-package relaytest
+package contract
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"example.com/relay/internal/fakeopenai"
 )
 
 // TestBridge tests what stands between a platform and a handler, below what
@@ -39,7 +41,7 @@ func TestBridge(t *testing.T, serve func(t *testing.T, h http.Handler) string, o
 	}{
 		{"/nothing", 200, ""}, {"/204", 204, ""}, {"/304", 304, ""},
 		{"/early-hints", 200, "final"}, {"/echo", 200, "body"},
-		{"/large", 200, string(Pattern(1 << 20))}, {"/length", 200, "five5"},
+		{"/large", 200, string(fakeopenai.Pattern(1 << 20))}, {"/length", 200, "five5"},
 	}
 	for _, test := range complete {
 		t.Run(test.path, func(t *testing.T) {
@@ -79,7 +81,7 @@ func bridged(w http.ResponseWriter, req *http.Request) {
 	case "/echo":
 		_, _ = io.Copy(w, req.Body)
 	case "/large":
-		_, _ = io.Copy(w, bytes.NewReader(Pattern(1<<20)))
+		_, _ = io.Copy(w, bytes.NewReader(fakeopenai.Pattern(1<<20)))
 	case "/length":
 		w.Header().Set("Content-Length", "5")
 		_, _ = io.WriteString(w, "five5")

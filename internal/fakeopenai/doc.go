@@ -1,11 +1,6 @@
-// Package relaytest holds what tests of the relay share: the contract that
-// every adapter must pass, which is TestAdapter, and the fake upstream.
-//
-// # The fake upstream
-//
-// Upstream is a fake api.openai.com that the official SDKs take for the real
-// one. StartUpstream serves it for a test; the command fakeopenai serves it for
-// a person. The way of a request through it, file by file:
+// Package fakeopenai is a fake api.openai.com that the official SDKs take for
+// the real one. StartUpstream serves it for a test; the command in cmd serves
+// it for a person. The way of a request through it, file by file:
 //
 //	upstream.go   what the test holds in its hands
 //	recorder.go   the requests as they were seen, and waiting for them
@@ -93,4 +88,4 @@
 // Of two directives that exclude each other, the later counts. Those that break
 // a head (from short-cl on, and odd statuses) take status and pieces from the
 // others, but not header-kb, 1xx and trailers.
-package relaytest
+package fakeopenai

@@ -1,6 +1,5 @@
-// Command fakeopenai serves the fake api.openai.com of package relaytest to a
-// person: for SDKs, curl and the relay, with the faults that the header
-// Fake-Fault asks for.
+// Command fakeopenai serves the fake api.openai.com to a person: for SDKs,
+// curl and the relay, with the faults that the header Fake-Fault asks for.
 package main
 
 import (
@@ -16,7 +15,7 @@ import (
 	"strings"
 	"syscall"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 )
 
 // kept is how many requests the recorder holds, so that memory stays constant.
@@ -56,14 +55,14 @@ func parseFlags(args []string) (options, error) {
 	fs.Usage = func() {
 		fmt.Fprintln(fs.Output(), "Usage: fakeopenai [flags]")
 		fs.PrintDefaults()
-		fmt.Fprintf(fs.Output(), "Directives: %s\n", strings.Join(relaytest.Directives(), " "))
+		fmt.Fprintf(fs.Output(), "Directives: %s\n", strings.Join(fakeopenai.Directives(), " "))
 	}
 	return opts, fs.Parse(args)
 }
 
 // run serves until ctx ends, and writes to out how to use it.
 func run(ctx context.Context, opts options, out io.Writer) error {
-	if _, err := relaytest.ParseFault(opts.fault); err != nil {
+	if _, err := fakeopenai.ParseFault(opts.fault); err != nil {
 		return fmt.Errorf("-fault: %w", err)
 	}
 	if !opts.insecureListen && !isLoopback(opts.listen) {
@@ -73,7 +72,7 @@ func run(ctx context.Context, opts options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	u := relaytest.NewUpstream()
+	u := fakeopenai.NewUpstream()
 	u.KeepLast(kept)
 	u.SetFault(func(*http.Request) string { return opts.fault })
 	srv := &http.Server{Handler: u}

@@ -1,4 +1,8 @@
-package relaytest
+// Package contract is what an adapter of the relay must keep, whatever platform
+// it is for: each adapter runs TestAdapter against the artifact that is
+// deployed, and TestBridge against its own part of it. The results are a table
+// in docs/platforms.md.
+package contract
 
 import (
 	"bufio"
@@ -13,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/fakeopenai"
 )
 
 // An Ability is something of the adapter contract that a platform may lack.
@@ -95,8 +101,8 @@ func TestAdapter(t *testing.T, serve func(t *testing.T, environ []string) string
 }
 
 const (
-	testToken = "relaytest-token-5f0c"
-	testKey   = "sk-relaytest-9a31"
+	testToken = "contract-token-5f0c"
+	testKey   = "sk-contract-9a31"
 )
 
 type adapter struct {
@@ -123,9 +129,9 @@ func (a *adapter) result(c contractCase, kept bool) string {
 }
 
 // start returns a started adapter that needs a token, and its upstream.
-func (a *adapter) start(t *testing.T) (*Upstream, string) {
+func (a *adapter) start(t *testing.T) (*fakeopenai.Upstream, string) {
 	t.Helper()
-	u := StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	u.Delay = a.delay
 	base := a.serve(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + testToken})
 	return u, strings.TrimSuffix(base, "/")
@@ -202,7 +208,7 @@ func (a *adapter) testBody(t *testing.T) {
 	}
 	for _, size := range sizes {
 		for _, chunked := range []bool{false, true} {
-			sent := Pattern(size)
+			sent := fakeopenai.Pattern(size)
 			req := request(t, "POST", base+"/v1/files", "", "")
 			req.Header.Set("Content-Type", "application/octet-stream")
 			req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(size)
@@ -218,7 +224,7 @@ func (a *adapter) testBody(t *testing.T) {
 	}
 	const speech = `{"model":"tts-1","voice":"alloy","input":"hello"}`
 	res, body := complete(t, request(t, "POST", base+"/v1/audio/speech", speech, "bytes=300000"))
-	if res.StatusCode != http.StatusOK || body != string(Pattern(300_000)) {
+	if res.StatusCode != http.StatusOK || body != string(fakeopenai.Pattern(300_000)) {
 		t.Errorf("binary answer: status %d, %d bytes, want the 300000 that were sent", res.StatusCode, len(body))
 	}
 }
@@ -522,7 +528,7 @@ func (a *adapter) testMisconfigured(t *testing.T) {
 
 // testSeveral has several upstreams, of which one is dead or all are.
 func (a *adapter) testSeveral(t *testing.T) {
-	dead := StartUpstream(t)
+	dead := fakeopenai.StartUpstream(t)
 	dead.Close()
 	serve := func(t *testing.T, upstreams ...string) string {
 		t.Helper()
@@ -530,12 +536,12 @@ func (a *adapter) testSeveral(t *testing.T) {
 		return strings.TrimSuffix(a.serve(t, environ), "/") + "/v1/chat/completions"
 	}
 	t.Run("one dead", func(t *testing.T) {
-		u := StartUpstream(t)
+		u := fakeopenai.StartUpstream(t)
 		u.Delay = a.delay
 		url := serve(t, dead.URL+"#dead", u.URL+"#alive")
 		const requests = 5 // so many that the dead one is given up
 		for i := range requests {
-			body, want := chatBody, `"content":"`+Reply("hello")
+			body, want := chatBody, `"content":"`+fakeopenai.Reply("hello")
 			if i%2 == 1 {
 				body, want = streamBody, "data: [DONE]\n\n"
 			}
