@@ -16,7 +16,7 @@ import (
 // for the log only.
 type Error struct {
 	Status int    // HTTP status
-	Code   string // stable, listed in README
+	Code   string // stable, listed in docs/errors.md
 	Msg    string
 
 	// RetryAfter is how long a client does well to wait before it asks again.
