@@ -91,8 +91,8 @@ bench-page:
 	cd $(CHAOS) && $(GO) run ./performance -figures ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)
 	$(GO) run ./bench/verdict -figures $(BENCH_PAGE:.md=.json) -out $(BENCH_PAGE)
 
-chaos: ## break regions under load, and write what clients notice into docs/failover.md (an hour)
-	cd $(CHAOS) && $(GO) run . -out ../../docs/failover.md -plot ../../docs/failover.svg
+chaos: ## break regions under load, and write what clients notice into docs/evidence/failover.md (an hour)
+	cd $(CHAOS) && $(GO) run . -out ../../docs/evidence/failover.md -plot ../../docs/evidence/failover.svg
 
 chaos-quick: ## one run of each of the same, writing nothing
 	cd $(CHAOS) && $(GO) run . -quick
@@ -100,7 +100,7 @@ chaos-quick: ## one run of each of the same, writing nothing
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@./scripts/fuzz $(or $(FUZZTIME),60s)
 
-torture: ## every fault and bad input on every adapter, and their table in docs/reliability.md (an hour; FUZZTIME is 10m)
+torture: ## every fault and bad input on every adapter, and their table in docs/evidence/reliability.md (an hour; FUZZTIME is 10m)
 	@./scripts/torture $(or $(FUZZTIME),10m)
 
 # One package after the other, or each would make the other's times wrong.

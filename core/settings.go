@@ -32,7 +32,7 @@ var settings = []Setting{
 			return setList(&cfg.Upstreams, v)
 		}},
 	{"RELAY_POLICY", "order",
-		"which healthy upstream is preferred: `order`, the first in the list, or `latency`, the fastest to connect to",
+		"which healthy upstream is preferred: `order`, the first in the list, or `latency`, the one with the lowest latency",
 		func(cfg *Config, v string) error {
 			cfg.Policy = failover.Policy(v)
 			return nil
