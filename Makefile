@@ -69,6 +69,10 @@ vulnerabilities:
 vercel: ## the real vercel build of the function, tested (Linux, node 20 and npm)
 	$(GO) test -count=1 -run TestBuild -v ./vercel
 
+.PHONY: docs
+docs: ## write the tables of settings and errors in docs/
+	$(GO) test -count=1 -run TestDocsAreUpToDate ./core -update
+
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
 	CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel
 
@@ -92,8 +96,8 @@ bench-page:
 	cd $(CHAOS) && $(GO) run . -performance ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)
 	$(GO) run ./bench -suite bounds -out $(BENCH_PAGE)
 
-chaos: ## break regions under load, and write what clients notice into docs/failover.md (an hour)
-	cd $(CHAOS) && $(GO) run . -out ../../docs/failover.md -plot ../../docs/failover.svg
+chaos: ## break regions under load, and write what clients notice into docs/evidence/failover.md (an hour)
+	cd $(CHAOS) && $(GO) run . -out ../../docs/evidence/failover.md -plot ../../docs/evidence/failover.svg
 
 chaos-quick: ## one run of each of the same, writing nothing
 	cd $(CHAOS) && $(GO) run . -quick
@@ -101,7 +105,7 @@ chaos-quick: ## one run of each of the same, writing nothing
 fuzz: ## run every fuzz target for FUZZTIME (60s)
 	@./scripts/fuzz $(or $(FUZZTIME),60s)
 
-torture: ## every fault and bad input on every adapter, and their table in docs/reliability.md (an hour; FUZZTIME is 10m)
+torture: ## every fault and bad input on every adapter, and their table in docs/evidence/reliability.md (an hour; FUZZTIME is 10m)
 	@./scripts/torture $(or $(FUZZTIME),10m)
 
 # One package after the other, or each would make the other's times wrong.

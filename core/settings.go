@@ -16,7 +16,7 @@ import (
 type Setting struct {
 	Name    string
 	Default string // as a user would write it; empty if there is none
-	Usage   string
+	Usage   string // for relay serve -h and docs/configuration.md, with code in backquotes
 
 	set func(*Config, string) error
 }
@@ -25,107 +25,161 @@ type Setting struct {
 func Settings() []Setting { return slices.Clone(settings) }
 
 var settings = []Setting{
-	{"RELAY_UPSTREAMS", defaultUpstream, "base URLs of the API or of relays, comma-separated, the preferred first; https://rt_<token>@host#name gives a relay's access token and a name; plain http to loopback only", func(cfg *Config, v string) error {
-		return setList(&cfg.Upstreams, v)
-	}},
-	{"RELAY_POLICY", "order", "which of several healthy upstreams is preferred: order, the first one; latency, the one that connects the fastest", func(cfg *Config, v string) error {
-		cfg.Policy = failover.Policy(v)
-		return nil
-	}},
-	{"RELAY_RESEND_AMBIGUOUS", "false", "true: send a request once more when it may have been processed and got no answer; it may then be paid for twice", func(cfg *Config, v string) (err error) {
-		cfg.ResendAmbiguous, err = parseBool(v)
-		return err
-	}},
-	{"RELAY_RESUME_RESPONSES", "false", "true: let a Responses stream with background: true that breaks off go on through another upstream", func(cfg *Config, v string) (err error) {
-		cfg.ResumeResponses, err = parseBool(v)
-		return err
-	}},
-	{"RELAY_PROBE_INTERVAL", "10s", "time between probes of /relay/health of each of several upstreams, six times as long without traffic; off for none; functions never probe", func(cfg *Config, v string) (err error) {
-		cfg.ProbeInterval, err = parseTimeout(v)
-		return err
-	}},
-	{"RELAY_ACCESS_TOKENS", "", "access tokens, comma-separated, each plain or sha256:<hex>; without any, no token is needed", func(cfg *Config, v string) error {
-		return setList(&cfg.AccessTokens, v)
-	}},
-	{"RELAY_API_KEY", "", "API key that the relay puts in place of the client's; needs access tokens", func(cfg *Config, v string) error {
-		cfg.APIKey = Secret(v)
-		return nil
-	}},
-	{"RELAY_API_KEY_SECRET", "", "on AWS Lambda, the secret in AWS Secrets Manager to read the API key from", func(cfg *Config, v string) error {
-		cfg.APIKeySecret = v
-		return nil
-	}},
-	{"RELAY_PATH_TOKENS", "false", "true: take access tokens in the path too, as /t/<token>/v1/…; platforms log paths", func(cfg *Config, v string) (err error) {
-		cfg.PathTokens, err = parseBool(v)
-		return err
-	}},
-	{"RELAY_ALLOWED_ORIGINS", "*", "web origins besides the relay's own that browsers may call from, comma-separated; none for no other; others are refused", func(cfg *Config, v string) error {
-		return setList(&cfg.AllowedOrigins, v)
-	}},
-	{"RELAY_ALLOWED_HOSTS", "*", "host names by which the relay may be called, comma-separated; relay serve on a loopback address allows that address and localhost", func(cfg *Config, v string) error {
-		return setList(&cfg.AllowedHosts, v)
-	}},
-	{"RELAY_PATHS", "/v1/,/dashboard/", "path prefixes that are relayed, comma-separated", func(cfg *Config, v string) error {
-		return setList(&cfg.Paths, v)
-	}},
-	{"RELAY_PAGE", "on", "off: no web page at /", func(cfg *Config, v string) error {
-		if v != "on" && v != "off" {
-			return errors.New("must be on or off")
-		}
-		cfg.NoPage = v == "off"
-		return nil
-	}},
-	{"RELAY_MAX_BODY_BYTES", strconv.Itoa(defaultMaxBodyBytes), "largest request body in bytes; the platform's own limit applies too", func(cfg *Config, v string) (err error) {
-		cfg.MaxBodyBytes, err = parseSize(v)
-		return err
-	}},
-	{"RELAY_MAX_IN_FLIGHT", strconv.Itoa(defaultMaxInFlight), "requests relayed at a time, then 503; off for no limit, which is the default on functions", func(cfg *Config, v string) error {
-		if v == "off" {
-			cfg.MaxInFlight = -1
+	{"RELAY_UPSTREAMS", defaultUpstream,
+		"base URLs of the API or of relays, comma-separated, in order of preference, with or without `/v1`; " +
+			"`https://rt_<token>@host#name` adds a relay's access token and a name; plain http to loopback addresses only",
+		func(cfg *Config, v string) error {
+			return setList(&cfg.Upstreams, v)
+		}},
+	{"RELAY_POLICY", "order",
+		"which healthy upstream is preferred: `order`, the first in the list, or `latency`, the one with the lowest latency",
+		func(cfg *Config, v string) error {
+			cfg.Policy = failover.Policy(v)
 			return nil
-		}
-		n, err := strconv.ParseInt(v, 10, 32)
-		if err != nil || n < 1 {
-			return errors.New("must be a whole number from 1 on, or off")
-		}
-		cfg.MaxInFlight = int(n)
-		return nil
-	}},
-	{"RELAY_IDLE_TIMEOUT", "10m", "silence after which an answer that has begun, or a WebSocket, is ended; off for none", func(cfg *Config, v string) (err error) {
-		cfg.IdleTimeout, err = parseTimeout(v)
-		return err
-	}},
-	{"RELAY_MAX_STREAM_TIME", "off", "time after which any exchange is ended", func(cfg *Config, v string) (err error) {
-		cfg.MaxStreamTime, err = parseTimeout(v)
-		return err
-	}},
-	{"RELAY_KEEPALIVE", "off", "silence after which a comment is written into an event stream", func(cfg *Config, v string) (err error) {
-		cfg.Keepalive, err = parseTimeout(v)
-		return err
-	}},
-	{"RELAY_BODY_TIMEOUT", "60s", "time for every 32 KiB of a request body, then 408; off for none", func(cfg *Config, v string) (err error) {
-		cfg.BodyTimeout, err = parseTimeout(v)
-		return err
-	}},
-	{"RELAY_WRITE_TIMEOUT", "30s", "time for a client to take some of the answer; off for none", func(cfg *Config, v string) (err error) {
-		cfg.WriteTimeout, err = parseTimeout(v)
-		return err
-	}},
-	{"RELAY_NAME", "relay", "name of this relay in the X-Relay header and in health", func(cfg *Config, v string) error {
-		cfg.Name = v
-		return nil
-	}},
-	{"RELAY_REGION", "AWS_REGION or VERCEL_REGION", "where this relay runs, for health and the log", func(cfg *Config, v string) error {
-		cfg.Region = v
-		return nil
-	}},
-	{"RELAY_LOG_LEVEL", "info", "debug, info (every request), warn (those that failed), error or off", func(cfg *Config, v string) error {
-		return parseLevel(&cfg.LogLevel, v)
-	}},
-	{"RELAY_LAMBDA_INVOKE_MODE", "", "on AWS Lambda, the function URL's invoke mode: BUFFERED or RESPONSE_STREAM", func(cfg *Config, v string) error {
-		cfg.LambdaInvokeMode = v
-		return nil
-	}},
+		}},
+	{"RELAY_RESEND_AMBIGUOUS", "false",
+		"`true`: retry a request once if it may have been processed but got no response; " +
+			"it may then be processed, and paid for, twice",
+		func(cfg *Config, v string) (err error) {
+			cfg.ResendAmbiguous, err = parseBool(v)
+			return err
+		}},
+	{"RELAY_RESUME_RESPONSES", "false",
+		"`true`: resume a truncated stream of a background response (`background: true`) through another upstream",
+		func(cfg *Config, v string) (err error) {
+			cfg.ResumeResponses, err = parseBool(v)
+			return err
+		}},
+	{"RELAY_PROBE_INTERVAL", "10s",
+		"time between health probes of each upstream, if there are several; six times as long without traffic; " +
+			"`off` for none; functions never probe",
+		func(cfg *Config, v string) (err error) {
+			cfg.ProbeInterval, err = parseTimeout(v)
+			return err
+		}},
+	{"RELAY_ACCESS_TOKENS", "",
+		"access tokens, comma-separated, each plain or `sha256:<hex>`; without any, no token is needed",
+		func(cfg *Config, v string) error {
+			return setList(&cfg.AccessTokens, v)
+		}},
+	{"RELAY_API_KEY", "",
+		"API key that the relay sends in place of the client's; requires access tokens",
+		func(cfg *Config, v string) error {
+			cfg.APIKey = Secret(v)
+			return nil
+		}},
+	{"RELAY_API_KEY_SECRET", "",
+		"on AWS Lambda, the name of the secret in AWS Secrets Manager that holds the API key, " +
+			"read through AWS's Parameters and Secrets extension; nothing is relayed while it cannot be read",
+		func(cfg *Config, v string) error {
+			cfg.APIKeySecret = v
+			return nil
+		}},
+	{"RELAY_PATH_TOKENS", "false",
+		"`true`: accept access tokens in the path too, as `/t/<token>/v1/…`; platforms log paths",
+		func(cfg *Config, v string) (err error) {
+			cfg.PathTokens, err = parseBool(v)
+			return err
+		}},
+	{"RELAY_ALLOWED_ORIGINS", "*",
+		"web origins that browsers may call from besides the relay's own, comma-separated; `none` for no other; " +
+			"requests from others are refused with 403",
+		func(cfg *Config, v string) error {
+			return setList(&cfg.AllowedOrigins, v)
+		}},
+	{"RELAY_ALLOWED_HOSTS", "*",
+		"host names by which the relay may be called, comma-separated; on a loopback address, " +
+			"`relay serve` allows only that address, `localhost`, `127.0.0.1`, `::1` and `host.docker.internal` by default",
+		func(cfg *Config, v string) error {
+			return setList(&cfg.AllowedHosts, v)
+		}},
+	{"RELAY_PATHS", "/v1/,/dashboard/",
+		"path prefixes that are relayed, comma-separated",
+		func(cfg *Config, v string) error {
+			return setList(&cfg.Paths, v)
+		}},
+	{"RELAY_PAGE", "on",
+		"`off`: no web page at `/`",
+		func(cfg *Config, v string) error {
+			if v != "on" && v != "off" {
+				return errors.New("must be on or off")
+			}
+			cfg.NoPage = v == "off"
+			return nil
+		}},
+	{"RELAY_MAX_BODY_BYTES", strconv.Itoa(defaultMaxBodyBytes),
+		"max size of a request body, 32 MiB by default; a platform's own limit applies too",
+		func(cfg *Config, v string) (err error) {
+			cfg.MaxBodyBytes, err = parseSize(v)
+			return err
+		}},
+	{"RELAY_MAX_IN_FLIGHT", strconv.Itoa(defaultMaxInFlight),
+		"max requests in flight, beyond which clients get a 503; `off` for no limit, the default on functions",
+		func(cfg *Config, v string) error {
+			if v == "off" {
+				cfg.MaxInFlight = -1
+				return nil
+			}
+			n, err := strconv.ParseInt(v, 10, 32)
+			if err != nil || n < 1 {
+				return errors.New("must be a whole number from 1 on, or off")
+			}
+			cfg.MaxInFlight = int(n)
+			return nil
+		}},
+	{"RELAY_IDLE_TIMEOUT", "10m",
+		"max silence within a response or on a WebSocket, after which it is ended; `off` for none",
+		func(cfg *Config, v string) (err error) {
+			cfg.IdleTimeout, err = parseTimeout(v)
+			return err
+		}},
+	{"RELAY_MAX_STREAM_TIME", "off",
+		"max duration of a request and its response, streams and WebSockets included",
+		func(cfg *Config, v string) (err error) {
+			cfg.MaxStreamTime, err = parseTimeout(v)
+			return err
+		}},
+	{"RELAY_KEEPALIVE", "off",
+		"silence after which a comment is written into an event stream, for proxies that close silent connections",
+		func(cfg *Config, v string) (err error) {
+			cfg.Keepalive, err = parseTimeout(v)
+			return err
+		}},
+	{"RELAY_BODY_TIMEOUT", "60s",
+		"timeout for each 32 KiB of a request body, after which the client gets a 408; `off` for none",
+		func(cfg *Config, v string) (err error) {
+			cfg.BodyTimeout, err = parseTimeout(v)
+			return err
+		}},
+	{"RELAY_WRITE_TIMEOUT", "30s",
+		"timeout for the client to accept more of the response; `off` for none",
+		func(cfg *Config, v string) (err error) {
+			cfg.WriteTimeout, err = parseTimeout(v)
+			return err
+		}},
+	{"RELAY_NAME", "relay",
+		"name of this relay in the `X-Relay` header and in health checks",
+		func(cfg *Config, v string) error {
+			cfg.Name = v
+			return nil
+		}},
+	{"RELAY_REGION", "AWS_REGION or VERCEL_REGION",
+		"where this relay runs, for health checks and the log",
+		func(cfg *Config, v string) error {
+			cfg.Region = v
+			return nil
+		}},
+	{"RELAY_LOG_LEVEL", "info",
+		"`debug`, `info` (every request), `warn` (failed requests), `error` or `off`",
+		func(cfg *Config, v string) error {
+			return parseLevel(&cfg.LogLevel, v)
+		}},
+	{"RELAY_LAMBDA_INVOKE_MODE", "",
+		"on AWS Lambda, the function URL's invoke mode: `BUFFERED` or `RESPONSE_STREAM`, the default",
+		func(cfg *Config, v string) error {
+			cfg.LambdaInvokeMode = v
+			return nil
+		}},
 }
 
 // levelOff is above every level that is logged.

@@ -1,7 +1,7 @@
 // Command chaos breaks the region that a gateway is using, under load, and
 // measures what its clients notice.
 //
-//	cd bench/chaos && go run . [-quick] [-runs N] [-only PATTERN] [-out ../../docs/failover.md] [-plot ../../docs/failover.svg]
+//	cd bench/chaos && go run . [-quick] [-runs N] [-only PATTERN] [-out ../../docs/evidence/failover.md] [-plot ../../docs/evidence/failover.svg]
 //
 // Gateway and regions are processes of their own, see internal/regions; this one
 // is the clients, the fronts of the regions and the upstream. The report goes to

@@ -17,7 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"example.com/relay/core"
@@ -91,11 +90,13 @@ func serveUsage(flags *flag.FlagSet) {
 	fmt.Fprint(out, "relay serve starts a relay and prints the base URL to use. Flags:\n\n")
 	flags.PrintDefaults()
 	fmt.Fprint(out, "\nSettings, from the environment:\n\n")
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range core.Settings() {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", s.Name, s.Default, s.Usage)
+		fmt.Fprintf(out, "  %s\n    \t%s", s.Name, strings.ReplaceAll(s.Usage, "`", ""))
+		if s.Default != "" {
+			fmt.Fprintf(out, " (default %s)", s.Default)
+		}
+		fmt.Fprintln(out)
 	}
-	table.Flush()
 }
 
 // allowedHosts returns the names by which a relay on a loopback address may be

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/core"
 	"example.com/relay/internal/contract"
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/proc"
@@ -114,6 +115,22 @@ func TestServeUsage(t *testing.T) {
 		var out bytes.Buffer
 		if status := run(t.Context(), test.args, nil, &out, &out); status != test.status || !strings.Contains(out.String(), test.out) {
 			t.Errorf("relay %q: status %d, %q; want %d, %q", test.args, status, out.String(), test.status, test.out)
+		}
+	}
+}
+
+func TestServeHelpShowsTheSettings(t *testing.T) {
+	var stdout, stderr proc.Buffer
+	if status := run(t.Context(), []string{"serve", "-h"}, nil, &stdout, &stderr); status != exitOK {
+		t.Errorf("exit status %d", status)
+	}
+	for _, s := range core.Settings() {
+		want := "  " + s.Name + "\n    \t" + strings.ReplaceAll(s.Usage, "`", "")
+		if s.Default != "" {
+			want += " (default " + s.Default + ")"
+		}
+		if !strings.Contains(stderr.String(), want+"\n") {
+			t.Errorf("relay serve -h lacks %q", want)
 		}
 	}
 }

@@ -4,7 +4,7 @@
 //
 // A test of a row calls [Row] first. Its name begins with the row's id, as in
 // TestRegionFaults/C01/gateway. Where TORTURE_REPORT names a file, each row's
-// outcome is appended to it as a line of JSON, from which docs/reliability.md is
+// outcome is appended to it as a line of JSON, from which docs/evidence/reliability.md is
 // made.
 package torture
 

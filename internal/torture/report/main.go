@@ -1,7 +1,7 @@
-// Command report writes the table of docs/reliability.md from what the tests of
+// Command report writes the table of docs/evidence/reliability.md from what the tests of
 // the torture matrix reported.
 //
-//	report -in results.jsonl [-out docs/reliability.md]
+//	report -in results.jsonl [-out docs/evidence/reliability.md]
 //
 // Without -out it prints the table. It fails if a row failed or did not run.
 package main
