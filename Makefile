@@ -76,13 +76,13 @@ docs: ## write the tables of settings and errors in docs/
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
 	CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel
 
-bench: ## benchmarks, and the comparisons that write docs/performance.md and its plots (15 minutes)
+bench: ## benchmarks, and the comparisons that write docs/evidence/performance.md and its plots (15 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core
-	$(MAKE) --no-print-directory bench-page BENCH_PAGE=docs/performance.md
-	$(GO) run ./bench -suite bounds -figures docs/performance.json -strict >/dev/null
+	$(MAKE) --no-print-directory bench-page BENCH_PAGE=docs/evidence/performance.md
+	$(GO) run ./bench -suite bounds -figures docs/evidence/performance.json -strict >/dev/null
 
 bench-quick: ## a short look at the same, in dist/bench (2 minutes)
-	@rm -rf dist/bench && mkdir -p dist/bench && cp docs/performance.md dist/bench
+	@rm -rf dist/bench && mkdir -p dist/bench && cp docs/evidence/performance.md dist/bench
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=dist/bench/performance.md BENCH_QUICK=-quick
 	@cat dist/bench/performance.md

@@ -1,7 +1,7 @@
 // Command bench measures the relay next to what a user could have instead, and
-// writes docs/performance.md.
+// writes docs/evidence/performance.md.
 //
-//	go run ./bench -suite relay|lambda|servers|bounds [-quick] [-out docs/performance.md]
+//	go run ./bench -suite relay|lambda|servers|bounds [-quick] [-out docs/evidence/performance.md]
 //	go run -trimpath ./bench -suite profile -out bench/relay.pgo
 //
 // The suite relay compares it as a server with a stock httputil.ReverseProxy;
@@ -28,7 +28,7 @@
 //	inside.go           what the benchmarks say, which run everything in one process (bench_test.go, memory_test.go)
 //	stock               what a user would write
 //	upstream            a scripted upstream whose answers are bytes made beforehand
-//	chaos               a module of its own: regions that break before a gateway, docs/failover.md; and the plots
+//	chaos               a module of its own: regions that break before a gateway, docs/evidence/failover.md; and the plots
 //
 // Upstream and clients (internal/load) are cheap so that the figures are the
 // relay's: in one process their allocations are next to none, and on shared cores
@@ -106,7 +106,7 @@ func parse(args []string, stderr io.Writer) (opts options, err error) {
 	flags.StringVar(&opts.suite, "suite", "", "`name` of what to measure: relay, lambda or servers; or bounds, or profile")
 	flags.BoolVar(&opts.quick, "quick", false, "measure for a minute or so; the figures are rough")
 	flags.StringVar(&opts.out, "out", "", "`file` whose section to write, in place of standard output")
-	flags.StringVar(&opts.figures, "figures", "docs/performance.json", "`file` with the figures that bounds are for, unless -out is given")
+	flags.StringVar(&opts.figures, "figures", "docs/evidence/performance.json", "`file` with the figures that bounds are for, unless -out is given")
 	flags.BoolVar(&opts.strict, "strict", false, "with bounds, fail if one is not kept, or none could be judged")
 	if err := flags.Parse(args); err != nil {
 		return opts, err

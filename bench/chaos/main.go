@@ -7,7 +7,7 @@
 // is the clients, the fronts of the regions and the upstream. The report goes to
 // standard output without -out. The exit status is 1 if a bound was not kept.
 //
-//	go run . -performance ../../docs/performance.json -plot ../../docs/performance.svg
+//	go run . -performance ../../docs/evidence/performance.json -plot ../../docs/evidence/performance.svg
 //
 // draws what bench measured, and breaks nothing.
 //

@@ -39,17 +39,22 @@ type Meaning struct {
 var Meanings = map[string]Meaning{
 	"invalid_target":          {Final, Client},
 	"duplicate_authorization": {Final, Client},
-	"body_incomplete":         {Final, Client},
-	"invalid_event":           {Final, Client},
-	"method_not_allowed":      {Final, Client},
-	"body_timeout":            {Final, Client},
-	"uri_too_long":            {Final, Client},
-	"headers_too_large":       {Final, Client},
-	"client_timeout":          {Final, Client},
-	"stream_limit":            {Final, Client},
-	"relay_deadline":          {Final, Client},
-	"response_too_large":      {Final, Client},
-	"upstream_idle_timeout":   {Final, API},
+	"misplaced_access_token":  {Final, Client},
+	"origin_not_allowed":      {Final, Client},
+
+	"browser_navigation_not_allowed": {Final, Client},
+
+	"body_incomplete":       {Final, Client},
+	"invalid_event":         {Final, Client},
+	"method_not_allowed":    {Final, Client},
+	"body_timeout":          {Final, Client},
+	"uri_too_long":          {Final, Client},
+	"headers_too_large":     {Final, Client},
+	"client_timeout":        {Final, Client},
+	"stream_limit":          {Final, Client},
+	"relay_deadline":        {Final, Client},
+	"response_too_large":    {Final, Client},
+	"upstream_idle_timeout": {Final, API},
 
 	// Another relay may have larger limits, other paths, or be newer.
 	"body_too_large":        {Unprocessed, Client},
