@@ -84,7 +84,8 @@ func parseTable(table string) map[string]map[string]string {
 // formatTable writes cells in the order of the contract and the columns.
 func formatTable(cells map[string]map[string]string) string {
 	var b strings.Builder
-	b.WriteString("| | " + strings.Join(conformanceColumns, " | ") + " |\n|---|" + strings.Repeat("---|", len(conformanceColumns)) + "\n")
+	b.WriteString("| | " + strings.Join(conformanceColumns, " | ") + " |\n|---|")
+	b.WriteString(strings.Repeat("---|", len(conformanceColumns)) + "\n")
 	for _, c := range contract {
 		b.WriteString("| " + c.name + " |")
 		for _, column := range conformanceColumns {

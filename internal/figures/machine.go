@@ -77,7 +77,8 @@ func (m Machine) String() string {
 func (m Machine) Lines(began time.Time, took time.Duration) string {
 	lines := fmt.Sprintf("- Machine: %s. Clients, relay and upstream share it, all on 127.0.0.1.\n", m)
 	if m.load != "" {
-		lines += fmt.Sprintf("- Load of the machine before the start: %s. Where it is not near 0, others were at work, and the spreads are theirs.\n", m.load)
+		lines += fmt.Sprintf("- Load of the machine before the start: %s. "+
+			"If it is not near 0, other processes were running, and the spreads are theirs.\n", m.load)
 	}
 	return lines + fmt.Sprintf("- Date: %s. Commit: %s. It took %s.\n",
 		began.UTC().Format(time.DateOnly), cmp.Or(m.commit, "none yet"), took.Round(time.Second))

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Post posts body and returns what came of it. The error is that of a broken
 // answer, or of one that takes longer than life.
-func Post(ctx context.Context, addr, target, contentType string, body []byte, life time.Duration) (status int, answer string, err error) {
+func Post(ctx context.Context, addr, target, contentType string, body []byte, life time.Duration) (
+	status int, answer string, err error,
+) {
 	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+target, bytes.NewReader(body))
@@ -52,7 +55,8 @@ func Ending(status int, body string, err error) string {
 // which clients skip.
 func hasProse(stream string) bool {
 	for line := range strings.Lines(stream) {
-		if name, _, _ := strings.Cut(line, ":"); strings.TrimSpace(name) != "" && name != "data" && name != "event" && name != "id" && name != "retry" {
+		name, _, _ := strings.Cut(line, ":")
+		if strings.TrimSpace(name) != "" && !slices.Contains([]string{"data", "event", "id", "retry"}, name) {
 			return true
 		}
 	}

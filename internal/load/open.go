@@ -137,8 +137,10 @@ func (o Open) ask(ctx context.Context, transport http.RoundTripper, due time.Tim
 }
 
 func (o Open) request(ctx context.Context, a *Answer) (*http.Request, error) {
-	body := fmt.Appendf(nil, `{"model":"gpt-4o-mini","stream":%v,"messages":[{"role":"user","content":%q}]}`, a.Stream, a.ID)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(o.Base, "/")+"/v1/chat/completions", bytes.NewReader(body))
+	body := fmt.Appendf(nil, `{"model":"gpt-4o-mini","stream":%v,"messages":[{"role":"user","content":%q}]}`,
+		a.Stream, a.ID)
+	url := strings.TrimSuffix(o.Base, "/") + "/v1/chat/completions"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,9 @@ import (
 // Stream reads one stream of count events that have a time in them. It returns
 // how long each was on its way, and how many arrived in the same piece as the
 // one before. It takes no longer than life.
-func Stream(ctx context.Context, addr string, request []byte, count int, life time.Duration) (lag *Histogram, together int, err error) {
+func Stream(ctx context.Context, addr string, request []byte, count int, life time.Duration) (
+	lag *Histogram, together int, err error,
+) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}

@@ -27,7 +27,13 @@ import (
 
 // fronts are the columns.
 var fronts = []struct{ name, title string }{
-	{"local", "local"}, {"lambda-stream", "Lambda, streamed"}, {"lambda-buffered", "Lambda, whole"}, {"gcf", "GCF"}, {"vercel", "Vercel"}, {"gateway", "gateway"}, {"process", "in process"},
+	{"local", "local"},
+	{"lambda-stream", "Lambda, streamed"},
+	{"lambda-buffered", "Lambda, whole"},
+	{"gcf", "GCF"},
+	{"vercel", "Vercel"},
+	{"gateway", "gateway"},
+	{"process", "in process"},
 }
 
 const (
@@ -124,7 +130,8 @@ func (m matrix) text(now time.Time) []byte {
 			counts[mark(r)]++
 		}
 	}
-	fmt.Fprintf(&b, "Of %d rows: %d cells hold, %d are exceptions, %d fail. %s, %s.\n\n", len(rows), counts[passed], counts[exception], counts[failed],
+	fmt.Fprintf(&b, "Of %d rows: %d cells hold, %d are exceptions, %d fail. %s, %s.\n\n",
+		len(rows), counts[passed], counts[exception], counts[failed],
 		now.UTC().Format(time.DateOnly), figures.ThisMachine(context.Background()))
 	m.table(&b)
 	m.figures(&b)
