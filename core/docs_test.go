@@ -227,8 +227,8 @@ func text(t *testing.T, expr ast.Expr) string {
 			return protocol.InvalidToken
 		case "Loop":
 			return protocol.Loop
-		case "Shutdown":
-			return protocol.Shutdown
+		case "Internal":
+			return protocol.Internal
 		}
 	}
 	t.Fatalf("cannot evaluate %s", types.ExprString(expr))

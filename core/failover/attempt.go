@@ -95,7 +95,7 @@ func (a *attempt) interrupted() {
 		return
 	}
 	a.u.health.noteError(ClassInterrupted)
-	a.pool.suspect(a.ctx, a.u, false, strike)
+	a.pool.suspect(a.ctx, a.u, strike)
 }
 
 var errBodyClosed = errors.New("read on closed response body")

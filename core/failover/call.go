@@ -183,7 +183,7 @@ func (c *call) onReset(cand *candidate, a *attempt, err error) step {
 	if errors.Is(a.cause(), errUnresponsive) {
 		class = ClassUnresponsive // which has been held against it already
 	} else {
-		c.penalize(cand.upstream, verdict{class: class, penalty: strike, check: shallow})
+		c.penalize(cand.upstream, verdict{class: class, penalty: strike, check: healthCheck})
 	}
 	c.note(cand, class, err)
 	c.keep(nil, false) // a fallback would say that nothing was processed
@@ -235,7 +235,7 @@ func (c *call) penalize(u *upstream, v verdict) {
 		return
 	}
 	u.health.noteError(v.class)
-	if done := c.pool.suspect(c.req.Context(), u, v.check == deep, apply); done != nil {
+	if done := c.pool.suspect(c.req.Context(), u, apply); done != nil {
 		c.checks = append(c.checks, done)
 	}
 }

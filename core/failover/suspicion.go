@@ -22,10 +22,9 @@ type suspicion struct {
 }
 
 // suspect checks u, unless a check is under way, and calls blame if u is not
-// well. With deep, u must reach the API too. The channel is closed when that is
-// decided; it is nil if u was found well just now. A check ends with ctx where
-// nothing may outlive a request.
-func (p *Pool) suspect(ctx context.Context, u *upstream, deep bool, blame func()) <-chan struct{} {
+// well. The channel is closed when that is decided; it is nil if u was found well
+// just now. A check ends with ctx where nothing may outlive a request.
+func (p *Pool) suspect(ctx context.Context, u *upstream, blame func()) <-chan struct{} {
 	s := &u.suspicion
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,14 +37,15 @@ func (p *Pool) suspect(ctx context.Context, u *upstream, deep bool, blame func()
 		if !p.opts.Serverless {
 			ctx = p.running
 		}
-		go p.check(ctx, u, deep)
+		go p.check(ctx, u)
 	}
 	return s.done
 }
 
-// check decides a suspicion.
-func (p *Pool) check(ctx context.Context, u *upstream, deep bool) {
-	_, err := p.examine(ctx, u, deep)
+// check decides a suspicion. It never reaches the API: what a client provokes
+// must not cost requests there.
+func (p *Pool) check(ctx context.Context, u *upstream) {
+	_, err := p.examine(ctx, u, false)
 	s := &u.suspicion
 	s.mu.Lock()
 	blames, done := s.blames, s.done

@@ -37,7 +37,6 @@ func TestPagesAreChecked(t *testing.T) {
 		{page(503, "<html>"), "platform_503", 3},
 		{page(502, "<html>"), "platform_502", 3},
 		{reset, ClassReset, 3},
-		{relayError(502, "upstream_reset"), "upstream_reset", 3},
 		{relayError(500, "relay_internal_error"), "relay_internal_error", 3},
 	} {
 		for _, serverless := range []bool{false, true} {

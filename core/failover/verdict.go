@@ -51,9 +51,8 @@ const (
 type check int
 
 const (
-	noCheck check = iota // no client can provoke it
-	shallow              // the relay's health fails
-	deep                 // the relay's health fails, or it does not reach the API
+	noCheck     check = iota // it applies at once
+	healthCheck              // the relay's health check must fail too
 )
 
 // forward is the verdict on a response that the upstream is to be credited for.
@@ -111,8 +110,8 @@ func judgeRelay(u *upstream, req *http.Request, code string) verdict {
 		v.reason = provoked // a client says what it likes of relays before this one
 	case meaning.Fault == protocol.Operator:
 		v.penalty = eject
-	case meaning.Proof == protocol.Ambiguous && code != protocol.Shutdown:
-		v.penalty, v.check, v.reason = strike, deep, provoked
+	case code == protocol.Internal: // a request may have made it panic
+		v.penalty, v.check, v.reason = strike, healthCheck, provoked
 	default:
 		v.penalty = strike
 	}
@@ -135,7 +134,7 @@ func judgePage(res *http.Response, expectsRelay bool) verdict {
 // judgeStatus judges a platform's page by its status.
 func judgeStatus(res *http.Response) verdict {
 	class := ClassPlatform + strconv.Itoa(res.StatusCode)
-	page := verdict{outcome: unprocessed, class: class, penalty: eject, check: shallow, reason: provoked}
+	page := verdict{outcome: unprocessed, class: class, penalty: eject, check: healthCheck, reason: provoked}
 	switch res.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		// Throttled or no instance: Lambda, Google and Vercel say so before

@@ -74,13 +74,13 @@ var Meanings = map[string]Meaning{
 	"upstream_invalid_response": {Ambiguous, API},
 	"upstream_interrupted":      {Ambiguous, API},
 	"platform_failed":           {Ambiguous, API},
-	"relay_internal_error":      {Ambiguous, Relay},
-	Shutdown:                    {Ambiguous, Relay},
+	Internal:                    {Ambiguous, Relay},
+	"relay_shutdown":            {Ambiguous, Relay},
 }
 
 // Codes that a gateway treats by more than their meaning.
 const (
 	InvalidToken = "invalid_access_token" // the client's fault, unless the gateway sent the token
 	Loop         = "relay_loop"           // the client's fault, if it said that it had passed relays
-	Shutdown     = "relay_shutdown"       // nothing that a client could provoke
+	Internal     = "relay_internal_error" // the client's fault, if its request made the relay panic
 )
