@@ -24,8 +24,11 @@ type h1 struct {
 
 	state   atomic.Int32 // one of the constants below
 	wrote   atomic.Bool  // something of the current request was written
-	reused  bool         // there was a response before; for whoever has the connection reserved
 	changed func()       // called when the connection can take another request
+
+	// For whoever has the connection reserved:
+	reused  bool      // there was a response before
+	checked time.Time // when the peer had not closed the connection
 }
 
 // The states of an h1. Whoever reserves the connection has it to himself until it
@@ -41,7 +44,7 @@ const (
 // reserved. changed is called whenever a response has ended and the connection
 // can take another request.
 func newHTTP1(conn net.Conn, socket *socket, changed func()) *h1 {
-	h := &h1{conn: conn, socket: socket, changed: changed}
+	h := &h1{conn: conn, socket: socket, changed: changed, checked: time.Now()}
 	h.header.conn = conn
 	h.br = bufio.NewReaderSize(&h.header, readBuffer)
 	h.state.Store(h1Reserved)
@@ -58,6 +61,7 @@ func (h *h1) Reserve() error {
 		h.Close()
 		return errPeerClosed
 	}
+	h.checked = time.Now()
 	return nil
 }
 

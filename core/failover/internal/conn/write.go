@@ -16,8 +16,8 @@ const (
 	// smallBody is the largest body that is written together with its header.
 	smallBody = 32 << 10
 
-	// staleAfter is how long it may take to read a small body before the connection
-	// is checked once more.
+	// staleAfter is how long ago the connection may have been checked before a
+	// request is written: reading a small body may take as long as the client likes.
 	staleAfter = 500 * time.Microsecond
 
 	// continueTimeout is how long a body waits for the upstream's 100 (Continue) if
@@ -46,13 +46,12 @@ func (x *exchange) write(req *http.Request) error {
 	if req.Body == nil || length > 0 && length <= smallBody && !x.expects {
 		defer buffers.Put(buf)
 		if req.Body != nil {
-			begun := time.Now()
 			if head, err = appendBody(head, req.Body, int(length)); err != nil {
 				return err
 			}
-			if time.Since(begun) > staleAfter && x.h.isStale() { // the client was slow
-				return errPeerClosed
-			}
+		}
+		if time.Since(x.h.checked) > staleAfter && x.h.isStale() { // the client or this machine was slow
+			return errPeerClosed
 		}
 		*buf = head
 		x.complete = true
