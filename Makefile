@@ -128,8 +128,8 @@ bom = @GOARCH= GOOS= $(GO) run -trimpath $(CYCLONEDX) bin -json -noserial -notim
 
 sbom: dist ## write what is compiled into each artifact into dist/sbom/ (CycloneDX)
 	@mkdir -p dist/sbom
-	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/sbom/gcf ./gcf/cmd
-	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/sbom/vercel ./vercel
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -trimpath -buildvcs=false -o dist/sbom/gcf ./gcf/cmd
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -trimpath -buildvcs=false -o dist/sbom/vercel ./vercel
 	$(call bom,relay,dist/relay)
 	$(call bom,lambda,dist/bootstrap)
 	$(call bom,gcf,dist/sbom/gcf)
