@@ -94,7 +94,7 @@ func TestCutTells(t *testing.T) {
 	r := startRelay(t, relayTo(u))
 	s := newAPI(u, r.url).streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "cut=3"))
 	e, ok := errors.AsType[*ssestream.StreamError](s.err)
-	if !ok || !strings.Contains(e.Message, "The API broke the connection off") {
+	if !ok || !strings.Contains(e.Message, "in the middle of this response") {
 		t.Errorf("error = %v, want an error event that says what happened", s.err)
 	}
 	r.wantHits(t, 1)
