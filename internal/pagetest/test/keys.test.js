@@ -150,7 +150,7 @@ test('a relay with a token says what is wrong, and of no key that it is invalid'
   await settled(page);
   assert.match(await text(page, '#token-hint'), /needs one/);
   await check(page, [keys.api]);
-  assert.match(await card(page, keys.api).innerText(), /\? not known[\s\S]*The relay says \(401\): This relay needs an access token.* invalid_access_token/);
+  assert.match(await card(page, keys.api).innerText(), /\? not known[\s\S]*The relay says \(401\): This relay.s access token is missing or wrong.* invalid_access_token/);
   await page.fill('#token', stack.accessToken);
   await check(page, [keys.api]);
   assert.match(await card(page, keys.api).innerText(), /✓ valid/);

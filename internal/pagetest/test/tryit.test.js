@@ -101,7 +101,7 @@ test('a stream that breaks off says so', async (t) => {
   await send(page);
   // Whether the relay's error event is still seen is a race in the browser,
   // which drops what it has not handed on when a connection breaks.
-  assert.match(await text(page, '#figures'), /^The (connection broke off: the answer|relay says: .*so the answer) is incomplete/);
+  assert.match(await text(page, '#figures'), /^The (connection broke off: the answer|relay says: .*so it) is incomplete/);
   await send(page);
   assert.match(await text(page, '#figures'), /ended without its last event: the answer is incomplete/);
   await send(page, { api: 'responses' });
@@ -125,7 +125,7 @@ test('errors are shown as they were said', async (t) => {
   await send(page);
   assert.match(await text(page, '#figures'), /The API says \(429\): Rate limit reached.* rate_limit_exceeded\s+req_/);
   await send(page);
-  assert.match(await text(page, '#figures'), /The relay says \(502\): The API broke the connection off.* upstream_reset\s+relay_/);
+  assert.match(await text(page, '#figures'), /The relay says \(502\): The API closed the connection.* upstream_reset\s+relay_/);
   assert.ok(!(await text(page, '#page')).includes(canary));
 });
 
