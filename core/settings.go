@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,18 +228,37 @@ func platformRegion(env map[string]string) string {
 	return ""
 }
 
-// unknownSettings returns an error for each RELAY_* name that is no setting,
+// unknownSettings returns an error for each RELAY_* name that is not a setting,
 // in alphabetical order.
 func unknownSettings(env map[string]string) []error {
 	var errs []error
-	for name := range env {
-		if strings.HasPrefix(name, "RELAY_") && !slices.ContainsFunc(settings, func(s Setting) bool { return s.Name == name }) {
+	for name, value := range env {
+		known := slices.ContainsFunc(settings, func(s Setting) bool { return s.Name == name })
+		if strings.HasPrefix(name, "RELAY_") && !known && !isServiceLink(name, value) {
 			errs = append(errs, fmt.Errorf("%q: no such setting%s", name, nearest(name)))
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errs
 }
+
+// isServiceLink reports whether a variable is one that Kubernetes sets in every
+// pod for a Service whose name begins with relay (Kubernetes documentation,
+// Accessing the Service, Environment Variables).
+func isServiceLink(name, value string) bool {
+	switch {
+	case serviceHost.MatchString(name):
+		return true
+	case servicePort.MatchString(name):
+		return strings.Contains(value, "://")
+	}
+	return false
+}
+
+var (
+	serviceHost = regexp.MustCompile(`^RELAY_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$`)
+	servicePort = regexp.MustCompile(`^RELAY_(.*_)?PORT(_\d+_(TCP|UDP|SCTP))?$`)
+)
 
 // nearest returns ", did you mean …" for the setting that has most of its
 // beginning and end in common with name, or "" if none is near.

@@ -157,3 +157,22 @@ func FuzzParseEnv(f *testing.F) {
 		}
 	})
 }
+
+// Kubernetes sets variables for each Service in the namespace, such as one called
+// relay or relay-eu.
+func TestServiceLinksAreNotSettings(t *testing.T) {
+	_, err := ParseEnv([]string{
+		"RELAY_SERVICE_HOST=10.0.0.1", "RELAY_SERVICE_PORT=8787", "RELAY_SERVICE_PORT_HTTP=8787", "RELAY_PORT=tcp://10.0.0.1:8787",
+		"RELAY_PORT_8787_TCP=tcp://10.0.0.1:8787", "RELAY_PORT_8787_TCP_PROTO=tcp", "RELAY_PORT_8787_TCP_PORT=8787",
+		"RELAY_PORT_8787_TCP_ADDR=10.0.0.1", "RELAY_EU_SERVICE_HOST=10.0.0.2", "RELAY_EU_PORT_443_TCP_ADDR=10.0.0.2",
+		"RELAY_EU_PORT=udp://10.0.0.2:53", "RELAY_EU_PORT_53_UDP=udp://10.0.0.2:53", "RELAY_EU_SERVICE_PORT_WEB_TLS=443",
+	})
+	if err != nil {
+		t.Errorf("ParseEnv: %v", err)
+	}
+	for _, entry := range []string{"RELAY_PORT=8787", "RELAY_LISTEN=:80", "RELAY_UPSTREAM_PORT=443", "RELAY_SERVICE=x", "RELAY_PORT_8787=x"} {
+		if _, err := ParseEnv([]string{entry}); err == nil {
+			t.Errorf("ParseEnv(%s) accepts it", entry)
+		}
+	}
+}
