@@ -1,0 +1,128 @@
+package fronts
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFraming is of upstreams that make the relay take a message for another,
+// or too much of one.
+func TestFraming(t *testing.T) {
+	runRows(t, []row{
+		{"D31", "a request hidden in a body that an upstream refuses to read", all, nil, nil, hiddenRequest},
+		{"D32", "31,000 header lines from the upstream", all, nil, nil, headerLines},
+		{"D33", "a region that answers amid an upload", []string{gateway},
+			excepting("there is one upstream, so nothing is sent again", local, lambda, buffered, gcf, vercel), nil, amidUpload},
+	})
+}
+
+// hiddenRequest has an upstream that answers what expects a 100 (Continue)
+// without reading its body, and takes the body for the next request.
+func hiddenRequest(r *rig) {
+	up := scripted(r, func(c *turn) {
+		for {
+			req, err := http.ReadRequest(c.Reader)
+			if err != nil {
+				return
+			}
+			c.s.requests.Add(1)
+			if req.Header.Get("Expect") == "" {
+				_, _ = io.Copy(io.Discard, req.Body)
+			} else {
+				time.Sleep(1100 * time.Millisecond) // longer than clients are patient
+			}
+			text := fmt.Sprintf("{%q:%q}", "path", req.URL.Path)
+			c.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text))
+		}
+	})
+	r.start(up.URL)
+	hidden := "GET /v1/hidden HTTP/1.1\r\nHost: h\r\n\r\n"
+	for _, expect := range []string{"100-continue", "100-continue, x", "x 100-continue"} {
+		a := r.send("POST", chatPath, hidden, "Expect", expect)
+		if a.status != 200 || !strings.Contains(a.body, chatPath) {
+			r.Errorf("Expect %q: got %v", expect, a)
+		}
+		for range 3 {
+			if a := r.send("GET", "/v1/models", ""); a.status != 200 || !strings.Contains(a.body, "/v1/models") {
+				r.Fatalf("the client after Expect %q got %v", expect, a)
+			}
+		}
+	}
+}
+
+func headerLines(r *rig) {
+	for _, test := range []struct {
+		lines int
+		good  bool
+	}{{400, true}, {600, false}, {31000, false}} {
+		up := answering(r, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"+strings.Repeat("a:\r\n", test.lines)+"\r\n{}", false)
+		r.start(up.URL)
+		a := r.send("POST", chatPath, chat)
+		if test.good && (a.status != 200 || a.body != "{}") {
+			r.Errorf("%d lines: got %v", test.lines, a)
+		}
+		if !test.good {
+			r.wantError(a, http.StatusBadGateway, "upstream_reset")
+		}
+	}
+}
+
+// amidUpload sends bodies of which the first region reads some before it
+// answers. The next gets all or nothing.
+func amidUpload(r *rig) {
+	whole := 0
+	for run := range pick(8, 40) {
+		size := []int{300 << 10, 1<<20 + 4042, 2 << 20}[run%3]
+		var b strings.Builder
+		for b.Len() < size {
+			fmt.Fprintf(&b, "%08d", b.Len())
+		}
+		body := b.String()
+		first := scripted(r, func(c *turn) {
+			for {
+				req, err := http.ReadRequest(c.Reader)
+				if err != nil {
+					return
+				}
+				_, _ = io.CopyN(io.Discard, req.Body, int64(run*7919%size))
+				c.say("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+				_, _ = io.Copy(io.Discard, req.Body)
+			}
+		})
+		second := scripted(r, func(c *turn) {
+			for {
+				_, got, err := c.request()
+				if err == io.EOF && got == "" {
+					return
+				}
+				if got != body || err != nil {
+					r.Errorf("size %d: the second region got %d bytes, %v", size, len(got), err)
+					return
+				}
+				c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		})
+		r.stop()
+		r.base = r.startRelay("RELAY_UPSTREAMS="+first.URL+","+second.URL, "RELAY_ACCESS_TOKENS="+canaryToken, "RELAY_PROBE_INTERVAL=off")
+		r.settle()
+		req := request(r, "POST", r.base+chatPath, body)
+		if run%2 == 0 {
+			req.ContentLength = -1
+		}
+		switch a := r.roundTrip(req); a.status {
+		case http.StatusOK:
+			whole++
+		case http.StatusBadGateway, http.StatusServiceUnavailable:
+		default:
+			r.Errorf("size %d: got %v", size, a)
+		}
+	}
+	r.note(fmt.Sprintf("%d answered by the second, with the whole body", whole))
+	if whole == 0 {
+		r.Error("the second region was never asked")
+	}
+}
