@@ -14,7 +14,7 @@ import (
 func TestFraming(t *testing.T) {
 	runRows(t, []row{
 		{"D31", "a request hidden in a body that an upstream refuses to read", all, nil, nil, hiddenRequest},
-		{"D32", "31,000 header lines from the upstream", all, nil, nil, headerLines},
+		{"D32", "31,000 header lines from the upstream", all, nil, nil, responseLines},
 		{"D33", "a region that answers amid an upload", []string{gateway},
 			excepting("there is one upstream, so nothing is sent again", local, lambda, buffered, gcf, vercel), nil, amidUpload},
 	})
@@ -54,7 +54,7 @@ func hiddenRequest(r *rig) {
 	}
 }
 
-func headerLines(r *rig) {
+func responseLines(r *rig) {
 	for _, test := range []struct {
 		lines int
 		good  bool
