@@ -11,17 +11,17 @@ import (
 )
 
 const (
-	// maxHeld is how much of an answer is held back.
-	maxHeld = 1 << 20
+	// maxBuffered is how much of an answer is held back.
+	maxBuffered = 1 << 20
 
-	// firstHeld is the largest answer that is given its whole space at once: a
+	// initialBuffer is the largest answer that is given its whole space at once: a
 	// length is only what an upstream says.
-	firstHeld = 32 << 10
+	initialBuffer = 32 << 10
 )
 
 var (
-	errHeldMemory = errors.New("no memory left for answers that are held back")
-	errHeldClosed = errors.New("read on closed response body")
+	errBufferMemory = errors.New("no memory left for answers that are held back")
+	errBodyClosed   = errors.New("read on closed response body")
 )
 
 // bufferResponse reads the body of an answer to its end before any of it is handed on,
@@ -33,14 +33,14 @@ var (
 // must come within the idle time-out.
 func (x *exchange) bufferResponse() error {
 	res := x.res
-	if !x.hidesCuts && !(x.pool.Several() && isJSON(res)) || !isHeld(res) {
+	if !x.hidesCuts && !(x.pool.Several() && isJSON(res)) || !mayBuffer(res) {
 		return nil
 	}
-	defer startIdle(x.idleTimeout, x.cancel).Stop()
-	held := &heldBody{src: res.Body}
-	if err := held.fill(res.ContentLength); err != nil && !(err == errHeldMemory && !x.hidesCuts) {
+	defer startIdleTimer(x.idleTimeout, x.cancel).Stop()
+	held := &bufferedBody{src: res.Body}
+	if err := held.fill(res.ContentLength); err != nil && !(err == errBufferMemory && !x.hidesCuts) {
 		held.free()
-		if err == errHeldMemory {
+		if err == errBufferMemory {
 			err = errOverloaded.because(err)
 		}
 		return err
@@ -49,9 +49,9 @@ func (x *exchange) bufferResponse() error {
 	return nil
 }
 
-// A heldBody is a body some of which was read already. Close may be called at
+// A bufferedBody is a body some of which was read already. Close may be called at
 // any time.
-type heldBody struct {
+type bufferedBody struct {
 	src io.ReadCloser
 
 	mu     sync.Mutex // guards the rest
@@ -62,26 +62,26 @@ type heldBody struct {
 	closed bool
 }
 
-// fill reads up to maxHeld bytes of an answer of length bytes, or -1 if that is
+// fill reads up to maxBuffered bytes of an answer of length bytes, or -1 if that is
 // not known.
-func (b *heldBody) fill(length int64) error {
+func (b *bufferedBody) fill(length int64) error {
 	first := int64(4 << 10)
 	if length >= 0 {
-		first = min(length, firstHeld)
+		first = min(length, initialBuffer)
 	}
 	kept := make([]byte, 0, max(first, 1))
 	for {
 		if len(kept) == cap(kept) {
-			size := min(2*len(kept), maxHeld)
-			if len(kept) == maxHeld || !b.share.Grow(size) {
+			size := min(2*len(kept), maxBuffered)
+			if len(kept) == maxBuffered || !b.share.Grow(size) {
 				b.kept = kept
-				if len(kept) == maxHeld {
+				if len(kept) == maxBuffered {
 					return nil
 				}
-				return errHeldMemory
+				return errBufferMemory
 			}
 			kept = slices.Grow(kept, size-len(kept))
-			kept = kept[:len(kept):min(cap(kept), maxHeld)]
+			kept = kept[:len(kept):min(cap(kept), maxBuffered)]
 		}
 		n, err := b.src.Read(kept[len(kept):cap(kept)])
 		kept = kept[:len(kept)+n]
@@ -95,11 +95,11 @@ func (b *heldBody) fill(length int64) error {
 	}
 }
 
-func (b *heldBody) Read(p []byte) (int, error) {
+func (b *bufferedBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return 0, errHeldClosed
+		return 0, errBodyClosed
 	}
 	if b.off < len(b.kept) {
 		n := copy(p, b.kept[b.off:])
@@ -119,7 +119,7 @@ func (b *heldBody) Read(p []byte) (int, error) {
 }
 
 // Close closes the body.
-func (b *heldBody) Close() error {
+func (b *bufferedBody) Close() error {
 	b.mu.Lock()
 	b.closed = true
 	b.free()
@@ -128,14 +128,14 @@ func (b *heldBody) Close() error {
 }
 
 // free gives back what was kept.
-func (b *heldBody) free() {
+func (b *bufferedBody) free() {
 	b.kept, b.off = nil, 0
 	b.share.Release()
 }
 
-// isHeld reports whether an answer may be waited for: event streams may not.
-func isHeld(res *http.Response) bool {
-	return mediaType(res.Header) != "text/event-stream" && res.ContentLength <= maxHeld
+// mayBuffer reports whether an answer may be waited for: event streams may not.
+func mayBuffer(res *http.Response) bool {
+	return mediaType(res.Header) != "text/event-stream" && res.ContentLength <= maxBuffered
 }
 
 // isJSON reports whether an answer comes as a whole, unlike sound and files.

@@ -78,18 +78,18 @@ func (in *inFlight) close() {
 	}
 }
 
-// startPatience returns the timer that ends an exchange when its client has
+// startClientTimeout returns the timer that ends an exchange when its client has
 // stopped waiting: official SDKs say how long they wait for a response to begin,
 // in seconds (openai-node and openai-go, X-Stainless-Timeout; openai-python,
 // X-Stainless-Read-Timeout). Platforms do not tell that a client is gone.
-func startPatience(h http.Header, cancel context.CancelCauseFunc) idleTimer {
+func startClientTimeout(h http.Header, cancel context.CancelCauseFunc) idleTimer {
 	for _, name := range []string{"X-Stainless-Timeout", "X-Stainless-Read-Timeout"} {
 		value := h.Get(name)
 		if value == "" {
 			continue
 		}
 		seconds, err := strconv.ParseFloat(value, 64)
-		if err == nil && seconds >= 1 && seconds < maxPatience.Seconds() {
+		if err == nil && seconds >= 1 && seconds < maxClientTimeout.Seconds() {
 			timeout := time.Duration(seconds * float64(time.Second))
 			return idleTimer{time.AfterFunc(timeout, func() { cancel(errClientTimeout) })}
 		}
@@ -97,12 +97,12 @@ func startPatience(h http.Header, cancel context.CancelCauseFunc) idleTimer {
 	return idleTimer{}
 }
 
-// maxPatience is more than any request takes.
-const maxPatience = 24 * time.Hour
+// maxClientTimeout is more than any request takes.
+const maxClientTimeout = 24 * time.Hour
 
-// startIdle returns the timer that ends an exchange when the upstream is silent
+// startIdleTimer returns the timer that ends an exchange when the upstream is silent
 // for timeout. If that is zero, the timer never fires.
-func startIdle(timeout time.Duration, cancel context.CancelCauseFunc) idleTimer {
+func startIdleTimer(timeout time.Duration, cancel context.CancelCauseFunc) idleTimer {
 	if timeout <= 0 {
 		return idleTimer{}
 	}

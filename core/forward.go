@@ -113,7 +113,7 @@ func (x *exchange) closeBody() { x.body.Close(controller(x.w)) }
 
 // send sends the request upstream, for as long as the client says it waits.
 func (x *exchange) send() error {
-	patience := startPatience(x.req.Header, x.cancel)
+	patience := startClientTimeout(x.req.Header, x.cancel)
 	var err error
 	x.res, x.sent, err = x.pool.Send(x.outbound())
 	patience.Stop()
@@ -123,7 +123,7 @@ func (x *exchange) send() error {
 		// to leave alone: it would read in two places at a time, and panic.
 		x.w.Header()["Connection"] = []string{"close"}
 	}
-	x.describe()
+	x.setUpstreamHeaders()
 	return err
 }
 

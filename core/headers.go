@@ -187,8 +187,8 @@ var droppedDownPrefixes = []string{
 // What every answer of an upstream carries, so that browsers never run it on the
 // relay's origin, whatever it is; not to be changed.
 var (
-	answerPolicy = []string{"sandbox; default-src 'none'"}
-	noSniff      = []string{"nosniff"}
+	responsePolicy = []string{"sandbox; default-src 'none'"}
+	noSniff        = []string{"nosniff"}
 )
 
 // protectedHeaders are the request headers that Connection may not nominate away: a
@@ -212,7 +212,7 @@ func outboundHeader(in http.Header) http.Header {
 	out := make(http.Header, len(in)) // Content-Length makes place for User-Agent or the hop
 	nominated := nominations(in)
 	for name, values := range in {
-		if nominated[name] && !protectedHeaders[name] || !forwarded(name) {
+		if nominated[name] && !protectedHeaders[name] || !forwardsRequestHeader(name) {
 			continue
 		}
 		out[outboundName(name)] = values
@@ -234,9 +234,9 @@ func outboundName(name string) string {
 	return name
 }
 
-// forwarded reports whether a request header goes to the upstream. Names with an
+// forwardsRequestHeader reports whether a request header goes to the upstream. Names with an
 // underscore do not: some servers read them as the same name with a hyphen.
-func forwarded(name string) bool {
+func forwardsRequestHeader(name string) bool {
 	if strings.HasPrefix(name, "X-Stainless-") && !strings.Contains(name, "_") {
 		return true // half of what official SDKs send
 	}
@@ -285,12 +285,12 @@ func setHop(out, in http.Header) {
 	}
 }
 
-// copyAnswer sets on dst the headers of an upstream's answer that go to the
+// copyResponseHeader sets on dst the headers of an upstream's answer that go to the
 // client.
-func copyAnswer(dst, answer http.Header) {
+func copyResponseHeader(dst, answer http.Header) {
 	nominated := nominations(answer)
 	for name, values := range answer {
-		if !goesDown(name) || nominated[name] || name == "Www-Authenticate" && promptsUser(values) {
+		if !forwardsResponseHeader(name) || nominated[name] || name == "Www-Authenticate" && promptsUser(values) {
 			continue
 		}
 		if name == "Vary" {
@@ -307,11 +307,11 @@ func copyAnswer(dst, answer http.Header) {
 		dst["Cache-Control"] = []string{"no-store"}
 	}
 	// In place of the upstream's own.
-	dst["Content-Security-Policy"], dst["X-Content-Type-Options"] = answerPolicy, noSniff
+	dst["Content-Security-Policy"], dst["X-Content-Type-Options"] = responsePolicy, noSniff
 }
 
-// goesDown reports whether a response header goes to the client.
-func goesDown(name string) bool {
+// forwardsResponseHeader reports whether a response header goes to the client.
+func forwardsResponseHeader(name string) bool {
 	return !droppedDown[name] && !slices.ContainsFunc(droppedDownPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 

@@ -18,9 +18,9 @@ const (
 	// deepTimeout bounds a deep check of the upstream, within the ten seconds
 	// that monitors like to wait.
 	deepTimeout = 8 * time.Second
-	// deepFor is how long a deep check's result is given again, since anyone
+	// deepCacheTime is how long a deep check's result is given again, since anyone
 	// may ask for one.
-	deepFor = 5 * time.Second
+	deepCacheTime = 5 * time.Second
 
 	// The stream probe is streamEvents events, streamGap apart.
 	streamEvents = 5
@@ -147,7 +147,7 @@ func (hl *health) check(ctx context.Context) protocol.DeepCheck {
 	case <-ctx.Done():
 		return protocol.DeepCheck{Code: codeUpstreamTimeout}
 	}
-	if time.Since(hl.deepAt) < deepFor {
+	if time.Since(hl.deepAt) < deepCacheTime {
 		return hl.deep
 	}
 	// The result is for all who wait, so it does not end with who began.

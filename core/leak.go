@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// clearLength is from which length on a token is one wherever it stands. Shorter
+// substringLength is from which length on a token is one wherever it stands. Shorter
 // ones may be parts of ordinary words, and are found as whole ones only.
-const clearLength = 16
+const substringLength = 16
 
 // leaks reports whether a configured token still stands in req after admission,
 // where it would go to the upstream: shown, which is known even if only its hash
@@ -34,21 +34,21 @@ func carries(req *http.Request, token string) bool {
 		return true
 	}
 	for name, values := range req.Header {
-		if (isNamed(name, token) || anyStands(values, token)) && forwarded(name) {
+		if (nameContains(name, token) || valuesContain(values, token)) && forwardsRequestHeader(name) {
 			return true
 		}
 	}
 	return false
 }
 
-// isNamed reports whether token is in a header's name, which lost its case.
-func isNamed(name, token string) bool {
+// nameContains reports whether token is in a header's name, which lost its case.
+func nameContains(name, token string) bool {
 	return len(name) >= len(token) && contains(strings.ToLower(name), strings.ToLower(token))
 }
 
-// anyStands reports whether token stands in one of a header's values, Basic
+// valuesContain reports whether token stands in one of a header's values, Basic
 // credentials included.
-func anyStands(values []string, token string) bool {
+func valuesContain(values []string, token string) bool {
 	for _, value := range values {
 		if stands(value, token) || stands(basicCredentials(value), token) {
 			return true
@@ -74,7 +74,7 @@ func contains(s, token string) bool {
 		}
 		begin := end + i
 		end = begin + len(token)
-		if len(token) >= clearLength || (begin == 0 || !isLetterOrDigit(s[begin-1])) && (end == len(s) || !isLetterOrDigit(s[end])) {
+		if len(token) >= substringLength || (begin == 0 || !isLetterOrDigit(s[begin-1])) && (end == len(s) || !isLetterOrDigit(s[end])) {
 			return true
 		}
 		end = begin + 1

@@ -104,9 +104,9 @@ func isBlank(line []byte) bool { return len(line) == 0 || len(line) == 1 && line
 var errTooManyLines = io.EOF
 
 const (
-	// refusalTime bounds how long a refused client is listened to. Were the
+	// refusalTimeout bounds how long a refused client is listened to. Were the
 	// connection closed at once, a reset could overtake the answer.
-	refusalTime = 500 * time.Millisecond
+	refusalTimeout = 500 * time.Millisecond
 	// refusalBytes is how much of what it still sends is read.
 	refusalBytes = 256 << 10
 )
@@ -117,7 +117,7 @@ func (c *clientConn) refuse() {
 	var answer bytes.Buffer
 	w := &rawWriter{header: http.Header{"X-Relay": {c.marker}, "Connection": {"close"}}, out: &answer}
 	errHeadersTooLarge.ServeHTTP(w, &http.Request{Method: http.MethodGet})
-	_ = c.SetDeadline(time.Now().Add(refusalTime))
+	_ = c.SetDeadline(time.Now().Add(refusalTimeout))
 	if _, err := c.Write(answer.Bytes()); err != nil {
 		return
 	}

@@ -7,7 +7,7 @@ import (
 
 // navigation is the stage that keeps what the upstream answers from becoming a
 // document or a script on the relay's own origin, where the page and its keys
-// are. The policy on every answer (answerPolicy) is the second lock on that door.
+// are. The policy on every answer (responsePolicy) is the second lock on that door.
 type navigation struct{}
 
 // inertDestinations are the uses to which a browser may put an answer (Fetch

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -86,6 +85,13 @@ type recordStage struct {
 	writeTimeout time.Duration // 0: none
 }
 
+func newRecordStage(cfg Config) *recordStage {
+	return &recordStage{
+		logger: cfg.logger(), marker: cfg.Name + "; origin=relay", region: cfg.Region,
+		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
+	}
+}
+
 func (s *recordStage) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		one := &struct {
@@ -107,7 +113,7 @@ func (s *recordStage) handler(next http.Handler) http.Handler {
 		defer func() {
 			v := recover()
 			if v != nil && v != http.ErrAbortHandler {
-				v = s.answerPanic(rw, req)
+				v = s.respondToPanic(rw, req)
 			}
 			s.log(req.Context(), rec)
 			if v != nil {
@@ -118,10 +124,10 @@ func (s *recordStage) handler(next http.Handler) http.Handler {
 	})
 }
 
-// answerPanic logs where the handler panicked and answers 500, or returns
+// respondToPanic logs where the handler panicked and answers 500, or returns
 // [http.ErrAbortHandler] if an answer has begun. It does not log the panic's
 // value, which may hold anything.
-func (s *recordStage) answerPanic(w *recordWriter, req *http.Request) any {
+func (s *recordStage) respondToPanic(w *recordWriter, req *http.Request) any {
 	rec := w.rec
 	s.logger.Error("panic", "request_id", rec.id, "stack", string(debug.Stack()))
 	if rec.status != 0 {
@@ -130,81 +136,6 @@ func (s *recordStage) answerPanic(w *recordWriter, req *http.Request) any {
 	}
 	writeError(w, req, ErrInternal)
 	return nil
-}
-
-// log writes the record line.
-func (s *recordStage) log(ctx context.Context, rec *record) {
-	level := slog.LevelInfo
-	status := rec.status
-	switch {
-	case errors.Is(rec.err, errClientGone):
-		status = statusClientGone
-	case rec.err != nil:
-		level = slog.LevelWarn
-	}
-	if !s.logger.Enabled(ctx, level) {
-		return
-	}
-	end := time.Now()
-	line := slog.NewRecord(end, level, "request", 0) // no PC: records carry no source location
-	line.AddAttrs(
-		slog.String("request_id", rec.id),
-		slog.String("method", rec.method),
-		slog.String("route", rec.route),
-		slog.Int("status", status),
-		slog.Int64("bytes_in", rec.bytesIn.Load()),
-		slog.Int64("bytes_out", rec.bytesOut.Load()),
-		slog.Float64("first_byte_ms", sinceMS(rec.start, rec.firstByte)),
-		slog.Float64("duration_ms", sinceMS(rec.start, end)),
-		slog.String("region", s.region),
-		slog.Int("attempts", rec.attempts),
-	)
-	if rec.upstream != "" {
-		line.AddAttrs(slog.String("upstream", rec.upstream))
-	}
-	if rec.err != nil {
-		line.AddAttrs(slog.String("error", errorClass(rec.err)))
-	}
-	if rec.missingDone && (rec.route == "chat" || rec.route == "completions") {
-		line.AddAttrs(slog.Bool("done", false)) // other streams end by other events
-	}
-	_ = s.logger.Handler().Handle(ctx, line) // like slog, drop the handler's error
-	s.logCause(rec)
-}
-
-// logCause says why no connection was to be had, on a line of its own for each
-// upstream. Names, addresses and certificates are the upstream's; of no other
-// error may the log hold the text, which can quote what somebody sent.
-func (s *recordStage) logCause(rec *record) {
-	failed, ok := errors.AsType[*failover.Error](rec.err)
-	if !ok {
-		return
-	}
-	for _, f := range failed.Failures {
-		if f.Connecting() {
-			s.logger.Warn("no connection to the upstream", "request_id", rec.id, "upstream", f.Upstream, "cause", f.Err.Error())
-		}
-	}
-}
-
-// errorClass returns the code of err. What the error says beyond it may quote
-// what somebody sent, so it does not get into the log.
-func errorClass(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Code
-	}
-	if errors.Is(err, errClientGone) {
-		return errClientGone.Error()
-	}
-	return ErrInternal.Code
-}
-
-// sinceMS returns the milliseconds from start to end, or 0 for no end.
-func sinceMS(start, end time.Time) float64 {
-	if end.IsZero() {
-		return 0
-	}
-	return float64(end.Sub(start).Microseconds()) / 1000
 }
 
 // requestID returns a new random id.

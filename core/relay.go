@@ -2,12 +2,9 @@ package core
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
-	"time"
 
 	"example.com/relay/core/failover"
 	"example.com/relay/core/page"
@@ -172,74 +169,4 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.enter()
 	defer r.leave()
 	r.handler.ServeHTTP(w, req)
-}
-
-// lastWords is how long Shutdown waits for the streams that it ended: a client
-// that takes nothing any more must not hold up the process.
-const lastWords = time.Second
-
-// Shutdown waits until no request is in flight. When ctx is done, it ends the
-// streams that are left with an error event, waits for them up to a second
-// more, and returns ctx's error. It does not keep new requests out: the server
-// does.
-func (r *Relay) Shutdown(ctx context.Context) error {
-	defer r.close() // for whoever comes too late
-	drained := r.whenDrained()
-	select {
-	case <-drained:
-		return nil
-	case <-ctx.Done():
-	}
-	r.close()
-	select {
-	case <-drained:
-	case <-time.After(lastWords):
-	}
-	return ctx.Err()
-}
-
-func (r *Relay) enter() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.active++
-}
-
-func (r *Relay) leave() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.active--
-	if r.active == 0 && r.drained != nil {
-		close(r.drained)
-		r.drained = nil
-	}
-}
-
-// whenDrained returns a channel that is closed when no request is in flight.
-func (r *Relay) whenDrained() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.active == 0 {
-		done := make(chan struct{})
-		close(done)
-		return done
-	}
-	if r.drained == nil {
-		r.drained = make(chan struct{})
-	}
-	return r.drained
-}
-
-func newRecordStage(cfg Config) *recordStage {
-	return &recordStage{
-		logger: cfg.logger(), marker: cfg.Name + "; origin=relay", region: cfg.Region,
-		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
-	}
-}
-
-// logger returns where to log.
-func (cfg Config) logger() *slog.Logger {
-	if cfg.Logger != nil {
-		return cfg.Logger
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 }

@@ -15,8 +15,8 @@ import (
 // errClientGone, means that the response has begun and is truncated.
 func (x *exchange) respond() error {
 	h := x.w.Header()
-	copyAnswer(h, x.res.Header)
-	x.mark(h)
+	copyResponseHeader(h, x.res.Header)
+	x.setMarker(h)
 	rewriteLocation(h, x.res.StatusCode, x.sent.Base.Host)
 	events := isEventStream(x.res.Header)
 	if events {
@@ -71,7 +71,7 @@ func isBuffered(res *http.Response) bool {
 }
 
 // describe sets on the response how the request was sent, if there was a choice.
-func (x *exchange) describe() {
+func (x *exchange) setUpstreamHeaders() {
 	if x.sent.Several && x.sent.Attempts > 0 {
 		h := x.w.Header()
 		h[protocol.Attempts] = []string{strconv.Itoa(x.sent.Attempts)}
@@ -82,7 +82,7 @@ func (x *exchange) describe() {
 // mark says on h who made the response: the upstream or, if it is the error of a
 // relay that is known to be one, a relay, whose code is kept. Anything else that
 // an upstream says in a relay's headers is dropped.
-func (x *exchange) mark(h http.Header) {
+func (x *exchange) setMarker(h http.Header) {
 	if !x.sent.Relay {
 		h[protocol.Marker] = x.upstreamMarker
 		return

@@ -96,7 +96,7 @@ func (s *stream) copy(body io.Reader) error {
 	}
 	defer func() { _ = s.flushPending() }()
 	defer s.startComments()()
-	idle := startIdle(s.idleTimeout, s.cancel)
+	idle := startIdleTimer(s.idleTimeout, s.cancel)
 	defer idle.Stop()
 	for {
 		n, err := body.Read(*buf)

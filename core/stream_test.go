@@ -796,7 +796,7 @@ func TestShutdown(t *testing.T) {
 
 // Where the platform hides cuts, what can be held back is complete or a 502.
 func TestHiddenCuts(t *testing.T) {
-	small, large := `{"x":"`+strings.Repeat("x", 80)+`"}`, `{"x":"`+strings.Repeat("x", maxHeld)+`"}`
+	small, large := `{"x":"`+strings.Repeat("x", 80)+`"}`, `{"x":"`+strings.Repeat("x", maxBuffered)+`"}`
 	head := func(contentType string, length int) string {
 		framing := "Transfer-Encoding: chunked"
 		if length > 0 {

@@ -42,7 +42,7 @@ func (t *target) check(req *http.Request) error {
 	if err := checkPath(u.EscapedPath()); err != nil {
 		return errInvalidTarget.because(err)
 	}
-	if !t.allows(req.Host) && !t.isLoadBalancers(req) {
+	if !t.allows(req.Host) && !t.isLoadBalancerCheck(req) {
 		return errHost
 	}
 	return nil
@@ -67,12 +67,12 @@ func (t *target) allows(hostport string) bool {
 	return slices.ContainsFunc(t.hosts, func(allowed string) bool { return strings.EqualFold(allowed, host) })
 }
 
-// isLoadBalancers reports whether req may be a load balancer's, which looks after
+// isLoadBalancerCheck reports whether req may be a load balancer's, which looks after
 // the health of each instance by its IP address or without any Host. No page has
 // such a host by DNS rebinding, which takes a name. Deep checks and streams have
 // a query. Where only this machine calls, none stands in front but one that knows
 // no Host at all.
-func (t *target) isLoadBalancers(req *http.Request) bool {
+func (t *target) isLoadBalancerCheck(req *http.Request) bool {
 	if req.URL.EscapedPath() != protocol.HealthPath || req.URL.RawQuery != "" {
 		return false
 	}
@@ -112,7 +112,7 @@ func isRelayedMethod(method string) bool {
 // another upstream, or nil. It decodes once and only to look: the path is
 // handed on as it came.
 func checkPath(escaped string) error {
-	if isOrdinary(escaped) {
+	if isPlainPath(escaped) {
 		return nil
 	}
 	if !strings.HasPrefix(escaped, "/") {
@@ -143,9 +143,9 @@ func checkPath(escaped string) error {
 	return nil
 }
 
-// isOrdinary reports whether a path has nothing but segments of letters, digits,
+// isPlainPath reports whether a path has nothing but segments of letters, digits,
 // hyphens and underscores, as nearly all do.
-func isOrdinary(path string) bool {
+func isPlainPath(path string) bool {
 	before := byte(0)
 	for i := range len(path) {
 		c := path[i]

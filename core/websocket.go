@@ -82,7 +82,7 @@ func (x *exchange) rewriteUpgrade(pr *httputil.ProxyRequest) {
 func (x *exchange) sendUpgrade(out *http.Request) (res *http.Response, err error) {
 	res, x.sent, err = x.pool.Send(out.WithContext(x.ctx))
 	recordOf(x.req).sent(x.sent)
-	x.describe()
+	x.setUpstreamHeaders()
 	if err == nil {
 		// The proxy replaces headers and body.
 		x.res = &http.Response{StatusCode: res.StatusCode, Header: res.Header, Body: res.Body}
@@ -97,12 +97,12 @@ func (x *exchange) checkUpgrade(res *http.Response) error {
 		return errInvalidResponse
 	}
 	h := make(http.Header)
-	copyAnswer(h, res.Header)
+	copyResponseHeader(h, res.Header)
 	if switched {
 		recordOf(x.req).status = res.StatusCode
 		h["Connection"], h["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
 	}
-	x.mark(h)
+	x.setMarker(h)
 	delete(x.w.Header(), protocol.Marker) // the proxy adds what is in h
 	res.Header, res.Trailer = h, nil
 	return nil
