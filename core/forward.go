@@ -78,7 +78,7 @@ func (x *exchange) forward() {
 		x.refuse(x.upstreamError(err))
 		return
 	}
-	defer x.res.Body.Close()
+	defer func() { x.res.Body.Close() }() // which bufferResponse may have replaced
 	x.body.Forget()
 	if x.res.StatusCode < 200 || x.res.StatusCode > 599 {
 		writeError(x.w, x.req, errInvalidResponse)
