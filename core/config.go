@@ -17,9 +17,9 @@ type Config struct {
 	// Upstreams are the base URLs of the API, or of relays of it, in order of
 	// preference, without the /v1 of its paths (a trailing /v1 is ignored). A
 	// URL may hold the access token of the relay there, as
-	// https://rt_token@host, which AccessTokens then should keep from being
-	// spent by others (see Public), and a name for people, as https://host#name. Plain
-	// http is allowed to loopback addresses only. If empty,
+	// https://rt_token@host, and a name for logs, as https://host#name. A relay
+	// that holds such a token needs AccessTokens, or others could spend it (see
+	// Public). Plain http is allowed to loopback addresses only. If empty,
 	// https://api.openai.com.
 	Upstreams []Secret
 
@@ -27,84 +27,83 @@ type Config struct {
 	// [failover.PreferOrder].
 	Policy failover.Policy
 
-	// ResendAmbiguous lets a request be sent once more when it may have been
-	// processed and got no answer: a POST may then be processed, and paid for,
-	// twice.
+	// ResendAmbiguous allows one retry of a request that may have been processed
+	// and got no response: a POST may then be processed, and paid for, twice.
 	ResendAmbiguous bool
 
-	// ResumeResponses lets the event stream of a background response go on
-	// through another upstream when it breaks off.
+	// ResumeResponses lets the event stream of a background response continue
+	// through another upstream when it is interrupted.
 	ResumeResponses bool
 
-	// ProbeInterval is the time between probes of the health of each of several
-	// upstreams. If zero, 10 seconds. If negative, none. Functions never probe.
+	// ProbeInterval is the time between health checks of each of several
+	// upstreams. If zero, 10 seconds; if negative, there are none. Serverless
+	// platforms never probe.
 	ProbeInterval time.Duration
 
-	// AccessTokens are what clients must show, any one of them; each is
-	// written plainly or as "sha256:" and 64 hexadecimal digits. If empty,
-	// clients need none.
+	// AccessTokens are the tokens of which clients must present one. Each is in
+	// plain text or "sha256:" and 64 hexadecimal digits. If empty, clients need
+	// none.
 	AccessTokens []Secret
 
-	// APIKey is the upstream's key that the relay puts into every request in
-	// place of the client's. It needs AccessTokens. If empty, clients send
-	// their own.
+	// APIKey is the API key that replaces the client's in every request. It needs
+	// AccessTokens. If empty, clients send their own.
 	APIKey Secret
 
-	// APIKeySecret names where APIKey is to be read from, in the platform's own
-	// store of secrets. New refuses a Config that has it: the adapter that knows
-	// the store reads APIKey and takes this out.
+	// APIKeySecret names the secret in the platform's own store that holds the API
+	// key. An adapter that knows the store sets APIKey from it and clears this
+	// field; New refuses a Config in which it is left.
 	APIKeySecret string
 
 	// PathTokens lets clients send their access token in the path, as
-	// /t/<token>/v1/…, where the logs of platforms show it.
+	// /t/<token>/v1/…, where it shows up in the logs of platforms.
 	PathTokens bool
 
 	// AllowedOrigins are the web origins besides the relay's own that browsers may
-	// call from: "*" for every one, a list such as https://chat.example, or "none".
-	// Requests from others are refused. If empty, "*". Where an upstream's URL holds
-	// a token and clients need none, "*" means none: only origins that are listed
-	// may then call.
+	// call from: "*" for all, a list such as https://chat.example, or "none".
+	// Requests from others are refused. If empty, "*". If an upstream's URL holds a
+	// token and clients need none, "*" allows no origin: only those listed by name
+	// may call.
 	AllowedOrigins []string
 
-	// AllowedHosts are the host names, without port, by which the relay may
-	// be called; "*" and an empty list allow every one. A relay on a loopback
-	// address needs it against DNS rebinding.
+	// AllowedHosts are the values of Host, without port, that the relay accepts;
+	// "*" and an empty list accept all. A relay on a loopback address needs it
+	// against DNS rebinding.
 	AllowedHosts []string
 
-	// Paths are the path prefixes that are relayed. If empty, /v1/ and
+	// Paths are the prefixes of the paths that are forwarded. If empty, /v1/ and
 	// /dashboard/.
 	Paths []string
 
-	// NoPage takes the web page away that the relay answers at /.
+	// NoPage disables the web page at /.
 	NoPage bool
 
-	// MaxBodyBytes limits a request's body, to 1 TiB at most. If zero, 32 MiB.
+	// MaxBodyBytes is the max size of a request body, up to 1 TiB. If zero, 32 MiB.
 	// The platform's own limit applies as well.
 	MaxBodyBytes int64
 
-	// MaxInFlight limits the requests that are relayed at a time. If zero,
-	// 1000, and no limit on serverless platforms. If negative, no limit.
+	// MaxInFlight is the max number of requests in flight. If zero, 1000, and no
+	// limit on serverless platforms. If negative, no limit.
 	MaxInFlight int
 
-	// IdleTimeout ends an answer whose body brought no byte for so long. If
-	// zero, 10 minutes. If negative, none.
+	// IdleTimeout is how long the upstream may send nothing of a response body
+	// before the response is ended. If zero, 10 minutes. If negative, none.
 	IdleTimeout time.Duration
 
-	// MaxStreamTime ends an exchange that took so long from its request on.
-	// If zero or negative, none.
+	// MaxStreamTime is the max duration of a request and its response together. If
+	// zero or negative, there is none.
 	MaxStreamTime time.Duration
 
-	// Keepalive is the silence of the upstream after which the relay writes a
-	// comment into an event stream, between events. If zero or negative, it
-	// writes none.
+	// Keepalive is how long the upstream may be silent before the relay writes a
+	// comment into an event stream, between events. If zero or negative, it writes
+	// none.
 	Keepalive time.Duration
 
-	// BodyTimeout ends a request whose body brought less than 32 KiB in so
-	// long. If zero, 60 seconds. If negative, none.
+	// BodyTimeout is how long each 32 KiB of a request body may take to arrive. If
+	// zero, 60 seconds. If negative, there is none.
 	BodyTimeout time.Duration
 
-	// WriteTimeout ends an exchange whose client took none of the answer for
-	// so long. If zero, 30 seconds. If negative, none.
+	// WriteTimeout is how long a client may take none of the response before it is
+	// ended. If zero, 30 seconds. If negative, there is none.
 	WriteTimeout time.Duration
 
 	// Name is this relay's name in the X-Relay header and in health. If
@@ -114,37 +113,37 @@ type Config struct {
 	// Region is where this relay runs, for health and the log.
 	Region string
 
-	// LogLevel is the least level that is logged. Requests are logged at
-	// info, those that failed at warn. The zero value is info.
+	// LogLevel is the min level that is logged, unless there is a Logger. Requests
+	// are logged at info, failed ones at warn. The zero value is info.
 	LogLevel slog.Level
 
 	// LambdaInvokeMode is the invoke mode of the AWS Lambda function URL in
 	// front: BUFFERED or RESPONSE_STREAM. Only the Lambda adapter reads it.
 	LambdaInvokeMode string
 
-	// ProxyFromEnvironment lets the relay reach the upstream by the proxy that
-	// HTTPS_PROXY names. Functions ignore it: there it names nothing of the
+	// ProxyFromEnvironment makes the relay connect to upstreams through the proxy
+	// in HTTPS_PROXY. Serverless platforms ignore it: there the variable is not the
 	// user's.
 	ProxyFromEnvironment bool
 
-	// Public says that others than the programs of this machine reach the relay. A
-	// public relay takes no upstreams that hold a token without AccessTokens, and
-	// so do platforms.
+	// Public says that the relay is reachable from other machines. A public relay,
+	// and one on a platform, refuses upstreams that hold a token if it has no
+	// AccessTokens.
 	Public bool
 
 	// Platform is where the relay runs. The zero value is an ordinary server.
 	Platform Platform
 
-	// Logger takes the record lines, which have no source. If nil, JSON lines on
-	// standard error.
+	// Logger gets a line for each request, without a source location. If nil, JSON
+	// lines go to standard error.
 	Logger *slog.Logger
 
 	// TLS is the configuration of connections to upstreams. If nil, the system's
 	// roots and TLS 1.2 or later.
 	TLS *tls.Config
 
-	// Transport reaches the upstreams. If nil, connections of the relay's own. It
-	// must neither decompress nor retry after bytes of a request were written.
+	// Transport, if not nil, replaces the relay's own connections to upstreams. It
+	// must neither decompress nor retry once bytes of a request were written.
 	Transport http.RoundTripper
 }
 
@@ -153,26 +152,26 @@ type Platform struct {
 	// Name is what users call the platform, such as "AWS Lambda".
 	Name string
 
-	// MaxBodyBytes is the largest request body that the platform lets in. If
-	// zero, it has no such limit.
+	// MaxBodyBytes is the platform's max size of a request body. If zero, it has
+	// none.
 	MaxBodyBytes int64
 
 	// NoWebSocket says that connections cannot be upgraded.
 	NoWebSocket bool
 
-	// HidesCuts says that a client may see an answer that broke off as a
-	// complete one. Event streams then need their error event, so the relay
-	// asks the upstream for uncompressed answers; every other answer is held
-	// back until it is complete, up to 1 MiB, so that a cut becomes a 502.
+	// HidesCuts says that a truncated response may look complete to a client. Event
+	// streams then need their error event, so the relay asks the upstream for
+	// uncompressed responses; all others are buffered, up to 1 MiB, so that a
+	// truncated one becomes a 502.
 	HidesCuts bool
 
 	// SingleRequest says that the process gets one request at a time. It then
-	// reaches the upstream by HTTP/1.1, which costs less than HTTP/2 where there
-	// is nothing to multiplex, and whose dead connections are told for sure.
+	// connects to upstreams by HTTP/1.1, which costs less than HTTP/2 if there is
+	// nothing to multiplex, and whose dead connections are detected reliably.
 	SingleRequest bool
 
-	// Serverless says that the platform bounds the requests in flight by
-	// itself and may freeze the process between them.
+	// Serverless says that the platform limits the requests in flight itself and
+	// may freeze the process between them.
 	Serverless bool
 }
 
@@ -187,8 +186,8 @@ const (
 	defaultProbeInterval = 10 * time.Second
 )
 
-// withDefaults returns cfg with its zero fields filled in. After it, negative
-// time-outs and counts have become zero, which means none.
+// withDefaults returns cfg with its zero fields set to their defaults. Negative
+// timeouts and counts become zero, which from here on means none.
 func (cfg Config) withDefaults() Config {
 	if len(cfg.Upstreams) == 0 {
 		cfg.Upstreams = []Secret{defaultUpstream}
@@ -229,7 +228,7 @@ func orDefault[T ~int64](v, def T) T {
 	return max(v, 0)
 }
 
-// logger returns where to log.
+// logger returns cfg.Logger or its default.
 func (cfg Config) logger() *slog.Logger {
 	if cfg.Logger != nil {
 		return cfg.Logger

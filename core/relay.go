@@ -58,7 +58,7 @@ func New(cfg Config) (*Relay, error) {
 		routes.page = page.Handler()
 	}
 	close := func() {
-		forward.open.close()
+		forward.inFlight.close()
 		pool.Close()
 	}
 	record, cors := newRecordStage(cfg), newCORS(cfg)

@@ -13,8 +13,8 @@ import (
 	"example.com/relay/core/failover"
 )
 
-// problems returns everything that is wrong with cfg, naming the settings as
-// the environment does and never a value.
+// problems returns everything that is wrong with cfg. The errors name settings as
+// the environment does and never quote a value.
 func (cfg Config) problems() []error {
 	var errs []error
 	add := func(name string, err error) {
@@ -45,8 +45,8 @@ func (cfg Config) problems() []error {
 	case cfg.APIKey != "":
 		add("RELAY_API_KEY_SECRET", errors.New("is set beside RELAY_API_KEY: set one of the two"))
 	default:
-		add("RELAY_API_KEY_SECRET", errors.New("could not be read, so there is no API key: only functions on AWS Lambda can, "+
-			"with AWS's Parameters and Secrets extension and the right to read the secret"))
+		add("RELAY_API_KEY_SECRET", errors.New("could not be read, so there is no API key: only functions on AWS Lambda "+
+			"can, with AWS's Parameters and Secrets extension and the permission to read the secret"))
 	}
 	for i, origin := range cfg.AllowedOrigins {
 		add(nth("RELAY_ALLOWED_ORIGINS", i, len(cfg.AllowedOrigins)), checkOrigin(origin, len(cfg.AllowedOrigins)))
@@ -69,21 +69,22 @@ func (cfg Config) problems() []error {
 	switch cfg.LambdaInvokeMode {
 	case "", "BUFFERED", "RESPONSE_STREAM":
 	default:
-		add("RELAY_LAMBDA_INVOKE_MODE", errors.New("must be BUFFERED or RESPONSE_STREAM, the same as the function URL's invoke mode"))
+		add("RELAY_LAMBDA_INVOKE_MODE",
+			errors.New("must be BUFFERED or RESPONSE_STREAM, the same as the function URL's invoke mode"))
 	}
 	return errs
 }
 
-// isPublic reports whether others than the programs of this machine reach the
-// relay.
+// isPublic reports whether the relay is reachable from other machines.
 func (cfg Config) isPublic() bool { return cfg.Public || cfg.Platform != (Platform{}) }
 
-// errExposed says that whoever finds the relay could spend what it holds.
-var errExposed = errors.New("RELAY_UPSTREAMS: holds an access token, which everyone who reaches this relay could spend: " +
-	"set RELAY_ACCESS_TOKENS too, or let only this machine reach it, by a loopback address and without RELAY_ALLOWED_HOSTS=*")
+// errExposed says that anyone who finds the relay could spend its upstream's token.
+var errExposed = errors.New("RELAY_UPSTREAMS: holds an access token, which everyone who reaches this relay could " +
+	"spend: set RELAY_ACCESS_TOKENS too, or let only this machine reach it, by a loopback address and without " +
+	"RELAY_ALLOWED_HOSTS=*")
 
-// exposure returns errExposed if it applies. It is apart from what is wrong with
-// the settings by themselves, since it depends on where the relay runs.
+// exposure returns errExposed if it applies. It is not one of the problems, which
+// do not depend on where the relay runs.
 func (cfg Config) exposure() []error {
 	if cfg.isPublic() && len(cfg.AccessTokens) == 0 && holdToken(cfg.Upstreams) {
 		return []error{errExposed}
@@ -91,7 +92,7 @@ func (cfg Config) exposure() []error {
 	return nil
 }
 
-// holdToken reports whether one of upstreams holds an access token.
+// holdToken reports whether one of urls holds an access token.
 func holdToken(urls []Secret) bool {
 	return slices.ContainsFunc(urls, func(address Secret) bool {
 		u, err := url.Parse(string(address))
@@ -107,7 +108,7 @@ func nth(name string, i, n int) string {
 	return fmt.Sprintf("%s, value %d", name, i+1)
 }
 
-// upstreamProblems returns what is wrong with upstreams.
+// upstreamProblems returns everything that is wrong with the URLs of upstreams.
 func upstreamProblems(urls []Secret) (errs []error) {
 	known := make(map[string]int)
 	for i, address := range urls {
@@ -130,7 +131,7 @@ func checkToken(token Secret) error {
 	t := string(token)
 	if sum, ok := strings.CutPrefix(t, "sha256:"); ok {
 		if b, err := hex.DecodeString(sum); err != nil || len(b) != 32 {
-			return errors.New("must have 64 hexadecimal digits behind its sha256: prefix")
+			return errors.New("must have 64 hexadecimal digits after its sha256: prefix")
 		}
 		for _, empty := range []string{"", tokenPrefix} {
 			if tokenSum(token) == sha256.Sum256([]byte(empty)) {
@@ -143,7 +144,7 @@ func checkToken(token Secret) error {
 		return errors.New("is empty")
 	}
 	if !isHeaderValue(t) || strings.Contains(t, ".") {
-		return errors.New("may have no spaces, commas, dots or control characters; openssl rand -hex 32 makes a good one")
+		return errors.New("must not have spaces, commas, dots or control characters; openssl rand -hex 32 generates one")
 	}
 	return nil
 }
@@ -171,14 +172,14 @@ func checkPrefix(prefix string) error {
 	if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") || checkPath(prefix) != nil {
 		return errors.New("must be path prefixes with a slash at both ends, such as /v1/ here")
 	}
-	if slices.ContainsFunc([]string{"/relay/", "/t/"}, func(own string) bool { return strings.HasPrefix(prefix, own) }) || prefix == "/" {
+	if prefix == "/" || strings.HasPrefix(prefix, "/relay/") || strings.HasPrefix(prefix, pathPrefix) {
 		return errors.New("must leave /, /relay/ and /t/ to the relay itself")
 	}
 	return nil
 }
 
-// isHeaderValue reports whether s is visible ASCII without a comma, so that it
-// can stand alone in a header and in a list.
+// isHeaderValue reports whether s is visible ASCII without a comma, so that it can
+// be a header's value or one of a list.
 func isHeaderValue(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' })
 }
