@@ -49,9 +49,9 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	s.logCause(rec)
 }
 
-// logCause says why no connection was to be had, on a line of its own for each
-// upstream. Names, addresses and certificates are the upstream's; of no other
-// error may the log hold the text, which can quote what somebody sent.
+// logCause logs why connects failed, one line for each upstream. These errors quote
+// only names, addresses and certificates of the upstream. The text of any other
+// error must not be logged, since it may quote what a client or the API sent.
 func (s *recordStage) logCause(rec *record) {
 	failed, ok := errors.AsType[*failover.Error](rec.err)
 	if !ok {
@@ -64,8 +64,7 @@ func (s *recordStage) logCause(rec *record) {
 	}
 }
 
-// errorClass returns the code of err. What the error says beyond it may quote
-// what somebody sent, so it does not get into the log.
+// errorClass returns the code of err, the only part of it that may be logged.
 func errorClass(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
@@ -76,7 +75,7 @@ func errorClass(err error) string {
 	return ErrInternal.Code
 }
 
-// sinceMS returns the milliseconds from start to end, or 0 for no end.
+// sinceMS returns the milliseconds from start to end, or 0 if end is zero.
 func sinceMS(start, end time.Time) float64 {
 	if end.IsZero() {
 		return 0
