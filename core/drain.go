@@ -5,23 +5,22 @@ import (
 	"time"
 )
 
-// shutdownGrace is how long Shutdown waits for the streams that it ended: a client
-// that takes nothing any more must not hold up the process.
+// shutdownGrace is how long Shutdown waits for the requests that it ended: a client
+// that no longer reads must not hold up the process.
 const shutdownGrace = time.Second
 
-// Shutdown waits until no request is in flight. When ctx is done, it ends the
-// streams that are left with an error event, waits for them up to a second
-// more, and returns ctx's error. It does not keep new requests out: the server
-// does.
+// Shutdown waits until no request is in flight. When ctx is done, it ends those that
+// are left, event streams with an error event, waits for them for up to a second,
+// and returns ctx's error. It does not refuse new requests; the server does.
 func (r *Relay) Shutdown(ctx context.Context) error {
-	defer r.close() // for whoever comes too late
+	defer r.stop() // also ends requests that arrive later
 	drained := r.whenDrained()
 	select {
 	case <-drained:
 		return nil
 	case <-ctx.Done():
 	}
-	r.close()
+	r.stop()
 	select {
 	case <-drained:
 	case <-time.After(shutdownGrace):

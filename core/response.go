@@ -27,7 +27,7 @@ func (x *exchange) respond() error {
 	panicked := true
 	defer func() {
 		if panicked && events {
-			s.writeFrame(ErrInternal) // a broken end alone may look like a clean one
+			s.writeFrame(ErrInternal) // without it, the truncated stream may look complete
 		}
 	}()
 	err := s.copy(x.res.Body)
@@ -70,7 +70,8 @@ func isBuffered(res *http.Response) bool {
 	return ok && body.IsBuffered(res.ContentLength)
 }
 
-// describe sets on the response how the request was sent, if there was a choice.
+// setUpstreamHeaders sets the headers that say which of several upstreams responded,
+// after how many attempts.
 func (x *exchange) setUpstreamHeaders() {
 	if x.sent.Several && x.sent.Attempts > 0 {
 		h := x.w.Header()
@@ -79,9 +80,9 @@ func (x *exchange) setUpstreamHeaders() {
 	}
 }
 
-// mark says on h who made the response: the upstream or, if it is the error of a
-// relay that is known to be one, a relay, whose code is kept. Anything else that
-// an upstream says in a relay's headers is dropped.
+// setMarker sets on h who made the response: a relay, whose error code is kept, if
+// it is the error of an upstream that is known to be one, and the upstream
+// otherwise. copyResponseHeader has dropped what the upstream said itself.
 func (x *exchange) setMarker(h http.Header) {
 	if !x.sent.Relay {
 		h[protocol.Marker] = x.upstreamMarker
@@ -90,9 +91,9 @@ func (x *exchange) setMarker(h http.Header) {
 	h[protocol.Marker], h[protocol.ErrorCode] = x.relayMarker, x.res.Header[protocol.ErrorCode]
 }
 
-// rewriteLocation makes a redirect within the upstream's host lead to the
-// relay's, and drops one that leads elsewhere: a client that follows it would
-// take its access token along.
+// rewriteLocation makes a redirect within the upstream's host lead to the relay's,
+// and drops any other: a client that followed it would send its access token
+// there.
 func rewriteLocation(h http.Header, status int, host string) {
 	locations := h["Location"]
 	if len(locations) == 0 || status < 300 || status > 399 {
@@ -107,14 +108,14 @@ func rewriteLocation(h http.Header, status int, host string) {
 		return
 	}
 	u.Scheme, u.Host, u.User = "", "", nil
-	// What is left must be a path in the eyes of every client.
+	// What is left must be a path to every client.
 	if checkPath("/"+strings.TrimPrefix(u.EscapedPath(), "/")) == nil {
 		h.Set("Location", u.String())
 	}
 }
 
-// isEventStream reports whether h begins an event stream that the relay can
-// write into, which it cannot if it is compressed.
+// isEventStream reports whether h is that of an event stream into which the relay
+// can write events, which takes an uncompressed one.
 func isEventStream(h http.Header) bool {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return false
