@@ -11,34 +11,33 @@ import (
 )
 
 const (
-	// tokenPrefix marks an access token inside an API key. It may stand in
-	// front of a token everywhere else too.
+	// tokenPrefix marks an access token inside an API key. Anywhere else, it is
+	// optional in front of a token.
 	tokenPrefix = "rt_"
 
-	// pathPrefix is what a path that carries a token begins with.
+	// pathPrefix begins a path that carries a token.
 	pathPrefix = "/t/"
 
 	// keyProtocol is the WebSocket subprotocol in which browsers carry the
 	// API key, since they cannot set headers (openai-node, realtime).
 	keyProtocol = "openai-insecure-api-key."
 
-	// These two name what belongs to the client's key.
+	// These two name the organization and the project of the client's key.
 	organizationProtocol = "openai-organization."
 	projectProtocol      = "openai-project."
 )
 
-// access is the stage that admits callers by their access token and gives
-// their requests the API key to show the upstream. A token never gets further
-// than here.
+// access is the stage that admits callers by their access token and sets the API
+// key that the upstream gets. No token is forwarded beyond it.
 type access struct {
-	sums  [][sha256.Size]byte // empty: everyone is admitted
-	plain []string            // tokens that are configured plainly, without prefix
-	key   Secret              // held key, or ""
-	paths bool
+	sums       [][sha256.Size]byte // hashes of the tokens; empty: everyone is admitted
+	plain      []string            // tokens that are configured in plain text, without prefix
+	key        Secret              // the relay's own API key, or ""
+	pathTokens bool                // a path may carry a token
 }
 
 func newAccess(cfg Config) *access {
-	a := &access{key: cfg.APIKey, paths: cfg.PathTokens}
+	a := &access{key: cfg.APIKey, pathTokens: cfg.PathTokens}
 	for _, token := range cfg.AccessTokens {
 		a.sums = append(a.sums, tokenSum(token))
 		if !strings.HasPrefix(string(token), "sha256:") {
@@ -51,7 +50,7 @@ func newAccess(cfg Config) *access {
 // tokenSum returns the hash of a configured token.
 func tokenSum(token Secret) (sum [sha256.Size]byte) {
 	if digits, ok := strings.CutPrefix(string(token), "sha256:"); ok {
-		// The configuration was checked; a bad hash would match nothing.
+		// The configuration was checked; an invalid hash would match nothing.
 		_, _ = hex.Decode(sum[:], []byte(digits))
 		return sum
 	}
@@ -68,120 +67,122 @@ func (a *access) handler(next http.Handler) http.Handler {
 	})
 }
 
-// admit takes the access token out of req and puts in the API key that is due,
-// or returns the error to answer with. Where a request carries several tokens, the
-// first one counts that is not empty: header, path, key.
+// admit removes the access token from req and sets the relay's API key if it has
+// one, or returns the error to respond with. Of several tokens, the first
+// non-empty one counts: header, path, key. It replaces req.URL and req.Header
+// rather than change what they hold.
 func (a *access) admit(req *http.Request) error {
 	for _, name := range credentialHeaders {
 		if len(req.Header[name]) > 1 {
 			return errDuplicateAuthorization
 		}
 	}
-	v := visitor{req: req}
-	v.show(req.Header.Get("X-Relay-Token"))
-	if a.paths && strings.HasPrefix(req.URL.EscapedPath(), pathPrefix) {
+	creds := credentials{req: req}
+	creds.addToken(req.Header.Get("X-Relay-Token"))
+	if a.pathTokens && strings.HasPrefix(req.URL.EscapedPath(), pathPrefix) {
 		token, rest, ok := cutPathToken(req.URL)
 		if !ok {
 			return errAccess
 		}
-		v.show(token)
+		creds.addToken(token)
 		req.URL = rest
 	}
-	a.cutKeyTokens(&v)
+	a.cutKeyTokens(&creds)
 	if len(a.sums) > 0 {
-		caller := a.caller(v.token)
-		if v.token == "" || caller == 0 {
+		caller := a.caller(creds.token)
+		if creds.token == "" || caller == 0 {
 			return errAccess
 		}
 		recordOf(req).caller = caller
 	}
 	if a.key != "" {
-		// They go with the client's key, not with ours.
-		v.set("Openai-Organization", "")
-		v.set("Openai-Project", "")
+		// They belong to the client's key, not to ours.
+		creds.setHeader("Openai-Organization", "")
+		creds.setHeader("Openai-Project", "")
 		for _, name := range keyHeaders {
-			v.set(name, "")
+			creds.setHeader(name, "")
 		}
-		v.set("Authorization", "Bearer "+string(a.key))
+		creds.setHeader("Authorization", "Bearer "+string(a.key))
 	}
-	if len(a.sums) > 0 && a.leaks(req, v.token) {
+	if len(a.sums) > 0 && a.leaksToken(req, creds.token) {
 		return errMisplacedToken
 	}
 	return nil
 }
 
-// A visitor is a request at the door: what it shows, and what becomes of it.
-type visitor struct {
+// credentials are the access token and the keys of a request while they are being
+// replaced.
+type credentials struct {
 	req    *http.Request
-	copied bool   // its header was
-	token  string // the first one shown, or ""
+	copied bool   // req.Header is a copy of our own
+	token  string // the first non-empty one, or ""
 }
 
-// show notes a token.
-func (v *visitor) show(token string) {
-	if v.token == "" {
-		v.token = token
+// addToken records a token that the request presents.
+func (c *credentials) addToken(token string) {
+	if c.token == "" {
+		c.token = token
 	}
 }
 
-// header returns the request's header as one whose values may be replaced.
-func (v *visitor) header() http.Header {
-	if !v.copied {
-		v.copied, v.req.Header = true, maps.Clone(v.req.Header)
+// header returns the request's header, whose entries may be replaced.
+func (c *credentials) header() http.Header {
+	if !c.copied {
+		c.copied, c.req.Header = true, maps.Clone(c.req.Header)
 	}
-	return v.req.Header
+	return c.req.Header
 }
 
-// set sets a header, or takes it out if value is "".
-func (v *visitor) set(name, value string) {
+// setHeader sets a header, or deletes it if value is "".
+func (c *credentials) setHeader(name, value string) {
 	switch {
 	case value != "":
-		v.header()[name] = []string{value}
-	case v.req.Header[name] != nil:
-		delete(v.header(), name)
+		c.header()[name] = []string{value}
+	case c.req.Header[name] != nil:
+		delete(c.header(), name)
 	}
 }
 
-// keyHeaders are where clients put API keys besides Authorization.
+// keyHeaders are the headers besides Authorization in which clients send API keys.
 var keyHeaders = []string{"Api-Key", "X-Api-Key", "X-Goog-Api-Key"}
 
-// credentialHeaders are all that may carry a token or a key. Of several values,
-// two servers could take different ones.
+// credentialHeaders are the headers that may carry a token or a key. A request
+// must have at most one value of each: two servers could use different ones.
 var credentialHeaders = append([]string{"Authorization", "X-Relay-Token"}, keyHeaders...)
 
-// cutKeyTokens takes the tokens out of the places where clients put API keys.
-func (a *access) cutKeyTokens(v *visitor) {
-	scheme, credentials := cutScheme(v.req.Header.Get("Authorization"))
-	if token, key, ok := a.cutToken(credentials, strings.EqualFold(scheme, "Bearer")); ok {
-		v.show(token)
+// cutKeyTokens removes the tokens from wherever clients send API keys.
+func (a *access) cutKeyTokens(creds *credentials) {
+	scheme, value := cutScheme(creds.req.Header.Get("Authorization"))
+	if token, key, ok := a.cutToken(value, strings.EqualFold(scheme, "Bearer")); ok {
+		creds.addToken(token)
 		if key != "" {
 			key = "Bearer " + key
 		}
-		v.set("Authorization", key)
+		creds.setHeader("Authorization", key)
 	}
 	for _, name := range keyHeaders {
-		if token, key, ok := a.cutToken(v.req.Header.Get(name), false); ok {
-			v.show(token)
-			v.set(name, key)
+		if token, key, ok := a.cutToken(creds.req.Header.Get(name), false); ok {
+			creds.addToken(token)
+			creds.setHeader(name, key)
 		}
 	}
-	offered := v.req.Header["Sec-Websocket-Protocol"]
+	offered := creds.req.Header["Sec-Websocket-Protocol"]
 	if len(offered) == 0 {
 		return
 	}
 	protocols, token, key := a.cutProtocols(offered)
-	v.show(token)
+	creds.addToken(token)
 	if token != "" || a.key != "" {
 		if key != "" && a.key == "" {
 			protocols = append(protocols, keyProtocol+key)
 		}
-		v.set("Sec-Websocket-Protocol", strings.Join(protocols, ", "))
+		creds.setHeader("Sec-Websocket-Protocol", strings.Join(protocols, ", "))
 	}
 }
 
-// cutScheme splits an Authorization value. Without a scheme, it is all
-// credentials.
-func cutScheme(value string) (scheme, credentials string) {
+// cutScheme splits the value of Authorization into scheme and credentials. The
+// scheme is "" if there is none.
+func cutScheme(value string) (scheme, rest string) {
 	value = strings.Trim(value, " \t")
 	if i := strings.IndexAny(value, " \t"); i >= 0 {
 		return value[:i], strings.Trim(value[i:], " \t")
@@ -189,35 +190,36 @@ func cutScheme(value string) (scheme, credentials string) {
 	return "", value
 }
 
-// cutToken splits credentials that carry a token. Without the prefix they are a
-// token only where the relay holds the key, and only as a bearer's. A key that
-// looks like a token is none: no token gets any further.
-func (a *access) cutToken(credentials string, bearer bool) (token, key string, ok bool) {
-	if !strings.HasPrefix(credentials, tokenPrefix) && (a.key == "" || !bearer) {
+// cutToken splits a value that carries a token, <token> or <token>.<key>. Without
+// the prefix, it is a token only if the relay has an API key of its own and the
+// value is a bearer's. A key that looks like a token is dropped: no token may be
+// forwarded.
+func (a *access) cutToken(value string, bearer bool) (token, key string, ok bool) {
+	if !strings.HasPrefix(value, tokenPrefix) && (a.key == "" || !bearer) {
 		return "", "", false
 	}
-	token, key, _ = strings.Cut(credentials, ".")
+	token, key, _ = strings.Cut(value, ".")
 	if strings.HasPrefix(key, tokenPrefix) {
 		key = ""
 	}
 	return token, key, true
 }
 
-// cutProtocols takes the API key out of the subprotocols that a browser
-// offers, and the token out of the key.
+// cutProtocols separates the API key from the subprotocols that a browser offers,
+// and the token from the key.
 func (a *access) cutProtocols(values []string) (rest []string, token, key string) {
 	for _, value := range values {
 		for protocol := range strings.SplitSeq(value, ",") {
 			protocol = strings.TrimSpace(protocol)
-			credentials, ok := strings.CutPrefix(protocol, keyProtocol)
+			value, ok := strings.CutPrefix(protocol, keyProtocol)
 			if !ok {
 				if a.key == "" || !isCredential(protocol) {
 					rest = append(rest, protocol)
 				}
 				continue
 			}
-			key = credentials
-			if t, k, ok := a.cutToken(credentials, true); ok {
+			key = value
+			if t, k, ok := a.cutToken(value, true); ok {
 				token, key = t, k
 			}
 		}
@@ -225,15 +227,16 @@ func (a *access) cutProtocols(values []string) (rest []string, token, key string
 	return rest, token, key
 }
 
-// isCredential reports whether a subprotocol carries a key or what belongs to one,
-// even if it is not quite as clients write it.
+// isCredential reports whether a subprotocol carries an API key, or the
+// organization or project of one, however it is quoted or capitalized.
 func isCredential(protocol string) bool {
 	protocol = strings.ToLower(strings.Trim(protocol, "\"' \t"))
-	return strings.HasPrefix(protocol, keyProtocol) || strings.HasPrefix(protocol, organizationProtocol) || strings.HasPrefix(protocol, projectProtocol)
+	return strings.HasPrefix(protocol, keyProtocol) ||
+		strings.HasPrefix(protocol, organizationProtocol) || strings.HasPrefix(protocol, projectProtocol)
 }
 
 // cutPathToken splits /t/<token>/v1/… into the token and a URL without it.
-// There must be one token only, and it must not need escaping.
+// There must be exactly one token, without escapes.
 func cutPathToken(u *url.URL) (token string, rest *url.URL, ok bool) {
 	token, path, ok := strings.Cut(strings.TrimPrefix(u.EscapedPath(), pathPrefix), "/")
 	path = "/" + path
@@ -251,14 +254,15 @@ func cutPathToken(u *url.URL) (token string, rest *url.URL, ok bool) {
 	return token, rest, true
 }
 
-// caller returns which of the configured tokens token is, from 1 on, or 0 if it is
-// none, in a time that depends on nothing but the token's length.
+// caller returns the position of token among the configured tokens, from 1 on, or
+// 0 if it is none of them. It runs in constant time for tokens of equal length.
 func (a *access) caller(token string) int {
 	bare := strings.TrimPrefix(token, tokenPrefix)
 	plain, prefixed := sha256.Sum256([]byte(bare)), sha256.Sum256([]byte(tokenPrefix+bare))
 	found := 0
 	for i := range a.sums {
-		match := subtle.ConstantTimeCompare(a.sums[i][:], plain[:]) | subtle.ConstantTimeCompare(a.sums[i][:], prefixed[:])
+		match := subtle.ConstantTimeCompare(a.sums[i][:], plain[:]) |
+			subtle.ConstantTimeCompare(a.sums[i][:], prefixed[:])
 		found = subtle.ConstantTimeSelect(match, i+1, found)
 	}
 	return found

@@ -11,83 +11,83 @@ import (
 )
 
 const (
-	// maxHeld is how much of an answer is held back.
-	maxHeld = 1 << 20
+	// maxBuffered is the largest response that is buffered.
+	maxBuffered = 1 << 20
 
-	// firstHeld is the largest answer that is given its whole space at once: a
-	// length is only what an upstream says.
-	firstHeld = 32 << 10
+	// initialBuffer is the largest buffer that is allocated for a Content-Length
+	// alone, which an upstream may get wrong.
+	initialBuffer = 32 << 10
 )
 
 var (
-	errHeldMemory = errors.New("no memory left for answers that are held back")
-	errHeldClosed = errors.New("read on closed response body")
+	errBufferMemory = errors.New("no memory left for buffered responses")
+	errBodyClosed   = errors.New("read on closed response body")
 )
 
-// bufferResponse reads the body of an answer to its end before any of it is handed on,
-// where the platform hides cuts, and JSON where there are several upstreams: of
-// a region that goes between the header of its answer and the body, official
-// SDKs make an error, while they ask again upon a 502. A body that is longer
-// than is to be held, or for which the process has no memory left, goes on as it
-// comes; where the platform hides cuts, the latter is errOverloaded. The whole
-// must come within the idle time-out.
+// bufferResponse reads the whole body before any of it is forwarded: on a platform
+// that hides truncation, and of JSON responses if there are several upstreams. If
+// a region fails between header and body, official SDKs raise an error; a 502
+// they retry. A body that turns out longer than maxBuffered is streamed, and so
+// is one for which no memory is left, unless the platform hides truncation: then
+// the error is errOverloaded. The whole body must arrive within the idle timeout.
 func (x *exchange) bufferResponse() error {
 	res := x.res
-	if !x.hidesCuts && !(x.pool.Several() && isJSON(res)) || !isHeld(res) {
+	if !x.hidesCuts && !(x.pool.Several() && isJSON(res)) || !mayBuffer(res) {
 		return nil
 	}
-	defer startIdle(x.idleTimeout, x.cancel).Stop()
-	held := &heldBody{src: res.Body}
-	if err := held.fill(res.ContentLength); err != nil && !(err == errHeldMemory && !x.hidesCuts) {
-		held.free()
-		if err == errHeldMemory {
-			err = errOverloaded.because(err)
-		}
+	defer startIdleTimer(x.idleTimeout, x.cancel).Stop()
+	body := &bufferedBody{src: res.Body}
+	res.Body = body
+	switch err := body.fill(res.ContentLength); {
+	case err == nil, err == errBufferMemory && !x.hidesCuts:
+		return nil
+	case err == errBufferMemory:
+		body.free()
+		return errOverloaded.because(err)
+	default:
+		body.free()
 		return err
 	}
-	res.Body = held
-	return nil
 }
 
-// A heldBody is a body some of which was read already. Close may be called at
-// any time.
-type heldBody struct {
+// A bufferedBody is a body of which the beginning, or all, is in memory. Close may
+// be called during a Read.
+type bufferedBody struct {
 	src io.ReadCloser
 
-	mu     sync.Mutex // guards the rest
-	kept   []byte
-	off    int          // how much of kept was read
-	share  memory.Share // of kept
-	whole  bool         // nothing is behind kept
-	closed bool
+	mu       sync.Mutex // guards the fields below, once fill has returned
+	kept     []byte
+	off      int          // how much of kept was read
+	share    memory.Share // of kept
+	complete bool         // src has nothing after kept
+	closed   bool
 }
 
-// fill reads up to maxHeld bytes of an answer of length bytes, or -1 if that is
-// not known.
-func (b *heldBody) fill(length int64) error {
+// fill reads up to maxBuffered bytes. length is the body's, or -1 if unknown.
+func (b *bufferedBody) fill(length int64) error {
 	first := int64(4 << 10)
 	if length >= 0 {
-		first = min(length, firstHeld)
+		first = min(length, initialBuffer)
 	}
 	kept := make([]byte, 0, max(first, 1))
 	for {
 		if len(kept) == cap(kept) {
-			size := min(2*len(kept), maxHeld)
-			if len(kept) == maxHeld || !b.share.Grow(size) {
+			size := min(2*len(kept), maxBuffered)
+			if len(kept) == maxBuffered || !b.share.Grow(size) {
 				b.kept = kept
-				if len(kept) == maxHeld {
+				if len(kept) == maxBuffered {
 					return nil
 				}
-				return errHeldMemory
+				return errBufferMemory
 			}
 			kept = slices.Grow(kept, size-len(kept))
-			kept = kept[:len(kept):min(cap(kept), maxHeld)]
+			kept = kept[:len(kept):min(cap(kept), maxBuffered)]
 		}
 		n, err := b.src.Read(kept[len(kept):cap(kept)])
 		kept = kept[:len(kept)+n]
 		if err != nil {
-			b.kept, b.whole = kept, err == io.EOF
-			if b.whole {
+			b.kept, b.complete = kept, err == io.EOF
+			if b.complete {
 				return nil
 			}
 			return err
@@ -95,31 +95,32 @@ func (b *heldBody) fill(length int64) error {
 	}
 }
 
-func (b *heldBody) Read(p []byte) (int, error) {
+func (b *bufferedBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return 0, errHeldClosed
+		return 0, errBodyClosed
 	}
 	if b.off < len(b.kept) {
 		n := copy(p, b.kept[b.off:])
-		if b.off += n; b.off == len(b.kept) && b.whole {
+		b.off += n
+		if b.off == len(b.kept) && b.complete {
 			return n, io.EOF
 		}
 		return n, nil
 	}
-	if b.whole {
+	if b.complete {
 		return 0, io.EOF
 	}
 	b.free()
-	b.mu.Unlock() // src may wait, and Close must not
+	b.mu.Unlock() // a read of src may block, which Close must not
 	n, err := b.src.Read(p)
 	b.mu.Lock()
 	return n, err
 }
 
 // Close closes the body.
-func (b *heldBody) Close() error {
+func (b *bufferedBody) Close() error {
 	b.mu.Lock()
 	b.closed = true
 	b.free()
@@ -127,16 +128,18 @@ func (b *heldBody) Close() error {
 	return b.src.Close()
 }
 
-// free gives back what was kept.
-func (b *heldBody) free() {
+// free releases the buffer.
+func (b *bufferedBody) free() {
 	b.kept, b.off = nil, 0
 	b.share.Release()
 }
 
-// isHeld reports whether an answer may be waited for: event streams may not.
-func isHeld(res *http.Response) bool {
-	return mediaType(res.Header) != "text/event-stream" && res.ContentLength <= maxHeld
+// mayBuffer reports whether the body may be waited for: neither an event stream nor
+// one that is known to be too long.
+func mayBuffer(res *http.Response) bool {
+	return mediaType(res.Header) != "text/event-stream" && res.ContentLength <= maxBuffered
 }
 
-// isJSON reports whether an answer comes as a whole, unlike sound and files.
+// isJSON reports whether the body is JSON, which clients use only when they have
+// all of it, unlike audio and files.
 func isJSON(res *http.Response) bool { return mediaType(res.Header) == "application/json" }

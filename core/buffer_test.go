@@ -10,8 +10,8 @@ import (
 	"example.com/relay/core/internal/memory"
 )
 
-// A heldBody within and beyond what may be kept.
-func TestHeldBody(t *testing.T) {
+// A bufferedBody within and beyond what may be kept.
+func TestBufferedBody(t *testing.T) {
 	for _, test := range []struct {
 		size   int
 		budget int64
@@ -20,28 +20,28 @@ func TestHeldBody(t *testing.T) {
 		{0, 0, nil},
 		{1, 0, nil},
 		{memory.Free / 2, 0, nil},
-		{4 * memory.Free, 0, errHeldMemory},
+		{4 * memory.Free, 0, errBufferMemory},
 		{4 * memory.Free, memory.Max, nil},
-		{maxHeld, memory.Max, nil},
-		{maxHeld + 1, memory.Max, nil},
+		{maxBuffered, memory.Max, nil},
+		{maxBuffered + 1, memory.Max, nil},
 	} {
 		for _, length := range []int64{int64(test.size), -1} {
 			want := strings.Repeat("x", test.size)
-			held := &heldBody{src: io.NopCloser(strings.NewReader(want))}
-			held.share.Of = memory.NewBudget(test.budget)
-			if err := held.fill(length); err != test.err {
+			buffered := &bufferedBody{src: io.NopCloser(strings.NewReader(want))}
+			buffered.share.Of = memory.NewBudget(test.budget)
+			if err := buffered.fill(length); err != test.err {
 				t.Errorf("%d bytes, length %d: fill = %v, want %v", test.size, length, err, test.err)
 			}
-			if got, err := io.ReadAll(held); string(got) != want || err != nil {
+			if got, err := io.ReadAll(buffered); string(got) != want || err != nil {
 				t.Errorf("%d bytes, length %d: read %d, %v", test.size, length, len(got), err)
 			}
-			if err := held.Close(); err != nil {
+			if err := buffered.Close(); err != nil {
 				t.Error(err)
 			}
-			if n, err := held.Read(make([]byte, 1)); n != 0 || err != errHeldClosed {
+			if n, err := buffered.Read(make([]byte, 1)); n != 0 || err != errBodyClosed {
 				t.Errorf("%d bytes: read %d, %v after Close", test.size, n, err)
 			}
-			if used := held.share.Of.Used(); used != 0 {
+			if used := buffered.share.Of.Used(); used != 0 {
 				t.Errorf("%d bytes: %d are still taken", test.size, used)
 			}
 		}
@@ -50,7 +50,7 @@ func TestHeldBody(t *testing.T) {
 
 // Where there is no memory left to hold an answer back, it goes on as it comes,
 // or is refused where the platform hides cuts.
-func TestNoMemoryToHoldBack(t *testing.T) {
+func TestNoMemoryToBuffer(t *testing.T) {
 	taken := new(memory.Share)
 	if !taken.Grow(memory.Max + memory.Free) {
 		t.Fatal("another test has taken memory")

@@ -1,16 +1,10 @@
 package core
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
+	"os"
 	"time"
 
 	"example.com/relay/core/failover"
@@ -23,9 +17,9 @@ type Config struct {
 	// Upstreams are the base URLs of the API, or of relays of it, in order of
 	// preference, without the /v1 of its paths (a trailing /v1 is ignored). A
 	// URL may hold the access token of the relay there, as
-	// https://rt_token@host, which AccessTokens then should keep from being
-	// spent by others (see Public), and a name for people, as https://host#name. Plain
-	// http is allowed to loopback addresses only. If empty,
+	// https://rt_token@host, and a name for logs, as https://host#name. A relay
+	// that holds such a token needs AccessTokens, or others could spend it (see
+	// Public). Plain http is allowed to loopback addresses only. If empty,
 	// https://api.openai.com.
 	Upstreams []Secret
 
@@ -33,84 +27,83 @@ type Config struct {
 	// [failover.PreferOrder].
 	Policy failover.Policy
 
-	// ResendAmbiguous lets a request be sent once more when it may have been
-	// processed and got no answer: a POST may then be processed, and paid for,
-	// twice.
+	// ResendAmbiguous allows one retry of a request that may have been processed
+	// and got no response: a POST may then be processed, and paid for, twice.
 	ResendAmbiguous bool
 
-	// ResumeResponses lets the event stream of a background response go on
-	// through another upstream when it breaks off.
+	// ResumeResponses lets the event stream of a background response continue
+	// through another upstream when it is interrupted.
 	ResumeResponses bool
 
-	// ProbeInterval is the time between probes of the health of each of several
-	// upstreams. If zero, 10 seconds. If negative, none. Functions never probe.
+	// ProbeInterval is the time between health checks of each of several
+	// upstreams. If zero, 10 seconds; if negative, there are none. Serverless
+	// platforms never probe.
 	ProbeInterval time.Duration
 
-	// AccessTokens are what clients must show, any one of them; each is
-	// written plainly or as "sha256:" and 64 hexadecimal digits. If empty,
-	// clients need none.
+	// AccessTokens are the tokens of which clients must present one. Each is in
+	// plain text or "sha256:" and 64 hexadecimal digits. If empty, clients need
+	// none.
 	AccessTokens []Secret
 
-	// APIKey is the upstream's key that the relay puts into every request in
-	// place of the client's. It needs AccessTokens. If empty, clients send
-	// their own.
+	// APIKey is the API key that replaces the client's in every request. It needs
+	// AccessTokens. If empty, clients send their own.
 	APIKey Secret
 
-	// APIKeySecret names where APIKey is to be read from, in the platform's own
-	// store of secrets. New refuses a Config that has it: the adapter that knows
-	// the store reads APIKey and takes this out.
+	// APIKeySecret names the secret in the platform's own store that holds the API
+	// key. An adapter that knows the store sets APIKey from it and clears this
+	// field; New refuses a Config in which it is left.
 	APIKeySecret string
 
 	// PathTokens lets clients send their access token in the path, as
-	// /t/<token>/v1/…, where the logs of platforms show it.
+	// /t/<token>/v1/…, where it shows up in the logs of platforms.
 	PathTokens bool
 
 	// AllowedOrigins are the web origins besides the relay's own that browsers may
-	// call from: "*" for every one, a list such as https://chat.example, or "none".
-	// Requests from others are refused. If empty, "*". Where an upstream's URL holds
-	// a token and clients need none, "*" means none: only origins that are listed
-	// may then call.
+	// call from: "*" for all, a list such as https://chat.example, or "none".
+	// Requests from others are refused. If empty, "*". If an upstream's URL holds a
+	// token and clients need none, "*" allows no origin: only those listed by name
+	// may call.
 	AllowedOrigins []string
 
-	// AllowedHosts are the host names, without port, by which the relay may
-	// be called; "*" and an empty list allow every one. A relay on a loopback
-	// address needs it against DNS rebinding.
+	// AllowedHosts are the values of Host, without port, that the relay accepts;
+	// "*" and an empty list accept all. A relay on a loopback address needs it
+	// against DNS rebinding.
 	AllowedHosts []string
 
-	// Paths are the path prefixes that are relayed. If empty, /v1/ and
+	// Paths are the prefixes of the paths that are forwarded. If empty, /v1/ and
 	// /dashboard/.
 	Paths []string
 
-	// NoPage takes the web page away that the relay answers at /.
+	// NoPage disables the web page at /.
 	NoPage bool
 
-	// MaxBodyBytes limits a request's body, to 1 TiB at most. If zero, 32 MiB.
+	// MaxBodyBytes is the max size of a request body, up to 1 TiB. If zero, 32 MiB.
 	// The platform's own limit applies as well.
 	MaxBodyBytes int64
 
-	// MaxInFlight limits the requests that are relayed at a time. If zero,
-	// 1000, and no limit on serverless platforms. If negative, no limit.
+	// MaxInFlight is the max number of requests in flight. If zero, 1000, and no
+	// limit on serverless platforms. If negative, no limit.
 	MaxInFlight int
 
-	// IdleTimeout ends an answer whose body brought no byte for so long. If
-	// zero, 10 minutes. If negative, none.
+	// IdleTimeout is how long the upstream may send nothing of a response body
+	// before the response is ended. If zero, 10 minutes. If negative, none.
 	IdleTimeout time.Duration
 
-	// MaxStreamTime ends an exchange that took so long from its request on.
-	// If zero or negative, none.
+	// MaxStreamTime is the max duration of a request and its response together. If
+	// zero or negative, there is none.
 	MaxStreamTime time.Duration
 
-	// Keepalive is the silence of the upstream after which the relay writes a
-	// comment into an event stream, between events. If zero or negative, it
-	// writes none.
+	// Keepalive is how long the upstream may be silent before the relay writes a
+	// comment into an event stream, between events. If zero or negative, it writes
+	// none.
 	Keepalive time.Duration
 
-	// BodyTimeout ends a request whose body brought less than 32 KiB in so
-	// long. If zero, 60 seconds. If negative, none.
+	// BodyTimeout is how long each 32 KiB of a request body may take to arrive. If
+	// zero, 60 seconds. If negative, there is none.
 	BodyTimeout time.Duration
 
-	// WriteTimeout ends an exchange whose client took none of the answer for
-	// so long. If zero, 30 seconds. If negative, none.
+	// WriteTimeout is how long a client may take none of the response before it is
+	// ended. If zero, 30 seconds. If negative, there is none.
 	WriteTimeout time.Duration
 
 	// Name is this relay's name in the X-Relay header and in health. If
@@ -120,37 +113,37 @@ type Config struct {
 	// Region is where this relay runs, for health and the log.
 	Region string
 
-	// LogLevel is the least level that is logged. Requests are logged at
-	// info, those that failed at warn. The zero value is info.
+	// LogLevel is the min level that is logged, unless there is a Logger. Requests
+	// are logged at info, failed ones at warn. The zero value is info.
 	LogLevel slog.Level
 
 	// LambdaInvokeMode is the invoke mode of the AWS Lambda function URL in
 	// front: BUFFERED or RESPONSE_STREAM. Only the Lambda adapter reads it.
 	LambdaInvokeMode string
 
-	// ProxyFromEnvironment lets the relay reach the upstream by the proxy that
-	// HTTPS_PROXY names. Functions ignore it: there it names nothing of the
+	// ProxyFromEnvironment makes the relay connect to upstreams through the proxy
+	// in HTTPS_PROXY. Serverless platforms ignore it: there the variable is not the
 	// user's.
 	ProxyFromEnvironment bool
 
-	// Public says that others than the programs of this machine reach the relay. A
-	// public relay takes no upstreams that hold a token without AccessTokens, and
-	// so do platforms.
+	// Public says that the relay is reachable from other machines. A public relay,
+	// and one on a platform, refuses upstreams that hold a token if it has no
+	// AccessTokens.
 	Public bool
 
 	// Platform is where the relay runs. The zero value is an ordinary server.
 	Platform Platform
 
-	// Logger takes the record lines, which have no source. If nil, JSON lines on
-	// standard error.
+	// Logger gets a line for each request, without a source location. If nil, JSON
+	// lines go to standard error.
 	Logger *slog.Logger
 
 	// TLS is the configuration of connections to upstreams. If nil, the system's
 	// roots and TLS 1.2 or later.
 	TLS *tls.Config
 
-	// Transport reaches the upstreams. If nil, connections of the relay's own. It
-	// must neither decompress nor retry after bytes of a request were written.
+	// Transport, if not nil, replaces the relay's own connections to upstreams. It
+	// must neither decompress nor retry once bytes of a request were written.
 	Transport http.RoundTripper
 }
 
@@ -159,42 +152,42 @@ type Platform struct {
 	// Name is what users call the platform, such as "AWS Lambda".
 	Name string
 
-	// MaxBodyBytes is the largest request body that the platform lets in. If
-	// zero, it has no such limit.
+	// MaxBodyBytes is the platform's max size of a request body. If zero, it has
+	// none.
 	MaxBodyBytes int64
 
 	// NoWebSocket says that connections cannot be upgraded.
 	NoWebSocket bool
 
-	// HidesCuts says that a client may see an answer that broke off as a
-	// complete one. Event streams then need their error event, so the relay
-	// asks the upstream for uncompressed answers; every other answer is held
-	// back until it is complete, up to 1 MiB, so that a cut becomes a 502.
+	// HidesCuts says that a truncated response may look complete to a client. Event
+	// streams then need their error event, so the relay asks the upstream for
+	// uncompressed responses; all others are buffered, up to 1 MiB, so that a
+	// truncated one becomes a 502.
 	HidesCuts bool
 
 	// SingleRequest says that the process gets one request at a time. It then
-	// reaches the upstream by HTTP/1.1, which costs less than HTTP/2 where there
-	// is nothing to multiplex, and whose dead connections are told for sure.
+	// connects to upstreams by HTTP/1.1, which costs less than HTTP/2 if there is
+	// nothing to multiplex, and whose dead connections are detected reliably.
 	SingleRequest bool
 
-	// Serverless says that the platform bounds the requests in flight by
-	// itself and may freeze the process between them.
+	// Serverless says that the platform limits the requests in flight itself and
+	// may freeze the process between them.
 	Serverless bool
 }
 
 const (
-	defaultUpstream     = "https://api.openai.com"
-	defaultMaxBodyBytes = 32 << 20
-	mostBodyBytes       = 1 << 40
-	defaultMaxInFlight  = 1000
-	defaultIdleTimeout  = 10 * time.Minute
-	defaultBodyTimeout  = 60 * time.Second
-	defaultWriteTimeout = 30 * time.Second
-	defaultProbes       = 10 * time.Second
+	defaultUpstream      = "https://api.openai.com"
+	defaultMaxBodyBytes  = 32 << 20
+	bodyLimitCeiling     = 1 << 40
+	defaultMaxInFlight   = 1000
+	defaultIdleTimeout   = 10 * time.Minute
+	defaultBodyTimeout   = 60 * time.Second
+	defaultWriteTimeout  = 30 * time.Second
+	defaultProbeInterval = 10 * time.Second
 )
 
-// withDefaults returns cfg with its zero fields filled in. After it, negative
-// time-outs and counts have become zero, which means none.
+// withDefaults returns cfg with its zero fields set to their defaults. Negative
+// timeouts and counts become zero, which from here on means none.
 func (cfg Config) withDefaults() Config {
 	if len(cfg.Upstreams) == 0 {
 		cfg.Upstreams = []Secret{defaultUpstream}
@@ -220,7 +213,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.Keepalive = max(cfg.Keepalive, 0)
 	cfg.BodyTimeout = orDefault(cfg.BodyTimeout, defaultBodyTimeout)
 	cfg.WriteTimeout = orDefault(cfg.WriteTimeout, defaultWriteTimeout)
-	cfg.ProbeInterval = orDefault(cfg.ProbeInterval, defaultProbes)
+	cfg.ProbeInterval = orDefault(cfg.ProbeInterval, defaultProbeInterval)
 	if cfg.Name == "" {
 		cfg.Name = "relay"
 	}
@@ -235,177 +228,10 @@ func orDefault[T ~int64](v, def T) T {
 	return max(v, 0)
 }
 
-// problems returns everything that is wrong with cfg, naming the settings as
-// the environment does and never a value.
-func (cfg Config) problems() []error {
-	var errs []error
-	add := func(name string, err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-		}
+// logger returns cfg.Logger or its default.
+func (cfg Config) logger() *slog.Logger {
+	if cfg.Logger != nil {
+		return cfg.Logger
 	}
-	errs = append(errs, upstreamProblems(cfg.Upstreams)...)
-	switch cfg.Policy {
-	case "", failover.PreferOrder, failover.PreferFastest:
-	default:
-		add("RELAY_POLICY", errors.New("must be order or latency"))
-	}
-	if cfg.ProbeInterval > 0 && cfg.ProbeInterval < time.Second {
-		add("RELAY_PROBE_INTERVAL", errors.New("must be 1s or longer, or off"))
-	}
-	for i, token := range cfg.AccessTokens {
-		add(nth("RELAY_ACCESS_TOKENS", i, len(cfg.AccessTokens)), checkToken(token))
-	}
-	if cfg.APIKey != "" && len(cfg.AccessTokens) == 0 {
-		add("RELAY_API_KEY", errors.New("needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it"))
-	}
-	if !isHeaderValue(string(cfg.APIKey)) {
-		add("RELAY_API_KEY", errors.New("has a character that no API key has, such as a space or a line break"))
-	}
-	switch {
-	case cfg.APIKeySecret == "":
-	case cfg.APIKey != "":
-		add("RELAY_API_KEY_SECRET", errors.New("is set beside RELAY_API_KEY: set one of the two"))
-	default:
-		add("RELAY_API_KEY_SECRET", errors.New("could not be read, so there is no API key: only functions on AWS Lambda can, "+
-			"with AWS's Parameters and Secrets extension and the right to read the secret"))
-	}
-	for i, origin := range cfg.AllowedOrigins {
-		add(nth("RELAY_ALLOWED_ORIGINS", i, len(cfg.AllowedOrigins)), checkOrigin(origin, len(cfg.AllowedOrigins)))
-	}
-	for i, prefix := range cfg.Paths {
-		add(nth("RELAY_PATHS", i, len(cfg.Paths)), checkPrefix(prefix))
-	}
-	if cfg.MaxBodyBytes < 0 || cfg.MaxBodyBytes > mostBodyBytes {
-		add("RELAY_MAX_BODY_BYTES", errors.New("must be a number of bytes up to 1 TiB"))
-	}
-	if cfg.Keepalive > 0 && cfg.Keepalive < time.Second {
-		add("RELAY_KEEPALIVE", errors.New("must be 1s or longer, or off"))
-	}
-	if !isToken(cfg.Name) && cfg.Name != "" {
-		add("RELAY_NAME", errors.New("may have letters, digits, hyphens and dots only"))
-	}
-	if !isPrintable(cfg.Region) {
-		add("RELAY_REGION", errors.New("may have printable ASCII characters only"))
-	}
-	switch cfg.LambdaInvokeMode {
-	case "", "BUFFERED", "RESPONSE_STREAM":
-	default:
-		add("RELAY_LAMBDA_INVOKE_MODE", errors.New("must be BUFFERED or RESPONSE_STREAM, the same as the function URL's invoke mode"))
-	}
-	return errs
-}
-
-// isPublic reports whether others than the programs of this machine reach the
-// relay.
-func (cfg Config) isPublic() bool { return cfg.Public || cfg.Platform != (Platform{}) }
-
-// errExposed says that whoever finds the relay could spend what it holds.
-var errExposed = errors.New("RELAY_UPSTREAMS: holds an access token, which everyone who reaches this relay could spend: " +
-	"set RELAY_ACCESS_TOKENS too, or let only this machine reach it, by a loopback address and without RELAY_ALLOWED_HOSTS=*")
-
-// exposure returns errExposed if it applies. It is apart from what is wrong with
-// the settings by themselves, since it depends on where the relay runs.
-func (cfg Config) exposure() []error {
-	if cfg.isPublic() && len(cfg.AccessTokens) == 0 && holdToken(cfg.Upstreams) {
-		return []error{errExposed}
-	}
-	return nil
-}
-
-// holdToken reports whether one of upstreams holds an access token.
-func holdToken(urls []Secret) bool {
-	return slices.ContainsFunc(urls, func(address Secret) bool {
-		u, err := url.Parse(string(address))
-		return err == nil && u.User != nil
-	})
-}
-
-// nth names the i-th of n values of a setting.
-func nth(name string, i, n int) string {
-	if n == 1 {
-		return name
-	}
-	return fmt.Sprintf("%s, value %d", name, i+1)
-}
-
-// upstreamProblems returns what is wrong with upstreams.
-func upstreamProblems(urls []Secret) (errs []error) {
-	known := make(map[string]int)
-	for i, address := range urls {
-		name := nth("RELAY_UPSTREAMS", i, len(urls))
-		if err := failover.CheckURL(string(address)); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-			continue
-		}
-		base, _ := failover.Base(string(address))
-		if first, ok := known[base.String()]; ok {
-			errs = append(errs, fmt.Errorf("%s: is the same upstream as value %d", name, first+1))
-		}
-		known[base.String()] = i
-	}
-	return errs
-}
-
-// checkToken reports why a configured access token cannot be used, or nil.
-func checkToken(token Secret) error {
-	t := string(token)
-	if sum, ok := strings.CutPrefix(t, "sha256:"); ok {
-		if b, err := hex.DecodeString(sum); err != nil || len(b) != 32 {
-			return errors.New("must have 64 hexadecimal digits behind its sha256: prefix")
-		}
-		for _, empty := range []string{"", tokenPrefix} {
-			if tokenSum(token) == sha256.Sum256([]byte(empty)) {
-				return errors.New("is the hash of an empty token")
-			}
-		}
-		return nil
-	}
-	if bare := strings.TrimPrefix(t, tokenPrefix); bare == "" {
-		return errors.New("is empty")
-	}
-	if !isHeaderValue(t) || strings.Contains(t, ".") {
-		return errors.New("may have no spaces, commas, dots or control characters; openssl rand -hex 32 makes a good one")
-	}
-	return nil
-}
-
-// checkOrigin reports why a configured origin, one of n, cannot be used.
-func checkOrigin(origin string, n int) error {
-	switch origin {
-	case "*", "none":
-		if n > 1 {
-			return fmt.Errorf("%s must stand alone", origin)
-		}
-		return nil
-	case "null":
-		return nil
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin || !isPrintable(origin) {
-		return errors.New("must be *, none, or origins such as https://chat.example, without a path")
-	}
-	return nil
-}
-
-// checkPrefix reports why a configured path prefix cannot be used.
-func checkPrefix(prefix string) error {
-	if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") || checkPath(prefix) != nil {
-		return errors.New("must be path prefixes with a slash at both ends, such as /v1/ here")
-	}
-	if slices.ContainsFunc([]string{"/relay/", "/t/"}, func(own string) bool { return strings.HasPrefix(prefix, own) }) || prefix == "/" {
-		return errors.New("must leave /, /relay/ and /t/ to the relay itself")
-	}
-	return nil
-}
-
-// isHeaderValue reports whether s is visible ASCII without a comma, so that it
-// can stand alone in a header and in a list.
-func isHeaderValue(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' })
-}
-
-// isPrintable reports whether s is visible ASCII and spaces.
-func isPrintable(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f })
+	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 }

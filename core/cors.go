@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Bounds of what a preflight's Access-Control-Request-Headers may hold. The
-// header names that browsers ask for are reflected, since every fixed list
-// breaks when an SDK adds a header, and "*" does not cover Authorization.
+// Limits of Access-Control-Request-Headers. The names in it are reflected, since a
+// fixed list would break when an SDK adds a header, and "*" does not cover
+// Authorization.
 const (
 	maxPreflightNames = 64
 	maxPreflightBytes = 4 << 10
 )
 
-// cors is the stage that lets browsers call the relay: it answers preflights,
-// refuses origins that are not allowed, and says which may read answers (Fetch
-// standard, section 3.2). It never allows credentials: keys travel in headers
-// that a page sets itself.
+// cors is the stage that lets browsers call the relay: it responds to preflights,
+// refuses origins that are not allowed, and lets the others read responses (Fetch
+// standard, section 3.2). It never allows credentials: keys are in headers that a
+// page sets itself.
 type cors struct{ origins *origins }
 
 func newCORS(cfg Config) cors { return cors{newOrigins(cfg)} }
@@ -43,13 +43,14 @@ func (c cors) handler(next http.Handler) http.Handler {
 	})
 }
 
-// isPreflight reports whether a browser asks what it may send.
+// isPreflight reports whether req is a CORS preflight.
 func isPreflight(req *http.Request) bool {
-	return req.Method == http.MethodOptions && req.Header.Get("Origin") != "" && req.Header.Get("Access-Control-Request-Method") != ""
+	return req.Method == http.MethodOptions && req.Header.Get("Origin") != "" &&
+		req.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// allowed returns the Access-Control-Allow-Origin for a request from origin,
-// or "" if none is due.
+// allowed returns the Access-Control-Allow-Origin for a request from origin, or ""
+// if the origin may not read the response.
 func (c cors) allowed(origin string) string {
 	switch {
 	case origin == "":
@@ -62,8 +63,8 @@ func (c cors) allowed(origin string) string {
 	return ""
 }
 
-// preflight sets the headers of the answer to a preflight. A browser whose
-// origin is not allowed gets no permission rather than an error.
+// preflight sets the headers of the response to a preflight. An origin that is not
+// allowed gets a response without permissions rather than an error.
 func (c cors) preflight(h http.Header, req *http.Request) {
 	h.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 	allowed := c.allowed(req.Header.Get("Origin"))
@@ -102,8 +103,8 @@ func reflected(values []string) string {
 	return list.String()
 }
 
-// isToken reports whether s is a token of RFC 9110, section 5.6.2, as every
-// header name is.
+// isToken reports whether s is a token (RFC 9110, section 5.6.2), as header names
+// are.
 func isToken(s string) bool {
 	if s == "" {
 		return false
@@ -117,12 +118,12 @@ func isToken(s string) bool {
 }
 
 func isTokenByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+	return isLetterOrDigit(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-// A corsWriter adds the CORS headers to the final header of an answer, where
-// it knows the names to expose. Set any earlier, they could be lost to a 1xx
-// response (golang/go#81207).
+// A corsWriter adds the CORS headers to the final response header, when the names
+// to expose are known. Set earlier, they could be lost to a 1xx response
+// (golang/go#81207).
 type corsWriter struct {
 	http.ResponseWriter
 	allowed string
@@ -149,7 +150,7 @@ func (w *corsWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// exposed lists the names in h that a page could not read otherwise.
+// exposed returns the names in h that a page could not read otherwise, as a list.
 func exposed(h http.Header) string {
 	names := make([]string, 0, len(h))
 	for name, values := range h {
@@ -161,9 +162,8 @@ func exposed(h http.Header) string {
 	return strings.Join(names, ", ")
 }
 
-// safelisted are the response headers that every page may read (Fetch
-// standard, CORS-safelisted response-header name), and those which say nothing
-// to a page.
+// safelisted are the response headers that any page may read (Fetch standard,
+// CORS-safelisted response-header name), and those of no use to a page.
 var safelisted = set(nil,
 	"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires", "Last-Modified", "Pragma",
 	"Content-Security-Policy", "Vary", "X-Content-Type-Options",

@@ -8,21 +8,23 @@ import (
 	"time"
 )
 
-// deadlineMargin is how long before a platform's deadline a response is ended: a
-// kill by the platform may look like a clean end.
+// deadlineMargin is how long before a platform's deadline a response is ended: if
+// the platform ends it, it may look complete.
 const deadlineMargin = 1500 * time.Millisecond
 
-// deadlines are the timers that end an exchange early; nil if there is none.
+// deadlines are the timers that end an exchange early. Each is nil if there is no
+// such limit.
 type deadlines struct {
 	limit    *time.Timer // RELAY_MAX_STREAM_TIME
-	platform *time.Timer // the platform's time for one request
+	platform *time.Timer // the platform's timeout
 }
 
-// begin starts the exchange: it ends with its time limits and with the relay.
+// begin sets ctx and cancel, starts the timers and registers the exchange as in
+// flight. end must be called.
 func (x *exchange) begin() {
 	parent := x.req.Context()
 	x.ctx, x.cancel = context.WithCancelCause(parent)
-	x.open.add(x)
+	x.inFlight.add(x)
 	if x.maxTime > 0 {
 		x.limit = time.AfterFunc(x.maxTime, func() { x.cancel(errStreamLimit) })
 	}
@@ -31,22 +33,22 @@ func (x *exchange) begin() {
 	}
 }
 
-// end ends the exchange for good.
+// end releases what begin took.
 func (x *exchange) end() {
 	for _, timer := range []*time.Timer{x.limit, x.platform} {
 		if timer != nil {
 			timer.Stop()
 		}
 	}
-	x.open.remove(x)
+	x.inFlight.remove(x)
 	x.cancel(nil)
 }
 
-// An inFlight is the set of exchanges under way. It is safe for concurrent use.
+// An inFlight is the set of exchanges in flight. It is safe for concurrent use.
 type inFlight struct {
-	mu     sync.Mutex
-	all    map[*exchange]struct{}
-	closed bool
+	mu        sync.Mutex // guards all fields
+	exchanges map[*exchange]struct{}
+	closed    bool
 }
 
 func (in *inFlight) add(x *exchange) {
@@ -56,69 +58,69 @@ func (in *inFlight) add(x *exchange) {
 		x.cancel(errShutdown)
 		return
 	}
-	if in.all == nil {
-		in.all = make(map[*exchange]struct{})
+	if in.exchanges == nil {
+		in.exchanges = make(map[*exchange]struct{})
 	}
-	in.all[x] = struct{}{}
+	in.exchanges[x] = struct{}{}
 }
 
 func (in *inFlight) remove(x *exchange) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	delete(in.all, x)
+	delete(in.exchanges, x)
 }
 
-// close ends all exchanges, including those that are added later.
+// close cancels all exchanges, including those that are added later.
 func (in *inFlight) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
-	for x := range in.all {
+	for x := range in.exchanges {
 		x.cancel(errShutdown)
 	}
 }
 
-// startPatience returns the timer that ends an exchange when its client has
-// stopped waiting: official SDKs say how long they wait for a response to begin,
-// in seconds (openai-node and openai-go, X-Stainless-Timeout; openai-python,
-// X-Stainless-Read-Timeout). Platforms do not tell that a client is gone.
-func startPatience(h http.Header, cancel context.CancelCauseFunc) idleTimer {
+// startClientTimeout starts the timer that cancels an exchange when its client has
+// stopped waiting for the response. Official SDKs send their timeout, in seconds
+// (openai-node and openai-go: X-Stainless-Timeout; openai-python:
+// X-Stainless-Read-Timeout), and platforms do not tell when a client is gone.
+func startClientTimeout(h http.Header, cancel context.CancelCauseFunc) optionalTimer {
 	for _, name := range []string{"X-Stainless-Timeout", "X-Stainless-Read-Timeout"} {
 		value := h.Get(name)
 		if value == "" {
 			continue
 		}
 		seconds, err := strconv.ParseFloat(value, 64)
-		if err == nil && seconds >= 1 && seconds < maxPatience.Seconds() {
+		if err == nil && seconds >= 1 && seconds < maxClientTimeout.Seconds() {
 			timeout := time.Duration(seconds * float64(time.Second))
-			return idleTimer{time.AfterFunc(timeout, func() { cancel(errClientTimeout) })}
+			return optionalTimer{time.AfterFunc(timeout, func() { cancel(errClientTimeout) })}
 		}
 	}
-	return idleTimer{}
+	return optionalTimer{}
 }
 
-// maxPatience is more than any request takes.
-const maxPatience = 24 * time.Hour
+// maxClientTimeout is longer than any request takes. Longer timeouts are ignored.
+const maxClientTimeout = 24 * time.Hour
 
-// startIdle returns the timer that ends an exchange when the upstream is silent
-// for timeout. If that is zero, the timer never fires.
-func startIdle(timeout time.Duration, cancel context.CancelCauseFunc) idleTimer {
+// startIdleTimer starts the timer that cancels an exchange when the upstream is
+// silent for timeout. A timeout of zero means none.
+func startIdleTimer(timeout time.Duration, cancel context.CancelCauseFunc) optionalTimer {
 	if timeout <= 0 {
-		return idleTimer{}
+		return optionalTimer{}
 	}
-	return idleTimer{time.AfterFunc(timeout, func() { cancel(errIdle) })}
+	return optionalTimer{time.AfterFunc(timeout, func() { cancel(errIdle) })}
 }
 
-// An idleTimer is a timer, or none.
-type idleTimer struct{ timer *time.Timer }
+// An optionalTimer is a timer, or nothing.
+type optionalTimer struct{ timer *time.Timer }
 
-func (t idleTimer) Reset(d time.Duration) {
+func (t optionalTimer) Reset(d time.Duration) {
 	if t.timer != nil {
 		t.timer.Reset(d)
 	}
 }
 
-func (t idleTimer) Stop() {
+func (t optionalTimer) Stop() {
 	if t.timer != nil {
 		t.timer.Stop()
 	}

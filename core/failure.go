@@ -10,8 +10,8 @@ import (
 	"example.com/relay/core/internal/replay"
 )
 
-// upstreamError returns why there is no response: the relay's own reasons first,
-// then the client's, then the upstreams'.
+// upstreamError returns the error for a request without a response. The relay's own
+// reasons take precedence, then the client's, then the upstreams'.
 func (x *exchange) upstreamError(err error) error {
 	if cause, ok := errors.AsType[*Error](context.Cause(x.ctx)); ok {
 		return cause
@@ -33,14 +33,14 @@ func (x *exchange) upstreamError(err error) error {
 	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
 		return errOverloaded.because(err)
 	}
-	failed, ok := errors.AsType[*failover.Error](err)
+	poolErr, ok := errors.AsType[*failover.Error](err)
 	if !ok {
 		return errReset.because(err)
 	}
-	return x.poolError(failed)
+	return x.poolError(poolErr)
 }
 
-// poolError returns what a client is told of upstreams that failed.
+// poolError returns the error for a request that no upstream responded to.
 func (x *exchange) poolError(err *failover.Error) error {
 	switch {
 	case err.Only(failover.ClassHeaders):
@@ -55,7 +55,8 @@ func (x *exchange) poolError(err *failover.Error) error {
 	return errConnect.because(err)
 }
 
-// interruption returns why a response was truncated.
+// interruption returns the error for a truncated response: an *Error or
+// errClientGone.
 func (x *exchange) interruption(err error) error {
 	cause := context.Cause(x.ctx)
 	if e, ok := errors.AsType[*Error](cause); ok {

@@ -15,15 +15,16 @@ import (
 // A forwarder forwards requests to the upstream and responses to the client. It
 // is the innermost handler: requests reach it only after access and limits.
 type forwarder struct {
-	pool *failover.Pool
-	open inFlight // exchanges under way
+	pool     *failover.Pool
+	inFlight inFlight
 
-	hidesCuts   bool // the platform does
-	noWebSocket bool // the platform has none
+	hidesCuts   bool // see [Platform]
+	noWebSocket bool
 
-	idleTimeout, maxTime, keepalive, writeTimeout time.Duration // 0: none
+	// 0 means none:
+	idleTimeout, maxTime, keepalive, writeTimeout time.Duration
 
-	relayMarker, upstreamMarker []string // X-Relay of responses; not to be changed
+	relayMarker, upstreamMarker []string // values of X-Relay, shared by all responses: read-only
 }
 
 func newForwarder(cfg Config, pool *failover.Pool) *forwarder {
@@ -52,13 +53,14 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // An exchange is one request and its response. It belongs to the goroutine that
-// serves the request.
+// serves the request, except for ctx and cancel, which timers, inFlight and the
+// transport use too.
 type exchange struct {
 	*forwarder
 	deadlines
 
-	// ctx ends with the exchange, its deadlines and the relay; the cause is the
-	// *Error to end it with. cancel ends it.
+	// ctx is cancelled by the client's leaving, and by deadlines and Shutdown with
+	// the *Error to report as its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
@@ -78,7 +80,7 @@ func (x *exchange) forward() {
 		x.refuse(x.upstreamError(err))
 		return
 	}
-	defer x.res.Body.Close()
+	defer func() { x.res.Body.Close() }() // which bufferResponse may have replaced
 	x.body.Forget()
 	if x.res.StatusCode < 200 || x.res.StatusCode > 599 {
 		writeError(x.w, x.req, errInvalidResponse)
@@ -97,38 +99,39 @@ func (x *exchange) forward() {
 	}
 }
 
-// openBody prepares the request's body to be sent, perhaps several times.
+// openBody prepares the request's body to be sent, possibly more than once.
 func (x *exchange) openBody() {
 	if !hasBody(x.req) {
 		return
 	}
 	x.body = replay.New(x.req.Body, x.req.ContentLength)
-	// Otherwise net/http closes the request's body when the response begins, while
-	// the transport may still check whether there is more of it; the transport
-	// would then cut the response. Only HTTP/1 needs it.
+	// Without it, net/http closes the request's body when the response begins, while
+	// the transport may still be reading it; the transport would then truncate the
+	// response. Only HTTP/1 needs it.
 	_ = controller(x.w).EnableFullDuplex()
 }
 
 func (x *exchange) closeBody() { x.body.Close(controller(x.w)) }
 
-// send sends the request upstream, for as long as the client says it waits.
+// send sends the request and sets res and sent. It gives up when the client's own
+// timeout has passed.
 func (x *exchange) send() error {
-	patience := startPatience(x.req.Header, x.cancel)
+	timeout := startClientTimeout(x.req.Header, x.cancel)
 	var err error
 	x.res, x.sent, err = x.pool.Send(x.outbound())
-	patience.Stop()
+	timeout.Stop()
 	recordOf(x.req).sent(x.sent)
 	if !x.body.Done() {
-		// net/http cannot read on to the next request after a body that it was told
-		// to leave alone: it would read in two places at a time, and panic.
+		// In full-duplex mode, net/http cannot skip an unread body to get to the next
+		// request: two goroutines would read the connection, and it would panic.
 		x.w.Header()["Connection"] = []string{"close"}
 	}
-	x.describe()
+	x.setUpstreamHeaders()
 	return err
 }
 
-// outbound returns the request to the upstream, built from scratch: nothing of
-// the client's gets in but what is copied here. The pool puts in the host.
+// outbound returns the request to the upstream. It is built from scratch, so that
+// only what is copied here is forwarded. The pool sets the host.
 func (x *exchange) outbound() *http.Request {
 	out := new(http.Request).WithContext(x.ctx)
 	out.Method, out.URL, out.Header = x.req.Method, outboundURL(x.req.URL), x.outboundHeader()
@@ -141,8 +144,8 @@ func (x *exchange) outbound() *http.Request {
 	return out
 }
 
-// outboundURL returns what of u is forwarded: the path as it was escaped, and the
-// query verbatim.
+// outboundURL returns the part of u that is forwarded: the path with its original
+// escaping, and the query verbatim.
 func outboundURL(u *url.URL) *url.URL {
 	return &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}
 }
@@ -158,7 +161,8 @@ func (x *exchange) outboundHeader() http.Header {
 	return h
 }
 
-// refuse responds with err, or aborts if the client is gone.
+// refuse responds with err, or panics with [http.ErrAbortHandler] if the client is
+// gone.
 func (x *exchange) refuse(err error) {
 	if errors.Is(err, errClientGone) {
 		recordOf(x.req).fail(err)
@@ -167,7 +171,7 @@ func (x *exchange) refuse(err error) {
 	writeError(x.w, x.req, err)
 }
 
-// reset breaks the client's connection by a TCP reset. In HTTP/1.0 a response
+// reset closes the client's connection with a TCP reset. In HTTP/1.0 a response
 // without a length ends with the connection, so an orderly close would make a
 // truncated one look complete. Event streams are not reset: they end with an
 // error event, which a reset could overtake.

@@ -70,7 +70,7 @@ func (f *front) start(t *testing.T, upstream string, change func(*Config)) {
 	f.URL = server.URL
 	t.Cleanup(func() {
 		server.Close()
-		relay.close()
+		relay.stop()
 	})
 }
 

@@ -206,7 +206,7 @@ func newBubble(t *testing.T, n int, change func(*Config)) *bubble {
 		t.Fatal(err)
 	}
 	b.relay = relay
-	t.Cleanup(relay.close)
+	t.Cleanup(relay.stop)
 	return b
 }
 
@@ -318,7 +318,7 @@ func TestGatewayProbes(t *testing.T) {
 						t.Errorf("upstream %d was probed %d times in a minute of traffic; wanted: %t", port, got, want)
 					}
 				}
-				b.relay.close()
+				b.relay.stop()
 				before := b.probed[1].Load()
 				time.Sleep(5 * time.Minute)
 				if got := b.probed[1].Load(); got != before {
@@ -664,7 +664,7 @@ func TestFunctionLeavesNothingBehind(t *testing.T) {
 				idle := strings.Contains(stack, "persistConn).readLoop") || strings.Contains(stack, "persistConn).writeLoop")
 				return !idle && (strings.Contains(stack, "example.com/relay/core") || strings.Contains(stack, "net/http.(*Transport)") || strings.Contains(stack, "addTLS"))
 			})
-			relay.close()
+			relay.stop()
 			waitForGoroutines(t, "outlive the relay", func(stack string) bool { return strings.Contains(stack, "relay/core/failover") })
 		})
 	}

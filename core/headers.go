@@ -10,9 +10,8 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// hopByHop are the headers that concern one connection only (RFC 9110, section
-// 7.6.1, and what was one of them before). Expect is handled by net/http on
-// either side.
+// hopByHop are the headers that apply to one connection only (RFC 9110, section
+// 7.6.1, and earlier RFCs). Expect is handled by net/http on either side.
 var hopByHop = set(nil,
 	"Connection",
 	"Http2-Settings",
@@ -27,8 +26,8 @@ var hopByHop = set(nil,
 )
 
 // droppedUp are the request headers that are hop by hop, that identify the client
-// or the platform, or that could change what the request means behind the
-// relay's checks.
+// or the platform, or that could change what the request means after the relay
+// has checked it.
 var droppedUp = set(hopByHop,
 	"B3",
 	"Baggage",
@@ -86,7 +85,7 @@ var droppedUp = set(hopByHop,
 	"X-User-Ip",
 )
 
-// droppedUpPrefixes are the beginnings of more such names.
+// droppedUpPrefixes are the prefixes of more such names.
 var droppedUpPrefixes = []string{
 	"Akamai-",
 	"Ali-Cdn-",
@@ -118,7 +117,7 @@ var droppedUpPrefixes = []string{
 
 // droppedDown are the response headers that are hop by hop, and those that are the
 // upstream's own: they would pin, redirect or track clients of the relay's host,
-// or give browsers orders that concern its whole origin.
+// or make browsers change how they treat its whole origin.
 var droppedDown = set(hopByHop,
 	"Accept-Ch",
 	"Accept-Ch-Lifetime",
@@ -175,7 +174,7 @@ var droppedDown = set(hopByHop,
 	"X-Webkit-Csp",
 )
 
-// droppedDownPrefixes are the beginnings of more such names.
+// droppedDownPrefixes are the prefixes of more such names.
 var droppedDownPrefixes = []string{
 	"Access-Control-",
 	"Ad-Auction-",
@@ -184,19 +183,19 @@ var droppedDownPrefixes = []string{
 	"X-Fledge-",
 }
 
-// What every answer of an upstream carries, so that browsers never run it on the
-// relay's origin, whatever it is; not to be changed.
+// responsePolicy and noSniff are set on every response of an upstream, so that
+// browsers never run it on the relay's origin. They are shared: read-only.
 var (
-	answerPolicy = []string{"sandbox; default-src 'none'"}
-	noSniff      = []string{"nosniff"}
+	responsePolicy = []string{"sandbox; default-src 'none'"}
+	noSniff        = []string{"nosniff"}
 )
 
-// protectedHeaders are the request headers that Connection may not nominate away: a
-// client that lists them wants the relay to lose its key or its body's meaning
+// protectedHeaders are the request headers that are forwarded even if Connection
+// lists them: dropping them would strip the key or change how the body is read
 // (CVE-2026-29054).
 var protectedHeaders = set(nil, "Authorization", "Content-Encoding", "Content-Type")
 
-// set returns the set of names, and of those in more.
+// set returns the set of names and those in more.
 func set(more map[string]bool, names ...string) map[string]bool {
 	m := make(map[string]bool, len(more)+len(names))
 	maps.Copy(m, more)
@@ -206,13 +205,13 @@ func set(more map[string]bool, names ...string) map[string]bool {
 	return m
 }
 
-// outboundHeader returns the headers of in that go to the upstream. The
-// result shares its values with in and is otherwise the caller's.
+// outboundHeader returns the headers of in that are forwarded to the upstream. The
+// map is the caller's; the values are shared with in and must not be changed.
 func outboundHeader(in http.Header) http.Header {
-	out := make(http.Header, len(in)) // Content-Length makes place for User-Agent or the hop
+	out := make(http.Header, len(in)) // room for User-Agent or the hop: Content-Length is dropped
 	nominated := nominations(in)
 	for name, values := range in {
-		if nominated[name] && !protectedHeaders[name] || !forwarded(name) {
+		if nominated[name] && !protectedHeaders[name] || !forwardsRequestHeader(name) {
 			continue
 		}
 		out[outboundName(name)] = values
@@ -223,9 +222,9 @@ func outboundHeader(in http.Header) http.Header {
 	return out
 }
 
-// outboundName writes the names of the idempotency headers in lower case. In
-// their canonical form net/http takes them as leave to send a POST twice on its
-// own, and the API has no such semantics.
+// outboundName returns the name under which a header is sent. Idempotency headers
+// are lowercased: by their canonical names net/http retries a POST on its own, and
+// the API does not deduplicate.
 func outboundName(name string) string {
 	switch name {
 	case "Idempotency-Key", "X-Idempotency-Key":
@@ -234,9 +233,9 @@ func outboundName(name string) string {
 	return name
 }
 
-// forwarded reports whether a request header goes to the upstream. Names with an
-// underscore do not: some servers read them as the same name with a hyphen.
-func forwarded(name string) bool {
+// forwardsRequestHeader reports whether a request header is forwarded. Names with
+// an underscore are not: some servers treat it as a hyphen.
+func forwardsRequestHeader(name string) bool {
 	if strings.HasPrefix(name, "X-Stainless-") && !strings.Contains(name, "_") {
 		return true // half of what official SDKs send
 	}
@@ -251,7 +250,8 @@ func forwarded(name string) bool {
 	return true
 }
 
-// nominations returns the canonical names that Connection lists, or nil.
+// nominations returns the header names that Connection lists, in canonical form, or
+// nil.
 func nominations(h http.Header) map[string]bool {
 	var names map[string]bool
 	for _, value := range h["Connection"] {
@@ -268,16 +268,18 @@ func nominations(h http.Header) map[string]bool {
 	return names
 }
 
-// isCommonOption reports whether a connection option nominates nothing that
-// is not dropped anyway. Nearly all are.
+// isCommonOption reports whether a connection option is one of the usual ones,
+// which name no header that would otherwise be forwarded.
 func isCommonOption(option string) bool {
-	return strings.EqualFold(option, "keep-alive") || strings.EqualFold(option, "close") || strings.EqualFold(option, "upgrade")
+	return strings.EqualFold(option, "keep-alive") ||
+		strings.EqualFold(option, "close") || strings.EqualFold(option, "upgrade")
 }
 
-// firstHop is the value behind the first relay; not to be changed.
+// firstHop is the value of Relay-Hop that the first relay sends. It is shared:
+// read-only.
 var firstHop = []string{"1"}
 
-// setHop counts this relay among those that the request has passed.
+// setHop sets Relay-Hop on out to that of in, counted up by one.
 func setHop(out, in http.Header) {
 	out[protocol.Hop] = firstHop
 	if n := protocol.Hops(in); n > 0 {
@@ -285,12 +287,12 @@ func setHop(out, in http.Header) {
 	}
 }
 
-// copyAnswer sets on dst the headers of an upstream's answer that go to the
-// client.
-func copyAnswer(dst, answer http.Header) {
-	nominated := nominations(answer)
-	for name, values := range answer {
-		if !goesDown(name) || nominated[name] || name == "Www-Authenticate" && promptsUser(values) {
+// copyResponseHeader sets on dst the headers of src, an upstream's response, that
+// are forwarded to the client.
+func copyResponseHeader(dst, src http.Header) {
+	nominated := nominations(src)
+	for name, values := range src {
+		if !forwardsResponseHeader(name) || nominated[name] || name == "Www-Authenticate" && promptsUser(values) {
 			continue
 		}
 		if name == "Vary" {
@@ -303,21 +305,22 @@ func copyAnswer(dst, answer http.Header) {
 		dst["Content-Type"] = nil // or net/http would guess one
 	}
 	if _, ok := dst["Cache-Control"]; !ok {
-		// A cache in front of the relay must never share answers between keys.
+		// A cache in front of the relay must not serve one key's responses to another.
 		dst["Cache-Control"] = []string{"no-store"}
 	}
-	// In place of the upstream's own.
-	dst["Content-Security-Policy"], dst["X-Content-Type-Options"] = answerPolicy, noSniff
+	// These replace the upstream's own.
+	dst["Content-Security-Policy"], dst["X-Content-Type-Options"] = responsePolicy, noSniff
 }
 
-// goesDown reports whether a response header goes to the client.
-func goesDown(name string) bool {
-	return !droppedDown[name] && !slices.ContainsFunc(droppedDownPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+// forwardsResponseHeader reports whether a response header is forwarded.
+func forwardsResponseHeader(name string) bool {
+	hasPrefix := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+	return !droppedDown[name] && !slices.ContainsFunc(droppedDownPrefixes, hasPrefix)
 }
 
-// promptsUser reports whether one of the challenges in values may make a browser
-// ask its user for the password of the relay's host, which would then go
-// upstream. In doubt it does: how browsers take challenges apart differs.
+// promptsUser reports whether one of the challenges in values could make a browser
+// ask its user for a password, which would then be forwarded to the upstream. If
+// in doubt it returns true, since browsers parse challenges differently.
 func promptsUser(values []string) bool {
 	for _, value := range values {
 		words := strings.FieldsFunc(unquoted(value), func(r rune) bool { return r == ',' || r <= ' ' })
@@ -332,7 +335,7 @@ func promptsUser(values []string) bool {
 }
 
 // unquoted returns value without its quoted strings (RFC 9110, section 5.6.4), or
-// all of it if it is not clear where they end.
+// unchanged if it is unclear where they end.
 func unquoted(value string) string {
 	parts := strings.Split(value, `"`)
 	if len(parts)%2 == 0 || strings.Contains(value, `\`) {
@@ -346,8 +349,9 @@ func unquoted(value string) string {
 	return rest.String()
 }
 
-// prepareStream sets on dst what an event stream needs to get through caches
-// and proxies unbuffered. Its length goes, as an error event may come on top.
+// prepareStream sets on dst the headers that get an event stream through caches
+// and proxies unbuffered. It deletes Content-Length, since an error event may be
+// appended.
 func prepareStream(dst http.Header) {
 	delete(dst, "Content-Length")
 	dst["X-Accel-Buffering"] = []string{"no"}

@@ -245,7 +245,7 @@ func FuzzHeaderPolicy(f *testing.F) {
 			t.Errorf("Connection %q dropped Authorization", connection)
 		}
 		down := make(http.Header)
-		copyAnswer(down, in)
+		copyResponseHeader(down, in)
 		for got := range down {
 			if droppedDown[got] || hopByHop[got] || strings.HasPrefix(got, "Access-Control-") {
 				t.Errorf("%q: %q goes down", name, got)

@@ -15,28 +15,30 @@ import (
 )
 
 const (
-	// deepTimeout bounds a deep check of the upstream, within the ten seconds
-	// that monitors like to wait.
+	// deepTimeout is the timeout of a deep check, below the ten seconds that
+	// monitors commonly wait.
 	deepTimeout = 8 * time.Second
-	// deepFor is how long a deep check's result is given again, since anyone
-	// may ask for one.
-	deepFor = 5 * time.Second
+	// deepCacheTime is how long the result of a deep check is reused, since anyone
+	// may request one.
+	deepCacheTime = 5 * time.Second
 
 	// The stream probe is streamEvents events, streamGap apart.
 	streamEvents = 5
 	streamGap    = 100 * time.Millisecond
 )
 
-// health answers /relay/health: what this relay is; with deep=1, whether it
-// reaches the upstream; with stream=1, a short event stream by which a client
-// sees whether anything on the way to it buffers.
+// health serves /relay/health: what this relay is; with deep=1, whether it reaches
+// the upstream; with stream=1, a short event stream that shows a client whether
+// anything on the way buffers.
 type health struct {
 	about  protocol.Health
 	pool   *failover.Pool
 	access *access
 	target *target
 
-	turn   chan struct{} // holds one during a deep check: one at a time
+	// turn holds one element during a deep check; whoever put it there may use deep
+	// and deepAt, the last result and its time.
+	turn   chan struct{}
 	deep   protocol.DeepCheck
 	deepAt time.Time
 }
@@ -71,7 +73,7 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	report, status := hl.about, http.StatusOK
-	if hl.target.allows(req.Host) { // and not merely a load balancer's
+	if hl.target.allows(req.Host) { // not for load balancers, see isLoadBalancerCheck
 		report.Upstreams = hl.upstreams(req)
 	}
 	if query.Get("deep") == "1" {
@@ -89,14 +91,14 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// upstreams returns what is known of each upstream, where there are several, for
-// callers whom the relay would serve: the names tell where its regions are.
+// upstreams returns the state of each upstream if there are several and the caller
+// would be admitted: the names tell where the relay's regions are.
 func (hl *health) upstreams(req *http.Request) []protocol.UpstreamHealth {
 	if !hl.pool.Several() {
 		return nil
 	}
-	asked := *req // which admit changes
-	if hl.access.admit(&asked) != nil {
+	clone := *req // admit changes it
+	if hl.access.admit(&clone) != nil {
 		return nil
 	}
 	var reports []protocol.UpstreamHealth
@@ -113,8 +115,8 @@ func (hl *health) upstreams(req *http.Request) []protocol.UpstreamHealth {
 	return reports
 }
 
-// stream writes the probe: events that carry the time since the first one, so
-// that a client can compare it with when they came.
+// stream writes the stream probe: events with the time since the first one, which
+// a client compares with when it receives them.
 func (hl *health) stream(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -132,14 +134,15 @@ func (hl *health) stream(w http.ResponseWriter, req *http.Request) {
 				panic(http.ErrAbortHandler)
 			}
 		}
-		_, _ = fmt.Fprintf(w, "data: {\"event\":%d,\"of\":%d,\"at_ms\":%d}\n\n", i+1, streamEvents, time.Since(start).Milliseconds())
+		_, _ = fmt.Fprintf(w, "data: {\"event\":%d,\"of\":%d,\"at_ms\":%d}\n\n",
+			i+1, streamEvents, time.Since(start).Milliseconds())
 		_ = rc.Flush()
 	}
 	_, _ = io.WriteString(w, "data: [DONE]\n\n")
 }
 
-// check returns what a keyless request for the models shows: a 401 means that
-// the upstream is reachable and answers this region.
+// check returns the result of a deep check, a request for the models without a
+// key: a 401 means that the upstream is reachable and serves this region.
 func (hl *health) check(ctx context.Context) protocol.DeepCheck {
 	select {
 	case hl.turn <- struct{}{}:
@@ -147,10 +150,10 @@ func (hl *health) check(ctx context.Context) protocol.DeepCheck {
 	case <-ctx.Done():
 		return protocol.DeepCheck{Code: codeUpstreamTimeout}
 	}
-	if time.Since(hl.deepAt) < deepFor {
+	if time.Since(hl.deepAt) < deepCacheTime {
 		return hl.deep
 	}
-	// The result is for all who wait, so it does not end with who began.
+	// Others wait for the result too, so the check outlives the request that began it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deepTimeout)
 	defer cancel()
 	hl.deep, hl.deepAt = hl.probe(ctx), time.Now()
@@ -158,7 +161,11 @@ func (hl *health) check(ctx context.Context) protocol.DeepCheck {
 }
 
 func (hl *health) probe(ctx context.Context) protocol.DeepCheck {
-	header := http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"relay/" + Version}}
+	header := http.Header{
+		"Accept":          {"application/json"},
+		"Accept-Encoding": {"identity"},
+		"User-Agent":      {"relay/" + Version},
+	}
 	if hl.pool.MayRelay() {
 		header[protocol.Hop] = firstHop
 	}
@@ -180,26 +187,25 @@ func (hl *health) probe(ctx context.Context) protocol.DeepCheck {
 	defer res.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(res.Body, 16<<10))
 	report.Status = res.StatusCode
-	report.Code = refusal(res.StatusCode, body)
+	report.Code = deepCode(res.StatusCode, body)
 	report.OK = report.Code == ""
 	return report
 }
 
-// codeUpstreamTimeout is what a deep check says of an upstream that does not
-// answer in time.
+// codeUpstreamTimeout is the code of a deep check that timed out.
 const codeUpstreamTimeout = "upstream_timeout"
 
-// refusal returns what is wrong with an answer to the probe, or "".
-func refusal(status int, body []byte) string {
-	var answer struct {
+// deepCode returns the code of a deep check whose response was that, or "" if the
+// upstream is well.
+func deepCode(status int, body []byte) string {
+	var fields struct {
 		Error struct {
 			Code string `json:"code"`
 		} `json:"error"`
 	}
-	// What is no JSON has no code.
-	_ = json.Unmarshal(body, &answer)
+	_ = json.Unmarshal(body, &fields) // without valid JSON there is no code
 	switch {
-	case answer.Error.Code == protocol.RegionRefused:
+	case fields.Error.Code == protocol.RegionRefused:
 		return protocol.RegionRefused
 	case status == http.StatusOK, status == http.StatusUnauthorized, status == http.StatusTooManyRequests:
 		return ""

@@ -104,7 +104,7 @@ func TestDeepHealthIsAskedAgainLater(t *testing.T) {
 			if got := asked.Load(); got != want {
 				t.Errorf("request %d: asked %d times, want %d", i+1, got, want)
 			}
-			time.Sleep(deepFor/2 + time.Second)
+			time.Sleep(deepCacheTime/2 + time.Second)
 		}
 	})
 }

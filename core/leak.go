@@ -7,66 +7,67 @@ import (
 	"strings"
 )
 
-// clearLength is from which length on a token is one wherever it stands. Shorter
-// ones may be parts of ordinary words, and are found as whole ones only.
-const clearLength = 16
+// minSubstring is the length from which on a token is found inside longer words.
+// Shorter ones may be parts of ordinary words and are found as whole words only.
+const minSubstring = 16
 
-// leaks reports whether a configured token still stands in req after admission,
-// where it would go to the upstream: shown, which is known even if only its hash
-// is configured, or one that is configured plainly.
-func (a *access) leaks(req *http.Request, shown string) bool {
-	shown = strings.TrimPrefix(shown, tokenPrefix)
-	if carries(req, shown) {
+// leaksToken reports whether an admitted request would still forward a token to
+// the upstream: presented, which is known even if only its hash is configured, or
+// one that is configured in plain text.
+func (a *access) leaksToken(req *http.Request, presented string) bool {
+	presented = strings.TrimPrefix(presented, tokenPrefix)
+	if forwardsToken(req, presented) {
 		return true
 	}
 	for _, token := range a.plain {
-		if token != shown && carries(req, token) {
+		if token != presented && forwardsToken(req, token) {
 			return true
 		}
 	}
 	return false
 }
 
-// carries reports whether token stands in what of req goes to the upstream, as
-// it is or encoded once.
-func carries(req *http.Request, token string) bool {
-	if stands(req.URL.EscapedPath(), token) || stands(req.URL.RawQuery, token) {
+// forwardsToken reports whether token is in the path, the query or a header that
+// is forwarded, in plain text or encoded once.
+func forwardsToken(req *http.Request, token string) bool {
+	if containsEncoded(req.URL.EscapedPath(), token) || containsEncoded(req.URL.RawQuery, token) {
 		return true
 	}
 	for name, values := range req.Header {
-		if (isNamed(name, token) || anyStands(values, token)) && forwarded(name) {
+		if (nameContains(name, token) || valuesContain(values, token)) && forwardsRequestHeader(name) {
 			return true
 		}
 	}
 	return false
 }
 
-// isNamed reports whether token is in a header's name, which lost its case.
-func isNamed(name, token string) bool {
-	return len(name) >= len(token) && contains(strings.ToLower(name), strings.ToLower(token))
+// nameContains reports whether token is in a header's name, in any case: net/http
+// has changed it.
+func nameContains(name, token string) bool {
+	return len(name) >= len(token) && containsToken(strings.ToLower(name), strings.ToLower(token))
 }
 
-// anyStands reports whether token stands in one of a header's values, Basic
+// valuesContain reports whether token is in one of a header's values, Basic
 // credentials included.
-func anyStands(values []string, token string) bool {
+func valuesContain(values []string, token string) bool {
 	for _, value := range values {
-		if stands(value, token) || stands(basicCredentials(value), token) {
+		if containsEncoded(value, token) || containsEncoded(basicCredentials(value), token) {
 			return true
 		}
 	}
 	return false
 }
 
-// stands reports whether token stands in s, as it is or percent-encoded.
-func stands(s, token string) bool {
+// containsEncoded reports whether token is in s, in plain text or percent-encoded.
+func containsEncoded(s, token string) bool {
 	if len(s) < len(token) {
 		return false
 	}
-	return contains(s, token) || strings.Contains(s, "%") && contains(percentDecoded(s), token)
+	return containsToken(s, token) || strings.Contains(s, "%") && containsToken(percentDecoded(s), token)
 }
 
-// contains reports whether token is in s, as a word if it is short.
-func contains(s, token string) bool {
+// containsToken reports whether token is in s; as a whole word if it is short.
+func containsToken(s, token string) bool {
 	for end := 0; ; {
 		i := strings.Index(s[end:], token)
 		if i < 0 {
@@ -74,7 +75,8 @@ func contains(s, token string) bool {
 		}
 		begin := end + i
 		end = begin + len(token)
-		if len(token) >= clearLength || (begin == 0 || !isLetterOrDigit(s[begin-1])) && (end == len(s) || !isLetterOrDigit(s[end])) {
+		isWord := (begin == 0 || !isLetterOrDigit(s[begin-1])) && (end == len(s) || !isLetterOrDigit(s[end]))
+		if isWord || len(token) >= minSubstring {
 			return true
 		}
 		end = begin + 1
@@ -85,7 +87,7 @@ func isLetterOrDigit(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// percentDecoded returns s with its escapes decoded; what is none stays.
+// percentDecoded returns s with its percent-escapes decoded. Invalid ones remain.
 func percentDecoded(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -101,13 +103,13 @@ func percentDecoded(s string) string {
 	return string(b)
 }
 
-// basicCredentials returns user and password of the scheme Basic, or "".
+// basicCredentials returns user:password of a Basic Authorization value, or "".
 func basicCredentials(value string) string {
-	scheme, credentials := cutScheme(value)
+	scheme, encoded := cutScheme(value)
 	if !strings.EqualFold(scheme, "Basic") {
 		return ""
 	}
-	decoded, err := base64.StdEncoding.DecodeString(credentials)
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return ""
 	}

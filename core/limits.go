@@ -17,15 +17,15 @@ const (
 	maxURIBytes    = 8 << 10
 	maxHeaderBytes = 64 << 10 // what api.openai.com takes
 
-	// maxHeaderLines is how many headers a request may have. Each costs some
+	// maxHeaderLines is the max number of headers of a request. Each costs some
 	// hundred bytes of memory, however short it is.
 	maxHeaderLines = 500
 
-	// bodyWindow is how much of a body must come within its time-out.
+	// bodyWindow is how much of a body must arrive within the timeout.
 	bodyWindow = 32 << 10
 )
 
-// limits is the stage that bounds what one request, and all together, may take.
+// limits is the stage that limits each request, and all of them together.
 type limits struct {
 	inFlight    atomic.Int64
 	maxInFlight int64 // 0: none
@@ -79,7 +79,7 @@ func (l *limits) handler(next http.Handler) http.Handler {
 	})
 }
 
-// check reports why req may not pass, or nil if it may.
+// check returns why req is refused, or nil.
 func (l *limits) check(req *http.Request) error {
 	switch {
 	case max(len(req.URL.Path), len(req.URL.RawPath))+len(req.URL.RawQuery) > maxURIBytes:
@@ -94,20 +94,21 @@ func (l *limits) check(req *http.Request) error {
 	return nil
 }
 
-// tooLarge returns errBodyTooLarge with how much fits here, and where more
-// would.
+// tooLarge returns errBodyTooLarge with this relay's limit, and where limits are
+// larger.
 func tooLarge(limit int64, platform string) *Error {
 	e := *errBodyTooLarge
 	where := "this relay"
 	if platform != "" {
 		where += " on " + platform
 	}
-	e.Msg = fmt.Sprintf("The request body is too large: %s takes up to %s. Send a smaller one, or use a relay with a larger limit: "+
-		"Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says.", where, bytesText(limit))
+	e.Msg = fmt.Sprintf("The request body is too large: %s takes up to %s. Send a smaller one, or use a relay with a "+
+		"larger limit: Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says.",
+		where, bytesText(limit))
 	return &e
 }
 
-// bytesText writes n in the largest binary unit that is exact.
+// bytesText returns n bytes as text, in the largest binary unit that is exact.
 func bytesText(n int64) string {
 	switch {
 	case n >= 1<<20 && n%(1<<20) == 0:
@@ -118,7 +119,7 @@ func bytesText(n int64) string {
 	return strconv.FormatInt(n, 10) + " bytes"
 }
 
-// fits reports whether h is within the limits, by about what it took on the wire.
+// fits reports whether h is within the limits, by its approximate size on the wire.
 func fits(h http.Header) bool {
 	lines, bytes := 0, 0
 	for name, values := range h {
@@ -135,19 +136,20 @@ func hasBody(req *http.Request) bool {
 	return req.Body != nil && req.Body != http.NoBody && req.ContentLength != 0
 }
 
-// deadlineSlack is how stale a deadline may get before it is set again: small
-// bodies, which most are, need one only.
+// deadlineSlack is how stale a deadline may get before it is set again, so that
+// small bodies need only one.
 const deadlineSlack = 100 * time.Millisecond
 
-// A limitedBody is a request's body that counts what is read, ends at its
-// limit, and ends when its client sends too slowly. Its errors are *Error.
+// A limitedBody is a request's body that counts what is read, and fails if it is
+// too long or sent too slowly. Its errors are *Error. Only count may be used by
+// other goroutines than the one that reads.
 type limitedBody struct {
 	io.ReadCloser
 	rc       *http.ResponseController
 	count    *atomic.Int64
 	left     int64
-	timeout  time.Duration
-	armed    time.Time     // when the first read was given its time; zero: it was not
+	timeout  time.Duration // for each bodyWindow; 0: none
+	armed    time.Time     // when the record stage set the first deadline; zero after the first read
 	window   int64         // bytes until patience is renewed
 	patience time.Duration // left to wait for them
 	tooLarge *Error
@@ -168,13 +170,12 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	}
 	b.left -= int64(n)
 	b.count.Add(int64(n))
-	b.err = b.explain(err)
+	b.err = b.bodyError(err)
 	return n, b.err
 }
 
-// read reads within the time that the window has left. Only the time that is
-// spent waiting for the client counts, not that in which the upstream lets the
-// body wait.
+// read reads within the time that is left for the window. Only time spent waiting
+// for the client counts, not time in which the upstream does not read.
 func (b *limitedBody) read(p []byte) (int, error) {
 	if b.timeout <= 0 {
 		return b.ReadCloser.Read(p)
@@ -184,7 +185,7 @@ func (b *limitedBody) read(p []byte) (int, error) {
 	}
 	start := time.Now()
 	if start.Sub(b.armed) > min(deadlineSlack, b.timeout/4) {
-		// Platforms that hand over whole bodies have no deadlines, and need none.
+		// Platforms that deliver whole bodies have no deadlines, and need none.
 		_ = b.rc.SetReadDeadline(start.Add(b.patience))
 	}
 	b.armed = time.Time{}
@@ -194,11 +195,11 @@ func (b *limitedBody) read(p []byte) (int, error) {
 	return n, err
 }
 
-// explain turns what the server's body says into the error to answer with. At
-// the end it takes the deadline back, which would otherwise end the server's
-// watch for the client's leaving; after an error it stays, so that the server
-// does not wait for the rest.
-func (b *limitedBody) explain(err error) error {
+// bodyError converts an error of the server's body to the one to respond with. At
+// EOF it clears the deadline, which would otherwise end the server's background
+// read that notices when the client leaves. After an error the deadline stays, so
+// that the server does not wait for the rest of the body.
+func (b *limitedBody) bodyError(err error) error {
 	switch err {
 	case nil:
 		return nil

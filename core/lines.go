@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Listen returns ln as server is to serve r on it: requests with more header
-// lines than the relay takes are refused while they come, before net/http makes
-// a header of them, which costs a hundred times what they took to send. It sets
-// server.ConnState. Only TCP connections are looked at.
+// Listen wraps ln for server, which must serve r: requests with too many header
+// lines are refused while they are read, before net/http parses them, which would
+// take a hundred times the memory. It sets server.ConnState. Only TCP connections
+// are checked.
 func (r *Relay) Listen(server *http.Server, ln net.Listener) net.Listener {
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		if c, ok := conn.(*clientConn); ok {
@@ -38,26 +38,26 @@ func (l *clientListener) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// A clientConn is a client's connection that counts the lines of headers as the
-// server reads them. What a client sends on while its request is answered may
-// be read along with that, and is not counted: at most the server's buffer of
-// 4 KiB, and the limits stage counts again.
+// A clientConn is a client's connection that counts header lines as the server
+// reads them. A pipelined request that is read together with the one before it is
+// not counted; that is at most the server's buffer of 4 KiB, and the limits stage
+// counts again.
 type clientConn struct {
 	*net.TCPConn
 	marker string
 
-	inHeader atomic.Bool // a header is being read, or is the next to be
+	inHeader atomic.Bool // what is read now, or next, is a header
 
-	// These are for whoever reads, which only one does at a time.
-	lines int  // of this header so far
-	blank bool // there is nothing in the line so far
-	text  bool // there was a line that is not blank
+	// Used by the one goroutine that reads:
+	lines   int  // of this header so far
+	blank   bool // the current line is empty so far
+	hasText bool // there was a line that is not blank
 }
 
-// expectHeader says whether a request begins with what is read next.
+// expectHeader sets whether what is read next is the beginning of a request.
 func (c *clientConn) expectHeader(next bool) {
 	if next {
-		c.lines, c.blank, c.text = 0, true, false
+		c.lines, c.blank, c.hasText = 0, true, false
 	}
 	c.inHeader.Store(next)
 }
@@ -72,7 +72,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 }
 
 // count counts the lines in p up to the end of the header, and reports whether
-// they are not too many. Blank lines may stand in front of a request.
+// they are within the limit. Blank lines may precede a request.
 func (c *clientConn) count(p []byte) bool {
 	for {
 		i := bytes.IndexByte(p, '\n')
@@ -81,13 +81,13 @@ func (c *clientConn) count(p []byte) bool {
 			return true
 		}
 		blank := c.blank && isBlank(p[:i])
-		if blank && c.text {
+		if blank && c.hasText {
 			c.inHeader.Store(false)
 			return true
 		}
-		c.text = c.text || !blank
-		// The request line is none of them.
-		if c.lines++; c.lines > maxHeaderLines+1 {
+		c.hasText = c.hasText || !blank
+		c.lines++
+		if c.lines > maxHeaderLines+1 { // the request line is not a header
 			return false
 		}
 		c.blank = true
@@ -95,40 +95,40 @@ func (c *clientConn) count(p []byte) bool {
 	}
 }
 
-// isBlank reports whether a line, or its beginning, is empty but for the CR of
-// its end.
+// isBlank reports whether a line, or its beginning, is empty or only the CR of the
+// line break.
 func isBlank(line []byte) bool { return len(line) == 0 || len(line) == 1 && line[0] == '\r' }
 
-// errTooManyLines ends the server's reading. As an end of the file, it lets the
-// server close the connection without an answer of its own.
+// errTooManyLines ends the server's reading. On EOF, the server closes the
+// connection without a response of its own.
 var errTooManyLines = io.EOF
 
 const (
-	// refusalTime bounds how long a refused client is listened to. Were the
-	// connection closed at once, a reset could overtake the answer.
-	refusalTime = 500 * time.Millisecond
-	// refusalBytes is how much of what it still sends is read.
+	// refusalTimeout is how long a refused client's bytes are still read. If the
+	// connection were closed at once, a reset could overtake the response.
+	refusalTimeout = 500 * time.Millisecond
+	// refusalBytes is the max number of these bytes.
 	refusalBytes = 256 << 10
 )
 
-// refuse answers 431 in the server's place.
+// refuse responds with 431 in place of the server.
 func (c *clientConn) refuse() {
 	c.inHeader.Store(false)
-	var answer bytes.Buffer
-	w := &rawWriter{header: http.Header{"X-Relay": {c.marker}, "Connection": {"close"}}, out: &answer}
+	var response bytes.Buffer
+	w := &rawWriter{header: http.Header{"X-Relay": {c.marker}, "Connection": {"close"}}, out: &response}
 	errHeadersTooLarge.ServeHTTP(w, &http.Request{Method: http.MethodGet})
-	_ = c.SetDeadline(time.Now().Add(refusalTime))
-	if _, err := c.Write(answer.Bytes()); err != nil {
+	_ = c.SetDeadline(time.Now().Add(refusalTimeout))
+	if _, err := c.Write(response.Bytes()); err != nil {
 		return
 	}
 	_ = c.CloseWrite()
 	_, _ = io.CopyN(io.Discard, onlyReader{c.TCPConn}, refusalBytes)
 }
 
-// An onlyReader is a Reader and nothing else.
+// An onlyReader hides all methods but Read.
 type onlyReader struct{ io.Reader }
 
-// A rawWriter writes a response as HTTP/1.1 has it.
+// A rawWriter writes a response in the format of HTTP/1.1.
 type rawWriter struct {
 	header http.Header
 	out    *bytes.Buffer

@@ -5,20 +5,19 @@ import (
 	"slices"
 )
 
-// navigation is the stage that keeps what the upstream answers from becoming a
-// document or a script on the relay's own origin, where the page and its keys
-// are. The policy on every answer (answerPolicy) is the second lock on that door.
+// navigation is the stage that keeps upstream responses from becoming a document or
+// a script on the relay's own origin, where the page and its keys are.
+// responsePolicy, on every response, is the second line of defense.
 type navigation struct{}
 
-// inertDestinations are the uses to which a browser may put an answer (Fetch
-// standard, request destination) without running it. WebSockets are websocket
-// or, by fetch's own account, empty.
+// inertDestinations are the request destinations (Fetch standard) for which a
+// browser does not run the response. That of WebSockets is websocket or, by the
+// Fetch standard, empty.
 var inertDestinations = set(nil, "", "audio", "empty", "font", "image", "track", "video", "websocket")
 
-// check reports why req may not pass, or nil if it may. Programs send none of
-// these headers.
+// check returns why req is refused, or nil. Programs send none of these headers.
 func (navigation) check(req *http.Request) error {
-	_, worker := req.Header["Service-Worker"] // as browsers ask for its script, and for updates of it
+	_, worker := req.Header["Service-Worker"] // set when a browser fetches its script, or an update of it
 	if worker ||
 		slices.ContainsFunc(req.Header["Sec-Fetch-Dest"], func(dest string) bool { return !inertDestinations[dest] }) ||
 		slices.ContainsFunc(req.Header["Sec-Fetch-Mode"], isNavigation) {
@@ -27,8 +26,8 @@ func (navigation) check(req *http.Request) error {
 	return nil
 }
 
-// isNavigation reports whether a Sec-Fetch-Mode loads a document; Chrome 76 to 79
-// said it without the destination.
+// isNavigation reports whether a Sec-Fetch-Mode loads a document. Chrome 76 to 79
+// sent it without Sec-Fetch-Dest.
 func isNavigation(mode string) bool { return mode == "navigate" || mode == "nested-navigate" }
 
 func (n navigation) handler(next http.Handler) http.Handler {

@@ -164,7 +164,7 @@ func TestExposedRelays(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		if r != nil {
-			r.close()
+			r.stop()
 		}
 	}
 	f := newFront(t, ok, func(cfg *Config) { cfg.Public = true })

@@ -8,7 +8,7 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// routes sends requests to what answers them, by their path.
+// routes dispatches requests by their path.
 type routes struct {
 	health http.Handler
 	page   http.Handler // nil: none
@@ -29,13 +29,13 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// isPage reports whether req is for the page, which everyone may link to.
+// isPage reports whether req is for the web page, which any origin may link to.
 func isPage(req *http.Request) bool {
 	return req.URL.EscapedPath() == "/" && (req.Method == http.MethodGet || req.Method == http.MethodHead)
 }
 
-// paths is the stage that lets only the relayed paths pass, by their prefixes.
-// It stands behind access, which may have taken a token out of the path.
+// paths is the stage that refuses paths without one of these prefixes. It comes
+// after access, which may have removed a token from the path.
 type paths []string
 
 func (p paths) include(req *http.Request) bool {

@@ -2,18 +2,15 @@ package core
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
-	"time"
 
 	"example.com/relay/core/failover"
 	"example.com/relay/core/page"
 )
 
-// Version is this relay's version, which health answers with.
+// Version is this relay's version, as health reports it.
 const Version = "0.1.0"
 
 // A Relay is an [http.Handler] that relays an API. It is made by [New] or
@@ -21,16 +18,16 @@ const Version = "0.1.0"
 type Relay struct {
 	handler http.Handler
 	pool    *failover.Pool     // nil if misconfigured
-	close   context.CancelFunc // ends the streams that are left, and the probes
-	marker  string             // X-Relay of the relay's own answers
+	stop    context.CancelFunc // ends the exchanges in flight, and the probes
+	marker  string             // X-Relay of the relay's own responses
 
-	changing sync.Mutex // held while the upstreams change
+	changing sync.Mutex // serializes SetUpstreams
 	origins  *origins
 	open     bool // no access token is needed
-	public   bool // others than programs on this machine reach it
+	public   bool // reachable from other machines
 
-	mu      sync.Mutex
-	active  int
+	mu      sync.Mutex    // guards what follows
+	active  int           // requests in flight
 	drained chan struct{} // closed when active is 0; nil unless Shutdown waits
 }
 
@@ -60,15 +57,19 @@ func New(cfg Config) (*Relay, error) {
 	if !cfg.NoPage {
 		routes.page = page.Handler()
 	}
-	close := func() {
-		forward.open.close()
+	stop := func() {
+		forward.inFlight.close()
 		pool.Close()
 	}
 	record, cors := newRecordStage(cfg), newCORS(cfg)
 	r := &Relay{
 		handler: stages(routes, record, cors, target),
-		pool:    pool, close: close, marker: record.marker,
-		origins: cors.origins, open: len(cfg.AccessTokens) == 0, public: cfg.isPublic(),
+		pool:    pool,
+		stop:    stop,
+		marker:  record.marker,
+		origins: cors.origins,
+		open:    len(cfg.AccessTokens) == 0,
+		public:  cfg.isPublic(),
 	}
 	r.origins.exposed.Store(r.open && holdToken(cfg.Upstreams))
 	return r, nil
@@ -102,10 +103,10 @@ func plain(secrets []Secret) []string {
 	return values
 }
 
-// SetUpstreams replaces the upstreams, which are written as in
-// [Config.Upstreams]. Those that stay keep their connections and their health;
-// requests that are under way are not disturbed. The error names everything
-// that is wrong with them, without the values, and nothing has changed then.
+// SetUpstreams replaces the upstreams; urls are as in [Config.Upstreams]. Upstreams
+// that remain keep their connections and their health, and requests in flight are
+// not disturbed. On an error nothing changes; the error names everything that is
+// wrong, without the values.
 func (r *Relay) SetUpstreams(urls []Secret) error {
 	if r.pool == nil {
 		return errMisconfigured
@@ -120,7 +121,7 @@ func (r *Relay) SetUpstreams(urls []Secret) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	before := r.origins.exposed.Load()
-	r.origins.exposed.Store(exposed || before) // until the old ones are gone
+	r.origins.exposed.Store(exposed || before) // until the old upstreams are gone
 	err := r.pool.SetUpstreams(plain(urls))
 	if err != nil {
 		exposed = before
@@ -129,10 +130,10 @@ func (r *Relay) SetUpstreams(urls []Secret) error {
 	return err
 }
 
-// FromEnv returns a relay for the RELAY_* variables of environ, which is in the
-// form of [os.Environ], on a platform. It is for functions, which have no
-// start-up to fail: if the configuration is wrong, the relay says so once in
-// its log and answers every request with the error relay_misconfigured.
+// FromEnv returns a relay on a platform for the RELAY_* variables in environ, which
+// has the form of [os.Environ]. It is for serverless functions, which cannot fail
+// at start-up: if the configuration is invalid, the relay logs why, once, and
+// responds to every request with the error relay_misconfigured.
 func FromEnv(environ []string, platform Platform) *Relay {
 	filterStdlog()
 	cfg, err := ParseEnv(environ)
@@ -143,22 +144,22 @@ func FromEnv(environ []string, platform Platform) *Relay {
 			return r
 		}
 	}
-	// Only what the stages in front need, and nothing that may be wrong.
+	// Only what record and cors need, and nothing that may be invalid.
 	cfg = Config{Platform: platform, Logger: cfg.Logger}.withDefaults()
 	s := newRecordStage(cfg)
 	s.logger.Error("misconfigured", "problems", err.Error())
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		writeError(w, req, errMisconfigured)
 	})
-	return &Relay{close: func() {}, marker: s.marker, handler: stages(refuse, s, newCORS(cfg))}
+	return &Relay{stop: func() {}, marker: s.marker, handler: stages(refuse, s, newCORS(cfg))}
 }
 
-// A stage is what a request passes on its way to the exchange.
+// A stage wraps the handler that follows it, and may refuse requests.
 type stage interface {
 	handler(next http.Handler) http.Handler
 }
 
-// stages returns h behind list: the first one meets a request first.
+// stages returns h wrapped in list. A request passes the first stage first.
 func stages(h http.Handler, list ...stage) http.Handler {
 	for _, s := range slices.Backward(list) {
 		h = s.handler(h)
@@ -166,80 +167,10 @@ func stages(h http.Handler, list ...stage) http.Handler {
 	return h
 }
 
-// ServeHTTP relays req. It panics with [http.ErrAbortHandler] if an answer has
+// ServeHTTP relays req. It panics with [http.ErrAbortHandler] if a response has
 // begun and cannot be completed; the package comment says why.
 func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.enter()
 	defer r.leave()
 	r.handler.ServeHTTP(w, req)
-}
-
-// lastWords is how long Shutdown waits for the streams that it ended: a client
-// that takes nothing any more must not hold up the process.
-const lastWords = time.Second
-
-// Shutdown waits until no request is in flight. When ctx is done, it ends the
-// streams that are left with an error event, waits for them up to a second
-// more, and returns ctx's error. It does not keep new requests out: the server
-// does.
-func (r *Relay) Shutdown(ctx context.Context) error {
-	defer r.close() // for whoever comes too late
-	drained := r.whenDrained()
-	select {
-	case <-drained:
-		return nil
-	case <-ctx.Done():
-	}
-	r.close()
-	select {
-	case <-drained:
-	case <-time.After(lastWords):
-	}
-	return ctx.Err()
-}
-
-func (r *Relay) enter() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.active++
-}
-
-func (r *Relay) leave() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.active--
-	if r.active == 0 && r.drained != nil {
-		close(r.drained)
-		r.drained = nil
-	}
-}
-
-// whenDrained returns a channel that is closed when no request is in flight.
-func (r *Relay) whenDrained() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.active == 0 {
-		done := make(chan struct{})
-		close(done)
-		return done
-	}
-	if r.drained == nil {
-		r.drained = make(chan struct{})
-	}
-	return r.drained
-}
-
-func newRecordStage(cfg Config) *recordStage {
-	return &recordStage{
-		logger: cfg.logger(), marker: cfg.Name + "; origin=relay", region: cfg.Region,
-		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
-	}
-}
-
-// logger returns where to log.
-func (cfg Config) logger() *slog.Logger {
-	if cfg.Logger != nil {
-		return cfg.Logger
-	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 }

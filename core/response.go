@@ -15,8 +15,8 @@ import (
 // errClientGone, means that the response has begun and is truncated.
 func (x *exchange) respond() error {
 	h := x.w.Header()
-	copyAnswer(h, x.res.Header)
-	x.mark(h)
+	copyResponseHeader(h, x.res.Header)
+	x.setMarker(h)
 	rewriteLocation(h, x.res.StatusCode, x.sent.Base.Host)
 	events := isEventStream(x.res.Header)
 	if events {
@@ -27,7 +27,7 @@ func (x *exchange) respond() error {
 	panicked := true
 	defer func() {
 		if panicked && events {
-			s.writeFrame(ErrInternal) // a broken end alone may look like a clean one
+			s.writeFrame(ErrInternal) // without it, the truncated stream may look complete
 		}
 	}()
 	err := s.copy(x.res.Body)
@@ -70,8 +70,9 @@ func isBuffered(res *http.Response) bool {
 	return ok && body.IsBuffered(res.ContentLength)
 }
 
-// describe sets on the response how the request was sent, if there was a choice.
-func (x *exchange) describe() {
+// setUpstreamHeaders sets the headers that say which of several upstreams responded,
+// after how many attempts.
+func (x *exchange) setUpstreamHeaders() {
 	if x.sent.Several && x.sent.Attempts > 0 {
 		h := x.w.Header()
 		h[protocol.Attempts] = []string{strconv.Itoa(x.sent.Attempts)}
@@ -79,10 +80,10 @@ func (x *exchange) describe() {
 	}
 }
 
-// mark says on h who made the response: the upstream or, if it is the error of a
-// relay that is known to be one, a relay, whose code is kept. Anything else that
-// an upstream says in a relay's headers is dropped.
-func (x *exchange) mark(h http.Header) {
+// setMarker sets on h who made the response: a relay, whose error code is kept, if
+// it is the error of an upstream that is known to be one, and the upstream
+// otherwise. copyResponseHeader has dropped what the upstream said itself.
+func (x *exchange) setMarker(h http.Header) {
 	if !x.sent.Relay {
 		h[protocol.Marker] = x.upstreamMarker
 		return
@@ -90,9 +91,9 @@ func (x *exchange) mark(h http.Header) {
 	h[protocol.Marker], h[protocol.ErrorCode] = x.relayMarker, x.res.Header[protocol.ErrorCode]
 }
 
-// rewriteLocation makes a redirect within the upstream's host lead to the
-// relay's, and drops one that leads elsewhere: a client that follows it would
-// take its access token along.
+// rewriteLocation makes a redirect within the upstream's host lead to the relay's,
+// and drops any other: a client that followed it would send its access token
+// there.
 func rewriteLocation(h http.Header, status int, host string) {
 	locations := h["Location"]
 	if len(locations) == 0 || status < 300 || status > 399 {
@@ -107,14 +108,14 @@ func rewriteLocation(h http.Header, status int, host string) {
 		return
 	}
 	u.Scheme, u.Host, u.User = "", "", nil
-	// What is left must be a path in the eyes of every client.
+	// What is left must be a path to every client.
 	if checkPath("/"+strings.TrimPrefix(u.EscapedPath(), "/")) == nil {
 		h.Set("Location", u.String())
 	}
 }
 
-// isEventStream reports whether h begins an event stream that the relay can
-// write into, which it cannot if it is compressed.
+// isEventStream reports whether h is that of an event stream into which the relay
+// can write events, which takes an uncompressed one.
 func isEventStream(h http.Header) bool {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return false

@@ -2,9 +2,9 @@ package core
 
 import "sync"
 
-// sockets counts the WebSockets of each caller, by its access token. They may
-// stay open for hours without a byte, so that one caller could take all places
-// of the requests in flight.
+// sockets limits the open WebSockets of each caller, by access token. They may be
+// idle for hours, and one caller could otherwise use up MaxInFlight. It is safe for
+// concurrent use.
 type sockets struct {
 	limit int // for each caller; 0: none
 
@@ -12,7 +12,8 @@ type sockets struct {
 	open map[int]int // by caller
 }
 
-// add counts a WebSocket, or reports that the caller may have no other.
+// add counts a WebSocket and reports true, or reports false if the caller has
+// reached the limit. After true, remove must be called.
 func (s *sockets) add(caller int) bool {
 	if s.limit <= 0 {
 		return true
@@ -29,7 +30,7 @@ func (s *sockets) add(caller int) bool {
 	return true
 }
 
-// remove takes back what add counted.
+// remove undoes add.
 func (s *sockets) remove(caller int) {
 	if s.limit <= 0 {
 		return

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// A stdlogFilter keeps the one thing out of the standard logger that may quote
-// an answer: net/http's client shows stray bytes on idle connections there.
+// A stdlogFilter replaces the one message in the standard logger that may quote a
+// response: net/http's client logs stray bytes on idle connections.
 type stdlogFilter struct{ next io.Writer }
 
 func (f stdlogFilter) Write(p []byte) (int, error) {
@@ -19,6 +19,6 @@ func (f stdlogFilter) Write(p []byte) (int, error) {
 	return f.next.Write(p)
 }
 
-// filterStdlog puts the filter in front of the standard logger, for processes
-// that are nothing but a relay.
+// filterStdlog installs the filter, once. It is for processes that are nothing but
+// a relay.
 var filterStdlog = sync.OnceFunc(func() { log.SetOutput(stdlogFilter{log.Writer()}) })

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Sizes of copy buffers. A stream holds its buffer while it waits for the next
-// event, and events are small.
+// Sizes of copy buffers. An event stream keeps its buffer while it waits for the
+// next event, and events are small.
 const (
 	eventBufferSize = 8 << 10
 	bodyBufferSize  = 32 << 10
@@ -23,15 +23,17 @@ var (
 	bodyBuffers  = sync.Pool{New: func() any { b := make([]byte, bodyBufferSize); return &b }}
 )
 
-// keepaliveComment is an event stream's comment and a blank line, which end no
-// event when none was begun (HTML standard, section 9.2.6).
+// keepaliveComment is an event stream's comment and a blank line. Between events,
+// clients ignore both (HTML standard, section 9.2.6).
 var keepaliveComment = []byte(": keepalive\n\n")
 
 // doneEvent ends the event streams of chat completions.
 const doneEvent = "data: [DONE]\n\n"
 
-// A stream hands an answer's body to the client as it comes: every read is
-// written and flushed before the next, but for the first moments of a short one.
+// A stream copies a response's body to the client: what each read returns is written
+// and flushed before the next read, unless the response is buffered or coalesced.
+// Its methods are for the goroutine that serves the request, except for those that
+// timers call: writeComment and flushPending.
 type stream struct {
 	w       http.ResponseWriter
 	rc      *http.ResponseController
@@ -44,34 +46,34 @@ type stream struct {
 	// together with the header when the handler returns, which is at once.
 	buffered bool
 
-	// coalesce says that the body is so short that header and body are worth a
-	// moment's wait to go out in one piece, see coalesceDelay.
+	// coalesce says that the body is short enough to wait coalesceDelay for it, so
+	// that header and body are sent in one piece.
 	coalesce bool
 
 	idleTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
-	extended     time.Time     // when the client was last given it anew
+	deadlineSet  time.Time     // when the write deadline was last set
 	keepalive    time.Duration // 0: none
 
-	// mu keeps comments out of events, and flushes out of writes. Without
-	// keepalive, and of long answers, nobody competes.
-	mu      sync.Mutex
-	tail    [len(doneEvent)]byte // last bytes of an event stream
-	written int64
-	ended   bool
-	comment *time.Timer
+	// mu guards what follows, deadlineSet and, once begin has returned, all use of w
+	// and rc, since timers write comments and flush.
+	mu            sync.Mutex
+	tail          [len(doneEvent)]byte // last bytes of an event stream
+	written       int64
+	commentsEnded bool
+	comment       *time.Timer
 	// Of a response that is coalesced:
 	flushTimer *time.Timer // flushes what was written so far; nil if nothing waits
 	flushErr   error       // of that flush
 }
 
-// coalesceDelay is how long the header of a short answer is held back for its body,
-// so that both go out in one piece: they came in two, for HTTP/2 or by chance.
+// coalesceDelay is how long the header of a short response waits for its body, which
+// over HTTP/2, or by chance, is read later.
 const coalesceDelay = 2 * time.Millisecond
 
-// begin sends the header at once, or soon if the answer is short: a model may
-// think for minutes before the first byte, and a broken body must not take the
-// status along.
+// begin sends the header, or starts coalesceDelay. It does not wait for the body: a
+// model may think for minutes before the first byte, and if the body fails, the
+// client must have the status.
 func (s *stream) begin(status int) {
 	s.w.WriteHeader(status)
 	if s.buffered {
@@ -83,11 +85,11 @@ func (s *stream) begin(status int) {
 		s.flushTimer = time.AfterFunc(coalesceDelay, func() { _ = s.flushPending() })
 		return
 	}
-	_ = s.rc.Flush() // not every platform can; the first write tells if the client is gone
+	_ = s.rc.Flush() // some platforms cannot; if the client is gone, the first write fails
 }
 
-// copy hands body on until its end. Its error is body's, or wraps
-// errClientGone if the client took no more.
+// copy copies body to the client until EOF. It returns the read error, or wraps
+// errClientGone if a write failed.
 func (s *stream) copy(body io.Reader) error {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
@@ -95,13 +97,14 @@ func (s *stream) copy(body io.Reader) error {
 		return s.copyBuffered(body, *buf)
 	}
 	defer func() { _ = s.flushPending() }()
-	defer s.startComments()()
-	idle := startIdle(s.idleTimeout, s.cancel)
+	stopComments := s.startComments()
+	defer stopComments()
+	idle := startIdleTimer(s.idleTimeout, s.cancel)
 	defer idle.Stop()
 	for {
 		n, err := body.Read(*buf)
 		if n > 0 {
-			idle.Stop() // the time that the client takes is not the upstream's
+			idle.Stop() // a slow client is not the upstream's silence
 			if err := s.write((*buf)[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
@@ -119,7 +122,7 @@ func (s *stream) copy(body io.Reader) error {
 	}
 }
 
-// copyBuffered hands on a body that has come already.
+// copyBuffered copies a body that is in memory.
 func (s *stream) copyBuffered(body io.Reader, buf []byte) error {
 	for {
 		n, err := body.Read(buf)
@@ -137,8 +140,8 @@ func (s *stream) copyBuffered(body io.Reader, buf []byte) error {
 	}
 }
 
-// writeFrame writes e as the last event. The client may be gone as well as the
-// upstream, which then makes no difference.
+// writeFrame writes e as the last event. Its error is ignored: the stream has
+// failed anyway.
 func (s *stream) writeFrame(e *Error) { _ = s.write(e.frame()) }
 
 // write writes and flushes p.
@@ -161,8 +164,8 @@ func (s *stream) write(p []byte) error {
 	return ignoreUnsupported(s.rc.Flush())
 }
 
-// flushPending flushes what was held back. Its error, or that of the flush before, says
-// that the client is gone.
+// flushPending flushes what was coalesced. Its error, or that of an earlier call,
+// says that the client is gone.
 func (s *stream) flushPending() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,19 +177,19 @@ func (s *stream) flushPending() error {
 	return s.flushErr
 }
 
-// extendDeadline gives the client a new time to take what is written next.
+// extendDeadline sets the deadline for the next write. It is called with mu held.
 func (s *stream) extendDeadline() {
 	if s.writeTimeout <= 0 {
 		return
 	}
-	if now := time.Now(); now.Sub(s.extended) > min(deadlineSlack, s.writeTimeout/4) {
-		s.extended = now
+	if now := time.Now(); now.Sub(s.deadlineSet) > min(deadlineSlack, s.writeTimeout/4) {
+		s.deadlineSet = now
 		_ = s.rc.SetWriteDeadline(now.Add(s.writeTimeout)) // where the platform has one
 	}
 }
 
-// startComments begins to write keepalive comments, if they are wanted, and
-// returns the function that ends them: after it, none is being written.
+// startComments starts the keepalive comments, if there are any. stop ends them;
+// once it has returned, none is being written.
 func (s *stream) startComments() (stop func()) {
 	if s.keepalive <= 0 {
 		return func() {}
@@ -197,17 +200,17 @@ func (s *stream) startComments() (stop func()) {
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.ended = true
+		s.commentsEnded = true
 		s.comment.Stop()
 		s.comment = nil
 	}
 }
 
-// writeComment writes a comment if no event is under way.
+// writeComment writes a comment, unless an event is incomplete.
 func (s *stream) writeComment() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
+	if s.commentsEnded {
 		return
 	}
 	s.comment.Reset(s.keepalive)
@@ -224,7 +227,7 @@ func (s *stream) writeComment() {
 	}
 }
 
-// noteTail keeps the last bytes of what was written.
+// noteTail records the last bytes that were written.
 func (s *stream) noteTail(p []byte) {
 	s.written += int64(len(p))
 	if len(p) >= len(s.tail) {
@@ -238,15 +241,15 @@ func (s *stream) noteTail(p []byte) {
 // isDone reports whether the last event was [DONE].
 func (s *stream) isDone() bool { return string(s.tail[:]) == doneEvent }
 
-// betweenEvents reports whether a blank line was the last that was written, or
-// nothing was.
+// betweenEvents reports whether the last line that was written is blank, or nothing
+// was written.
 func (s *stream) betweenEvents() bool {
 	tail := s.tail[:]
 	return s.written == 0 || bytes.HasSuffix(tail, []byte("\n\n")) ||
 		bytes.HasSuffix(tail, []byte("\r\n\r\n")) || bytes.HasSuffix(tail, []byte("\r\r"))
 }
 
-// ignoreUnsupported returns err, or nil if the platform cannot do it at all.
+// ignoreUnsupported returns err, or nil if the platform does not support the call.
 func ignoreUnsupported(err error) error {
 	if err == nil || errors.Is(err, http.ErrNotSupported) {
 		return nil

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/relay/core/internal/memory"
 )
 
 // hijack answers raw on the upstream's side and returns the connection.
@@ -796,7 +798,7 @@ func TestShutdown(t *testing.T) {
 
 // Where the platform hides cuts, what can be held back is complete or a 502.
 func TestHiddenCuts(t *testing.T) {
-	small, large := `{"x":"`+strings.Repeat("x", 80)+`"}`, `{"x":"`+strings.Repeat("x", maxHeld)+`"}`
+	small, large := `{"x":"`+strings.Repeat("x", 80)+`"}`, `{"x":"`+strings.Repeat("x", maxBuffered)+`"}`
 	head := func(contentType string, length int) string {
 		framing := "Transfer-Encoding: chunked"
 		if length > 0 {
@@ -841,6 +843,30 @@ func TestHiddenCuts(t *testing.T) {
 			// A compressed event stream could not get its error event.
 			if got := f.only(t).Header.Get("Accept-Encoding"); got != "identity" {
 				t.Errorf("upstream got Accept-Encoding %q, want identity", got)
+			}
+		})
+	}
+}
+
+// Buffered responses give back the memory that they took from the process.
+func TestBufferedResponsesReleaseMemory(t *testing.T) {
+	large := `{"x":"` + strings.Repeat("x", 3*memory.Free) + `"}`
+	for name, raw := range map[string]string{
+		"complete": fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(large), large),
+		"cut":      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(large),
+		"too long": "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			chunk(strings.Repeat(" ", maxBuffered)+large) + "0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, raw).Close() },
+				func(cfg *Config) { cfg.Platform.HidesCuts = true })
+			res := do(t, newRequest(t, "GET", f.URL+"/v1/models", ""))
+			_, _ = io.Copy(io.Discard, res.Body)
+			if err := f.relay.Shutdown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if used := memory.Process.Used(); used != 0 {
+				t.Errorf("%d bytes are still taken", used)
 			}
 		})
 	}

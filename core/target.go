@@ -12,22 +12,23 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// target is the stage that refuses request targets which the relay and the
-// upstream could read differently, and hosts that the relay must not answer
-// to. Everything behind it may rely on a clean absolute path.
+// target is the stage that refuses request targets that the relay and the upstream
+// could read differently, and hosts that are not allowed. All that follows may rely
+// on a clean absolute path.
 type target struct {
-	hosts []string // empty: any
-	local bool     // hosts are names of this machine only
+	hosts []string // allowed ones; empty: any
+	local bool     // all of hosts are loopback names
 }
 
 func newTarget(cfg Config) *target {
 	if slices.Contains(cfg.AllowedHosts, "*") {
 		return &target{}
 	}
-	return &target{hosts: cfg.AllowedHosts, local: !slices.ContainsFunc(cfg.AllowedHosts, func(host string) bool { return !isLocalName(host) })}
+	isRemote := func(host string) bool { return !isLocalName(host) }
+	return &target{hosts: cfg.AllowedHosts, local: !slices.ContainsFunc(cfg.AllowedHosts, isRemote)}
 }
 
-// check reports why req may not pass, or nil if it may.
+// check returns why req is refused, or nil.
 func (t *target) check(req *http.Request) error {
 	if !isRelayedMethod(req.Method) {
 		return errMethod
@@ -42,7 +43,7 @@ func (t *target) check(req *http.Request) error {
 	if err := checkPath(u.EscapedPath()); err != nil {
 		return errInvalidTarget.because(err)
 	}
-	if !t.allows(req.Host) && !t.isLoadBalancers(req) {
+	if !t.allows(req.Host) && !t.isLoadBalancerCheck(req) {
 		return errHost
 	}
 	return nil
@@ -58,7 +59,7 @@ func (t *target) handler(next http.Handler) http.Handler {
 	})
 }
 
-// allows reports whether the relay answers to a Host header.
+// allows reports whether a Host header is allowed.
 func (t *target) allows(hostport string) bool {
 	if len(t.hosts) == 0 {
 		return true
@@ -67,12 +68,11 @@ func (t *target) allows(hostport string) bool {
 	return slices.ContainsFunc(t.hosts, func(allowed string) bool { return strings.EqualFold(allowed, host) })
 }
 
-// isLoadBalancers reports whether req may be a load balancer's, which looks after
-// the health of each instance by its IP address or without any Host. No page has
-// such a host by DNS rebinding, which takes a name. Deep checks and streams have
-// a query. Where only this machine calls, none stands in front but one that knows
-// no Host at all.
-func (t *target) isLoadBalancers(req *http.Request) bool {
+// isLoadBalancerCheck reports whether req may be the health check of a load balancer,
+// which uses an instance's IP address as its Host, or sends none. That is safe: DNS
+// rebinding takes a name, and deep checks and streams have a query. If only
+// loopback names are allowed, it must be HTTP/1.0 without a Host.
+func (t *target) isLoadBalancerCheck(req *http.Request) bool {
 	if req.URL.EscapedPath() != protocol.HealthPath || req.URL.RawQuery != "" {
 		return false
 	}
@@ -83,10 +83,11 @@ func (t *target) isLoadBalancers(req *http.Request) bool {
 	return host == "" || net.ParseIP(host) != nil
 }
 
-// isLocalName reports whether a host name leads to this machine only.
+// isLocalName reports whether host is a name or address of this machine only.
 func isLocalName(host string) bool {
 	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost") || strings.EqualFold(host, "host.docker.internal")
+	return ip != nil && ip.IsLoopback() ||
+		strings.EqualFold(host, "localhost") || strings.EqualFold(host, "host.docker.internal")
 }
 
 // hostOf returns the host of a Host header, without its port.
@@ -98,21 +99,22 @@ func hostOf(hostport string) string {
 	return strings.TrimSuffix(strings.Trim(host, "[]"), ".")
 }
 
-// isRelayedMethod reports whether the relay hands method on. CONNECT and TRACE
-// are not the API's (CVE-2026-71324), nor are invented ones.
+// isRelayedMethod reports whether requests with method are forwarded: not CONNECT
+// and TRACE (CVE-2026-71324), nor unknown ones.
 func isRelayedMethod(method string) bool {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions:
 		return true
 	}
 	return false
 }
 
-// checkPath reports what in an escaped path could mean one thing here and
-// another upstream, or nil. It decodes once and only to look: the path is
-// handed on as it came.
+// checkPath returns what in an escaped path the relay and the upstream could read
+// differently, or nil. It decodes the path only to check it: the path is forwarded
+// unchanged.
 func checkPath(escaped string) error {
-	if isOrdinary(escaped) {
+	if isPlainPath(escaped) {
 		return nil
 	}
 	if !strings.HasPrefix(escaped, "/") {
@@ -123,7 +125,7 @@ func checkPath(escaped string) error {
 	}
 	path, err := url.PathUnescape(escaped)
 	if err != nil {
-		return errors.New("bad escape")
+		return errors.New("invalid escape")
 	}
 	if !utf8.ValidString(path) {
 		return errors.New("not UTF-8")
@@ -131,7 +133,7 @@ func checkPath(escaped string) error {
 	if strings.Count(path, "/") != strings.Count(escaped, "/") {
 		return errors.New("encoded slash")
 	}
-	// A fragment and a query cannot be in a path, nor parameters in ours.
+	// An encoded # or ? could become a fragment or a query, and ; a parameter.
 	if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`\;#?`, r) }) {
 		return errors.New("reserved character")
 	}
@@ -143,9 +145,9 @@ func checkPath(escaped string) error {
 	return nil
 }
 
-// isOrdinary reports whether a path has nothing but segments of letters, digits,
+// isPlainPath reports whether a path has nothing but segments of letters, digits,
 // hyphens and underscores, as nearly all do.
-func isOrdinary(path string) bool {
+func isPlainPath(path string) bool {
 	before := byte(0)
 	for i := range len(path) {
 		c := path[i]

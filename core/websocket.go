@@ -17,9 +17,9 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// isWebSocket reports whether req asks for a WebSocket, even if something on its
-// way took the Upgrade header out, as function URLs do. Other upgrades, h2c
-// above all, are not handed on, so their requests are ordinary ones.
+// isWebSocket reports whether req asks for a WebSocket, even if something on the way
+// removed the Upgrade header, as function URLs do. Other upgrades, such as h2c, are
+// not forwarded, so their requests are ordinary ones.
 func isWebSocket(req *http.Request) bool {
 	return strings.EqualFold(req.Header.Get("Upgrade"), "websocket") || len(req.Header["Sec-Websocket-Key"]) > 0
 }
@@ -40,8 +40,8 @@ func isUpgrade(req *http.Request) bool {
 	return false
 }
 
-// upgrade passes a WebSocket connection through. It is httputil's reverse proxy
-// under the relay's policies; only the handshake is looked at.
+// upgrade forwards a WebSocket connection, by httputil's reverse proxy under the
+// relay's policies. Only the handshake is inspected.
 func (x *exchange) upgrade() {
 	if x.noWebSocket || !isUpgrade(x.req) || x.req.Method != http.MethodGet {
 		writeError(x.w, x.req, errWebSocket)
@@ -57,7 +57,7 @@ func (x *exchange) upgrade() {
 		ErrorHandler:   x.refuseUpgrade,
 	}
 	uw := &upgradeWriter{
-		ResponseWriter: x.w, rec: rec, timeout: x.writeTimeout, idle: newSilence(x.idleTimeout, x.cancel),
+		ResponseWriter: x.w, rec: rec, timeout: x.writeTimeout, idle: newWatchdog(x.idleTimeout, x.cancel),
 	}
 	defer uw.idle.stop()
 	proxy.ServeHTTP(uw, x.req.WithContext(x.ctx))
@@ -69,7 +69,7 @@ func (x *exchange) upgrade() {
 	}
 }
 
-// rewriteUpgrade makes the handshake for the upstream.
+// rewriteUpgrade sets the handshake that the upstream gets.
 func (x *exchange) rewriteUpgrade(pr *httputil.ProxyRequest) {
 	pr.Out.URL, pr.Out.Host = outboundURL(x.req.URL), ""
 	pr.Out.Header = x.outboundHeader()
@@ -82,7 +82,7 @@ func (x *exchange) rewriteUpgrade(pr *httputil.ProxyRequest) {
 func (x *exchange) sendUpgrade(out *http.Request) (res *http.Response, err error) {
 	res, x.sent, err = x.pool.Send(out.WithContext(x.ctx))
 	recordOf(x.req).sent(x.sent)
-	x.describe()
+	x.setUpstreamHeaders()
 	if err == nil {
 		// The proxy replaces headers and body.
 		x.res = &http.Response{StatusCode: res.StatusCode, Header: res.Header, Body: res.Body}
@@ -97,12 +97,12 @@ func (x *exchange) checkUpgrade(res *http.Response) error {
 		return errInvalidResponse
 	}
 	h := make(http.Header)
-	copyAnswer(h, res.Header)
+	copyResponseHeader(h, res.Header)
 	if switched {
 		recordOf(x.req).status = res.StatusCode
 		h["Connection"], h["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
 	}
-	x.mark(h)
+	x.setMarker(h)
 	delete(x.w.Header(), protocol.Marker) // the proxy adds what is in h
 	res.Header, res.Trailer = h, nil
 	return nil
@@ -110,7 +110,7 @@ func (x *exchange) checkUpgrade(res *http.Response) error {
 
 // refuseUpgrade responds to a handshake that failed.
 func (x *exchange) refuseUpgrade(_ http.ResponseWriter, _ *http.Request, err error) {
-	x.w.Header()[protocol.Marker] = x.relayMarker // whatever a response had said
+	x.w.Header()[protocol.Marker] = x.relayMarker // not that of a response that was refused
 	if e, ok := errors.AsType[*Error](err); ok {
 		writeError(x.w, x.req, e)
 		return
@@ -118,13 +118,12 @@ func (x *exchange) refuseUpgrade(_ http.ResponseWriter, _ *http.Request, err err
 	x.refuse(x.upstreamError(err))
 }
 
-// An upgradeWriter hands out a client's connection that counts, and that does
-// not wait for ever for a client which takes nothing.
+// An upgradeWriter wraps the connection that Hijack returns in an upgradedConn.
 type upgradeWriter struct {
 	http.ResponseWriter
 	rec     *record
 	timeout time.Duration // for each write; 0: none
-	idle    *silence
+	idle    *watchdog
 }
 
 // Unwrap lets [http.ResponseController] reach the server's writer.
@@ -142,12 +141,13 @@ func (w *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &upgradedConn{conn, w.rec, w.timeout, w.idle}, rw, nil
 }
 
-// An upgradedConn is a client's connection after the handshake.
+// An upgradedConn is a client's connection after the handshake. It counts bytes and
+// sets a deadline for each write.
 type upgradedConn struct {
 	net.Conn
 	rec     *record
 	timeout time.Duration
-	idle    *silence
+	idle    *watchdog
 }
 
 func (c *upgradedConn) Read(p []byte) (int, error) {
@@ -167,7 +167,7 @@ func (c *upgradedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite ends what goes to the client, and lets the client end the rest.
+// CloseWrite closes the sending half of the connection.
 func (c *upgradedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -175,64 +175,66 @@ func (c *upgradedConn) CloseWrite() error {
 	return c.Close()
 }
 
-// A silence ends a connection on which no byte came either way for a time. It
-// holds one of the relay's places, and perhaps nobody at its ends knows it any more.
-type silence struct {
+// A watchdog cancels a WebSocket on which no byte was read or written for a while:
+// it counts as a request in flight, and both ends may be gone. It is safe for
+// concurrent use.
+type watchdog struct {
 	limit  time.Duration // 0: none
 	cancel context.CancelCauseFunc
-	last   atomic.Int64 // when a byte came, in nanoseconds since begin
+	last   atomic.Int64 // when bytes were last read or written, in nanoseconds since begin
 	begin  time.Time
 
-	mu    sync.Mutex
-	timer *time.Timer // nil: not begun, or over
+	mu    sync.Mutex  // guards timer
+	timer *time.Timer // nil: not started, or stopped
 }
 
-func newSilence(limit time.Duration, cancel context.CancelCauseFunc) *silence {
-	return &silence{limit: limit, cancel: cancel, begin: time.Now()}
+func newWatchdog(limit time.Duration, cancel context.CancelCauseFunc) *watchdog {
+	return &watchdog{limit: limit, cancel: cancel, begin: time.Now()}
 }
 
-// heard notes that n bytes came. It sets no timer, as messages may be many.
-func (s *silence) heard(n int) {
-	if n > 0 && s.limit > 0 {
-		s.last.Store(int64(time.Since(s.begin)))
+// heard records that n bytes were read or written. It does not reset the timer,
+// which would cost more.
+func (d *watchdog) heard(n int) {
+	if n > 0 && d.limit > 0 {
+		d.last.Store(int64(time.Since(d.begin)))
 	}
 }
 
-func (s *silence) start() {
-	if s.limit <= 0 {
+func (d *watchdog) start() {
+	if d.limit <= 0 {
 		return
 	}
-	s.heard(1)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.timer = time.AfterFunc(s.limit, s.look)
+	d.heard(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.timer = time.AfterFunc(d.limit, d.check)
 }
 
-// look ends the connection if it was silent for long enough, or looks again when
-// it will have been.
-func (s *silence) look() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.timer == nil {
+// check cancels the connection if it has been idle for the limit, or sets the timer
+// to when it would have been.
+func (d *watchdog) check() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer == nil {
 		return
 	}
-	if left := s.limit - (time.Since(s.begin) - time.Duration(s.last.Load())); left > 0 {
-		s.timer.Reset(left)
+	if left := d.limit - (time.Since(d.begin) - time.Duration(d.last.Load())); left > 0 {
+		d.timer.Reset(left)
 		return
 	}
-	s.cancel(errIdle)
+	d.cancel(errIdle)
 }
 
-func (s *silence) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.timer != nil {
-		s.timer.Stop()
-		s.timer = nil
+func (d *watchdog) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
 	}
 }
 
-// A roundTripFunc is a RoundTripper that is a function.
+// A roundTripFunc is a function as a RoundTripper.
 type roundTripFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -1,0 +1,84 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"example.com/relay/core/failover"
+)
+
+// log writes the record line.
+func (s *recordStage) log(ctx context.Context, rec *record) {
+	level := slog.LevelInfo
+	status := rec.status
+	switch {
+	case errors.Is(rec.err, errClientGone):
+		status = statusClientGone
+	case rec.err != nil:
+		level = slog.LevelWarn
+	}
+	if !s.logger.Enabled(ctx, level) {
+		return
+	}
+	end := time.Now()
+	line := slog.NewRecord(end, level, "request", 0) // no PC: records carry no source location
+	line.AddAttrs(
+		slog.String("request_id", rec.id),
+		slog.String("method", rec.method),
+		slog.String("route", rec.route),
+		slog.Int("status", status),
+		slog.Int64("bytes_in", rec.bytesIn.Load()),
+		slog.Int64("bytes_out", rec.bytesOut.Load()),
+		slog.Float64("first_byte_ms", sinceMS(rec.start, rec.firstByte)),
+		slog.Float64("duration_ms", sinceMS(rec.start, end)),
+		slog.String("region", s.region),
+		slog.Int("attempts", rec.attempts),
+	)
+	if rec.upstream != "" {
+		line.AddAttrs(slog.String("upstream", rec.upstream))
+	}
+	if rec.err != nil {
+		line.AddAttrs(slog.String("error", errorClass(rec.err)))
+	}
+	if rec.missingDone && (rec.route == "chat" || rec.route == "completions") {
+		line.AddAttrs(slog.Bool("done", false)) // other streams end by other events
+	}
+	_ = s.logger.Handler().Handle(ctx, line) // like slog, drop the handler's error
+	s.logCause(rec)
+}
+
+// logCause logs why connects failed, one line for each upstream. These errors quote
+// only names, addresses and certificates of the upstream. The text of any other
+// error must not be logged, since it may quote what a client or the API sent.
+func (s *recordStage) logCause(rec *record) {
+	failed, ok := errors.AsType[*failover.Error](rec.err)
+	if !ok {
+		return
+	}
+	for _, f := range failed.Failures {
+		if f.Connecting() {
+			s.logger.Warn("no connection to the upstream", "request_id", rec.id, "upstream", f.Upstream, "cause", f.Err.Error())
+		}
+	}
+}
+
+// errorClass returns the code of err, the only part of it that may be logged.
+func errorClass(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	if errors.Is(err, errClientGone) {
+		return errClientGone.Error()
+	}
+	return ErrInternal.Code
+}
+
+// sinceMS returns the milliseconds from start to end, or 0 if end is zero.
+func sinceMS(start, end time.Time) float64 {
+	if end.IsZero() {
+		return 0
+	}
+	return float64(end.Sub(start).Microseconds()) / 1000
+}
