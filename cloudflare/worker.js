@@ -55,7 +55,7 @@ const ERRORS = {
     message: "This relay has as many requests in flight as it may. Try again in a moment; its operator can raise RELAY_MAX_IN_FLIGHT." },
   loop: { status: 508, code: "relay_loop", retryAfterMs: 0, retry: false,
     message: "This request came back to a relay again and again: RELAY_UPSTREAMS of some relay on its way names a relay that leads back to it." },
-  webSocket: { status: 404, code: "websocket_unsupported", retryAfterMs: 0, retry: false,
+  webSocket: { status: 426, code: "websocket_unsupported", retryAfterMs: 0, retry: false,
     message: "There is no WebSocket here, or a proxy in front of the relay took the Upgrade header out. Use the HTTP endpoints, or a relay on a platform which has it: relay serve, Google Cloud Functions or Vercel." },
   connect: { status: 502, code: "upstream_connect", retryAfterMs: 500, retry: true,
     message: "This relay could not connect to the API, so nothing was sent. Try again in a moment; if it goes on, relay check tells what is wrong." },
@@ -566,11 +566,11 @@ function checkOrigin(x) {
 /** Adds the CORS headers to an answer, when the names to expose are known. */
 function exposeTo(x, headers) {
   const { origins } = x.relay;
-  if (origins[0] !== '*' && origins[0] !== 'none') headers.append('Vary', 'Origin');
   const allowed = allowedOrigin(x);
-  if (allowed === '') return;
-  headers.set('Access-Control-Allow-Origin', allowed);
+  if (allowed !== '') headers.set('Access-Control-Allow-Origin', allowed);
   if (isPreflight(x)) return;
+  if (origins[0] !== '*' && origins[0] !== 'none') headers.append('Vary', 'Origin');
+  if (allowed === '') return;
   const names = [...headers.keys()].filter((name) => !SAFELISTED.has(name) && !name.startsWith('access-control-'));
   headers.set('Access-Control-Expose-Headers', names.join(', '));
 }
@@ -1030,8 +1030,8 @@ async function attempt(x, upstream, body) {
   return judge(x, upstream, response);
 }
 
-/** Returns a query as fetch leaves it alone: its parser would drop a fragment, tabs and line breaks. */
-const escapedQuery = (query) => query.replace(/[\x00-\x20#]/g, (c) => '%' + c.charCodeAt(0).toString(16).padStart(2, '0'));
+/** Returns a query as fetch leaves it alone: its parser would drop tabs and line breaks. */
+const escapedQuery = (query) => query.replace(/[\x00-\x20]/g, (c) => '%' + c.charCodeAt(0).toString(16).padStart(2, '0'));
 
 /** Returns why there is no response to forward. */
 function noResponse(x, failures) {

@@ -73,6 +73,9 @@ func workerTables(t *testing.T) string {
 
 	b.WriteString("\n/** What the relay answers when it cannot forward; see core/errors.go. */\nconst ERRORS = {\n")
 	for _, e := range slices.Concat(parseErrors(t), pendingErrors(t)) {
+		if e.Code == errWebSocket.Code {
+			e.Status = http.StatusUpgradeRequired // pending
+		}
 		fmt.Fprintf(&b, "  %s: { status: %d, code: %s, retryAfterMs: %d, retry: %t,\n    message: %s },\n",
 			e.name, e.Status, js(e.Code), e.RetryAfter.Milliseconds(), !e.NoRetry, js(e.Msg))
 	}
