@@ -84,11 +84,31 @@ const ERRORS = {
   internal: { status: 500, code: "relay_internal_error", retryAfterMs: 0, retry: true,
     message: "This relay failed at this request through a fault of its own. Its operator finds it in its log by the request id." },
   origin: { status: 403, code: "origin_not_allowed", retryAfterMs: 0, retry: false,
-    message: "This relay may not be called from this web origin. Its operator can add the origin to RELAY_ALLOWED_ORIGINS." },
-  destination: { status: 403, code: "destination_not_allowed", retryAfterMs: 0, retry: false,
-    message: "This relay answers API requests of programs and of fetch, not the loading of documents, frames, scripts or workers." },
-  tokenLeft: { status: 400, code: "duplicate_access_token", retryAfterMs: 0, retry: false,
-    message: "The request holds the access token in a second place, from which it would reach the API, so nothing was sent. Send it once: in X-Relay-Token, or in front of your API key." },
+    message: "This relay takes no calls from this web page's origin. Let its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program." },
+  navigation: { status: 403, code: "browser_navigation_not_allowed", retryAfterMs: 0, retry: false,
+    message: "A browser may not open what the API answers as a page, frame, script or worker on this relay's address. Fetch it from a page by fetch or XMLHttpRequest, or from a program." },
+  misplacedToken: { status: 400, code: "misplaced_access_token", retryAfterMs: 0, retry: false,
+    message: "An access token of this relay stands where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>, and nowhere else in headers, path and query." },
+};
+
+/** What a relay's error proves of the request, and whose fault it is; see core/protocol. */
+const MEANINGS = {
+  all_regions_failed: { proof: "Unprocessed", fault: "API" },
+  body_too_large: { proof: "Unprocessed", fault: "Client" },
+  host_not_allowed: { proof: "Unprocessed", fault: "Operator" },
+  invalid_access_token: { proof: "Unprocessed", fault: "Operator" },
+  platform_failed: { proof: "Ambiguous", fault: "API" },
+  relay_internal_error: { proof: "Ambiguous", fault: "Relay" },
+  relay_loop: { proof: "Unprocessed", fault: "Operator" },
+  relay_misconfigured: { proof: "Unprocessed", fault: "Operator" },
+  relay_overloaded: { proof: "Unprocessed", fault: "Relay" },
+  relay_shutdown: { proof: "Ambiguous", fault: "Relay" },
+  unknown_path: { proof: "Unprocessed", fault: "Client" },
+  upstream_connect: { proof: "Unprocessed", fault: "API" },
+  upstream_interrupted: { proof: "Ambiguous", fault: "API" },
+  upstream_invalid_response: { proof: "Ambiguous", fault: "API" },
+  upstream_reset: { proof: "Ambiguous", fault: "API" },
+  websocket_unsupported: { proof: "Unprocessed", fault: "Client" },
 };
 
 /** Request headers that never reach an upstream. */
@@ -119,9 +139,15 @@ const UNDROPPABLE = new Set([
   "authorization", "content-encoding", "content-type",
 ]);
 
-/** Response headers that every page may read. */
+/** Response headers that a page may read anyway, or that say nothing to it. */
 const SAFELISTED = new Set([
-  "cache-control", "content-language", "content-length", "content-type", "expires", "last-modified", "pragma", "vary",
+  "cache-control", "content-language", "content-length", "content-security-policy", "content-type", "expires",
+  "last-modified", "pragma", "vary", "x-content-type-options",
+]);
+
+/** The uses to which a browser may put a response without running it. */
+const INERT_DESTINATIONS = new Set([
+  "", "audio", "empty", "font", "image", "track", "video", "websocket",
 ]);
 
 /** The parts of the API by which the log classes requests. */
@@ -139,6 +165,11 @@ const DROPPED_UP_PREFIXES = [
   "x-vercel-",
 ];
 
+/** The beginnings of more names in DROPPED_DOWN. */
+const DROPPED_DOWN_PREFIXES = [
+  "access-control-", "ad-auction-", "attribution-reporting-", "x-fledge-", "x-relay-",
+];
+
 /** Where clients put API keys besides Authorization. */
 const KEY_HEADERS = [
   "api-key", "x-api-key", "x-goog-api-key",
@@ -146,7 +177,7 @@ const KEY_HEADERS = [
 
 const DEFAULTS = {
   upstream: "https://api.openai.com", paths: ["/v1/", "/dashboard/"], name: "relay",
-  maxBodyBytes: 33554432, maxURIBytes: 8192, maxHeaderBytes: 65536, maxHops: 2,
+  maxBodyBytes: 33554432, maxURIBytes: 8192, maxHeaderBytes: 65536, maxHeaderLines: 500, maxHops: 2,
   maxPreflightNames: 64, maxPreflightBytes: 4096,
 };
 // end generated
@@ -360,7 +391,7 @@ function parseUpstream(address) {
   must(prefix === '' || isCleanPath(prefix), 'has a path that cannot be relayed to');
   return {
     base: `${scheme.toLowerCase()}://${host.toLowerCase()}${prefix}`, host: host.toLowerCase(), prefix, name: name || host + prefix,
-    official, token: parseUser(user, official), strikes: 0, avoidUntil: 0, lastError: '',
+    official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '',
   };
 }
 
@@ -421,9 +452,9 @@ async function stages(x) {
   checkOrigin(x);
   checkTarget(x);
   if (x.path === HEALTH_PATH) return health(x);
-  if (x.path === '/' && x.relay.page && (x.method === 'GET' || x.method === 'HEAD')) return page(x);
+  if (isPage(x) && x.relay.page) return page(x);
   checkPath(x, x.relay.pathTokens);
-  checkDestination(x);
+  checkNavigation(x);
   x.headers = await admit(x);
   checkPath(x, false);
   checkLimits(x);
@@ -548,19 +579,22 @@ function allowedOrigin(x) {
   return origins.includes(origin) ? origin : '';
 }
 
-/**
- * Refuses browsers on foreign sites where origins are listed. Origin and
- * Sec-Fetch-Site are read as net/http's CrossOriginProtection does; a request
- * with neither comes from a program. The page is for whoever follows a link.
- */
+/** Refuses origins that are not allowed. The page is for whoever follows a link. */
 function checkOrigin(x) {
   const { origins } = x.relay;
-  if (origins[0] === '*' || x.path === '/') return;
+  if (origins[0] === '*' || isPage(x) || isSameOrigin(x)) return;
+  if (origins[0] === 'none' || !origins.includes(x.headers.get('origin') ?? '')) throw new RelayError(ERRORS.origin);
+}
+
+/**
+ * Reports whether the request is from the relay's own origin, from its user, or from
+ * a program, as net/http's CrossOriginProtection tells it, but for every method.
+ */
+function isSameOrigin(x) {
+  const sites = (x.headers.get('sec-fetch-site') ?? '').split(',').map((site) => site.trim()).filter((site) => site !== '');
+  if (sites.length > 0) return sites.every((site) => site === 'same-origin' || site === 'none');
   const origin = x.headers.get('origin') ?? '';
-  const site = x.headers.get('sec-fetch-site') ?? '';
-  if (site === 'same-origin' || site === 'none' || origins.includes(origin)) return;
-  if (site === '' && (origin === '' || (URL.canParse(origin) && new URL(origin).host === x.host))) return;
-  throw new RelayError(ERRORS.origin);
+  return origin === '' || /^[a-z][a-z0-9+.-]*:\/\/([^/?#]+)$/i.exec(origin)?.[1].toLowerCase() === x.host.toLowerCase();
 }
 
 /** Adds the CORS headers to an answer, when the names to expose are known. */
@@ -589,9 +623,13 @@ function splitURL(url) {
 function checkTarget(x) {
   if (!METHODS.includes(x.method)) throw new RelayError(ERRORS.method);
   if (!isCleanPath(x.path)) throw new RelayError(ERRORS.invalidTarget);
-  const { hosts } = x.relay;
-  if (hosts.length > 0 && !hosts.includes(hostname(x.host))) throw new RelayError(ERRORS.host);
+  if (!isAllowedHost(x) && !isLoadBalancer(x)) throw new RelayError(ERRORS.host);
 }
+
+const isAllowedHost = (x) => x.relay.hosts.length === 0 || x.relay.hosts.includes(hostname(x.host));
+
+/** Reports whether the request may be a load balancer's, which looks after the health of what it has by IP address. */
+const isLoadBalancer = (x) => x.path === HEALTH_PATH && x.query === '' && /^([0-9.]*|[0-9a-f:]+)$/i.test(hostname(x.host));
 
 const hostname = (host) => host.toLowerCase().replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '').replace(/\.$/, '');
 
@@ -612,22 +650,23 @@ function isCleanPath(path) {
   return !plain.split('/').some((segment) => segment === '.' || segment === '..');
 }
 
+const isPage = (x) => x.path === '/' && (x.method === 'GET' || x.method === 'HEAD');
+
 /** Lets only the relayed paths pass; with tokens, paths that carry one as well. */
 function checkPath(x, tokens) {
   if (x.relay.paths.some((prefix) => x.path.startsWith(prefix)) || (tokens && x.path.startsWith('/t/'))) return;
   throw new RelayError(ERRORS.unknownPath, ERRORS.unknownPath.message.replace('/v1/', x.relay.paths.join(' or ')));
 }
 
-/** What browsers load that could run, or show itself, as the relay's origin. */
-const DESTINATIONS = new Set([
-  'document', 'iframe', 'frame', 'fencedframe', 'embed', 'object', 'script', 'worker', 'sharedworker', 'serviceworker',
-  'audioworklet', 'paintworklet', 'xslt', 'style', 'manifest',
-]);
-
-/** Keeps an upstream's response from becoming a page, script or worker of the relay's origin. */
-function checkDestination(x) {
-  if (DESTINATIONS.has((x.headers.get('sec-fetch-dest') ?? '').trim().toLowerCase()) || x.headers.has('service-worker')) {
-    throw new RelayError(ERRORS.destination);
+/**
+ * Keeps an upstream's response from becoming a document or a script of the relay's
+ * origin, where the page and its keys are. Programs send none of these headers.
+ */
+function checkNavigation(x) {
+  const dest = (x.headers.get('sec-fetch-dest') ?? '').split(',').map((d) => d.trim());
+  const mode = (x.headers.get('sec-fetch-mode') ?? '').split(',').map((m) => m.trim());
+  if (x.headers.has('service-worker') || !dest.every((d) => INERT_DESTINATIONS.has(d)) || mode.includes('navigate') || mode.includes('nested-navigate')) {
+    throw new RelayError(ERRORS.navigation);
   }
 }
 
@@ -650,7 +689,7 @@ async function health(x) {
     report.upstream = await deepCheck(x);
     if (!report.upstream.ok) [report.status, status] = ['degraded', 503];
   }
-  if (relay.upstreams.length > 1 && (await isAdmitted(x))) report.upstreams = relay.upstreams.map(upstreamReport);
+  if (relay.upstreams.length > 1 && isAllowedHost(x) && (await isAdmitted(x))) report.upstreams = relay.upstreams.map(upstreamReport);
   const headers = new Headers({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
   return { status, headers, body: JSON.stringify(report) + '\n' };
 }
@@ -765,18 +804,20 @@ const ACCOUNT_PROTOCOLS = ['openai-organization.', 'openai-project.'];
 async function admit(x) {
   const { relay } = x;
   const headers = new Headers(x.headers);
-  if (/,/.test(headers.get('authorization') ?? '') || /,/.test(headers.get('x-relay-token') ?? '')) throw new RelayError(ERRORS.duplicateAuthorization);
+  for (const name of ['authorization', 'x-relay-token', ...KEY_HEADERS]) {
+    if (headers.get(name)?.includes(',')) throw new RelayError(ERRORS.duplicateAuthorization); // which is how repeated ones look here
+  }
   const shown = [(headers.get('x-relay-token') ?? '').trim()];
   headers.delete('x-relay-token');
   if (relay.pathTokens && x.path.startsWith('/t/')) shown.push(cutPathToken(x));
   shown.push(...cutKeyTokens(relay, headers));
   const token = shown.find((t) => t !== '') ?? '';
   if (relay.accessTokens.length > 0 && (token === '' || !(await isKnown(relay, token)))) throw new RelayError(ERRORS.access);
-  checkTokensLeft(x, headers, token);
   if (relay.apiKey !== '') {
     for (const name of ['openai-organization', 'openai-project', ...KEY_HEADERS]) headers.delete(name); // they go with the client's key
     headers.set('authorization', `Bearer ${relay.apiKey}`);
   }
+  if (leaks(x, headers, token)) throw new RelayError(ERRORS.misplacedToken);
   return headers;
 }
 
@@ -820,25 +861,29 @@ function cutToken(relay, credentials, isBearer) {
   return { token, key: key.startsWith(TOKEN_PREFIX) ? '' : key };
 }
 
-/** Cuts the token from the subprotocol in which browsers carry the key of a WebSocket, and with a held key all of it. */
+/** Cuts the token from the subprotocol in which browsers carry the key of a WebSocket, and with a held key all that goes with another. */
 function cutProtocols(relay, headers) {
   const offered = headers.get('sec-websocket-protocol');
   if (offered === null) return '';
-  let token = '';
   const kept = [];
+  let [token, key] = ['', ''];
   for (const protocol of offered.split(',').map((entry) => entry.trim())) {
-    if (!protocol.startsWith(KEY_PROTOCOL)) {
-      if (relay.apiKey === '' || !ACCOUNT_PROTOCOLS.some((prefix) => protocol.startsWith(prefix))) kept.push(protocol);
-      continue;
+    if (protocol.startsWith(KEY_PROTOCOL)) {
+      const credentials = protocol.slice(KEY_PROTOCOL.length);
+      ({ token, key } = cutToken(relay, credentials, true) ?? { token, key: credentials });
+    } else if (relay.apiKey === '' || !isCredential(protocol)) {
+      kept.push(protocol);
     }
-    const credentials = protocol.slice(KEY_PROTOCOL.length);
-    const cut = cutToken(relay, credentials, true);
-    token ||= cut?.token ?? '';
-    const key = cut ? cut.key : credentials;
-    if (key !== '' && relay.apiKey === '') kept.push(KEY_PROTOCOL + key);
   }
-  set(headers, 'sec-websocket-protocol', kept.join(', '));
+  if (key !== '' && relay.apiKey === '') kept.push(KEY_PROTOCOL + key);
+  if (token !== '' || relay.apiKey !== '') set(headers, 'sec-websocket-protocol', kept.join(', '));
   return token;
+}
+
+/** Reports whether a subprotocol carries a key or what belongs to one, even if it is not quite as clients write it. */
+function isCredential(protocol) {
+  const plain = protocol.toLowerCase().replace(/^["' \t]+/, '');
+  return [KEY_PROTOCOL, ...ACCOUNT_PROTOCOLS].some((prefix) => plain.startsWith(prefix));
 }
 
 /** Sets a header, or takes it out if value is "". */
@@ -863,15 +908,39 @@ async function isKnown(relay, token) {
 const sha256 = async (text) => new Uint8Array(await crypto.subtle.digest('SHA-256', encode(text)));
 const withoutPrefix = (token) => (token.startsWith(TOKEN_PREFIX) ? token.slice(TOKEN_PREFIX.length) : token);
 
-/** Refuses a request in which an access token is left that would go upstream. Short ones count with their prefix only. */
-function checkTokensLeft(x, headers, shown) {
+/** From which length on a token is one wherever it stands. Shorter ones are found as whole words only. */
+const CLEAR_LENGTH = 16;
+
+/** Reports whether an access token still stands in what goes to the upstream, as it is or encoded once. */
+function leaks(x, headers, shown) {
   const { accessTokens } = x.relay;
-  if (accessTokens.length === 0) return;
-  let sent = `${x.path}\n${x.query}\n${decode(x.path + x.query)}`;
-  for (const [name, value] of headers) if (goesUp(name)) sent += `\n${name}\n${value}`;
-  for (const token of [shown, ...accessTokens.map((t) => t.text)]) {
-    const bare = withoutPrefix(token);
-    if (bare !== '' && sent.includes(bare.length < 8 ? TOKEN_PREFIX + bare : bare)) throw new RelayError(ERRORS.tokenLeft);
+  if (accessTokens.length === 0) return false;
+  const sent = [x.path, x.query];
+  for (const [name, value] of headers) {
+    if (goesUp(name)) sent.push(name, value, basicCredentials(value));
+  }
+  const text = sent.join('\n');
+  const decoded = text.includes('%') ? decode(text) : '';
+  const stands = (token) => contains(text, token) || contains(decoded, token) || (token !== token.toLowerCase() && contains(text, token.toLowerCase()));
+  return [shown, ...accessTokens.map((t) => t.text)].map(withoutPrefix).some((token) => token !== '' && stands(token));
+}
+
+/** Reports whether token is in s, as a word if it is short. */
+function contains(s, token) {
+  for (let at = s.indexOf(token); at >= 0; at = s.indexOf(token, at + 1)) {
+    if (token.length >= CLEAR_LENGTH) return true;
+    if (!/[a-z0-9]/i.test(s[at - 1] ?? ' ') && !/[a-z0-9]/i.test(s[at + token.length] ?? ' ')) return true;
+  }
+  return false;
+}
+
+/** Returns user and password of the scheme Basic, or "". */
+function basicCredentials(value) {
+  const encoded = /^\s*basic\s+([a-z0-9+/=]+)\s*$/i.exec(value)?.[1];
+  try {
+    return encoded ? atob(encoded) : '';
+  } catch {
+    return '';
   }
 }
 
@@ -879,8 +948,6 @@ function checkTokensLeft(x, headers, shown) {
 const decode = (s) => s.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
 
 // limits: what one request may take
-
-const MAX_HEADER_LINES = 500;
 
 function checkLimits(x) {
   if (x.path.length + x.query.length - 1 > DEFAULTS.maxURIBytes) throw new RelayError(ERRORS.uriTooLong);
@@ -890,7 +957,7 @@ function checkLimits(x) {
     bytes += name.length + value.length + 4;
     lines++;
   }
-  if (bytes > DEFAULTS.maxHeaderBytes || lines > MAX_HEADER_LINES) throw new RelayError(ERRORS.headersTooLarge);
+  if (bytes > DEFAULTS.maxHeaderBytes || lines > DEFAULTS.maxHeaderLines) throw new RelayError(ERRORS.headersTooLarge);
   if (hops(x) >= DEFAULTS.maxHops) throw new RelayError(ERRORS.loop);
   if (x.bytesIn > x.relay.maxBodyBytes) throw tooLarge(x);
 }
@@ -1047,53 +1114,69 @@ function noResponse(x, failures) {
 const AVOID_MS = 10_000; // a failed connection
 const BROKEN_MS = 30_000; // what only the operator can fix
 const REFUSED_MS = 600_000; // a region that OpenAI does not serve
+const NEVER = -1;
 
 /** Statuses by which Cloudflare's edge says that it did not reach a host, so that nothing was processed. */
 const EDGE_UNREACHED = new Set([521, 522, 523, 525, 526, 530]);
 
-/** What errors of a relay prove: whether the request may have been processed, and how long to leave the relay alone. */
-const RELAY_ERRORS = new Map([
-  ...['upstream_connect', 'all_regions_failed', 'relay_overloaded'].map((code) => [code, { ambiguous: false, avoid: 0 }]),
-  ...['relay_misconfigured', 'host_not_allowed', 'invalid_access_token'].map((code) => [code, { ambiguous: false, avoid: BROKEN_MS }]),
-  ...['body_too_large', 'unknown_path', 'websocket_unsupported', 'relay_loop'].map((code) => [code, { ambiguous: false, avoid: -1 }]),
-  ...['upstream_reset', 'upstream_invalid_response', 'upstream_interrupted', 'platform_failed', 'relay_shutdown', 'relay_internal_error']
-    .map((code) => [code, { ambiguous: true, avoid: 0 }]),
-]);
-
 /**
  * Returns {response} to forward it, or {response, failure}. A failure's avoid is how
- * long its upstream is left alone: 0 after three in a row only, -1 not at all, since
- * the client's own request was the reason. Only upstreams whose URL holds an access
- * token are relays, in whose word on what was processed we believe.
+ * long its upstream is left alone: 0 after three in a row only, NEVER if a client's
+ * own request may have been the reason. Its own says that the response tells the client
+ * what to do, so that it is the one to forward if no upstream has a better one.
  */
 async function judge(x, upstream, response) {
   const { status, headers } = response;
+  const marker = headers.get('x-relay') ?? '';
   const fail = (name, ambiguous, avoid, own) => ({ response, failure: { upstream, class: name, ambiguous, avoid, own } });
-  if (!upstream.official && !headers.has('x-relay') && EDGE_UNREACHED.has(status)) return fail('connect', false, AVOID_MS, false);
+  if (!upstream.official && marker === '' && EDGE_UNREACHED.has(status)) return fail('connect', false, AVOID_MS, false);
   if (x.relay.upstreams.length === 1) return { response };
-  const { error, response: whole } = await peek(response);
-  response = whole;
+  upstream.marked ||= marker !== '';
+  let error;
+  ({ response, error } = await peek(response));
   if (status === 403 && error?.code === REGION_REFUSED) return fail('region_refused', false, REFUSED_MS, true);
-  if (upstream.token !== '') {
-    const code = headers.get('x-relay-error');
-    const proof = code && /origin=relay/.test(headers.get('x-relay') ?? '') && RELAY_ERRORS.get(code);
-    if (proof) return fail(code, proof.ambiguous, proof.avoid, true);
-    if (!headers.has('x-relay')) {
-      const own = Boolean(error?.message && error?.type);
-      if (status === 429 || status === 503) return fail(`platform_${status}`, false, 0, own);
-      if (status === 413) return fail('platform_413', false, -1, own);
-      if ([401, 403, 404].includes(status) && !own) return fail(`platform_${status}`, false, -1, false);
-      if (status >= 300 && status < 400 && status !== 304) return fail(`platform_${status}`, false, BROKEN_MS, false);
-      if (status >= 500 && !own) return fail(`platform_${status}`, true, 0, false);
-    }
+  if (status >= 300 && !upstream.official) {
+    const code = headers.get('x-relay-error') ?? '';
+    const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
+    if (verdict) return fail(...verdict);
   }
   Object.assign(upstream, { strikes: 0, avoidUntil: 0 });
   return { response };
 }
 
+/** Reports whether a response is the error of a relay. Only those count as relays whose URL holds an access token: others may say so as well. */
+function isRelayError(upstream, { status, headers }) {
+  return upstream.token !== '' && status >= 400 && headers.has('x-relay-error') && (headers.get('x-relay') ?? '').includes('; origin=relay');
+}
+
+/** Judges the error that a relay made itself by what its code means. It returns the arguments of fail, or nothing. */
+function judgeRelay(upstream, code) {
+  const meaning = MEANINGS[code];
+  if (!meaning || meaning.proof === 'Final') return undefined;
+  const provoked = meaning.fault === 'Client' || code === 'relay_loop' || (meaning.proof === 'Ambiguous' && code !== 'relay_shutdown');
+  return [code, meaning.proof === 'Ambiguous', provoked ? NEVER : meaning.fault === 'Operator' ? BROKEN_MS : 0, true];
+}
+
+/**
+ * Judges a response without a relay's marker, which is the platform's in front of a
+ * relay, or the word of an API that stands behind none: that is not held against it.
+ */
+function judgePage(upstream, { status, headers }, error) {
+  const fromAPI = Boolean(error?.message && error?.type);
+  const isRelay = upstream.token !== '' || upstream.marked;
+  const own = fromAPI || (!isRelay && ((status >= 400 && status < 500) || mediaType(headers) === 'application/json'));
+  const page = (ambiguous, avoid) => [`platform_${status}`, ambiguous, isRelay ? avoid : NEVER, own];
+  if (status === 429 || status === 503) return page(false, 0); // throttled or no instance, before a function is started
+  if (status === 413) return page(false, NEVER);
+  if (fromAPI || status === 304) return undefined;
+  if ([401, 403, 404].includes(status)) return page(false, NEVER); // no such deployment, or a firewall's word to this one request
+  if (status < 400) return page(false, BROKEN_MS); // to somebody's login page
+  return status >= 500 ? page(true, 0) : undefined; // the function crashed, or was ended
+}
+
 /** Holds a failure against its upstream. */
 function note(upstream, { class: name, avoid }) {
-  if (avoid < 0) return;
+  if (avoid === NEVER) return;
   upstream.lastError = name;
   upstream.strikes++;
   if (avoid === 0 && upstream.strikes >= 3) avoid = AVOID_MS;
@@ -1176,33 +1259,45 @@ function acceptedEncoding(x) {
 function inboundHeaders(x, upstream, response) {
   const headers = new Headers(response.headers);
   const nominated = nominations(headers);
-  const isRelay = upstream.token !== '';
   for (const name of [...headers.keys()]) {
-    const dropped = DROPPED_DOWN.has(name) || nominated.has(name) || name.startsWith('access-control-') || (name.startsWith('x-relay') && !(isRelay && name === 'x-relay-error'));
-    if (dropped) headers.delete(name);
+    if (!goesDown(name) || nominated.has(name)) headers.delete(name);
   }
-  const origin = isRelay && /origin=relay/.test(response.headers.get('x-relay') ?? '') ? 'relay' : 'upstream';
-  headers.set('X-Relay', `${x.relay.name}; origin=${origin}`);
+  const byRelay = isRelayError(upstream, response);
+  headers.set('X-Relay', `${x.relay.name}; origin=${byRelay ? 'relay' : 'upstream'}`);
+  if (byRelay) headers.set('X-Relay-Error', response.headers.get('x-relay-error'));
   headers.set('Content-Security-Policy', "sandbox; default-src 'none'");
   headers.set('X-Content-Type-Options', 'nosniff');
-  if (/^\s*basic\b|,\s*basic\b/i.test(headers.get('www-authenticate') ?? '')) headers.delete('www-authenticate');
+  if (promptsUser(headers.get('www-authenticate') ?? '')) headers.delete('www-authenticate');
   if (!headers.has('cache-control')) headers.set('Cache-Control', 'no-store'); // a cache must never share responses between keys
-  fixLocation(x, upstream, response.status, headers);
+  rewriteLocation(x, upstream, response.status, headers);
   return headers;
 }
 
-/** Makes a redirection within the upstream lead to the relay, and takes away any other: a client would take its token along. */
-function fixLocation(x, upstream, status, headers) {
+/** Reports whether a response header goes to the client. */
+const goesDown = (name) => !DROPPED_DOWN.has(name) && !DROPPED_DOWN_PREFIXES.some((prefix) => name.startsWith(prefix));
+
+/** Challenges that make a browser ask its user for the password of the relay's host, which would then go upstream. */
+const PROMPTS = new Set(['basic', 'digest', 'ntlm', 'negotiate', 'kerberos', 'passport1.4']);
+
+/** Reports whether challenges may be such, in doubt as well: browsers differ in how they take them apart. */
+function promptsUser(challenges) {
+  const parts = challenges.split('"'); // every second one is quoted
+  const open = parts.length % 2 === 0 || challenges.includes('\\') ? challenges : parts.filter((_, i) => i % 2 === 0).join();
+  return open.toLowerCase().split(/[,\s]+/).some((word) => PROMPTS.has(word));
+}
+
+/** Makes a redirect within the upstream lead to the relay, and drops any other: a client that follows it would take its token along. */
+function rewriteLocation(x, upstream, status, headers) {
   const location = headers.get('location');
   if (location === null || status < 300 || status > 399) return;
   headers.delete('location');
-  const here = `${upstream.base}${x.path}`;
-  if (!URL.canParse(location, here)) return;
-  const to = new URL(location, here);
-  if (to.host !== new URL(upstream.base).host || !/^https?:$/.test(to.protocol)) return;
-  if (/^[a-z][a-z0-9+.-]*:(?!\/\/)/i.test(location) || !isCleanPath(to.pathname) || !to.pathname.startsWith(upstream.prefix)) return;
+  const [, scheme, host, path, rest] = /^(?:([a-z][a-z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(.*)$/is.exec(location);
+  if (host === undefined ? scheme !== undefined : host.toLowerCase() !== upstream.host) return;
+  if (!isCleanPath('/' + path.replace(/^\//, ''))) return; // it must be a path in the eyes of every client
+  if (!path.startsWith('/')) return headers.set('Location', path + rest);
   const token = x.pathToken === '' ? '' : `/t/${x.pathToken}`;
-  headers.set('Location', token + to.pathname.slice(upstream.prefix.length) + to.search + to.hash);
+  const prefix = path.startsWith(upstream.prefix + '/') ? upstream.prefix : '';
+  headers.set('Location', token + path.slice(prefix.length) + rest);
 }
 
 /** Forwards a response. */

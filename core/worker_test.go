@@ -63,6 +63,7 @@ func golden(t *testing.T, file string, want []byte) {
 func workerTables(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
+	src := parseSource(t)
 	fmt.Fprintf(&b, "const VERSION = %q;\n", Version)
 
 	names := make([]string, len(settings))
@@ -72,7 +73,8 @@ func workerTables(t *testing.T) string {
 	fmt.Fprintf(&b, "\n/** The names of all settings. Those without a parser below cannot be kept here. */\nconst SETTINGS = new Set(%s);\n", jsList(names))
 
 	b.WriteString("\n/** What the relay answers when it cannot forward; see core/errors.go. */\nconst ERRORS = {\n")
-	for _, e := range slices.Concat(parseErrors(t), pendingErrors(t)) {
+	declared := src.errors(t)
+	for _, e := range slices.Concat(declared, pendingErrors(declared)) {
 		if e.Code == errWebSocket.Code {
 			e.Status = http.StatusUpgradeRequired // pending
 		}
@@ -81,81 +83,90 @@ func workerTables(t *testing.T) string {
 	}
 	b.WriteString("};\n")
 
+	b.WriteString("\n/** What a relay's error proves of the request, and whose fault it is; see core/protocol. */\nconst MEANINGS = {\n")
+	meanings := src.meanings()
+	for _, code := range slices.Sorted(maps.Keys(meanings)) {
+		fmt.Fprintf(&b, "  %s: { proof: %s, fault: %s },\n", code, js(meanings[code][0]), js(meanings[code][1]))
+	}
+	b.WriteString("};\n")
+
 	for _, table := range []struct {
 		name, about string
 		names       []string
 	}{
 		{"DROPPED_UP", "Request headers that never reach an upstream.", lowerKeys(droppedUp)},
-		{"DROPPED_DOWN", "Response headers that never reach a client.", slices.Concat(lowerKeys(droppedDown), pendingDroppedDown())},
+		{"DROPPED_DOWN", "Response headers that never reach a client.", slices.Concat(lowerKeys(droppedDown), pendingDroppedDown)},
 		{"UNDROPPABLE", "Request headers that Connection may not nominate away.", lowerKeys(undroppable)},
-		{"SAFELISTED", "Response headers that every page may read.", lowerKeys(safelisted)},
+		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.", slices.Concat(lowerKeys(safelisted), pendingSafelisted)},
+		{"INERT_DESTINATIONS", "The uses to which a browser may put a response without running it.", src.strings("inertDestinations", pendingInert)},
 		{"FAMILIES", "The parts of the API by which the log classes requests.", lowerKeys(families)},
 	} {
 		slices.Sort(table.names)
 		fmt.Fprintf(&b, "\n/** %s */\nconst %s = new Set(%s);\n", table.about, table.name, jsList(slices.Compact(table.names)))
 	}
 	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_UP. */\nconst DROPPED_UP_PREFIXES = %s;\n", jsList(lower(droppedUpPrefixes)))
-	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n", jsList(slices.Concat(lower(keyHeaders), pendingKeyHeaders())))
+	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_DOWN. */\nconst DROPPED_DOWN_PREFIXES = %s;\n",
+		jsList(append(lower(src.strings("droppedDownPrefixes", pendingDownPrefixes)), "x-relay-")))
+	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n", jsList(src.strings("keyHeaders", nil, "x-goog-api-key")))
 
 	b.WriteString("\nconst DEFAULTS = {\n")
 	cfg := Config{Platform: Platform{Serverless: true}}.withDefaults()
-	fmt.Fprintf(&b, "  upstream: %s, paths: %s, name: %s,\n  maxBodyBytes: %d, maxURIBytes: %d, maxHeaderBytes: %d, maxHops: %d,\n  maxPreflightNames: %d, maxPreflightBytes: %d,\n};\n",
-		js(defaultUpstream), jsInline(cfg.Paths), js(cfg.Name), cfg.MaxBodyBytes, maxURIBytes, maxHeaderBytes, maxHops, maxPreflightNames, maxPreflightBytes)
+	fmt.Fprintf(&b, "  upstream: %s, paths: %s, name: %s,\n  maxBodyBytes: %d, maxURIBytes: %d, maxHeaderBytes: %d, maxHeaderLines: %d, maxHops: %d,\n"+
+		"  maxPreflightNames: %d, maxPreflightBytes: %d,\n};\n",
+		js(defaultUpstream), jsInline(cfg.Paths), js(cfg.Name), cfg.MaxBodyBytes, maxURIBytes, maxHeaderBytes, src.number(t, 500, "maxHeaderLines"),
+		src.number(t, 0, "maxHops", "MaxHops"), maxPreflightNames, maxPreflightBytes)
 	return b.String()
 }
 
-// What the contract says and this package does not yet: each of these returns
-// nothing once it does.
+// The following is what the contract says and this package may not yet: it goes
+// when this package does.
 
-// pendingErrors are errors that the worker has ahead of this package.
-func pendingErrors(t *testing.T) []namedError {
+func pendingErrors(have []namedError) []namedError {
 	pending := []namedError{
 		{"origin", Error{Status: http.StatusForbidden, Code: "origin_not_allowed", NoRetry: true,
-			Msg: "This relay may not be called from this web origin. Its operator can add the origin to RELAY_ALLOWED_ORIGINS."}},
-		{"destination", Error{Status: http.StatusForbidden, Code: "destination_not_allowed", NoRetry: true,
-			Msg: "This relay answers API requests of programs and of fetch, not the loading of documents, frames, scripts or workers."}},
-		{"tokenLeft", Error{Status: http.StatusBadRequest, Code: "duplicate_access_token", NoRetry: true,
-			Msg: "The request holds the access token in a second place, from which it would reach the API, so nothing was sent. Send it once: in X-Relay-Token, or in front of your API key."}},
+			Msg: "This relay takes no calls from this web page's origin. Let its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program."}},
+		{"navigation", Error{Status: http.StatusForbidden, Code: "browser_navigation_not_allowed", NoRetry: true,
+			Msg: "A browser may not open what the API answers as a page, frame, script or worker on this relay's address. Fetch it from a page by fetch or XMLHttpRequest, or from a program."}},
+		{"misplacedToken", Error{Status: http.StatusBadRequest, Code: "misplaced_access_token", NoRetry: true,
+			Msg: "An access token of this relay stands where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>, and nowhere else in headers, path and query."}},
 	}
-	have := parseErrors(t)
 	return slices.DeleteFunc(pending, func(p namedError) bool {
-		return slices.ContainsFunc(have, func(e namedError) bool { return e.name == p.name || e.Code == p.Code })
+		return slices.ContainsFunc(have, func(e namedError) bool { return e.name == p.name })
 	})
 }
 
-// pendingDroppedDown are response headers that let an upstream act in the name
-// of the relay's origin.
-func pendingDroppedDown() []string {
-	return []string{
+var (
+	pendingDroppedDown = []string{
 		"accept-ch", "clear-site-data", "content-security-policy-report-only", "critical-ch", "link", "origin-trial", "refresh",
 		"service-worker-allowed", "set-login", "sourcemap", "x-sourcemap",
 	}
-}
+	pendingDownPrefixes = []string{"Access-Control-", "Ad-Auction-", "Attribution-Reporting-", "X-Fledge-"}
+	pendingSafelisted   = []string{"content-security-policy", "x-content-type-options"}
+	pendingInert        = []string{"", "audio", "empty", "font", "image", "track", "video", "websocket"}
 
-// pendingKeyHeaders are more headers in which clients send API keys.
-func pendingKeyHeaders() []string {
-	if slices.Contains(keyHeaders, "X-Goog-Api-Key") {
-		return nil
+	pendingMeanings = map[string][2]string{
+		"body_too_large": {"Unprocessed", "Client"}, "unknown_path": {"Unprocessed", "Client"}, "websocket_unsupported": {"Unprocessed", "Client"},
+		"relay_overloaded": {"Unprocessed", "Relay"}, "upstream_connect": {"Unprocessed", "API"}, "all_regions_failed": {"Unprocessed", "API"},
+		"invalid_access_token": {"Unprocessed", "Operator"}, "host_not_allowed": {"Unprocessed", "Operator"},
+		"relay_misconfigured": {"Unprocessed", "Operator"}, "relay_loop": {"Unprocessed", "Operator"},
+		"upstream_reset": {"Ambiguous", "API"}, "upstream_invalid_response": {"Ambiguous", "API"}, "upstream_interrupted": {"Ambiguous", "API"},
+		"platform_failed": {"Ambiguous", "API"}, "relay_internal_error": {"Ambiguous", "Relay"}, "relay_shutdown": {"Ambiguous", "Relay"},
 	}
-	return []string{"x-goog-api-key"}
+)
+
+// A source is what this package and core/protocol declare, by name: a variable
+// cannot be asked for its name, nor a test rely on one that is being moved.
+type source struct {
+	names  []string // in the order of the source
+	values map[string]ast.Expr
 }
 
-// A namedError is an error and what it is called: errReset is reset.
-type namedError struct {
-	name string
-	Error
-}
-
-// parseErrors returns the errors that this package declares, in the order of
-// the source: a variable cannot be asked for its name.
-func parseErrors(t *testing.T) []namedError {
+func parseSource(t *testing.T) source {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []namedError
-	for _, file := range files {
+	src := source{values: make(map[string]ast.Expr)}
+	files, _ := filepath.Glob("*.go")
+	more, _ := filepath.Glob("protocol/*.go")
+	for _, file := range append(files, more...) {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
@@ -165,22 +176,104 @@ func parseErrors(t *testing.T) []namedError {
 		}
 		for _, decl := range parsed.Decls {
 			gen, ok := decl.(*ast.GenDecl)
-			if !ok || gen.Tok != token.VAR {
+			if !ok || gen.Tok != token.VAR && gen.Tok != token.CONST {
 				continue
 			}
 			for _, spec := range gen.Specs {
 				value := spec.(*ast.ValueSpec)
-				if len(value.Values) != 1 || !isErrorLiteral(value.Values[0]) {
-					continue
+				for i := range value.Values {
+					name := value.Names[i].Name
+					src.names = append(src.names, name)
+					src.values[name] = value.Values[i]
 				}
-				name := strings.TrimPrefix(strings.TrimPrefix(value.Names[0].Name, "err"), "Err")
-				e, err := evalError(value.Values[0].(*ast.UnaryExpr).X.(*ast.CompositeLit))
-				if err != nil {
-					t.Fatalf("%s, %s: %v", file, value.Names[0].Name, err)
-				}
-				all = append(all, namedError{lowerFirst(name), e})
 			}
 		}
+	}
+	return src
+}
+
+// strings returns the strings in the declaration of name in lower case, and
+// more; or fallback if there is no such name.
+func (src source) strings(name string, fallback []string, more ...string) []string {
+	expr, ok := src.values[name]
+	if !ok {
+		return append(slices.Clone(fallback), more...)
+	}
+	var list []string
+	ast.Inspect(expr, func(n ast.Node) bool {
+		if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			s, _ := strconv.Unquote(literal.Value)
+			list = append(list, strings.ToLower(s))
+		}
+		return true
+	})
+	for _, s := range more {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// number returns the number that is declared as one of names, or fallback if
+// there is none and fallback is not 0.
+func (src source) number(t *testing.T, fallback int64, names ...string) int64 {
+	t.Helper()
+	for _, name := range names {
+		if literal, ok := src.values[name].(*ast.BasicLit); ok {
+			n, err := strconv.ParseInt(literal.Value, 0, 64)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			return n
+		}
+	}
+	if fallback == 0 {
+		t.Fatalf("no number is declared as %v", names)
+	}
+	return fallback
+}
+
+// meanings returns what each error code proves and who is to blame, as
+// protocol.Meanings has it.
+func (src source) meanings() map[string][2]string {
+	table, ok := src.values["Meanings"].(*ast.CompositeLit)
+	if !ok {
+		return pendingMeanings
+	}
+	all := make(map[string][2]string)
+	for _, element := range table.Elts {
+		pair := element.(*ast.KeyValueExpr)
+		key := pair.Key
+		if name, ok := key.(*ast.Ident); ok {
+			key = src.values[name.Name]
+		}
+		code, _ := strconv.Unquote(key.(*ast.BasicLit).Value)
+		meaning := pair.Value.(*ast.CompositeLit)
+		all[code] = [2]string{meaning.Elts[0].(*ast.Ident).Name, meaning.Elts[1].(*ast.Ident).Name}
+	}
+	return all
+}
+
+// A namedError is an error and what it is called: errReset is reset.
+type namedError struct {
+	name string
+	Error
+}
+
+// errors returns the errors that are declared.
+func (src source) errors(t *testing.T) []namedError {
+	t.Helper()
+	var all []namedError
+	for _, name := range src.names {
+		if !isErrorLiteral(src.values[name]) {
+			continue
+		}
+		e, err := evalError(src.values[name].(*ast.UnaryExpr).X.(*ast.CompositeLit))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all = append(all, namedError{lowerFirst(strings.TrimPrefix(strings.TrimPrefix(name, "err"), "Err")), e})
 	}
 	if len(all) < 20 {
 		t.Fatalf("found %d errors only", len(all))

@@ -188,7 +188,8 @@ func lines(h http.Header, without ...string) []string {
 		}
 		value := strings.Join(values, ", ")
 		if name == "Access-Control-Expose-Headers" || name == "Vary" {
-			value = sorted(value, without)
+			// A page may read these or not: they say nothing to it.
+			value = sorted(value, append(without, "Content-Security-Policy", "X-Content-Type-Options"))
 		}
 		if name == "Content-Length" && value == "0" {
 			continue // net/http says it of some methods without a body, workerd of more
