@@ -64,8 +64,8 @@ func get(name, target string, headers ...string) vectors.Vector {
 	return vectors.Vector{Name: name, Request: vectors.Message{Method: "GET", Target: target, Headers: headers}}
 }
 
-// with returns list with settings.
-func with(settings []string, list ...vectors.Vector) []vectors.Vector {
+// under returns list with settings.
+func under(settings []string, list ...vectors.Vector) []vectors.Vector {
 	for i := range list {
 		list[i].Settings = settings
 	}
@@ -91,12 +91,12 @@ func targetVectors() []vectors.Vector {
 		v.Request.Method = method
 		list = append(list, v)
 	}
-	list = append(list, with([]string{"RELAY_UPSTREAMS={upstream}/base/v1/"}, get("upstream with a path", "/v1/a%21b?q"))...)
-	list = append(list, with([]string{"RELAY_PATHS=/openai/,/v1beta/"}, get("other paths", "/v1beta/models"), get("not the other paths", "/v1/models"))...)
-	list = append(list, with([]string{"RELAY_ALLOWED_HOSTS=relay.example"},
+	list = append(list, under([]string{"RELAY_UPSTREAMS={upstream}/base/v1/"}, get("upstream with a path", "/v1/a%21b?q"))...)
+	list = append(list, under([]string{"RELAY_PATHS=/openai/,/v1beta/"}, get("other paths", "/v1beta/models"), get("not the other paths", "/v1/models"))...)
+	list = append(list, under([]string{"RELAY_ALLOWED_HOSTS=relay.example"},
 		get("host", "/v1/models", "Host: Relay.example:8443"), get("other host", "/v1/models", "Host: evil.example"), get("host, health", "/relay/health", "Host: evil.example"))...)
-	list = append(list, with([]string{"RELAY_PAGE=off"}, get("no page", "/"))...)
-	return append(list, with([]string{"RELAY_MAX_BODY_BYTES=10"},
+	list = append(list, under([]string{"RELAY_PAGE=off"}, get("no page", "/"))...)
+	return append(list, under([]string{"RELAY_MAX_BODY_BYTES=10"},
 		post("body of the limit", "0123456789"), post("body over the limit", "0123456789a"))...)
 }
 
@@ -148,8 +148,8 @@ func accessVectors() []vectors.Vector {
 			get("in the path, not opted in", "/t/"+vectorToken+"/v1/models"),
 		}
 		settings := strings.Fields(tokens + " " + held)
-		list = append(list, with(settings, carriers...)...)
-		list = append(list, with(append(settings, "RELAY_PATH_TOKENS=true"),
+		list = append(list, under(settings, carriers...)...)
+		list = append(list, under(append(settings, "RELAY_PATH_TOKENS=true"),
 			get("in the path", "/t/"+vectorToken+"/v1/models?a=b", "Authorization: Bearer sk-client"),
 			get("in the path, with prefix", "/t/rt_"+vectorToken+"/v1/models"),
 			get("wrong in the path", "/t/wrong/v1/models"),
@@ -201,7 +201,7 @@ func corsVectors() []vectors.Vector {
 	many := strings.TrimSuffix(strings.Repeat("x-many,", 100), ",")
 	var list []vectors.Vector
 	for _, origins := range []string{"*", "none", "https://chat.example,http://localhost:3000", "null"} {
-		list = append(list, with([]string{"RELAY_ALLOWED_ORIGINS=" + origins},
+		list = append(list, under([]string{"RELAY_ALLOWED_ORIGINS=" + origins},
 			preflight("listed", "Origin: https://chat.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,x-stainless-lang"),
 			preflight("other", "Origin: https://evil.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization"),
 			preflight("null", "Origin: null", "Access-Control-Request-Method: POST"),
@@ -211,7 +211,7 @@ func corsVectors() []vectors.Vector {
 			get("no origin", "/v1/models"),
 		)...)
 	}
-	list = append(list, with([]string{"RELAY_ALLOWED_ORIGINS=https://chat.example", "RELAY_ACCESS_TOKENS=" + vectorToken},
+	list = append(list, under([]string{"RELAY_ALLOWED_ORIGINS=https://chat.example", "RELAY_ACCESS_TOKENS=" + vectorToken},
 		get("listed origin, error", "/v1/models", "Origin: https://chat.example"))...)
 	return append(list, get("any origin", "/v1/models", "Origin: https://chat.example"), get("any origin, error", "/v2/models", "Origin: https://chat.example"))
 }

@@ -94,20 +94,20 @@ func workerTables(t *testing.T) string {
 		name, about string
 		names       []string
 	}{
-		{"DROPPED_UP", "Request headers that never reach an upstream.", lowerKeys(droppedUp)},
-		{"DROPPED_DOWN", "Response headers that never reach a client.", slices.Concat(lowerKeys(droppedDown), pendingDroppedDown)},
-		{"UNDROPPABLE", "Request headers that Connection may not nominate away.", lowerKeys(undroppable)},
-		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.", slices.Concat(lowerKeys(safelisted), pendingSafelisted)},
-		{"INERT_DESTINATIONS", "The uses to which a browser may put a response without running it.", src.strings("inertDestinations", pendingInert)},
-		{"FAMILIES", "The parts of the API by which the log classes requests.", lowerKeys(families)},
+		{"DROPPED_UP", "Request headers that never reach an upstream.", src.strings(t, nil, "droppedUp")},
+		{"DROPPED_DOWN", "Response headers that never reach a client.", slices.Concat(src.strings(t, nil, "droppedDown"), pendingDroppedDown)},
+		{"UNDROPPABLE", "Request headers that Connection may not nominate away.", src.strings(t, nil, "undroppable", "protectedHeaders")},
+		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.", slices.Concat(src.strings(t, nil, "safelisted"), pendingSafelisted)},
+		{"INERT_DESTINATIONS", "The uses to which a browser may put a response without running it.", src.strings(t, pendingInert, "inertDestinations")},
+		{"FAMILIES", "The parts of the API by which the log classes requests.", src.strings(t, nil, "families")},
 	} {
 		slices.Sort(table.names)
 		fmt.Fprintf(&b, "\n/** %s */\nconst %s = new Set(%s);\n", table.about, table.name, jsList(slices.Compact(table.names)))
 	}
-	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_UP. */\nconst DROPPED_UP_PREFIXES = %s;\n", jsList(lower(droppedUpPrefixes)))
+	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_UP. */\nconst DROPPED_UP_PREFIXES = %s;\n", jsList(src.strings(t, nil, "droppedUpPrefixes")))
 	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_DOWN. */\nconst DROPPED_DOWN_PREFIXES = %s;\n",
-		jsList(append(lower(src.strings("droppedDownPrefixes", pendingDownPrefixes)), "x-relay-")))
-	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n", jsList(src.strings("keyHeaders", nil, "x-goog-api-key")))
+		jsList(with(src.strings(t, pendingDownPrefixes, "droppedDownPrefixes"), "x-relay-")))
+	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n", jsList(with(src.strings(t, nil, "keyHeaders"), "x-goog-api-key")))
 
 	b.WriteString("\nconst DEFAULTS = {\n")
 	cfg := Config{Platform: Platform{Serverless: true}}.withDefaults()
@@ -192,26 +192,37 @@ func parseSource(t *testing.T) source {
 	return src
 }
 
-// strings returns the strings in the declaration of name in lower case, and
-// more; or fallback if there is no such name.
-func (src source) strings(name string, fallback []string, more ...string) []string {
-	expr, ok := src.values[name]
-	if !ok {
-		return append(slices.Clone(fallback), more...)
+// strings returns the strings in the declaration of the first of names that there
+// is, in lower case, with those of the lists that it is made from; or fallback.
+func (src source) strings(t *testing.T, fallback []string, names ...string) []string {
+	t.Helper()
+	for _, name := range names {
+		if expr, ok := src.values[name]; ok {
+			return src.literals(expr)
+		}
 	}
+	if fallback == nil {
+		t.Fatalf("none of %v is declared: what is it called now?", names)
+	}
+	return lower(fallback)
+}
+
+func (src source) literals(expr ast.Expr) []string {
 	var list []string
 	ast.Inspect(expr, func(n ast.Node) bool {
-		if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-			s, _ := strconv.Unquote(literal.Value)
-			list = append(list, strings.ToLower(s))
+		switch n := n.(type) {
+		case *ast.BasicLit:
+			if n.Kind == token.STRING {
+				s, _ := strconv.Unquote(n.Value)
+				list = append(list, strings.ToLower(s))
+			}
+		case *ast.Ident:
+			if other, ok := src.values[n.Name]; ok && other != expr {
+				list = append(list, src.literals(other)...)
+			}
 		}
 		return true
 	})
-	for _, s := range more {
-		if !slices.Contains(list, s) {
-			list = append(list, s)
-		}
-	}
 	return list
 }
 
@@ -381,7 +392,13 @@ func lower(names []string) []string {
 	return out
 }
 
-func lowerKeys(set map[string]bool) []string { return lower(slices.Sorted(maps.Keys(set))) }
+// with returns list with name in it.
+func with(list []string, name string) []string {
+	if slices.Contains(list, name) {
+		return list
+	}
+	return append(list, name)
+}
 
 // js returns v as a literal of JavaScript.
 func js(v any) string {
