@@ -91,7 +91,7 @@ const ERRORS = {
     message: "An access token of this relay stands where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>, and nowhere else in headers, path and query." },
 };
 
-/** What a relay's error proves of the request, and whose fault it is; see core/protocol. */
+/** What errors of a relay prove of the request, and whose fault they are; see core/protocol. Others are final. */
 const MEANINGS = {
   all_regions_failed: { proof: "Unprocessed", fault: "API" },
   body_too_large: { proof: "Unprocessed", fault: "Client" },
@@ -479,7 +479,6 @@ function refusal(x, failure) {
   if (!entry.retry) headers.set('X-Should-Retry', 'false');
   if (entry.status === 401) headers.set('WWW-Authenticate', 'Bearer'); // RFC 9110, section 11.6.1
   if (entry.status === 405) headers.set('Allow', METHODS.join(', '));
-  if (entry.status === 426) headers.set('Upgrade', 'websocket');
   const body = new TextEncoder().encode(errorBody(entry, text));
   headers.set('Content-Length', String(body.byteLength));
   return { status: entry.status, headers, body };
@@ -720,8 +719,8 @@ async function probe(x) {
   const start = Date.now();
   const report = { ok: false };
   try {
-    const { response } = await send(probing, null);
-    const { error } = await peek(response);
+    const sent = await send(probing, null);
+    const { response, error } = await peek(sent.response);
     report.status = response.status;
     report.code = refusalCode(response.status, error);
     await response.body?.cancel();
@@ -1152,7 +1151,7 @@ function isRelayError(upstream, { status, headers }) {
 /** Judges the error that a relay made itself by what its code means. It returns the arguments of fail, or nothing. */
 function judgeRelay(upstream, code) {
   const meaning = MEANINGS[code];
-  if (!meaning || meaning.proof === 'Final') return undefined;
+  if (!meaning) return undefined;
   const provoked = meaning.fault === 'Client' || code === 'relay_loop' || (meaning.proof === 'Ambiguous' && code !== 'relay_shutdown');
   return [code, meaning.proof === 'Ambiguous', provoked ? NEVER : meaning.fault === 'Operator' ? BROKEN_MS : 0, true];
 }

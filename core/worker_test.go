@@ -83,9 +83,12 @@ func workerTables(t *testing.T) string {
 	}
 	b.WriteString("};\n")
 
-	b.WriteString("\n/** What a relay's error proves of the request, and whose fault it is; see core/protocol. */\nconst MEANINGS = {\n")
+	b.WriteString("\n/** What errors of a relay prove of the request, and whose fault they are; see core/protocol. Others are final. */\nconst MEANINGS = {\n")
 	meanings := src.meanings()
 	for _, code := range slices.Sorted(maps.Keys(meanings)) {
+		if meanings[code][0] == "Final" {
+			continue // as what is not listed
+		}
 		fmt.Fprintf(&b, "  %s: { proof: %s, fault: %s },\n", code, js(meanings[code][0]), js(meanings[code][1]))
 	}
 	b.WriteString("};\n")
