@@ -112,11 +112,22 @@ func TestCutsOfSlowReaders(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"))
-			time.Sleep(700 * time.Millisecond) // this is what is tested: nobody reads
-			body, err := io.ReadAll(res.Body)
+			body, err := io.ReadAll(&slowReader{res.Body, 300 * time.Millisecond})
 			wantCut(t, "slow reader", body, err, big)
 		})
 	}
+}
+
+// A slowReader reads nothing for a while, and then at some 30 MB a second.
+type slowReader struct {
+	io.Reader
+	first time.Duration
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	time.Sleep(r.first + time.Duration(len(p))*time.Second/(30<<20)) // this is what is tested
+	r.first = 0
+	return r.Reader.Read(p)
 }
 
 // In the API of responses the error event is that API's own, too.
