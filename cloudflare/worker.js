@@ -417,11 +417,12 @@ function newExchange(relay, request) {
   return {
     relay, request, host, path, query,
     method: request.method,
-    headers: request.headers, // those of the client; access replaces them by its own
+    headers: new Map(request.headers), // those of the client, read once: each look into Headers itself costs
+    outbound: null, // a copy of them without the access token and with the key that is due; from access
     pathToken: '', // what access has cut from the path
     id: '', start: Date.now(), firstByte: 0,
     attempts: 0, upstream: null, // how it was sent
-    bytesIn: Number(request.headers.get('content-length') ?? 0),
+    bytesIn: 0,
     abort: new AbortController(), cause: null, // the error that ended the exchange early
     error: '', logged: false,
   };
@@ -429,6 +430,7 @@ function newExchange(relay, request) {
 
 /** Runs the stages and answers for them, whatever happens. */
 async function record(x) {
+  x.bytesIn = Number(x.headers.get('content-length') ?? 0);
   let answer;
   try {
     answer = await stages(x);
@@ -455,7 +457,7 @@ async function stages(x) {
   if (isPage(x) && x.relay.page) return page(x);
   checkPath(x, x.relay.pathTokens);
   checkNavigation(x);
-  x.headers = await admit(x);
+  x.outbound = await admit(x);
   checkPath(x, false);
   checkLimits(x);
   return forward(x);
@@ -520,8 +522,7 @@ function write(level, least, fields) {
 /** Returns the random id of the request, which is made when somebody wants it. */
 function requestID(x) {
   if (x.id === '') {
-    const bytes = crypto.getRandomValues(new Uint8Array(12));
-    x.id = 'relay_' + Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+    x.id = 'relay_' + crypto.randomUUID().replaceAll('-', '').slice(0, 24);
   }
   return x.id;
 }
@@ -571,7 +572,7 @@ function reflected(value) {
 
 /** Returns the Access-Control-Allow-Origin that is due, or "". */
 function allowedOrigin(x) {
-  const origin = x.request.headers.get('origin') ?? '';
+  const origin = x.headers.get('origin') ?? '';
   const { origins } = x.relay;
   if (origin === '' || origins[0] === 'none') return '';
   if (origins[0] === '*') return '*';
@@ -662,11 +663,10 @@ function checkPath(x, tokens) {
  * origin, where the page and its keys are. Programs send none of these headers.
  */
 function checkNavigation(x) {
-  const dest = (x.headers.get('sec-fetch-dest') ?? '').split(',').map((d) => d.trim());
-  const mode = (x.headers.get('sec-fetch-mode') ?? '').split(',').map((m) => m.trim());
-  if (x.headers.has('service-worker') || !dest.every((d) => INERT_DESTINATIONS.has(d)) || mode.includes('navigate') || mode.includes('nested-navigate')) {
-    throw new RelayError(ERRORS.navigation);
-  }
+  const values = (name) => (x.headers.get(name) ?? '').split(',').map((value) => value.trim()); // of repeated headers, too
+  const inert = values('sec-fetch-dest').every((dest) => INERT_DESTINATIONS.has(dest));
+  const navigates = values('sec-fetch-mode').some((mode) => mode === 'navigate' || mode === 'nested-navigate');
+  if (!inert || navigates || x.headers.has('service-worker')) throw new RelayError(ERRORS.navigation);
 }
 
 // health: what this relay is, and whether it reaches the API
@@ -714,7 +714,9 @@ async function deepCheck(x) {
 }
 
 async function probe(x) {
-  const probing = { ...x, method: 'GET', path: '/v1/models', query: '', headers: new Headers({ accept: 'application/json', 'user-agent': `relay/${VERSION}` }) };
+  const request = new Request(x.request.url, { headers: { accept: 'application/json', 'user-agent': `relay/${VERSION}` } });
+  const headers = new Map(request.headers);
+  const probing = { ...x, method: 'GET', path: '/v1/models', query: '', request, headers, outbound: headers };
   const timer = setTimeout(() => end(probing, { code: 'upstream_timeout' }), DEEP_MS);
   const start = Date.now();
   const report = { ok: false };
@@ -802,7 +804,7 @@ const ACCOUNT_PROTOCOLS = ['openai-organization.', 'openai-project.'];
  */
 async function admit(x) {
   const { relay } = x;
-  const headers = new Headers(x.headers);
+  const headers = new Map(x.headers);
   for (const name of ['authorization', 'x-relay-token', ...KEY_HEADERS]) {
     if (headers.get(name)?.includes(',')) throw new RelayError(ERRORS.duplicateAuthorization); // which is how repeated ones look here
   }
@@ -863,7 +865,7 @@ function cutToken(relay, credentials, isBearer) {
 /** Cuts the token from the subprotocol in which browsers carry the key of a WebSocket, and with a held key all that goes with another. */
 function cutProtocols(relay, headers) {
   const offered = headers.get('sec-websocket-protocol');
-  if (offered === null) return '';
+  if (offered === undefined) return '';
   const kept = [];
   let [token, key] = ['', ''];
   for (const protocol of offered.split(',').map((entry) => entry.trim())) {
@@ -952,7 +954,7 @@ function checkLimits(x) {
   if (x.path.length + x.query.length - 1 > DEFAULTS.maxURIBytes) throw new RelayError(ERRORS.uriTooLong);
   let bytes = 0;
   let lines = 0;
-  for (const [name, value] of x.request.headers) {
+  for (const [name, value] of x.headers) {
     bytes += name.length + value.length + 4;
     lines++;
   }
@@ -963,8 +965,8 @@ function checkLimits(x) {
 
 /** Returns how many relays the request has passed; a count that cannot be read is too many. */
 function hops(x) {
-  const value = x.request.headers.get('relay-hop');
-  if (value === null) return 0;
+  const value = x.headers.get('relay-hop');
+  if (value === undefined) return 0;
   return /^[0-9]{1,3}$/.test(value) ? Number(value) : DEFAULTS.maxHops;
 }
 
@@ -1001,8 +1003,8 @@ function end(x, error) {
  * request's body: of a large one nothing here tells when that is.
  */
 function clientTimeout(x) {
-  const reads = x.bytesIn <= 2 ** 20 ? x.request.headers.get('x-stainless-read-timeout') : null;
-  const seconds = Number(x.request.headers.get('x-stainless-timeout') ?? reads ?? 0);
+  const reads = x.bytesIn <= 2 ** 20 ? x.headers.get('x-stainless-read-timeout') : 0;
+  const seconds = Number(x.headers.get('x-stainless-timeout') ?? reads ?? 0);
   return seconds >= 1 && seconds < 86400 ? seconds * 1000 : 0;
 }
 
@@ -1010,9 +1012,9 @@ const MAX_REPLAYED = 2 ** 20;
 
 /** Returns the body to send: whole where another upstream may have to get it again, else the stream, counted if its length is unknown. */
 async function outboundBody(x) {
-  const { body, headers } = x.request;
+  const { body } = x.request;
   if (!body || x.method === 'GET' || x.method === 'HEAD') return null; // fetch has none there
-  if (!headers.has('content-length')) return body.pipeThrough(counter(x));
+  if (!x.headers.has('content-length')) return body.pipeThrough(counter(x));
   if (x.relay.upstreams.length > 1 && x.bytesIn <= MAX_REPLAYED) return x.request.arrayBuffer();
   return body;
 }
@@ -1215,15 +1217,21 @@ function parseError(text) {
 
 // What of the headers goes up, and what down.
 
-/** Returns the headers for an upstream. Copied whole and then thinned out, repeated values stay apart. */
+/**
+ * Returns the headers for an upstream: a copy of the request's own, in which repeated
+ * values stay apart, without what stays here and with what access changed.
+ */
 function outboundHeaders(x, upstream) {
-  const headers = new Headers(x.headers);
-  const nominated = nominations(headers);
-  for (const name of [...headers.keys()]) {
-    if (!goesUp(name) || (nominated.has(name) && !UNDROPPABLE.has(name))) headers.delete(name);
+  const headers = new Headers(x.request.headers);
+  const nominated = nominations(x.headers);
+  for (const [name, value] of x.headers) {
+    const due = x.outbound.get(name);
+    if (due === undefined || !goesUp(name) || (nominated.has(name) && !UNDROPPABLE.has(name))) headers.delete(name);
+    else if (due !== value) headers.set(name, due);
   }
+  if (!x.headers.has('authorization') && x.outbound.has('authorization')) headers.set('authorization', x.outbound.get('authorization'));
   const encoding = acceptedEncoding(x);
-  if (encoding !== undefined) headers.set('accept-encoding', encoding);
+  if (encoding !== x.headers.get('accept-encoding')) headers.set('accept-encoding', encoding);
   if (!upstream.official) headers.set('relay-hop', String(hops(x) + 1));
   if (upstream.token !== '') headers.set('x-relay-token', upstream.token);
   if (isWebSocket(x)) {
@@ -1249,16 +1257,16 @@ const nominations = (headers) => new Set((headers.get('connection') ?? '').split
 
 /** Returns the client's Accept-Encoding, in whose place Cloudflare's edge puts its own, or undefined. */
 function acceptedEncoding(x) {
-  const { cf, headers } = x.request;
-  if (cf?.colo) return cf.clientAcceptEncoding || 'identity';
-  return headers.get('accept-encoding') ?? undefined;
+  const { cf } = x.request;
+  return cf?.colo ? cf.clientAcceptEncoding || 'identity' : x.headers.get('accept-encoding');
 }
 
 /** Returns the headers of a response as the client gets them. They may show nothing as the relay's origin, nor act in its name. */
 function inboundHeaders(x, upstream, response) {
   const headers = new Headers(response.headers);
-  const nominated = nominations(headers);
-  for (const name of [...headers.keys()]) {
+  const got = new Map(response.headers);
+  const nominated = nominations(got);
+  for (const name of got.keys()) {
     if (!goesDown(name) || nominated.has(name)) headers.delete(name);
   }
   const byRelay = isRelayError(upstream, response);
@@ -1266,8 +1274,8 @@ function inboundHeaders(x, upstream, response) {
   if (byRelay) headers.set('X-Relay-Error', response.headers.get('x-relay-error'));
   headers.set('Content-Security-Policy', "sandbox; default-src 'none'");
   headers.set('X-Content-Type-Options', 'nosniff');
-  if (promptsUser(headers.get('www-authenticate') ?? '')) headers.delete('www-authenticate');
-  if (!headers.has('cache-control')) headers.set('Cache-Control', 'no-store'); // a cache must never share responses between keys
+  if (promptsUser(got.get('www-authenticate') ?? '')) headers.delete('www-authenticate');
+  if (!got.has('cache-control')) headers.set('Cache-Control', 'no-store'); // a cache must never share responses between keys
   rewriteLocation(x, upstream, response.status, headers);
   return headers;
 }
@@ -1453,8 +1461,8 @@ function watchSilence(x, s) {
 // websocket: passed through natively, the handshake excepted
 
 /** Reports whether the client asks for a WebSocket, even if something on its way took the Upgrade header out. */
-const isWebSocket = (x) => /^websocket$/i.test(x.request.headers.get('upgrade') ?? '') || x.request.headers.has('sec-websocket-key');
-const canUpgrade = (x) => x.method === 'GET' && x.request.headers.has('upgrade');
+const isWebSocket = (x) => /^websocket$/i.test(x.headers.get('upgrade') ?? '') || x.headers.has('sec-websocket-key');
+const canUpgrade = (x) => x.method === 'GET' && x.headers.has('upgrade');
 
 /** Hands the upstream's socket to the client. It is never accepted here, so that messages pass without JavaScript. */
 function upgraded(x, upstream, response) {
