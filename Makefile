@@ -3,10 +3,12 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 LISTEN      ?= 127.0.0.1:8787
 SDK_GO      := internal/sdktest/go
 SDK_NODE    := internal/sdktest/node
 CHAOS       := bench/chaos
+PAGEBUILD   := internal/pagebuild
 PAGE        := internal/pagetest
 
 .DEFAULT_GOAL := help
@@ -36,15 +38,18 @@ vet:
 	$(GO) vet ./...
 	cd $(SDK_GO) && $(GO) vet ./...
 	cd $(CHAOS) && $(GO) vet ./...
+	cd $(PAGEBUILD) && $(GO) vet ./...
 
 lint:
 	$(GO) run $(STATICCHECK) ./...
 	cd $(SDK_GO) && $(GO) run $(STATICCHECK) ./...
 	cd $(CHAOS) && $(GO) run $(STATICCHECK) ./...
+	cd $(PAGEBUILD) && $(GO) run $(STATICCHECK) ./...
 
 race:
 	$(GO) test -race -timeout 300s $(PACKAGES)
 	cd $(CHAOS) && $(GO) test -race -timeout 180s ./...
+	cd $(PAGEBUILD) && $(GO) test ./...
 
 sdk-go: ## the official Go SDK, direct and through the relay
 	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 180s ./...
@@ -65,27 +70,27 @@ vercel: ## the real vercel build of the function, tested (Linux, node 20 and npm
 	$(GO) test -count=1 -run TestBuild -v ./vercel
 
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
-	RELAYTEST_CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel
+	CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel
 
 bench: ## benchmarks, and the comparisons that write docs/performance.md and its plots (15 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=docs/performance.md
-	$(GO) run ./bench/verdict -figures docs/performance.json -strict >/dev/null
+	$(GO) run ./bench -suite bounds -figures docs/performance.json -strict >/dev/null
 
 bench-quick: ## a short look at the same, in dist/bench (2 minutes)
-	@rm -rf dist/bench && mkdir -p dist/bench
+	@rm -rf dist/bench && mkdir -p dist/bench && cp docs/performance.md dist/bench
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=dist/bench/performance.md BENCH_QUICK=-quick
 	@cat dist/bench/performance.md
 
-# What measures leaves its figures beside the page; the plots, bounds and costs are made of those.
+# Suites leave their figures beside the page; the plots and the bounds are made of those.
 .PHONY: bench-page
 bench-page:
-	$(GO) run ./bench/compare $(BENCH_QUICK) -out $(BENCH_PAGE)
-	$(GO) run ./bench/lambda $(BENCH_QUICK) -out $(BENCH_PAGE)
-	$(GO) run ./bench/servers $(BENCH_QUICK) -out $(BENCH_PAGE)
-	cd $(CHAOS) && $(GO) run ./performance -figures ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)
-	$(GO) run ./bench/verdict -figures $(BENCH_PAGE:.md=.json) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite relay $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite lambda $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite servers $(BENCH_QUICK) -out $(BENCH_PAGE)
+	cd $(CHAOS) && $(GO) run . -performance ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)
+	$(GO) run ./bench -suite bounds -out $(BENCH_PAGE)
 
 chaos: ## break regions under load, and write what clients notice into docs/failover.md (an hour)
 	cd $(CHAOS) && $(GO) run . -out ../../docs/failover.md -plot ../../docs/failover.svg
@@ -103,30 +108,29 @@ torture: ## every fault and bad input on every adapter, and their table in docs/
 torture-quick: ## the same in its short form (three minutes), writing nothing
 	$(GO) test -race -count=1 -p 1 -timeout 300s ./internal/torture/...
 
-# The same bytes on every machine: no paths, no version control, no build id.
-BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
-
 dist: dist/relay dist/lambda.zip dist/gcf.zip ## build what is deployed into dist/ (the Lambda function for arm64, or GOARCH=amd64)
 
 .PHONY: pgo dist/relay dist/lambda.zip dist/gcf.zip
-dist/relay:
-	$(BUILD) -pgo=bench/relay.pgo -o $@ ./cmd/relay
+dist/relay dist/lambda.zip dist/gcf.zip:
+	@GOOS= GOARCH= $(GO) run ./internal/build/cmd -os '$(GOOS)' -arch '$(GOARCH)' $@
 
 pgo: ## record what the relay spends its time on, for the compiler, into bench/relay.pgo
-	$(GO) run -trimpath ./bench/profile -out bench/relay.pgo
+	$(GO) run -trimpath ./bench -suite profile -out bench/relay.pgo
 
-dist/lambda.zip:
-	GOOS=linux GOARCH=$(or $(GOARCH),arm64) $(BUILD) $$(cat internal/lambdabuild/flags) -o dist/bootstrap ./lambda
-	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ bootstrap=dist/bootstrap
+# Read from the binaries, in which the go command notes what they are made of.
+# Google and Vercel build from source, so theirs are built here.
+bom = @GOARCH= GOOS= $(GO) run -trimpath $(CYCLONEDX) bin -json -noserial -notimestamp -short-purls -std \
+	-version v$$(sed -n 's/^const Version = "\(.*\)"$$/\1/p' core/*.go) -output dist/sbom/$(1).cdx.json $(2)
 
-# Source, which Google builds. If the list fails, pack refuses to make an empty archive.
-dist/gcf.zip:
-	@mkdir -p dist
-	@GOARCH= GOOS= $(GO) run ./internal/pack -o $@ $$(GOARCH= GOOS= $(GO) run ./gcf/source)
-
-sbom: ## write what the programs are made of into dist/sbom.json (CycloneDX)
-	@mkdir -p dist
-	@GOARCH= GOOS= $(GO) run ./internal/sbom -o dist/sbom.json
+sbom: dist ## write what is compiled into each artifact into dist/sbom/ (CycloneDX)
+	@mkdir -p dist/sbom
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/sbom/gcf ./gcf/cmd
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/sbom/vercel ./vercel
+	$(call bom,relay,dist/relay)
+	$(call bom,lambda,dist/bootstrap)
+	$(call bom,gcf,dist/sbom/gcf)
+	$(call bom,vercel,dist/sbom/vercel)
+	@rm dist/sbom/gcf dist/sbom/vercel
 
 reproducible: ## build dist twice, in different folders, and compare
 	@./scripts/reproducible

@@ -1,10 +1,7 @@
-package bench
+package main
 
 import (
-	"io"
-	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -14,16 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
 	"example.com/relay/core"
+	"example.com/relay/internal/load"
 )
 
-// clients are as many as in the comparison.
-const clients = 16
-
-// life bounds what a client waits for, whatever goes wrong.
-const life = 10 * time.Minute
+// patience bounds what a client waits for, whatever goes wrong.
+const patience = 10 * time.Minute
 
 func BenchmarkChat(b *testing.B)       { benchmarkWays(b, upstream.Chat, upstream.ChatSize) }
 func BenchmarkEvents(b *testing.B)     { benchmarkWays(b, upstream.Events, 0) }
@@ -40,10 +34,10 @@ func benchmarkWays(b *testing.B, call upstream.Call, size int64) {
 		mayFail    float64 // share of requests
 	}{
 		{"direct", up, 0},
-		{"relay", serve(b, newRelay(b, up, nil)), 0},
+		{"relay", served(b, newRelay(b, up, nil)), 0},
 		// Its server may close the request body under its transport when the
 		// answer begins, which breaks the answer off.
-		{"stock", serve(b, newStock(up)), 0.05},
+		{"stock", served(b, newStock(up)), 0.05},
 	} {
 		b.Run(way.name, func(b *testing.B) {
 			b.SetBytes(size)
@@ -76,10 +70,10 @@ func benchmarkCall(b *testing.B, addr string, request []byte, mayFail float64) {
 // them, are open.
 func warmClients(b *testing.B, addr string, request []byte) *sync.Pool {
 	b.Helper()
-	pool := &sync.Pool{New: func() any { return load.NewClient(addr, life) }}
+	pool := &sync.Pool{New: func() any { return load.NewClient(addr, patience) }}
 	var wg sync.WaitGroup
 	for range clients {
-		c := load.NewClient(addr, life)
+		c := load.NewClient(addr, patience)
 		b.Cleanup(c.Close)
 		wg.Go(func() {
 			if err := c.Do(request); err != nil {
@@ -122,15 +116,13 @@ func newStock(up string) http.Handler {
 	return httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: up})
 }
 
-// serve serves h on a free port and returns its address.
-func serve(tb testing.TB, h http.Handler) string {
+// served serves h until the test ends, and returns the address.
+func served(tb testing.TB, h http.Handler) string {
 	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	server, err := serve(h)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() { _ = server.Serve(ln) }()
 	tb.Cleanup(func() { _ = server.Close() })
-	return ln.Addr().String()
+	return server.Addr
 }

@@ -1,18 +1,14 @@
-package bench
+package main
 
 import (
 	"net/http"
 	"runtime"
-	"sync"
 	"testing"
 	"time"
-
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/upstream"
 )
 
-// idleStreams are open at a time, which is the relay's own limit of requests.
-const idleStreams = 1000
+// streams are open at a time, which is the relay's own limit of requests.
+const streams = 1000
 
 // BenchmarkIdleStream measures what a relay holds for a stream on which nothing
 // happens, as models think: live heap and stacks in use after garbage
@@ -21,9 +17,9 @@ const idleStreams = 1000
 // does the least net/http can be used for.
 func BenchmarkIdleStream(b *testing.B) {
 	up := startUpstream(b)
-	transport := &http.Transport{MaxIdleConnsPerHost: idleStreams, DisableCompression: true}
+	transport := &http.Transport{MaxIdleConnsPerHost: streams, DisableCompression: true}
 	defer transport.CloseIdleConnections()
-	relay, least := serve(b, newRelay(b, up, transport)), serve(b, leastHandler(up, transport))
+	relay, least := served(b, newRelay(b, up, transport)), served(b, leastHandler(up, transport))
 	for _, addr := range []string{up, relay, least} {
 		perStream(b, addr) // what is made once and kept
 	}
@@ -67,35 +63,16 @@ func leastHandler(up string, transport http.RoundTripper) http.Handler {
 func perStream(b *testing.B, addr string) float64 {
 	b.Helper()
 	before := held()
-	streams := openStreams(b, addr)
+	open, err := openStreams(addr, streams)
 	during := held()
-	for _, c := range streams {
+	for _, c := range open {
 		c.Close()
 	}
-	settle(before)
-	return float64(during-before) / idleStreams
-}
-
-// openStreams returns clients that each have read the only event they will get.
-func openStreams(b *testing.B, addr string) []*load.Client {
-	b.Helper()
-	request := upstream.Idle.Request(addr)
-	streams := make([]*load.Client, idleStreams)
-	var wg sync.WaitGroup
-	for i := range streams {
-		streams[i] = load.NewClient(addr, life)
-		wg.Go(func() {
-			err := streams[i].Open(request)
-			if err == nil {
-				_, err = streams[i].NextEvent()
-			}
-			if err != nil {
-				b.Error(err)
-			}
-		})
+	if err != nil {
+		b.Error(err)
 	}
-	wg.Wait()
-	return streams
+	settle(before)
+	return float64(during-before) / streams
 }
 
 // held returns the live heap and the stacks in use. Stacks shrink and pools

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/contract"
 	"example.com/relay/internal/workerd"
 )
 
@@ -20,9 +20,9 @@ var runtimes = []struct{ name, date, module string }{
 func TestAdapter(t *testing.T) {
 	for _, rt := range runtimes {
 		t.Run(rt.name, func(t *testing.T) {
-			relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+			contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 				return serve(t, rt.module, rt.date, environ...).URL
-			}, relaytest.Resetting(), relaytest.Without(relaytest.Refusals, "fetch fails in one way for all"))
+			}, contract.Resetting(), contract.Without(contract.Refusals, "fetch fails in one way for all"))
 		})
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 )
 
 // A binary upload of 40 MB arrives whole, whether its length is known or not, and
@@ -30,7 +30,7 @@ func TestUploads(t *testing.T) {
 		length.Store(req.ContentLength)
 		fmt.Fprint(w, n)
 	}, "RELAY_MAX_BODY_BYTES=41943040")
-	body := relaytest.Pattern(size)
+	body := fakeopenai.Pattern(size)
 	for name, reader := range map[string]io.Reader{"length known": bytes.NewReader(body), "length unknown": io.MultiReader(bytes.NewReader(body))} {
 		res, got := f.complete(t, "POST", "/v1/files", reader)
 		if res.StatusCode != 200 || got != fmt.Sprint(size) || sum != sha256.Sum256(body) {

@@ -32,6 +32,7 @@ const (
 // than here.
 type access struct {
 	sums  [][sha256.Size]byte // empty: everyone is admitted
+	plain []string            // tokens that are configured plainly, without prefix
 	key   Secret              // held key, or ""
 	paths bool
 }
@@ -40,6 +41,9 @@ func newAccess(cfg Config) *access {
 	a := &access{key: cfg.APIKey, paths: cfg.PathTokens}
 	for _, token := range cfg.AccessTokens {
 		a.sums = append(a.sums, tokenSum(token))
+		if !strings.HasPrefix(string(token), "sha256:") {
+			a.plain = append(a.plain, strings.TrimPrefix(string(token), tokenPrefix))
+		}
 	}
 	return a
 }
@@ -68,8 +72,10 @@ func (a *access) handler(next http.Handler) http.Handler {
 // or returns the error to answer with. Where a request carries several tokens, the
 // first one counts that is not empty: header, path, key.
 func (a *access) admit(req *http.Request) error {
-	if len(req.Header["Authorization"]) > 1 || len(req.Header["X-Relay-Token"]) > 1 {
-		return errDuplicateAuthorization
+	for _, name := range credentialHeaders {
+		if len(req.Header[name]) > 1 {
+			return errDuplicateAuthorization
+		}
 	}
 	v := visitor{req: req}
 	v.show(req.Header.Get("X-Relay-Token"))
@@ -82,8 +88,12 @@ func (a *access) admit(req *http.Request) error {
 		req.URL = rest
 	}
 	a.cutKeyTokens(&v)
-	if len(a.sums) > 0 && (v.token == "" || !a.known(v.token)) {
-		return errAccess
+	if len(a.sums) > 0 {
+		caller := a.caller(v.token)
+		if v.token == "" || caller == 0 {
+			return errAccess
+		}
+		recordOf(req).caller = caller
 	}
 	if a.key != "" {
 		// They go with the client's key, not with ours.
@@ -93,6 +103,9 @@ func (a *access) admit(req *http.Request) error {
 			v.set(name, "")
 		}
 		v.set("Authorization", "Bearer "+string(a.key))
+	}
+	if len(a.sums) > 0 && a.leaks(req, v.token) {
+		return errMisplacedToken
 	}
 	return nil
 }
@@ -130,7 +143,11 @@ func (v *visitor) set(name, value string) {
 }
 
 // keyHeaders are where clients put API keys besides Authorization.
-var keyHeaders = []string{"Api-Key", "X-Api-Key"}
+var keyHeaders = []string{"Api-Key", "X-Api-Key", "X-Goog-Api-Key"}
+
+// credentialHeaders are all that may carry a token or a key. Of several values,
+// two servers could take different ones.
+var credentialHeaders = append([]string{"Authorization", "X-Relay-Token"}, keyHeaders...)
 
 // cutKeyTokens takes the tokens out of the places where clients put API keys.
 func (a *access) cutKeyTokens(v *visitor) {
@@ -148,13 +165,17 @@ func (a *access) cutKeyTokens(v *visitor) {
 			v.set(name, key)
 		}
 	}
-	protocols, token, key := a.cutProtocols(v.req.Header["Sec-Websocket-Protocol"])
+	offered := v.req.Header["Sec-Websocket-Protocol"]
+	if len(offered) == 0 {
+		return
+	}
+	protocols, token, key := a.cutProtocols(offered)
 	v.show(token)
-	if token != "" || key != "" && a.key != "" {
+	if token != "" || a.key != "" {
 		if key != "" && a.key == "" {
 			protocols = append(protocols, keyProtocol+key)
 		}
-		v.header()["Sec-Websocket-Protocol"] = []string{strings.Join(protocols, ", ")}
+		v.set("Sec-Websocket-Protocol", strings.Join(protocols, ", "))
 	}
 }
 
@@ -190,7 +211,7 @@ func (a *access) cutProtocols(values []string) (rest []string, token, key string
 			protocol = strings.TrimSpace(protocol)
 			credentials, ok := strings.CutPrefix(protocol, keyProtocol)
 			if !ok {
-				if a.key == "" || !strings.HasPrefix(protocol, organizationProtocol) && !strings.HasPrefix(protocol, projectProtocol) {
+				if a.key == "" || !isCredential(protocol) {
 					rest = append(rest, protocol)
 				}
 				continue
@@ -202,6 +223,13 @@ func (a *access) cutProtocols(values []string) (rest []string, token, key string
 		}
 	}
 	return rest, token, key
+}
+
+// isCredential reports whether a subprotocol carries a key or what belongs to one,
+// even if it is not quite as clients write it.
+func isCredential(protocol string) bool {
+	protocol = strings.ToLower(strings.Trim(protocol, "\"' \t"))
+	return strings.HasPrefix(protocol, keyProtocol) || strings.HasPrefix(protocol, organizationProtocol) || strings.HasPrefix(protocol, projectProtocol)
 }
 
 // cutPathToken splits /t/<token>/v1/… into the token and a URL without it.
@@ -223,15 +251,15 @@ func cutPathToken(u *url.URL) (token string, rest *url.URL, ok bool) {
 	return token, rest, true
 }
 
-// known reports whether token is one of the configured ones, in a time that
-// depends on nothing but the token's length.
-func (a *access) known(token string) bool {
+// caller returns which of the configured tokens token is, from 1 on, or 0 if it is
+// none, in a time that depends on nothing but the token's length.
+func (a *access) caller(token string) int {
 	bare := strings.TrimPrefix(token, tokenPrefix)
 	plain, prefixed := sha256.Sum256([]byte(bare)), sha256.Sum256([]byte(tokenPrefix+bare))
 	found := 0
 	for i := range a.sums {
-		found |= subtle.ConstantTimeCompare(a.sums[i][:], plain[:])
-		found |= subtle.ConstantTimeCompare(a.sums[i][:], prefixed[:])
+		match := subtle.ConstantTimeCompare(a.sums[i][:], plain[:]) | subtle.ConstantTimeCompare(a.sums[i][:], prefixed[:])
+		found = subtle.ConstantTimeSelect(match, i+1, found)
 	}
-	return found == 1
+	return found
 }

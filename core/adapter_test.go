@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/contract"
 )
 
 // serveHandler is what the simplest adapter is: net/http's own server.
@@ -22,9 +22,9 @@ func serveHandler(t *testing.T, h http.Handler) string {
 }
 
 func TestPlainServerIsAnAdapter(t *testing.T) {
-	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+	contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 		return serveHandler(t, core.FromEnv(append(environ, "RELAY_LOG_LEVEL=off"), core.Platform{}))
 	})
 }
 
-func TestPlainServerIsABridge(t *testing.T) { relaytest.TestBridge(t, serveHandler) }
+func TestPlainServerIsABridge(t *testing.T) { contract.TestBridge(t, serveHandler) }

@@ -23,7 +23,8 @@ type Config struct {
 	// Upstreams are the base URLs of the API, or of relays of it, in order of
 	// preference, without the /v1 of its paths (a trailing /v1 is ignored). A
 	// URL may hold the access token of the relay there, as
-	// https://rt_token@host, and a name for people, as https://host#name. Plain
+	// https://rt_token@host, which AccessTokens then should keep from being
+	// spent by others (see Public), and a name for people, as https://host#name. Plain
 	// http is allowed to loopback addresses only. If empty,
 	// https://api.openai.com.
 	Upstreams []Secret
@@ -64,9 +65,11 @@ type Config struct {
 	// /t/<token>/v1/…, where the logs of platforms show it.
 	PathTokens bool
 
-	// AllowedOrigins are the web origins that browsers may call from: "*" for
-	// every one, or a list such as https://chat.example. "none" turns CORS
-	// off. If empty, "*".
+	// AllowedOrigins are the web origins besides the relay's own that browsers may
+	// call from: "*" for every one, a list such as https://chat.example, or "none".
+	// Requests from others are refused. If empty, "*". Where an upstream's URL holds
+	// a token and clients need none, "*" means none: only origins that are listed
+	// may then call.
 	AllowedOrigins []string
 
 	// AllowedHosts are the host names, without port, by which the relay may
@@ -129,6 +132,11 @@ type Config struct {
 	// HTTPS_PROXY names. Functions ignore it: there it names nothing of the
 	// user's.
 	ProxyFromEnvironment bool
+
+	// Public says that others than the programs of this machine reach the relay. A
+	// public relay takes no upstreams that hold a token without AccessTokens, and
+	// so do platforms.
+	Public bool
 
 	// Platform is where the relay runs. The zero value is an ordinary server.
 	Platform Platform
@@ -286,6 +294,31 @@ func (cfg Config) problems() []error {
 		add("RELAY_LAMBDA_INVOKE_MODE", errors.New("must be BUFFERED or RESPONSE_STREAM, the same as the function URL's invoke mode"))
 	}
 	return errs
+}
+
+// isPublic reports whether others than the programs of this machine reach the
+// relay.
+func (cfg Config) isPublic() bool { return cfg.Public || cfg.Platform != (Platform{}) }
+
+// errExposed says that whoever finds the relay could spend what it holds.
+var errExposed = errors.New("RELAY_UPSTREAMS: holds an access token, which everyone who reaches this relay could spend: " +
+	"set RELAY_ACCESS_TOKENS too, or let only this machine reach it, by a loopback address and without RELAY_ALLOWED_HOSTS=*")
+
+// exposure returns errExposed if it applies. It is apart from what is wrong with
+// the settings by themselves, since it depends on where the relay runs.
+func (cfg Config) exposure() []error {
+	if cfg.isPublic() && len(cfg.AccessTokens) == 0 && holdToken(cfg.Upstreams) {
+		return []error{errExposed}
+	}
+	return nil
+}
+
+// holdToken reports whether one of upstreams holds an access token.
+func holdToken(urls []Secret) bool {
+	return slices.ContainsFunc(urls, func(address Secret) bool {
+		u, err := url.Parse(string(address))
+		return err == nil && u.User != nil
+	})
 }
 
 // nth names the i-th of n values of a setting.

@@ -14,32 +14,27 @@ const (
 	maxPreflightBytes = 4 << 10
 )
 
-// cors is the stage that lets browsers call the relay: it answers preflights
-// and says which origins may read answers (Fetch standard, section 3.2). It
-// never allows credentials: keys travel in headers that a page sets itself.
-type cors struct {
-	off     bool
-	any     bool
-	origins []string
-}
+// cors is the stage that lets browsers call the relay: it answers preflights,
+// refuses origins that are not allowed, and says which may read answers (Fetch
+// standard, section 3.2). It never allows credentials: keys travel in headers
+// that a page sets itself.
+type cors struct{ origins *origins }
 
-func newCORS(cfg Config) *cors {
-	return &cors{
-		off:     slices.Contains(cfg.AllowedOrigins, "none"),
-		any:     slices.Contains(cfg.AllowedOrigins, "*"),
-		origins: cfg.AllowedOrigins,
-	}
-}
+func newCORS(cfg Config) cors { return cors{newOrigins(cfg)} }
 
-func (c *cors) handler(next http.Handler) http.Handler {
+func (c cors) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if isPreflight(req) {
 			c.preflight(w.Header(), req)
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
-		if !c.off && !c.any {
+		if c.origins.byName() {
 			w.Header().Add("Vary", "Origin")
+		}
+		if err := c.origins.check(req); err != nil && !isPage(req) {
+			writeError(w, req, err)
+			return
 		}
 		if allowed := c.allowed(req.Header.Get("Origin")); allowed != "" {
 			w = &corsWriter{ResponseWriter: w, allowed: allowed}
@@ -55,13 +50,13 @@ func isPreflight(req *http.Request) bool {
 
 // allowed returns the Access-Control-Allow-Origin for a request from origin,
 // or "" if none is due.
-func (c *cors) allowed(origin string) string {
+func (c cors) allowed(origin string) string {
 	switch {
-	case c.off || origin == "":
+	case origin == "":
 		return ""
-	case c.any:
+	case c.origins.everyone():
 		return "*"
-	case slices.Contains(c.origins, origin):
+	case c.origins.lists(origin):
 		return origin
 	}
 	return ""
@@ -69,7 +64,7 @@ func (c *cors) allowed(origin string) string {
 
 // preflight sets the headers of the answer to a preflight. A browser whose
 // origin is not allowed gets no permission rather than an error.
-func (c *cors) preflight(h http.Header, req *http.Request) {
+func (c cors) preflight(h http.Header, req *http.Request) {
 	h.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 	allowed := c.allowed(req.Header.Get("Origin"))
 	if allowed == "" {
@@ -167,9 +162,9 @@ func exposed(h http.Header) string {
 }
 
 // safelisted are the response headers that every page may read (Fetch
-// standard, CORS-safelisted response-header name), and Vary, which says
-// nothing to a page.
-var safelisted = map[string]bool{
-	"Cache-Control": true, "Content-Language": true, "Content-Length": true, "Content-Type": true,
-	"Expires": true, "Last-Modified": true, "Pragma": true, "Vary": true,
-}
+// standard, CORS-safelisted response-header name), and those which say nothing
+// to a page.
+var safelisted = set(nil,
+	"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires", "Last-Modified", "Pragma",
+	"Content-Security-Policy", "Vary", "X-Content-Type-Options",
+)

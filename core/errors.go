@@ -11,19 +11,19 @@ import (
 	"example.com/relay/core/failover"
 )
 
-// An Error is an answer that the relay makes itself, in the shape of the
-// errors of api.openai.com. Msg is for the client and says what to do; Err is
-// for the log only.
+// An Error is a response that the relay makes itself, in the shape of the errors
+// of api.openai.com. Msg is for the client and says what to do; Err is for the
+// log only.
 type Error struct {
 	Status int    // HTTP status
-	Code   string // stable, listed in README
+	Code   string // stable, listed in docs/errors.md
 	Msg    string
 
-	// RetryAfter is how long a client does well to wait before it asks again.
-	// If zero, the client is not told.
+	// RetryAfter is how long a client should wait before it retries. If zero, the
+	// client is not told.
 	RetryAfter time.Duration
 
-	// NoRetry tells official SDKs that asking again cannot help.
+	// NoRetry tells official SDKs that a retry cannot help.
 	NoRetry bool
 
 	Err error
@@ -54,71 +54,100 @@ func (e *Error) because(err error) *Error {
 	return &with
 }
 
-// All errors that a client can get from the relay. Official SDKs ask again on
-// 408, 409, 429 and from 500 on, unless the answer says otherwise, and heed
+// All errors that a client can get from the relay. Official SDKs retry on 408,
+// 409, 429 and from 500 on, unless the response says otherwise, and heed
 // Retry-After-Ms only up to 8 seconds (openai-go).
 var (
 	errInvalidTarget = &Error{Status: http.StatusBadRequest, Code: "invalid_target", NoRetry: true,
-		Msg: "The request target is not one that this relay hands on: send an absolute path such as /v1/models, without dot segments, double slashes, backslashes, semicolons, or encoded slashes and control characters."}
+		Msg: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without dot " +
+			"segments, double slashes, backslashes, semicolons, or encoded slashes and control characters."}
 	errMethod = &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", NoRetry: true,
-		Msg: "This relay takes GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."}
+		Msg: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."}
 	errUnknownPath = &Error{Status: http.StatusNotFound, Code: "unknown_path", NoRetry: true,
-		Msg: "This relay has nothing at this path. The API's paths begin with /v1/: the base URL in your client must end in /v1."}
+		Msg: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your client must " +
+			"end in /v1. To forward other paths, its operator adds them to RELAY_PATHS."}
 	errURITooLong = &Error{Status: http.StatusRequestURITooLong, Code: "uri_too_long", NoRetry: true,
-		Msg: "The request's URL is longer than 8 KiB: send what is long in the body."}
+		Msg: "The request's URL is longer than 8 KiB. Send long values in the body."}
 	errHeadersTooLarge = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
-		Msg: "The request's headers are larger than 64 KiB: send fewer or shorter ones."}
+		Msg: "The request's headers are larger than 64 KiB or more than 500. Send fewer or shorter ones."}
+	errHeadersRefused = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
+		Msg: "The request's headers are larger than any upstream of this relay takes, so nothing was sent. Send fewer or " +
+			"shorter ones."}
 	errHost = &Error{Status: http.StatusForbidden, Code: "host_not_allowed", NoRetry: true,
-		Msg: "This relay may not be called by this host name. Call it by the address that it printed at its start, or let its operator add the name to RELAY_ALLOWED_HOSTS."}
+		Msg: "This relay may not be called by this host name. Use the address that it printed at start-up, or have its " +
+			"operator add the name to RELAY_ALLOWED_HOSTS."}
+	errOrigin = &Error{Status: http.StatusForbidden, Code: "origin_not_allowed", NoRetry: true,
+		Msg: "This relay takes no requests from web pages of this origin. Have its operator add the origin by name to " +
+			"RELAY_ALLOWED_ORIGINS, or call the relay from a program."}
+	errNavigation = &Error{Status: http.StatusForbidden, Code: "browser_navigation_not_allowed", NoRetry: true,
+		Msg: "A browser may not open the API's responses as a page, frame, script or worker on this relay's address. Use " +
+			"fetch or XMLHttpRequest in a page, or a program."}
 
 	errAccess = &Error{Status: http.StatusUnauthorized, Code: "invalid_access_token", NoRetry: true,
-		Msg: "This relay needs an access token. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>; its operator has it."}
+		Msg: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API " +
+			"key as rt_<token>.<key>. Its operator has it."}
 	errDuplicateAuthorization = &Error{Status: http.StatusBadRequest, Code: "duplicate_authorization", NoRetry: true,
-		Msg: "The request has several Authorization or X-Relay-Token headers: send one of each at most."}
+		Msg: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at " +
+			"most one of each."}
+	errMisplacedToken = &Error{Status: http.StatusBadRequest, Code: "misplaced_access_token", NoRetry: true,
+		Msg: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send it once, " +
+			"in the X-Relay-Token header or in front of your API key as rt_<token>.<key>."}
 
 	errBodyTooLarge = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
 		Msg: "The request body is larger than this relay takes."}
 	errBodyTimeout = &Error{Status: http.StatusRequestTimeout, Code: "body_timeout",
-		Msg: "The request body came too slowly. Send it again, over a faster connection if this goes on."}
+		Msg: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection."}
 	errBodyIncomplete = &Error{Status: http.StatusBadRequest, Code: "body_incomplete",
-		Msg: "The request body broke off before its end. Send it again."}
+		Msg: "The request body ended before it was complete. Send it again."}
 	errOverloaded = &Error{Status: http.StatusServiceUnavailable, Code: "relay_overloaded", RetryAfter: time.Second,
-		Msg: "This relay has as many requests in flight as it may. Try again in a moment; its operator can raise RELAY_MAX_IN_FLIGHT."}
+		Msg: "This relay has reached its max number of requests in flight. Retry in a moment; its operator can raise " +
+			"RELAY_MAX_IN_FLIGHT."}
+	errSockets = &Error{Status: http.StatusServiceUnavailable, Code: "relay_overloaded", RetryAfter: time.Second,
+		Msg: "This access token has reached its max number of WebSockets, half of RELAY_MAX_IN_FLIGHT. Close some, or retry " +
+			"in a moment."}
 	errLoop = &Error{Status: http.StatusLoopDetected, Code: "relay_loop", NoRetry: true,
-		Msg: "This request came back to a relay again and again: RELAY_UPSTREAMS of some relay on its way names a relay that leads back to it."}
-	errWebSocket = &Error{Status: http.StatusNotFound, Code: "websocket_unsupported", NoRetry: true,
-		Msg: "There is no WebSocket here, or a proxy in front of the relay took the Upgrade header out. Use the HTTP endpoints, or a relay on a platform which has it: relay serve, Google Cloud Functions or Vercel."}
+		Msg: "This request has passed too many relays. RELAY_UPSTREAMS of one of them probably names a relay that leads back " +
+			"to it."}
+	errWebSocket = &Error{Status: http.StatusUpgradeRequired, Code: "websocket_unsupported", NoRetry: true,
+		Msg: "WebSockets do not work here: the platform has none, the handshake is incomplete, or a proxy removed its Upgrade " +
+			"header. Use the HTTP endpoints, or a relay on a platform with WebSockets: relay serve, Google Cloud Functions or Vercel."}
 
 	errConnect = &Error{Status: http.StatusBadGateway, Code: "upstream_connect", RetryAfter: 500 * time.Millisecond,
-		Msg: "This relay could not connect to the API, so nothing was sent. Try again in a moment; if it goes on, relay check tells what is wrong."}
+		Msg: "This relay could not connect to the API, so nothing was sent. Retry in a moment; if that does not help, run " +
+			"relay check."}
 	errReset = &Error{Status: http.StatusBadGateway, Code: "upstream_reset", RetryAfter: 500 * time.Millisecond,
-		Msg: "The API broke the connection off, or answered with something that is no HTTP, before its answer began. It may have seen the request. Try again."}
+		Msg: "The API closed the connection, or sent something that is not HTTP, before its response began. It may have " +
+			"processed the request. Retry it."}
 	errAllFailed = &Error{Status: http.StatusBadGateway, Code: "all_regions_failed", RetryAfter: time.Second,
-		Msg: "None of this relay's upstreams could take the request, so nothing was processed. Try again in a moment; relay check tells what is wrong with each."}
+		Msg: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; relay check " +
+			"says what is wrong with each."}
 	errPlatform = &Error{Status: http.StatusBadGateway, Code: "platform_failed", RetryAfter: 500 * time.Millisecond,
-		Msg: "The platform in front of an upstream relay answered in its place, after the request was sent. The API may have seen the request. Try again."}
+		Msg: "An upstream relay's platform returned its own error after the request was sent. The API may have processed the " +
+			"request. Retry it."}
 	errClientTimeout = &Error{Status: http.StatusGatewayTimeout, Code: "client_timeout",
-		Msg: "The API has not begun to answer within the time that this client waits, so the relay gave the request up. Ask for less, or raise the client's timeout."}
+		Msg: "The API did not respond within this client's timeout, so the relay cancelled the request. Request less output, " +
+			"or raise the client's timeout."}
 	errInvalidResponse = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response", RetryAfter: 500 * time.Millisecond,
-		Msg: "The API answered with a status that HTTP does not have here. Try again."}
-	// ErrInterrupted is the answer to a request whose answer broke off before
-	// any of it was given.
+		Msg: "The API returned an invalid HTTP status code. Retry the request."}
+	// ErrInterrupted is the error for a response that was cut before the client had
+	// any of it.
 	ErrInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted", RetryAfter: 500 * time.Millisecond,
-		Msg: "The API broke the connection off in the middle of this answer, so the answer is incomplete. Ask again."}
+		Msg: "The API closed the connection in the middle of this response, so it is incomplete. Retry the request."}
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
-		Msg: "The API fell silent in the middle of this answer, so the answer is incomplete. Ask again."}
+		Msg: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request."}
 	errStreamLimit = &Error{Status: http.StatusGatewayTimeout, Code: "stream_limit", NoRetry: true,
-		Msg: "This relay ends answers that take as long as this one took; its operator set RELAY_MAX_STREAM_TIME. The answer is incomplete."}
+		Msg: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is incomplete."}
 	errDeadline = &Error{Status: http.StatusGatewayTimeout, Code: "relay_deadline", NoRetry: true,
-		Msg: "The platform's time for one request is over, so the answer is incomplete. Ask for a shorter answer, or raise the function's timeout."}
+		Msg: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or have the " +
+			"operator raise the function's timeout."}
 	errShutdown = &Error{Status: http.StatusServiceUnavailable, Code: "relay_shutdown", RetryAfter: time.Second,
-		Msg: "This relay is shutting down, so the answer is incomplete. Ask again."}
+		Msg: "This relay is shutting down, so the response is incomplete. Retry the request."}
 
 	errMisconfigured = &Error{Status: http.StatusInternalServerError, Code: "relay_misconfigured", NoRetry: true,
-		Msg: "This relay's configuration is wrong, so it relays nothing. Its operator finds the reason in its log."}
-	// ErrInternal is the answer to a request at which a handler panicked.
+		Msg: "This relay's configuration is invalid, so it forwards nothing. Its log says what is wrong."}
+	// ErrInternal is the error for a request whose handler panicked.
 	ErrInternal = &Error{Status: http.StatusInternalServerError, Code: "relay_internal_error",
-		Msg: "This relay failed at this request through a fault of its own. Its operator finds it in its log by the request id."}
+		Msg: "This relay failed while it handled the request. Its log has the details under the request id."}
 )
 
 // allFailed returns the error for a request that no upstream could take, with
@@ -129,8 +158,8 @@ func allFailed(err *failover.Error) *Error {
 	return e
 }
 
-// errClientGone says that nobody is left to answer. It is logged as 499 and
-// blames no upstream.
+// errClientGone says that the client is gone. It is logged as 499 and blames no
+// upstream.
 var errClientGone = errors.New("client_gone")
 
 // body returns e as api.openai.com writes its errors.
@@ -149,20 +178,20 @@ func (e *Error) body() []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// frame returns e as an event of an event stream. The blank line in front ends
-// an event that was cut inside, so that clients see it broken; there is no
-// [DONE] behind.
+// frame returns e as an event of an event stream. The blank line in front ends an
+// event that was cut, so that clients see that it is incomplete. No [DONE]
+// follows.
 func (e *Error) frame() []byte {
 	return []byte("\n\ndata: " + string(e.body()) + "\n\n")
 }
 
-// ServeHTTP answers req with e, whose body req's client has not got any of yet.
+// ServeHTTP responds to req with e. Nothing of a response may have been sent yet.
 func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	rec := recordOf(req)
 	rec.fail(e)
 
 	h := w.Header()
-	if h.Get("X-Relay") == "" { // an adapter's answer, outside of the stages
+	if h.Get("X-Relay") == "" { // an adapter's response, outside of the stages
 		h.Set("X-Relay", "relay; origin=relay")
 	}
 	if rec.id == "" {
@@ -184,6 +213,11 @@ func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusInternalServerError:
 		h.Set("Connection", "close") // a body may be left that is not worth reading
+	case http.StatusUpgradeRequired:
+		// Clients fall back to HTTP at once, as Codex CLI does (RFC 9110, section
+		// 15.5.22). A 404 they retry for seconds.
+		h.Set("Upgrade", "websocket")
+		h.Set("Connection", "Upgrade")
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer") // RFC 9110, section 11.6.1
 	}
@@ -191,13 +225,13 @@ func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(e.Status)
 	if req.Method != http.MethodHead {
-		// A client that does not take an error has no use for another.
+		// If that fails, the client is gone.
 		_, _ = w.Write(body)
 	}
 }
 
-// writeError answers with err, which is an *Error or wraps one; anything else
-// is an internal error.
+// writeError responds with err, which is an *Error or wraps one; anything else is
+// an internal error.
 func writeError(w http.ResponseWriter, req *http.Request, err error) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

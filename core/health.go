@@ -11,9 +11,8 @@ import (
 	"time"
 
 	"example.com/relay/core/failover"
+	"example.com/relay/core/protocol"
 )
-
-const healthPath = "/relay/health"
 
 const (
 	// deepTimeout bounds a deep check of the upstream, within the ten seconds
@@ -32,54 +31,22 @@ const (
 // reaches the upstream; with stream=1, a short event stream by which a client
 // sees whether anything on the way to it buffers.
 type health struct {
-	about  healthReport
-	x      *exchange
+	about  protocol.Health
+	pool   *failover.Pool
 	access *access
+	target *target
 
 	turn   chan struct{} // holds one during a deep check: one at a time
-	deep   upstreamReport
+	deep   protocol.DeepCheck
 	deepAt time.Time
 }
 
-// A healthReport is the JSON that health answers with.
-type healthReport struct {
-	Status        string          `json:"status"` // ok or degraded
-	Name          string          `json:"name"`
-	Version       string          `json:"version"`
-	Region        string          `json:"region"`
-	Platform      string          `json:"platform"`
-	TokenRequired bool            `json:"token_required"`
-	HoldsKey      bool            `json:"holds_key"`
-	MaxBodyBytes  int64           `json:"max_body_bytes"`
-	WebSocket     bool            `json:"websocket"`
-	Upstream      *upstreamReport `json:"upstream,omitempty"`
-	Upstreams     []poolReport    `json:"upstreams,omitempty"`
-}
-
-// A poolReport is what a relay with several upstreams knows of one.
-type poolReport struct {
-	Name      string  `json:"name"`
-	State     string  `json:"state"` // up, suspect or down
-	LatencyMS float64 `json:"latency_ms"`
-	InFlight  int     `json:"in_flight"`
-	LastError string  `json:"last_error,omitempty"` // class
-	RetryInMS int64   `json:"retry_in_ms,omitempty"`
-}
-
-// An upstreamReport is what a deep check found.
-type upstreamReport struct {
-	OK        bool    `json:"ok"`
-	Status    int     `json:"status,omitempty"` // HTTP status of the upstream's answer
-	Code      string  `json:"code,omitempty"`   // what is wrong
-	LatencyMS float64 `json:"latency_ms"`
-}
-
-func newHealth(cfg Config, x *exchange, access *access) *health {
+func newHealth(cfg Config, pool *failover.Pool, access *access, target *target) *health {
 	platform := cfg.Platform.Name
 	if platform == "" {
 		platform = "server"
 	}
-	return &health{x: x, access: access, turn: make(chan struct{}, 1), about: healthReport{
+	return &health{pool: pool, access: access, target: target, turn: make(chan struct{}, 1), about: protocol.Health{
 		Status:        "ok",
 		Name:          cfg.Name,
 		Version:       Version,
@@ -97,13 +64,16 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		writeError(w, req, errMethod)
 		return
 	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	query := req.URL.Query()
 	if query.Get("stream") == "1" && req.Method == http.MethodGet {
 		hl.stream(w, req)
 		return
 	}
 	report, status := hl.about, http.StatusOK
-	report.Upstreams = hl.upstreams(req)
+	if hl.target.allows(req.Host) { // and not merely a load balancer's
+		report.Upstreams = hl.upstreams(req)
+	}
 	if query.Get("deep") == "1" {
 		deep := hl.check(req.Context())
 		report.Upstream = &deep
@@ -121,17 +91,17 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 
 // upstreams returns what is known of each upstream, where there are several, for
 // callers whom the relay would serve: the names tell where its regions are.
-func (hl *health) upstreams(req *http.Request) []poolReport {
-	if !hl.x.pool.Several() {
+func (hl *health) upstreams(req *http.Request) []protocol.UpstreamHealth {
+	if !hl.pool.Several() {
 		return nil
 	}
 	asked := *req // which admit changes
 	if hl.access.admit(&asked) != nil {
 		return nil
 	}
-	var reports []poolReport
-	for _, st := range hl.x.pool.Status() {
-		reports = append(reports, poolReport{
+	var reports []protocol.UpstreamHealth
+	for _, st := range hl.pool.Status() {
+		reports = append(reports, protocol.UpstreamHealth{
 			Name:      st.Name,
 			State:     st.State,
 			LatencyMS: float64(st.Latency.Microseconds()) / 1000,
@@ -170,12 +140,12 @@ func (hl *health) stream(w http.ResponseWriter, req *http.Request) {
 
 // check returns what a keyless request for the models shows: a 401 means that
 // the upstream is reachable and answers this region.
-func (hl *health) check(ctx context.Context) upstreamReport {
+func (hl *health) check(ctx context.Context) protocol.DeepCheck {
 	select {
 	case hl.turn <- struct{}{}:
 		defer func() { <-hl.turn }()
 	case <-ctx.Done():
-		return upstreamReport{Code: codeUpstreamTimeout}
+		return protocol.DeepCheck{Code: codeUpstreamTimeout}
 	}
 	if time.Since(hl.deepAt) < deepFor {
 		return hl.deep
@@ -187,15 +157,16 @@ func (hl *health) check(ctx context.Context) upstreamReport {
 	return hl.deep
 }
 
-func (hl *health) probe(ctx context.Context) upstreamReport {
-	req := (&http.Request{
-		Method: http.MethodGet,
-		URL:    &url.URL{Path: "/v1/models"},
-		Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"relay/" + Version}},
-	}).WithContext(ctx)
+func (hl *health) probe(ctx context.Context) protocol.DeepCheck {
+	header := http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"relay/" + Version}}
+	if hl.pool.MayRelay() {
+		header[protocol.Hop] = firstHop
+	}
+	req := (&http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/v1/models"}, Header: header}).WithContext(ctx)
 	start := time.Now()
-	res, _, err := hl.x.send(ctx, req, nil)
-	report := upstreamReport{LatencyMS: sinceMS(start, time.Now())}
+	res, sent, err := hl.pool.Send(req)
+	recordOf(req).sent(sent)
+	report := protocol.DeepCheck{LatencyMS: sinceMS(start, time.Now())}
 	if err != nil {
 		report.Code = errConnect.Code
 		if unsent, ok := errors.AsType[*failover.Error](err); !ok || unsent.Ambiguous {
@@ -218,9 +189,6 @@ func (hl *health) probe(ctx context.Context) upstreamReport {
 // answer in time.
 const codeUpstreamTimeout = "upstream_timeout"
 
-// codeRegionRefused is how OpenAI calls a region that it does not serve.
-const codeRegionRefused = "unsupported_country_region_territory"
-
 // refusal returns what is wrong with an answer to the probe, or "".
 func refusal(status int, body []byte) string {
 	var answer struct {
@@ -231,8 +199,8 @@ func refusal(status int, body []byte) string {
 	// What is no JSON has no code.
 	_ = json.Unmarshal(body, &answer)
 	switch {
-	case answer.Error.Code == codeRegionRefused:
-		return codeRegionRefused
+	case answer.Error.Code == protocol.RegionRefused:
+		return protocol.RegionRefused
 	case status == http.StatusOK, status == http.StatusUnauthorized, status == http.StatusTooManyRequests:
 		return ""
 	}

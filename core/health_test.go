@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 func TestHealth(t *testing.T) {
@@ -70,7 +72,7 @@ func TestDeepHealth(t *testing.T) {
 			})
 			for range 3 { // the result is kept
 				res, body := send(t, "GET", f.URL+"/relay/health?deep=1", "")
-				var report healthReport
+				var report protocol.Health
 				if err := json.Unmarshal([]byte(body), &report); err != nil || report.Upstream == nil {
 					t.Fatalf("%d %s", res.StatusCode, body)
 				}

@@ -9,27 +9,27 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 const (
 	maxURIBytes    = 8 << 10
 	maxHeaderBytes = 64 << 10 // what api.openai.com takes
 
-	// maxHops is how many relays may stand one behind the other.
-	maxHops = 2
+	// maxHeaderLines is how many headers a request may have. Each costs some
+	// hundred bytes of memory, however short it is.
+	maxHeaderLines = 500
 
 	// bodyWindow is how much of a body must come within its time-out.
 	bodyWindow = 32 << 10
 )
 
-// hopHeader counts the relays that a request has passed. It is sent to
-// upstreams which may be relays, never to OpenAI's own hosts.
-const hopHeader = "Relay-Hop"
-
 // limits is the stage that bounds what one request, and all together, may take.
 type limits struct {
 	inFlight    atomic.Int64
 	maxInFlight int64 // 0: none
+	sockets     sockets
 	maxBody     int64
 	bodyTimeout time.Duration // 0: none
 	tooLarge    *Error        // says how much fits here
@@ -38,6 +38,7 @@ type limits struct {
 func newLimits(cfg Config) *limits {
 	return &limits{
 		maxInFlight: int64(cfg.MaxInFlight),
+		sockets:     sockets{limit: (cfg.MaxInFlight + 1) / 2},
 		maxBody:     cfg.MaxBodyBytes,
 		bodyTimeout: cfg.BodyTimeout,
 		tooLarge:    tooLarge(cfg.MaxBodyBytes, cfg.Platform.Name),
@@ -54,6 +55,14 @@ func (l *limits) handler(next http.Handler) http.Handler {
 		if n := l.inFlight.Add(1); l.maxInFlight > 0 && n > l.maxInFlight {
 			writeError(w, req, errOverloaded)
 			return
+		}
+		if isUpgrade(req) {
+			caller := recordOf(req).caller
+			if !l.sockets.add(caller) {
+				writeError(w, req, errSockets)
+				return
+			}
+			defer l.sockets.remove(caller)
 		}
 		if hasBody(req) {
 			req.Body = &limitedBody{
@@ -75,9 +84,9 @@ func (l *limits) check(req *http.Request) error {
 	switch {
 	case max(len(req.URL.Path), len(req.URL.RawPath))+len(req.URL.RawQuery) > maxURIBytes:
 		return errURITooLong
-	case headerBytes(req.Header) > maxHeaderBytes:
+	case !fits(req.Header):
 		return errHeadersTooLarge
-	case hops(req.Header) >= maxHops:
+	case protocol.Hops(req.Header) >= protocol.MaxHops:
 		return errLoop
 	case req.ContentLength > l.maxBody:
 		return l.tooLarge
@@ -109,29 +118,16 @@ func bytesText(n int64) string {
 	return strconv.FormatInt(n, 10) + " bytes"
 }
 
-// headerBytes returns about what h took on the wire.
-func headerBytes(h http.Header) int {
-	n := 0
+// fits reports whether h is within the limits, by about what it took on the wire.
+func fits(h http.Header) bool {
+	lines, bytes := 0, 0
 	for name, values := range h {
+		lines += len(values)
 		for _, value := range values {
-			n += len(name) + len(value) + len(": \r\n")
+			bytes += len(name) + len(value) + len(": \r\n")
 		}
 	}
-	return n
-}
-
-// hops returns how many relays a request has passed. A count that cannot be
-// read is one that somebody made up: it counts as too many.
-func hops(h http.Header) int {
-	values := h[hopHeader]
-	if len(values) == 0 {
-		return 0
-	}
-	n, err := strconv.Atoi(values[0])
-	if err != nil || n < 0 {
-		return maxHops
-	}
-	return n
+	return lines <= maxHeaderLines && bytes <= maxHeaderBytes
 }
 
 // hasBody reports whether anything may be read from req's body.
@@ -139,9 +135,9 @@ func hasBody(req *http.Request) bool {
 	return req.Body != nil && req.Body != http.NoBody && req.ContentLength != 0
 }
 
-// justNow is how old a deadline may be that does for a new one: small bodies,
-// which most are, need one only.
-const justNow = 100 * time.Millisecond
+// deadlineSlack is how stale a deadline may get before it is set again: small
+// bodies, which most are, need one only.
+const deadlineSlack = 100 * time.Millisecond
 
 // A limitedBody is a request's body that counts what is read, ends at its
 // limit, and ends when its client sends too slowly. Its errors are *Error.
@@ -187,7 +183,7 @@ func (b *limitedBody) read(p []byte) (int, error) {
 		b.window, b.patience = bodyWindow, b.timeout
 	}
 	start := time.Now()
-	if start.Sub(b.armed) > min(justNow, b.timeout/4) {
+	if start.Sub(b.armed) > min(deadlineSlack, b.timeout/4) {
 		// Platforms that hand over whole bodies have no deadlines, and need none.
 		_ = b.rc.SetReadDeadline(start.Add(b.patience))
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 func TestBodyLimit(t *testing.T) {
@@ -154,8 +156,8 @@ func TestLoop(t *testing.T) {
 	if res.StatusCode != 508 || !strings.Contains(body, "relay_loop") || res.Header.Get("X-Should-Retry") != "false" {
 		t.Errorf("got %d %s", res.StatusCode, body)
 	}
-	if n := len(g.requests()); n != maxHops {
-		t.Errorf("the request went round %d times, want %d", n, maxHops)
+	if n := len(g.requests()); n != protocol.MaxHops {
+		t.Errorf("the request went round %d times, want %d", n, protocol.MaxHops)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
 // routes sends requests to what answers them, by their path.
@@ -16,15 +18,20 @@ type routes struct {
 
 func (r *routes) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch {
-	case req.URL.EscapedPath() == healthPath:
+	case req.URL.EscapedPath() == protocol.HealthPath:
 		r.health.ServeHTTP(w, req)
-	case r.page != nil && req.URL.EscapedPath() == "/" && (req.Method == http.MethodGet || req.Method == http.MethodHead):
+	case r.page != nil && isPage(req):
 		r.page.ServeHTTP(w, req)
 	case r.toAPI.include(req):
 		r.api.ServeHTTP(w, req)
 	default:
 		writeError(w, req, errUnknownPath)
 	}
+}
+
+// isPage reports whether req is for the page, which everyone may link to.
+func isPage(req *http.Request) bool {
+	return req.URL.EscapedPath() == "/" && (req.Method == http.MethodGet || req.Method == http.MethodHead)
 }
 
 // paths is the stage that lets only the relayed paths pass, by their prefixes.

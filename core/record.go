@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/relay/core/failover"
+	"example.com/relay/core/protocol"
 )
 
 // statusClientGone is what the log calls a request whose client left before
@@ -25,18 +26,19 @@ const statusClientGone = 499
 type record struct {
 	context.Context
 
-	id        string
-	method    string
-	route     string
-	start     time.Time
-	attempts  int
-	upstream  string // name of the one that answered, or was tried last
-	status    int
-	firstByte time.Time
-	bytesIn   atomic.Int64 // counted by other goroutines
-	bytesOut  atomic.Int64
-	err       error // why the request failed, if it did
-	undone    bool  // an event stream ended well, but not by [DONE]
+	id          string
+	method      string
+	route       string
+	caller      int // which access token was shown, from 1 on; not logged
+	start       time.Time
+	attempts    int
+	upstream    string // name of the one that responded, or was tried last
+	status      int
+	firstByte   time.Time
+	bytesIn     atomic.Int64 // counted by other goroutines
+	bytesOut    atomic.Int64
+	err         error // why the request failed, if it did
+	missingDone bool  // the stream ended cleanly without a [DONE] event
 }
 
 type recordKey struct{}
@@ -144,7 +146,7 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 		return
 	}
 	end := time.Now()
-	line := slog.NewRecord(end, level, "request", 0) // whence it is logged, nobody asks
+	line := slog.NewRecord(end, level, "request", 0) // no PC: records carry no source location
 	line.AddAttrs(
 		slog.String("request_id", rec.id),
 		slog.String("method", rec.method),
@@ -163,10 +165,10 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	if rec.err != nil {
 		line.AddAttrs(slog.String("error", errorClass(rec.err)))
 	}
-	if rec.undone && (rec.route == "chat" || rec.route == "completions") {
+	if rec.missingDone && (rec.route == "chat" || rec.route == "completions") {
 		line.AddAttrs(slog.Bool("done", false)) // other streams end by other events
 	}
-	_ = s.logger.Handler().Handle(ctx, line) // as slog itself does: who cannot log cannot say so
+	_ = s.logger.Handler().Handle(ctx, line) // like slog, drop the handler's error
 	s.logCause(rec)
 }
 
@@ -235,7 +237,7 @@ var families = map[string]bool{
 // hold ids and tokens.
 func routeClass(path string) string {
 	switch {
-	case path == healthPath:
+	case path == protocol.HealthPath:
 		return "health"
 	case path == "/":
 		return "page"

@@ -22,6 +22,12 @@ type Relay struct {
 	handler http.Handler
 	pool    *failover.Pool     // nil if misconfigured
 	close   context.CancelFunc // ends the streams that are left, and the probes
+	marker  string             // X-Relay of the relay's own answers
+
+	changing sync.Mutex // held while the upstreams change
+	origins  *origins
+	open     bool // no access token is needed
+	public   bool // others than programs on this machine reach it
 
 	mu      sync.Mutex
 	active  int
@@ -32,19 +38,20 @@ type Relay struct {
 // cfg, without the values.
 func New(cfg Config) (*Relay, error) {
 	cfg = cfg.withDefaults()
-	if err := oneLine(cfg.problems()); err != nil {
+	if err := oneLine(append(cfg.problems(), cfg.exposure()...)); err != nil {
 		return nil, err
 	}
 	pool, err := newPool(cfg)
 	if err != nil {
 		return nil, err
 	}
-	x := newExchange(cfg, pool)
+	forward := newForwarder(cfg, pool)
 	relayed := paths(cfg.Paths)
 	access := newAccess(cfg)
+	target := newTarget(cfg)
 	routes := &routes{
-		health: newHealth(cfg, x, access),
-		api:    stages(x, access, relayed, newLimits(cfg)),
+		health: newHealth(cfg, pool, access, target),
+		api:    stages(forward, navigation{}, access, relayed, newLimits(cfg)),
 		toAPI:  relayed,
 	}
 	if cfg.PathTokens {
@@ -54,10 +61,17 @@ func New(cfg Config) (*Relay, error) {
 		routes.page = page.Handler()
 	}
 	close := func() {
-		x.open.close()
+		forward.open.close()
 		pool.Close()
 	}
-	return &Relay{close: close, pool: pool, handler: stages(routes, newRecordStage(cfg), newCORS(cfg), newTarget(cfg))}, nil
+	record, cors := newRecordStage(cfg), newCORS(cfg)
+	r := &Relay{
+		handler: stages(routes, record, cors, target),
+		pool:    pool, close: close, marker: record.marker,
+		origins: cors.origins, open: len(cfg.AccessTokens) == 0, public: cfg.isPublic(),
+	}
+	r.origins.exposed.Store(r.open && holdToken(cfg.Upstreams))
+	return r, nil
 }
 
 // newPool returns the pool over cfg's upstreams.
@@ -99,7 +113,20 @@ func (r *Relay) SetUpstreams(urls []Secret) error {
 	if err := oneLine(upstreamProblems(urls)); err != nil {
 		return err
 	}
-	return r.pool.SetUpstreams(plain(urls))
+	exposed := r.open && holdToken(urls)
+	if exposed && r.public {
+		return errExposed
+	}
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	before := r.origins.exposed.Load()
+	r.origins.exposed.Store(exposed || before) // until the old ones are gone
+	err := r.pool.SetUpstreams(plain(urls))
+	if err != nil {
+		exposed = before
+	}
+	r.origins.exposed.Store(exposed)
+	return err
 }
 
 // FromEnv returns a relay for the RELAY_* variables of environ, which is in the
@@ -123,7 +150,7 @@ func FromEnv(environ []string, platform Platform) *Relay {
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		writeError(w, req, errMisconfigured)
 	})
-	return &Relay{close: func() {}, handler: stages(refuse, s, newCORS(cfg))}
+	return &Relay{close: func() {}, marker: s.marker, handler: stages(refuse, s, newCORS(cfg))}
 }
 
 // A stage is what a request passes on its way to the exchange.

@@ -59,7 +59,7 @@ var settings = []Setting{
 		cfg.PathTokens, err = parseBool(v)
 		return err
 	}},
-	{"RELAY_ALLOWED_ORIGINS", "*", "web origins that browsers may call from, comma-separated; none turns CORS off", func(cfg *Config, v string) error {
+	{"RELAY_ALLOWED_ORIGINS", "*", "web origins besides the relay's own that browsers may call from, comma-separated; none for no other; others are refused", func(cfg *Config, v string) error {
 		return setList(&cfg.AllowedOrigins, v)
 	}},
 	{"RELAY_ALLOWED_HOSTS", "*", "host names by which the relay may be called, comma-separated; relay serve on a loopback address allows that address and localhost", func(cfg *Config, v string) error {
@@ -91,7 +91,7 @@ var settings = []Setting{
 		cfg.MaxInFlight = int(n)
 		return nil
 	}},
-	{"RELAY_IDLE_TIMEOUT", "10m", "silence after which an answer that has begun is ended; off for none", func(cfg *Config, v string) (err error) {
+	{"RELAY_IDLE_TIMEOUT", "10m", "silence after which an answer that has begun, or a WebSocket, is ended; off for none", func(cfg *Config, v string) (err error) {
 		cfg.IdleTimeout, err = parseTimeout(v)
 		return err
 	}},
@@ -134,7 +134,9 @@ const levelOff = slog.Level(100)
 // ParseEnv returns the configuration that the RELAY_* variables of environ
 // describe; environ is in the form of [os.Environ]. Empty variables count as
 // unset. The error names every unknown RELAY_* variable and every bad value at
-// once, on one line, without the values. What ParseEnv accepts, [New] accepts.
+// once, on one line, without the values. What ParseEnv accepts, [New] accepts,
+// but for upstreams that hold tokens on a relay which is public, see
+// [Config.Public].
 func ParseEnv(environ []string) (Config, error) {
 	var cfg Config
 	var errs []error

@@ -40,13 +40,13 @@ type stream struct {
 
 	events bool // it is an event stream
 
-	// whole says that the whole body has come: the server then writes it together
-	// with the header when the handler returns, which is at once.
-	whole bool
+	// buffered says that the whole body is in memory: the server then writes it
+	// together with the header when the handler returns, which is at once.
+	buffered bool
 
-	// short says that the body is so short that it is worth a moment's wait, see
-	// shortWait.
-	short bool
+	// coalesce says that the body is so short that header and body are worth a
+	// moment's wait to go out in one piece, see coalesceDelay.
+	coalesce bool
 
 	idleTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
@@ -60,26 +60,27 @@ type stream struct {
 	written int64
 	ended   bool
 	comment *time.Timer
-	held    *time.Timer // flushes what was written so far; nil if nothing is held back
-	lost    error       // why that could not be flushed
+	// Of a response that is coalesced:
+	flushTimer *time.Timer // flushes what was written so far; nil if nothing waits
+	flushErr   error       // of that flush
 }
 
-// shortWait is how long the header of a short answer is held back for its body,
+// coalesceDelay is how long the header of a short answer is held back for its body,
 // so that both go out in one piece: they came in two, for HTTP/2 or by chance.
-const shortWait = 2 * time.Millisecond
+const coalesceDelay = 2 * time.Millisecond
 
 // begin sends the header at once, or soon if the answer is short: a model may
 // think for minutes before the first byte, and a broken body must not take the
 // status along.
 func (s *stream) begin(status int) {
 	s.w.WriteHeader(status)
-	if s.whole {
+	if s.buffered {
 		return
 	}
-	if s.short {
+	if s.coalesce {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.held = time.AfterFunc(shortWait, func() { _ = s.letGo() })
+		s.flushTimer = time.AfterFunc(coalesceDelay, func() { _ = s.flushPending() })
 		return
 	}
 	_ = s.rc.Flush() // not every platform can; the first write tells if the client is gone
@@ -90,10 +91,10 @@ func (s *stream) begin(status int) {
 func (s *stream) copy(body io.Reader) error {
 	buf := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buf)
-	if s.whole {
-		return s.copyWhole(body, *buf)
+	if s.buffered {
+		return s.copyBuffered(body, *buf)
 	}
-	defer func() { _ = s.letGo() }()
+	defer func() { _ = s.flushPending() }()
 	defer s.startComments()()
 	idle := startIdle(s.idleTimeout, s.cancel)
 	defer idle.Stop()
@@ -107,7 +108,7 @@ func (s *stream) copy(body io.Reader) error {
 			idle.Reset(s.idleTimeout)
 		}
 		if err == io.EOF {
-			if err := s.letGo(); err != nil {
+			if err := s.flushPending(); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
 			return nil
@@ -118,8 +119,8 @@ func (s *stream) copy(body io.Reader) error {
 	}
 }
 
-// copyWhole hands on a body that has come already.
-func (s *stream) copyWhole(body io.Reader, buf []byte) error {
+// copyBuffered hands on a body that has come already.
+func (s *stream) copyBuffered(body io.Reader, buf []byte) error {
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
@@ -154,23 +155,23 @@ func (s *stream) write(p []byte) error {
 	if _, err := s.w.Write(p); err != nil {
 		return err
 	}
-	if s.held != nil || s.lost != nil {
-		return s.lost
+	if s.flushTimer != nil || s.flushErr != nil {
+		return s.flushErr
 	}
 	return ignoreUnsupported(s.rc.Flush())
 }
 
-// letGo flushes what was held back. Its error, or that of the flush before, says
+// flushPending flushes what was held back. Its error, or that of the flush before, says
 // that the client is gone.
-func (s *stream) letGo() error {
+func (s *stream) flushPending() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held != nil {
-		s.held.Stop()
-		s.held = nil
-		s.lost = ignoreUnsupported(s.rc.Flush())
+	if s.flushTimer != nil {
+		s.flushTimer.Stop()
+		s.flushTimer = nil
+		s.flushErr = ignoreUnsupported(s.rc.Flush())
 	}
-	return s.lost
+	return s.flushErr
 }
 
 // extendDeadline gives the client a new time to take what is written next.
@@ -178,33 +179,9 @@ func (s *stream) extendDeadline() {
 	if s.writeTimeout <= 0 {
 		return
 	}
-	if now := time.Now(); now.Sub(s.extended) > min(justNow, s.writeTimeout/4) {
+	if now := time.Now(); now.Sub(s.extended) > min(deadlineSlack, s.writeTimeout/4) {
 		s.extended = now
 		_ = s.rc.SetWriteDeadline(now.Add(s.writeTimeout)) // where the platform has one
-	}
-}
-
-// startIdle returns the timer that ends an exchange when the upstream is silent
-// for timeout. If that is zero, the timer never fires.
-func startIdle(timeout time.Duration, cancel context.CancelCauseFunc) idleTimer {
-	if timeout <= 0 {
-		return idleTimer{}
-	}
-	return idleTimer{time.AfterFunc(timeout, func() { cancel(errIdle) })}
-}
-
-// An idleTimer is a timer that may be none.
-type idleTimer struct{ timer *time.Timer }
-
-func (t idleTimer) Reset(d time.Duration) {
-	if t.timer != nil {
-		t.timer.Reset(d)
-	}
-}
-
-func (t idleTimer) Stop() {
-	if t.timer != nil {
-		t.timer.Stop()
 	}
 }
 

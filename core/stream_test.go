@@ -74,9 +74,9 @@ func TestHeadersAreFlushedBeforeTheFirstByte(t *testing.T) {
 // back, too.
 func TestShortAnswersToNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, wait := range []time.Duration{0, 2 * shortWait} {
+		for _, wait := range []time.Duration{0, 2 * coalesceDelay} {
 			w := &nullWriter{broken: net.ErrClosed}
-			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers, short: true}
+			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers, coalesce: true}
 			s.begin(200)
 			time.Sleep(wait)
 			synctest.Wait()
@@ -114,9 +114,9 @@ func TestWriteDeadlines(t *testing.T) {
 // one after the other, go out together.
 func TestShortAnswersAreWrittenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for wait, flushes := range map[time.Duration]int{0: 1, shortWait / 2: 1, 2 * shortWait: 2} {
+		for wait, flushes := range map[time.Duration]int{0: 1, coalesceDelay / 2: 1, 2 * coalesceDelay: 2} {
 			w := &nullWriter{}
-			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers, short: true}
+			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers, coalesce: true}
 			s.begin(200)
 			body, late := io.Pipe()
 			go func() {

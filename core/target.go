@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"example.com/relay/core/protocol"
 )
 
 // target is the stage that refuses request targets which the relay and the
@@ -15,13 +17,14 @@ import (
 // to. Everything behind it may rely on a clean absolute path.
 type target struct {
 	hosts []string // empty: any
+	local bool     // hosts are names of this machine only
 }
 
 func newTarget(cfg Config) *target {
 	if slices.Contains(cfg.AllowedHosts, "*") {
 		return &target{}
 	}
-	return &target{hosts: cfg.AllowedHosts}
+	return &target{hosts: cfg.AllowedHosts, local: !slices.ContainsFunc(cfg.AllowedHosts, func(host string) bool { return !isLocalName(host) })}
 }
 
 // check reports why req may not pass, or nil if it may.
@@ -39,7 +42,7 @@ func (t *target) check(req *http.Request) error {
 	if err := checkPath(u.EscapedPath()); err != nil {
 		return errInvalidTarget.because(err)
 	}
-	if len(t.hosts) > 0 && !t.allows(req.Host) {
+	if !t.allows(req.Host) && !t.isLoadBalancers(req) {
 		return errHost
 	}
 	return nil
@@ -57,12 +60,42 @@ func (t *target) handler(next http.Handler) http.Handler {
 
 // allows reports whether the relay answers to a Host header.
 func (t *target) allows(hostport string) bool {
+	if len(t.hosts) == 0 {
+		return true
+	}
+	host := hostOf(hostport)
+	return slices.ContainsFunc(t.hosts, func(allowed string) bool { return strings.EqualFold(allowed, host) })
+}
+
+// isLoadBalancers reports whether req may be a load balancer's, which looks after
+// the health of each instance by its IP address or without any Host. No page has
+// such a host by DNS rebinding, which takes a name. Deep checks and streams have
+// a query. Where only this machine calls, none stands in front but one that knows
+// no Host at all.
+func (t *target) isLoadBalancers(req *http.Request) bool {
+	if req.URL.EscapedPath() != protocol.HealthPath || req.URL.RawQuery != "" {
+		return false
+	}
+	host := hostOf(req.Host)
+	if t.local {
+		return host == "" && !req.ProtoAtLeast(1, 1)
+	}
+	return host == "" || net.ParseIP(host) != nil
+}
+
+// isLocalName reports whether a host name leads to this machine only.
+func isLocalName(host string) bool {
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost") || strings.EqualFold(host, "host.docker.internal")
+}
+
+// hostOf returns the host of a Host header, without its port.
+func hostOf(hostport string) string {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h
 	}
-	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
-	return slices.ContainsFunc(t.hosts, func(allowed string) bool { return strings.EqualFold(allowed, host) })
+	return strings.TrimSuffix(strings.Trim(host, "[]"), ".")
 }
 
 // isRelayedMethod reports whether the relay hands method on. CONNECT and TRACE

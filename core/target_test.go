@@ -3,6 +3,7 @@ package core
 import (
 	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -161,6 +162,57 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// A load balancer asks after each instance's health by its address or without a
+// Host, and learns nothing else.
+func TestHealthForLoadBalancers(t *testing.T) {
+	f := newFront(t, ok, func(cfg *Config) {
+		cfg.AllowedHosts = []string{"relay.example"}
+		cfg.Upstreams = append(cfg.Upstreams, "http://127.0.0.1:1/#secret-region")
+		cfg.ProbeInterval = -1
+	})
+	tests := []struct {
+		request string
+		want    int
+		regions bool
+	}{
+		{"GET /relay/health HTTP/1.0\r\n", 200, false},
+		{"GET /relay/health HTTP/1.1\r\nHost:\r\n", 200, false},
+		{"GET /relay/health HTTP/1.1\r\nHost: 10.0.0.7:8787\r\n", 200, false},
+		{"HEAD /relay/health HTTP/1.1\r\nConnection: close\r\nHost: [fd00::7]:8787\r\n", 200, false},
+		{"GET /relay/health HTTP/1.1\r\nHost: relay.example\r\n", 200, true},
+		{"GET /relay/health HTTP/1.1\r\nHost: rebound.example\r\n", 403, false},
+		{"GET /relay/health HTTP/1.1\r\nHost: 10.0.0.7.rebound.example\r\n", 403, false},
+		{"GET /relay/health?deep=1 HTTP/1.1\r\nHost: 10.0.0.7\r\n", 403, false},
+		{"GET /relay/health?stream=1 HTTP/1.1\r\nHost: 10.0.0.7\r\n", 403, false},
+		{"GET /relay/health?a=b HTTP/1.0\r\n", 403, false},
+		{"GET /v1/models HTTP/1.0\r\n", 403, false},
+		{"GET / HTTP/1.1\r\nHost: 10.0.0.7\r\n", 403, false},
+	}
+	for _, test := range tests {
+		res, body := sendRaw(t, f.URL, test.request+"\r\n")
+		if res.StatusCode != test.want || strings.Contains(body, "secret-region") != test.regions {
+			t.Errorf("%q: got %d %s, want %d", test.request, res.StatusCode, body, test.want)
+		}
+	}
+	f.untouched(t)
+
+	// On this machine alone, nobody calls by another address.
+	f = newFront(t, ok, func(cfg *Config) {
+		cfg.AllowedHosts = []string{"127.0.0.1", "localhost", "::1", "host.docker.internal"}
+	})
+	for request, want := range map[string]int{
+		"GET /relay/health HTTP/1.0\r\n":                               200,
+		"GET /relay/health HTTP/1.1\r\nHost:\r\n":                      403,
+		"GET /relay/health HTTP/1.1\r\nHost: 169.254.169.254\r\n":      403,
+		"GET /relay/health HTTP/1.0\r\nHost: rebound.example\r\n":      403,
+		"GET /relay/health?deep=1 HTTP/1.0\r\nUser-Agent: haproxy\r\n": 403,
+	} {
+		if res, _ := sendRaw(t, f.URL, request+"\r\n"); res.StatusCode != want {
+			t.Errorf("%q: got %d, want %d", request, res.StatusCode, want)
+		}
+	}
+}
+
 // FuzzTarget: whatever target is accepted reaches the upstream as a path within
 // the relayed prefixes that reads the same before and after decoding, at the
 // upstream's host.
@@ -180,14 +232,15 @@ func FuzzTarget(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	x := newExchange(cfg, pool)
+	forward := newForwarder(cfg, pool)
 	stage := newTarget(Config{})
 	f.Fuzz(func(t *testing.T, target string) {
 		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")))
 		if err != nil || stage.check(req) != nil || !strings.HasPrefix(req.URL.EscapedPath(), "/v1/") {
 			return
 		}
-		if _, _, err := x.send(t.Context(), req, nil); err != nil {
+		x := &exchange{forwarder: forward, ctx: t.Context(), w: httptest.NewRecorder(), req: req}
+		if err := x.send(); err != nil {
 			t.Fatal(err)
 		}
 		if out.Scheme != "https" || out.Host != "api.openai.com" || out.User != nil || out.Opaque != "" {

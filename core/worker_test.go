@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 var update = flag.Bool("update", false, "write what ../cloudflare has from this package, rather than compare it")
@@ -73,8 +75,7 @@ func workerTables(t *testing.T) string {
 	fmt.Fprintf(&b, "\n/** The names of all settings. Those without a parser below cannot be kept here. */\nconst SETTINGS = new Set(%s);\n", jsList(names))
 
 	b.WriteString("\n/** What the relay answers when it cannot forward; see core/errors.go. */\nconst ERRORS = {\n")
-	declared := src.errors(t)
-	for _, e := range slices.Concat(declared, pendingErrors(declared)) {
+	for _, e := range src.errors(t) {
 		if e.Code == errWebSocket.Code {
 			e.Status = http.StatusUpgradeRequired // pending
 		}
@@ -97,68 +98,32 @@ func workerTables(t *testing.T) string {
 		name, about string
 		names       []string
 	}{
-		{"DROPPED_UP", "Request headers that never reach an upstream.", src.strings(t, nil, "droppedUp")},
-		{"DROPPED_DOWN", "Response headers that never reach a client.", slices.Concat(src.strings(t, nil, "droppedDown"), pendingDroppedDown)},
-		{"UNDROPPABLE", "Request headers that Connection may not nominate away.", src.strings(t, nil, "undroppable", "protectedHeaders")},
-		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.", slices.Concat(src.strings(t, nil, "safelisted"), pendingSafelisted)},
-		{"INERT_DESTINATIONS", "The uses to which a browser may put a response without running it.", src.strings(t, pendingInert, "inertDestinations")},
-		{"FAMILIES", "The parts of the API by which the log classes requests.", src.strings(t, nil, "families")},
+		{"DROPPED_UP", "Request headers that never reach an upstream.", src.strings(t, "droppedUp")},
+		{"DROPPED_DOWN", "Response headers that never reach a client.", src.strings(t, "droppedDown")},
+		{"UNDROPPABLE", "Request headers that Connection may not nominate away.", src.strings(t, "protectedHeaders")},
+		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.", src.strings(t, "safelisted")},
+		{"INERT_DESTINATIONS", "The uses to which a browser may put a response without running it.", src.strings(t, "inertDestinations")},
+		{"FAMILIES", "The parts of the API by which the log classes requests.", src.strings(t, "families")},
 	} {
 		slices.Sort(table.names)
 		fmt.Fprintf(&b, "\n/** %s */\nconst %s = new Set(%s);\n", table.about, table.name, jsList(slices.Compact(table.names)))
 	}
-	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_UP. */\nconst DROPPED_UP_PREFIXES = %s;\n", jsList(src.strings(t, nil, "droppedUpPrefixes")))
+	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_UP. */\nconst DROPPED_UP_PREFIXES = %s;\n", jsList(src.strings(t, "droppedUpPrefixes")))
 	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_DOWN. */\nconst DROPPED_DOWN_PREFIXES = %s;\n",
-		jsList(with(src.strings(t, pendingDownPrefixes, "droppedDownPrefixes"), "x-relay-")))
-	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n", jsList(with(src.strings(t, nil, "keyHeaders"), "x-goog-api-key")))
+		jsList(append(src.strings(t, "droppedDownPrefixes"), "x-relay-")))
+	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n", jsList(src.strings(t, "keyHeaders")))
 
 	b.WriteString("\nconst DEFAULTS = {\n")
 	cfg := Config{Platform: Platform{Serverless: true}}.withDefaults()
 	fmt.Fprintf(&b, "  upstream: %s, paths: %s, name: %s,\n  maxBodyBytes: %d, maxURIBytes: %d, maxHeaderBytes: %d, maxHeaderLines: %d, maxHops: %d,\n"+
 		"  maxPreflightNames: %d, maxPreflightBytes: %d,\n};\n",
-		js(defaultUpstream), jsInline(cfg.Paths), js(cfg.Name), cfg.MaxBodyBytes, maxURIBytes, maxHeaderBytes, src.number(t, 500, "maxHeaderLines"),
-		src.number(t, 0, "maxHops", "MaxHops"), maxPreflightNames, maxPreflightBytes)
+		js(defaultUpstream), jsInline(cfg.Paths), js(cfg.Name), cfg.MaxBodyBytes, maxURIBytes, maxHeaderBytes, maxHeaderLines,
+		protocol.MaxHops, maxPreflightNames, maxPreflightBytes)
 	return b.String()
 }
 
-// The following is what the contract says and this package may not yet: it goes
-// when this package does.
-
-func pendingErrors(have []namedError) []namedError {
-	pending := []namedError{
-		{"origin", Error{Status: http.StatusForbidden, Code: "origin_not_allowed", NoRetry: true,
-			Msg: "This relay takes no calls from this web page's origin. Let its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program."}},
-		{"navigation", Error{Status: http.StatusForbidden, Code: "browser_navigation_not_allowed", NoRetry: true,
-			Msg: "A browser may not open what the API answers as a page, frame, script or worker on this relay's address. Fetch it from a page by fetch or XMLHttpRequest, or from a program."}},
-		{"misplacedToken", Error{Status: http.StatusBadRequest, Code: "misplaced_access_token", NoRetry: true,
-			Msg: "An access token of this relay stands where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>, and nowhere else in headers, path and query."}},
-	}
-	return slices.DeleteFunc(pending, func(p namedError) bool {
-		return slices.ContainsFunc(have, func(e namedError) bool { return e.name == p.name })
-	})
-}
-
-var (
-	pendingDroppedDown = []string{
-		"accept-ch", "clear-site-data", "content-security-policy-report-only", "critical-ch", "link", "origin-trial", "refresh",
-		"service-worker-allowed", "set-login", "sourcemap", "x-sourcemap",
-	}
-	pendingDownPrefixes = []string{"Access-Control-", "Ad-Auction-", "Attribution-Reporting-", "X-Fledge-"}
-	pendingSafelisted   = []string{"content-security-policy", "x-content-type-options"}
-	pendingInert        = []string{"", "audio", "empty", "font", "image", "track", "video", "websocket"}
-
-	pendingMeanings = map[string][2]string{
-		"body_too_large": {"Unprocessed", "Client"}, "unknown_path": {"Unprocessed", "Client"}, "websocket_unsupported": {"Unprocessed", "Client"},
-		"relay_overloaded": {"Unprocessed", "Relay"}, "upstream_connect": {"Unprocessed", "API"}, "all_regions_failed": {"Unprocessed", "API"},
-		"invalid_access_token": {"Unprocessed", "Operator"}, "host_not_allowed": {"Unprocessed", "Operator"},
-		"relay_misconfigured": {"Unprocessed", "Operator"}, "relay_loop": {"Unprocessed", "Operator"},
-		"upstream_reset": {"Ambiguous", "API"}, "upstream_invalid_response": {"Ambiguous", "API"}, "upstream_interrupted": {"Ambiguous", "API"},
-		"platform_failed": {"Ambiguous", "API"}, "relay_internal_error": {"Ambiguous", "Relay"}, "relay_shutdown": {"Ambiguous", "Relay"},
-	}
-)
-
 // A source is what this package and core/protocol declare, by name: a variable
-// cannot be asked for its name, nor a test rely on one that is being moved.
+// cannot be asked for its name.
 type source struct {
 	names  []string // in the order of the source
 	values map[string]ast.Expr
@@ -195,19 +160,15 @@ func parseSource(t *testing.T) source {
 	return src
 }
 
-// strings returns the strings in the declaration of the first of names that there
-// is, in lower case, with those of the lists that it is made from; or fallback.
-func (src source) strings(t *testing.T, fallback []string, names ...string) []string {
+// strings returns the strings in the declaration of name in lower case, with those
+// of the lists that it is made from.
+func (src source) strings(t *testing.T, name string) []string {
 	t.Helper()
-	for _, name := range names {
-		if expr, ok := src.values[name]; ok {
-			return src.literals(expr)
-		}
+	expr, ok := src.values[name]
+	if !ok {
+		t.Fatalf("%s is not declared: what is it called now?", name)
 	}
-	if fallback == nil {
-		t.Fatalf("none of %v is declared: what is it called now?", names)
-	}
-	return lower(fallback)
+	return src.literals(expr)
 }
 
 func (src source) literals(expr ast.Expr) []string {
@@ -229,32 +190,10 @@ func (src source) literals(expr ast.Expr) []string {
 	return list
 }
 
-// number returns the number that is declared as one of names, or fallback if
-// there is none and fallback is not 0.
-func (src source) number(t *testing.T, fallback int64, names ...string) int64 {
-	t.Helper()
-	for _, name := range names {
-		if literal, ok := src.values[name].(*ast.BasicLit); ok {
-			n, err := strconv.ParseInt(literal.Value, 0, 64)
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			return n
-		}
-	}
-	if fallback == 0 {
-		t.Fatalf("no number is declared as %v", names)
-	}
-	return fallback
-}
-
 // meanings returns what each error code proves and who is to blame, as
 // protocol.Meanings has it.
 func (src source) meanings() map[string][2]string {
-	table, ok := src.values["Meanings"].(*ast.CompositeLit)
-	if !ok {
-		return pendingMeanings
-	}
+	table := src.values["Meanings"].(*ast.CompositeLit)
 	all := make(map[string][2]string)
 	for _, element := range table.Elts {
 		pair := element.(*ast.KeyValueExpr)
@@ -385,22 +324,6 @@ func lowerFirst(s string) string {
 		upper++
 	}
 	return strings.ToLower(s[:max(1, upper-1)]) + s[max(1, upper-1):]
-}
-
-func lower(names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = strings.ToLower(name)
-	}
-	return out
-}
-
-// with returns list with name in it.
-func with(list []string, name string) []string {
-	if slices.Contains(list, name) {
-		return list
-	}
-	return append(list, name)
 }
 
 // js returns v as a literal of JavaScript.

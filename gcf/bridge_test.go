@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/contract"
 )
 
 // framework serves a function as the functions framework does: it makes an
@@ -25,7 +25,7 @@ func framework(function func(http.ResponseWriter, *http.Request)) http.Handler {
 }
 
 func TestBridge(t *testing.T) {
-	relaytest.TestBridge(t, func(t *testing.T, h http.Handler) string {
+	contract.TestBridge(t, func(t *testing.T, h http.Handler) string {
 		server := httptest.NewServer(framework(bridge(h)))
 		t.Cleanup(server.Close)
 		return server.URL

@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/contract"
+	"example.com/relay/internal/fakeopenai"
 )
 
 const (
@@ -20,9 +21,9 @@ const (
 
 func TestFunctionIsAnAdapter(t *testing.T) {
 	t.Parallel()
-	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+	contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 		return startFunction(t, environ...).base
-	}, relaytest.As("Google Cloud Functions"))
+	}, contract.As("Google Cloud Functions"))
 }
 
 // post returns a request for a chat.
@@ -73,7 +74,7 @@ func stream(t *testing.T, base, fault string) io.Reader {
 // What the platform adds to a request is nothing of the upstream's.
 func TestPlatformHeadersStay(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := startFunction(t, "RELAY_UPSTREAMS="+u.URL)
 	req := post(t, p.base, chatBody, "")
 	platform := []string{
@@ -98,7 +99,7 @@ func TestPlatformHeadersStay(t *testing.T) {
 // key along, and by 307, so that they take the body along.
 func TestUncleanPaths(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := startFunction(t, "RELAY_UPSTREAMS="+u.URL)
 	for _, path := range []string{"//v1/chat/completions", "/v1//chat/completions", "/v1/./chat/completions", "/v1/x/../chat/completions", "/..//v1/chat/completions"} {
 		u.Reset()
@@ -133,7 +134,7 @@ func TestUncleanPaths(t *testing.T) {
 // An answer ends before the platform's time does.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := startFunction(t, "RELAY_UPSTREAMS="+u.URL, "CLOUD_RUN_TIMEOUT_SECONDS=3")
 	start := time.Now()
 	body, err := io.ReadAll(stream(t, p.base, "silence=2"))
@@ -177,7 +178,7 @@ func TestBadSettings(t *testing.T) {
 // end, even when no other request does.
 func TestTermination(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := startFunction(t, "RELAY_UPSTREAMS="+u.URL)
 	r := stream(t, p.base, "gap=50ms")
 	p.terminate(t)
@@ -185,14 +186,14 @@ func TestTermination(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
 		t.Errorf("the stream got %q, %v", body, err)
 	}
-	if code := p.exitCode(); code != 0 {
+	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
 
 func TestTerminationOfEndlessStreams(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := startFunction(t, "RELAY_UPSTREAMS="+u.URL)
 	r := stream(t, p.base, "silence=2")
 	terminated := time.Now()
@@ -201,7 +202,7 @@ func TestTerminationOfEndlessStreams(t *testing.T) {
 	if err == nil || !strings.Contains(string(body), `"code":"relay_shutdown"`) {
 		t.Errorf("the stream got %q, %v; want the error event and a broken end", body, err)
 	}
-	if code := p.exitCode(); code != 0 {
+	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(terminated); took >= 10*time.Second {

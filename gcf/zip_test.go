@@ -10,12 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/contract"
 )
 
 const frameworkModule = "github.com/GoogleCloudPlatform/functions-framework-go"
@@ -36,8 +36,13 @@ func run(t *testing.T, dir string, args ...string) string {
 func buildZip(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gcf.zip")
-	source := strings.Fields(run(t, "..", "go", "run", "./gcf/source"))
-	run(t, "..", append([]string{"go", "run", "./internal/pack", "-o", file}, source...)...)
+	files, err := build.Source(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := build.WriteZip(file, files); err != nil {
+		t.Fatal(err)
+	}
 	return file
 }
 
@@ -63,13 +68,12 @@ func TestZipHoldsTheFunctionOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	wanted := map[string]bool{"go.mod": true, "go.sum": true, "function.go": true, "bridge.go": true, "core/relay.go": true, "core/page/page.html": true, "core/page/main.mjs": true}
+	wanted := map[string]bool{"go.mod": true, "go.sum": true, "function.go": true, "bridge.go": true, "core/relay.go": true, "core/page/document.html": true}
 	for _, f := range r.File {
 		delete(wanted, f.Name)
 		dir, name := filepath.Split(f.Name)
 		isSource := strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go")
-		isPage := dir == "core/page/" && slices.Contains([]string{".html", ".css", ".mjs"}, filepath.Ext(name))
-		ok := f.Name == "go.mod" || f.Name == "go.sum" || isSource && (dir == "" || strings.HasPrefix(dir, "core/")) || isPage
+		ok := f.Name == "go.mod" || f.Name == "go.sum" || isSource && (dir == "" || strings.HasPrefix(dir, "core/")) || f.Name == "core/page/document.html"
 		if !ok {
 			t.Errorf("the archive holds %s, which no function needs", f.Name)
 		}
@@ -106,7 +110,7 @@ func TestZipIsAnAdapter(t *testing.T) {
 	tidy(t, dir)
 	program := filepath.Join(t.TempDir(), "program")
 	run(t, dir, "go", "build", "-buildvcs=false", "-o", program, "./functions.local/app")
-	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+	contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 		return start(t, program, append(environ, "FUNCTION_TARGET=Relay")...).base
 	})
 }

@@ -55,10 +55,10 @@ func TestEventsBecomeRequests(t *testing.T) {
 		{"rest.json", kindREST, "GET", "/v1/models", "n=2&q=x&q=a+b%26c", "abcdefghij.execute-api.eu-west-3.amazonaws.com", "203.0.113.7", http.Header{
 			"Accept": {"application/json"}, "X-Twice": {"a", "b"},
 		}, ""},
-		{"alb.json", kindALB, "DELETE", "/v1/files/file-1", "a=x%20y&b=%2F", "", "", http.Header{
+		{"alb.json", kindALB, "DELETE", "/v1/files/file-1", "a=x%20y&b=%2F", "relay.example", "", http.Header{
 			"Host": {"relay.example"}, "X-Forwarded-For": {"203.0.113.7"}, "Content-Type": {"text/plain"},
 		}, "hello"},
-		{"alb-multi-value.json", kindALB, "GET", "/v1/models", "a=1&a=x%20y", "", "", http.Header{
+		{"alb-multi-value.json", kindALB, "GET", "/v1/models", "a=1&a=x%20y", "relay.example", "", http.Header{
 			"Host": {"relay.example"}, "X-Twice": {"a", "b"},
 		}, ""},
 	}

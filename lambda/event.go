@@ -104,7 +104,7 @@ func (e *event) request(ctx context.Context) (*http.Request, error) {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        header,
-		Host:          e.RequestContext.DomainName,
+		Host:          e.host(header),
 		RemoteAddr:    e.sourceIP(),
 		Body:          body,
 		ContentLength: length, // or a proxy would take the body for none
@@ -130,6 +130,15 @@ func (e *event) body() (io.ReadCloser, int64, error) {
 	}
 	e.Body = ""
 	return io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
+}
+
+// host returns the host name by which the function was called. Of ALBs, only the
+// header tells it.
+func (e *event) host(header http.Header) string {
+	if hosts := header["Host"]; e.kind() == kindALB && len(hosts) == 1 {
+		return hosts[0]
+	}
+	return e.RequestContext.DomainName
 }
 
 func (e *event) method() string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/pem"
 	"io"
 	"net/http"
@@ -12,9 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/lambdabuild"
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/contract"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
-	"example.com/relay/internal/relaytest"
 )
 
 // bootstrap returns the path of the very binary that is deployed, but for its
@@ -25,7 +27,7 @@ var bootstrap = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, "bootstrap")
-	return file, lambdabuild.Build("", file)
+	return file, build.Lambda.Build(context.Background(), build.Target{}, file)
 })
 
 func TestMain(m *testing.M) {
@@ -56,33 +58,33 @@ func serveFunction(t *testing.T, environ []string, change func(*lambdaemu.Functi
 }
 
 var (
-	noWebSocket = relaytest.Without(relaytest.WebSocket, "Lambda has no upgraded connections")
-	buffering   = relaytest.Without(relaytest.Streaming, "answers come in one piece")
-	parsedQuery = relaytest.Without(relaytest.Query, "REST APIs and ALBs hand over parsed queries, without their order")
-	small       = relaytest.Without(relaytest.LargeBodies, "ALBs take events of 1 MB")
-	noCanceling = relaytest.Without(relaytest.Canceling, "Lambda does not tell the function that its client is gone")
+	noWebSocket = contract.Without(contract.WebSocket, "Lambda has no upgraded connections")
+	buffering   = contract.Without(contract.Streaming, "answers come in one piece")
+	parsedQuery = contract.Without(contract.Query, "REST APIs and ALBs hand over parsed queries, without their order")
+	small       = contract.Without(contract.LargeBodies, "ALBs take events of 1 MB")
+	noCanceling = contract.Without(contract.Canceling, "Lambda does not tell the function that its client is gone")
 )
 
 func TestFunctionIsAnAdapter(t *testing.T) {
 	tests := []struct {
 		name    string
 		change  func(*lambdaemu.Function)
-		options []relaytest.Option
+		options []contract.Option
 	}{
-		{"function URL, RESPONSE_STREAM", nil, []relaytest.Option{relaytest.As("AWS Lambda, RESPONSE_STREAM")}},
-		{"function URL, RESPONSE_STREAM, cuts look clean", func(f *lambdaemu.Function) { f.Cut = lambdaemu.CutClean }, []relaytest.Option{
-			relaytest.Without(relaytest.Aborting, "AWS may end a broken stream cleanly"),
+		{"function URL, RESPONSE_STREAM", nil, []contract.Option{contract.As("AWS Lambda, RESPONSE_STREAM")}},
+		{"function URL, RESPONSE_STREAM, cuts look clean", func(f *lambdaemu.Function) { f.Cut = lambdaemu.CutClean }, []contract.Option{
+			contract.Without(contract.Aborting, "AWS may end a broken stream cleanly"),
 		}},
-		{"REST API, STREAM", func(f *lambdaemu.Function) { f.Front = lambdaemu.RESTAPI }, []relaytest.Option{parsedQuery}},
-		{"REST API, buffered", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.RESTAPI, lambdaemu.Buffered }, []relaytest.Option{parsedQuery, buffering}},
-		{"HTTP API", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.HTTPAPI, lambdaemu.Buffered }, []relaytest.Option{buffering}},
-		{"ALB", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALB, lambdaemu.Buffered }, []relaytest.Option{parsedQuery, buffering, small}},
-		{"ALB, multi-value", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALBMultiValue, lambdaemu.Buffered }, []relaytest.Option{parsedQuery, buffering, small}},
-		{"function URL, BUFFERED", func(f *lambdaemu.Function) { f.Mode = lambdaemu.Buffered }, []relaytest.Option{buffering, relaytest.As("AWS Lambda, BUFFERED")}},
+		{"REST API, STREAM", func(f *lambdaemu.Function) { f.Front = lambdaemu.RESTAPI }, []contract.Option{parsedQuery}},
+		{"REST API, buffered", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.RESTAPI, lambdaemu.Buffered }, []contract.Option{parsedQuery, buffering}},
+		{"HTTP API", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.HTTPAPI, lambdaemu.Buffered }, []contract.Option{buffering}},
+		{"ALB", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALB, lambdaemu.Buffered }, []contract.Option{parsedQuery, buffering, small}},
+		{"ALB, multi-value", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALBMultiValue, lambdaemu.Buffered }, []contract.Option{parsedQuery, buffering, small}},
+		{"function URL, BUFFERED", func(f *lambdaemu.Function) { f.Mode = lambdaemu.Buffered }, []contract.Option{buffering, contract.As("AWS Lambda, BUFFERED")}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+			contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 				return serveFunction(t, environ, test.change).URL
 			}, append(test.options, noWebSocket, noCanceling)...)
 		})
@@ -134,7 +136,7 @@ func TestUpstreamsSpeakHTTP1(t *testing.T) {
 // Between invocations the process is frozen, and the upstream closes the
 // connections that it had. No POST may fail by that.
 func TestFreezes(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
 	for i := range 60 {
 		res, body := chat(t, s.URL, "")
@@ -150,7 +152,7 @@ func TestFreezes(t *testing.T) {
 
 // The same with several upstreams of which the first is gone.
 func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
-	dead, u := relaytest.StartUpstream(t), relaytest.StartUpstream(t)
+	dead, u := fakeopenai.StartUpstream(t), fakeopenai.StartUpstream(t)
 	dead.Close()
 	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead.URL + "#dead," + u.URL + "#alive"}, func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
 	const requests = 30
@@ -172,7 +174,7 @@ func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
 // The function's answer ends before the platform's time does: a kill may look
 // like a clean end.
 func TestDeadline(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Timeout = 2500 * time.Millisecond })
 	req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/v1/chat/completions", strings.NewReader(`{"stream":true,"messages":[{"role":"user","content":"x"}]}`))
 	if err != nil {
@@ -204,7 +206,7 @@ func TestDeadline(t *testing.T) {
 // JSON that is cut becomes a 502; an answer over the limit of one piece is
 // refused; neither ends the process.
 func TestAnswersInOnePiece(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	for _, mode := range []lambdaemu.Mode{lambdaemu.ResponseStream, lambdaemu.Buffered} {
 		s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Mode, f.Cut = mode, lambdaemu.CutClean })
 		for _, fault := range []string{"short-cl", "cut=2", "reset=2", "no-last-chunk"} {

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
-	"example.com/relay/internal/relaytest"
 )
 
 // An extension stands for AWS's Parameters and Secrets extension.
@@ -88,7 +88,7 @@ func ask(t *testing.T, base string) (int, string) {
 
 // The key comes from the secret, and is read once.
 func TestKeyFromSecret(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	e := startExtension(t, http.StatusOK, `{"Name":"relay/openai","SecretString":"sk-CANARY\n"}`)
 	s := serveFunction(t, append(e.environ(), "RELAY_UPSTREAMS="+u.URL), func(f *lambdaemu.Function) { f.Concurrency = 1 })
 	for range 3 {
@@ -111,7 +111,7 @@ func TestKeyFromSecret(t *testing.T) {
 
 // Without a key nothing is relayed, and the log says why.
 func TestUnreadableSecretFailsClosed(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	e := startExtension(t, 0, "")
 	tests := []struct {
 		name   string

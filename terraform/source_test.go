@@ -21,7 +21,7 @@ func TestVercelGetsItsSource(t *testing.T) {
 	}
 	for _, file := range []string{
 		".env", "terraform.tfvars", "terraform.tfstate", "core/.env", "core/secret.pem", "core/terraform.tfvars", "vercel/.env.local",
-		"vercel/.vercel/project.json", "vercel/build/main.go", "cmd/relay/main.go", "terraform/examples/vercel/terraform.tfstate", "core/page/.env",
+		"vercel/.vercel/project.json", "vercel/build/main.go", "cmd/relay/main.go", "terraform/examples/vercel/terraform.tfstate", "core/page/.env", "core/page/src/main.mjs",
 	} {
 		if matches(patterns, file) {
 			t.Errorf("Vercel would get %s", file)

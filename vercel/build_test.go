@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/contract"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/vercelbuild"
 )
 
@@ -25,9 +26,9 @@ func TestBuild(t *testing.T) {
 	checkUpload(t, function)
 	checkFunction(t, function.Dir)
 	t.Run("adapter", func(t *testing.T) {
-		relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+		contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 			return function.Start(t, environ).URL
-		}, relaytest.As("Vercel"), relaytest.Unhurried()) // Vercel's proxy is a ReverseProxy without full duplex
+		}, contract.As("Vercel"), contract.Unhurried()) // Vercel's proxy is a ReverseProxy without full duplex
 	})
 	t.Run("requests end", func(t *testing.T) { testEnds(t, function) })
 }
@@ -73,7 +74,7 @@ func checkFunction(t *testing.T, dir string) {
 // off its proxy says nothing: ReverseProxy panics, and the proxy does not expect
 // it. Their connection tells.)
 func testEnds(t *testing.T, function *vercelbuild.Function) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := function.Start(t, []string{"RELAY_UPSTREAMS=" + u.URL})
 	for _, fault := range []string{"", "status=500"} {
 		res, err := http.DefaultTransport.RoundTrip(chat(t, p.URL, fault))

@@ -77,7 +77,7 @@ func serve(ctx context.Context, ln net.Listener, relay *core.Relay) error {
 		DisableGeneralOptionsHandler: true,
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(ln) }()
+	go func() { failed <- server.Serve(relay.Listen(server, ln)) }()
 	select {
 	case err := <-failed:
 		return err

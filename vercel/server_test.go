@@ -11,10 +11,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
-	"example.com/relay/bench/proc"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/contract"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/vercelbuild"
 )
 
@@ -45,24 +45,9 @@ func TestMain(m *testing.M) {
 
 // A process is a started server, and what it wrote so far.
 type process struct {
-	*exec.Cmd
-	url  string
-	done chan error
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(b)
-}
-
-func (p *process) logs() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
+	*proc.Process
+	url string
+	log proc.Buffer
 }
 
 // start starts the server with environ on a free port, waits until it listens,
@@ -73,47 +58,25 @@ func start(t *testing.T, environ []string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr, err := proc.FreeAddr()
+	p := new(process)
+	running, addr, err := proc.Serve(t.Context(), proc.Options{
+		Bare: true, Env: append([]string{"RELAY_LOG_LEVEL=off"}, environ...), Log: &p.log, Out: &p.log,
+	}, file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(addr)
-	p := &process{Cmd: exec.Command(file), url: "http://" + addr, done: make(chan error, 1)}
-	p.Env = append([]string{"PORT=" + port, "RELAY_LOG_LEVEL=off"}, environ...)
-	p.Stdout, p.Stderr = p, p
-	if err := p.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		p.done <- p.Wait()
-		close(exited)
-	}()
+	p.Process, p.url = running, "http://"+addr
 	t.Cleanup(func() {
-		_ = p.Process.Kill()
-		<-exited
+		p.Kill()
 		if t.Failed() {
-			t.Logf("what the server wrote:\n%s", p.logs())
+			t.Logf("what the server wrote:\n%s", &p.log)
 		}
 	})
-	waitListening(t, addr)
 	return p
 }
 
-// waitListening returns when addr takes connections.
-func waitListening(t *testing.T, addr string) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
-			return
-		}
-	}
-	t.Fatalf("nothing listens on %s", addr)
-}
-
 func TestServerIsAnAdapter(t *testing.T) {
-	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string { return start(t, environ).url })
+	contract.TestAdapter(t, func(t *testing.T, environ []string) string { return start(t, environ).url })
 }
 
 // chat returns a request for a chat at base.
@@ -145,22 +108,22 @@ func TestPortIsNeeded(t *testing.T) {
 
 // On SIGTERM a stream under way goes on to its end, and the process ends.
 func TestDrain(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := start(t, []string{"RELAY_UPSTREAMS=" + u.URL})
 	res, err := http.DefaultTransport.RoundTrip(chat(t, p.url, "gap=100ms"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(res.Body); err != nil || !strings.Contains(body.String(), "[DONE]") {
 		t.Errorf("the stream ends with %v: %q", err, body.String())
 	}
-	if err := <-p.done; err != nil {
-		t.Errorf("the process ended with %v", err)
+	if code := p.ExitCode(); code != 0 {
+		t.Errorf("the process ended with %d", code)
 	}
 }
 
@@ -175,7 +138,7 @@ func TestNothingSentIsLogged(t *testing.T) {
 	_, _ = conn.Write([]byte("GET /CANARY HTTP/1.1\r\nHost: a\r\nCANARY: \x00\r\n\r\n"))
 	var answer bytes.Buffer
 	_, _ = answer.ReadFrom(conn)
-	if !strings.HasPrefix(answer.String(), "HTTP/1.1 400") || strings.Contains(p.logs(), "CANARY") {
-		t.Errorf("answer %q, log %q", answer.String(), p.logs())
+	if !strings.HasPrefix(answer.String(), "HTTP/1.1 400") || strings.Contains(p.log.String(), "CANARY") {
+		t.Errorf("answer %q, log %q", answer.String(), p.log.String())
 	}
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"example.com/relay/bench/load"
+	"example.com/relay/internal/load"
 )
 
 // A bound is what the worst run must keep.
@@ -11,11 +11,11 @@ type bound struct {
 	what  string
 	limit float64
 	unit  string
-	of    func(s *series) func(*figures) float64 // nil for series that it is not about
+	of    func(s *series) func(*tally) float64 // nil for series that it is not about
 }
 
-func about(of func(*figures) float64, names ...string) func(*series) func(*figures) float64 {
-	return func(s *series) func(*figures) float64 {
+func about(of func(*tally) float64, names ...string) func(*series) func(*tally) float64 {
+	return func(s *series) func(*tally) float64 {
 		for _, name := range names {
 			if s.name == name {
 				return of
@@ -26,8 +26,8 @@ func about(of func(*figures) float64, names ...string) func(*series) func(*figur
 }
 
 // with restricts a bound to a setting of resend.
-func with(resend bool, of func(*series) func(*figures) float64) func(*series) func(*figures) float64 {
-	return func(s *series) func(*figures) float64 {
+func with(resend bool, of func(*series) func(*tally) float64) func(*series) func(*tally) float64 {
+	return func(s *series) func(*tally) float64 {
 		if s.resend != resend {
 			return nil
 		}
@@ -35,16 +35,16 @@ func with(resend bool, of func(*series) func(*figures) float64) func(*series) fu
 	}
 }
 
-func always(of func(*figures) float64) func(*series) func(*figures) float64 {
-	return func(*series) func(*figures) float64 { return of }
+func always(of func(*tally) float64) func(*series) func(*tally) float64 {
+	return func(*series) func(*tally) float64 { return of }
 }
 
 var bounds = []bound{
 	{"answers cut that look complete", 0, "", always(count(load.Truncated))},
 	{"POSTs that reached the API twice, resend off", 0, "", with(false, always(doubled))},
-	{"POSTs that reached the API and that nobody sent", 0, "", always(func(fig *figures) float64 { return float64(fig.unknown) })},
+	{"POSTs that reached the API and that nobody sent", 0, "", always(func(fig *tally) float64 { return float64(fig.unknown) })},
 	{"refused, reset, platform's 503, resend on: failed without a byte", 0, "", with(true, about(noByte, "refused", "reset", "platform's 503"))},
-	{"the same, either way: p99 to the first byte, added", 50, " ms", func(s *series) func(*figures) float64 {
+	{"the same, either way: p99 to the first byte, added", 50, " ms", func(s *series) func(*tally) float64 {
 		if s.none == nil {
 			return nil
 		}
@@ -56,25 +56,25 @@ var bounds = []bound{
 	{"black hole, resend off: failed otherwise", 0, "", with(false, about(count(load.Failed), "black hole", "black hole that stays"))},
 	{"black hole: p99 to the first byte", 350, " ms", about(firstP99, "black hole", "black hole that stays")},
 	// In one of 2 s, TCP's own retransmissions may take longer than a verdict.
-	{"black hole that stays: longest to the first byte", 3.5, " s", about(func(fig *figures) float64 { return fig.first.Quantile(1).Seconds() }, "black hole that stays")},
-	{"black hole that stays: longest until a failure is told", 3.5, " s", about(func(fig *figures) float64 { return fig.lost.Seconds() }, "black hole that stays")},
-	{"black hole that stays: an answer ends or breaks off after", 25, " s", about(func(fig *figures) float64 { return fig.last.Seconds() }, "black hole that stays")},
+	{"black hole that stays: longest to the first byte", 3.5, " s", about(func(fig *tally) float64 { return fig.first.Quantile(1).Seconds() }, "black hole that stays")},
+	{"black hole that stays: longest until a failure is told", 3.5, " s", about(func(fig *tally) float64 { return fig.lost.Seconds() }, "black hole that stays")},
+	{"black hole that stays: an answer ends or breaks off after", 25, " s", about(func(fig *tally) float64 { return fig.last.Seconds() }, "black hole that stays")},
 	{"rolling restart, resend on: failed without a byte", 0, "", with(true, about(noByte, "rolling restart, SIGTERM", "rolling restart, SIGKILL"))},
-	{"a region that came back is used again after", 5, " s", func(s *series) func(*figures) float64 {
+	{"a region that came back is used again after", 5, " s", func(s *series) func(*tally) float64 {
 		if s.mend == nil {
 			return nil
 		}
 		return usedAgain
 	}},
 	{"all regions down: time to the 502", 3.5, " s", whenAll(untilTold)},
-	{"all regions down: no such answer", 0, "", whenAll(func(fig *figures) float64 { return float64(fig.unheard) })},
-	{"attempts of one request", 3, "", always(func(fig *figures) float64 { return float64(fig.most) })},
+	{"all regions down: no such answer", 0, "", whenAll(func(fig *tally) float64 { return float64(fig.unheard) })},
+	{"attempts of one request", 3, "", always(func(fig *tally) float64 { return float64(fig.most) })},
 	{"retries beyond 20 % of requests and 3 per second", 0, "", always(overBudget)},
-	{"answers that do not tell their attempts", 0, "", always(func(fig *figures) float64 { return float64(fig.untold) })},
+	{"answers that do not tell their attempts", 0, "", always(func(fig *tally) float64 { return float64(fig.untold) })},
 }
 
-func whenAll(of func(*figures) float64) func(*series) func(*figures) float64 {
-	return func(s *series) func(*figures) float64 {
+func whenAll(of func(*tally) float64) func(*series) func(*tally) float64 {
+	return func(s *series) func(*tally) float64 {
 		if !s.all {
 			return nil
 		}
@@ -84,7 +84,7 @@ func whenAll(of func(*figures) float64) func(*series) func(*figures) float64 {
 
 // untilTold returns how many seconds the last request took that was told that
 // every region is down, or forever if none was.
-func untilTold(fig *figures) float64 {
+func untilTold(fig *tally) float64 {
 	if fig.told.Count() == 0 {
 		return forever
 	}
@@ -92,7 +92,7 @@ func untilTold(fig *figures) float64 {
 }
 
 // overBudget returns by how much the retries of a run exceed what they may be.
-func overBudget(fig *figures) float64 {
+func overBudget(fig *tally) float64 {
 	seconds := float64(fig.requests) / float64(fig.rate)
 	return max(0, retries(fig)-0.2*float64(fig.requests)-3*seconds)
 }

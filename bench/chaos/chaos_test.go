@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
+	"example.com/relay/internal/load"
 	"example.com/relay/internal/regions"
 )
 
@@ -131,7 +131,7 @@ func (g *stub) copy(w http.ResponseWriter, res *http.Response) {
 }
 
 // play runs an experiment with a stub over http.
-func play(t *testing.T, name string, g *stub) *figures {
+func play(t *testing.T, name string, g *stub) *tally {
 	t.Helper()
 	e := byName(t, name)
 	fig, err := e.stage(t.Context(), plain, relay, brief, g.start(t))
@@ -158,9 +158,9 @@ func byName(t *testing.T, name string) *experiment {
 }
 
 // broken returns the bounds that a run of an experiment does not keep.
-func broken(t *testing.T, name string, resend bool, fig *figures) (names []string) {
+func broken(t *testing.T, name string, resend bool, fig *tally) (names []string) {
 	t.Helper()
-	s := &series{experiment: byName(t, name), on: plain, resend: resend, runs: []*figures{fig}}
+	s := &series{experiment: byName(t, name), on: plain, resend: resend, runs: []*tally{fig}}
 	res := &results{series: []*series{s}, runs: 1}
 	for _, f := range res.findings() {
 		if !f.kept() {
@@ -200,19 +200,19 @@ func TestFlawsAreFound(t *testing.T) {
 	for _, test := range []struct {
 		flaw, experiment string
 		stub             *stub
-		found            func(*figures) float64
+		found            func(*tally) float64
 		bound            string
 	}{
 		{"a POST sent twice", none, &stub{doubles: true}, doubled, "POSTs that reached the API twice, resend off"},
-		{"a POST of its own", none, &stub{invents: true}, func(f *figures) float64 { return float64(f.unknown) }, "POSTs that reached the API and that nobody sent"},
+		{"a POST of its own", none, &stub{invents: true}, func(f *tally) float64 { return float64(f.unknown) }, "POSTs that reached the API and that nobody sent"},
 		{"cut streams that end well", "reset", &stub{hides: true}, count(load.Truncated), "answers cut that look complete"},
 		{"a request lost at a reset", "reset", &stub{rambles: true}, count(load.Failed), ""},
 		{"a request lost at a reset, said so", "reset", &stub{}, count(load.Ambiguous), ""},
 		{"a POST resent at a reset", "reset", &stub{resends: true}, doubled, "POSTs that reached the API twice, resend off"},
-		{"a region forgotten", "refused", &stub{forgets: true}, func(f *figures) float64 { return max(0, usedAgain(f)-forever+1) }, "a region that came back is used again after"},
-		{"attempts not told", none, &stub{silent: true}, func(f *figures) float64 { return float64(f.untold) }, "answers that do not tell their attempts"},
-		{"a slow answer", "slow to connect", &stub{}, func(f *figures) float64 { return max(0, slowest(f)-500) }, ""},
-		{"other words when all are down", "all refused", &stub{rambles: true}, func(f *figures) float64 { return float64(f.unheard) }, "all regions down: no such answer"},
+		{"a region forgotten", "refused", &stub{forgets: true}, func(f *tally) float64 { return max(0, usedAgain(f)-forever+1) }, "a region that came back is used again after"},
+		{"attempts not told", none, &stub{silent: true}, func(f *tally) float64 { return float64(f.untold) }, "answers that do not tell their attempts"},
+		{"a slow answer", "slow to connect", &stub{}, func(f *tally) float64 { return max(0, slowest(f)-500) }, ""},
+		{"other words when all are down", "all refused", &stub{rambles: true}, func(f *tally) float64 { return float64(f.unheard) }, "all regions down: no such answer"},
 	} {
 		t.Run(test.flaw, func(t *testing.T) {
 			fig := play(t, test.experiment, test.stub)
@@ -227,14 +227,14 @@ func TestFlawsAreFound(t *testing.T) {
 }
 
 // slowest returns the longest time to a first byte, in ms.
-func slowest(f *figures) float64 { return float64(f.first.Quantile(1).Milliseconds()) }
+func slowest(f *tally) float64 { return float64(f.first.Quantile(1).Milliseconds()) }
 
 func TestAllDownIsTimed(t *testing.T) {
 	fig := play(t, "all refused", &stub{})
 	if fig.told.Count() < 40 || fig.unheard > 0 || fig.most != 3 {
 		t.Errorf("%d told, %d not, %d attempts", fig.told.Count(), fig.unheard, fig.most)
 	}
-	if got := untilTold(&figures{}); got != forever {
+	if got := untilTold(&tally{}); got != forever {
 		t.Errorf("untilTold() of nothing = %v", got)
 	}
 }
@@ -244,7 +244,7 @@ func TestRetriesHaveABudget(t *testing.T) {
 		attempts int
 		want     float64
 	}{{1000, 0}, {1215, 0}, {1216, 1}} {
-		fig := &figures{plan: plan{rate: 200}, requests: 1000, attempts: test.attempts}
+		fig := &tally{plan: plan{rate: 200}, requests: 1000, attempts: test.attempts}
 		if got := overBudget(fig); got != test.want {
 			t.Errorf("overBudget(%d attempts of 1000 requests in 5 s) = %v, want %v", test.attempts, got, test.want)
 		}
@@ -263,7 +263,7 @@ func sample(runs int) *results {
 	res := &results{runs: runs, series: every(nil)}
 	for k, s := range res.series {
 		for j := range runs {
-			fig := &figures{plan: full, requests: 1600, attempts: 1600 + k, most: 2, used: time.Second + time.Duration(j)*time.Millisecond}
+			fig := &tally{plan: full, requests: 1600, attempts: 1600 + k, most: 2, used: time.Second + time.Duration(j)*time.Millisecond}
 			fig.outcomes[load.Complete] = 1600
 			for i := range 1600 {
 				first := time.Duration(1+(i*7919+k*31+j)%977) * 10 * time.Microsecond
@@ -324,7 +324,7 @@ func TestPlotIsSmallAndTheSameEachTime(t *testing.T) {
 }
 
 func TestSlotsKeepTheSlowest(t *testing.T) {
-	s := &series{runs: []*figures{
+	s := &series{runs: []*tally{
 		{points: []point{{0, time.Millisecond}, {time.Millisecond, 3 * time.Second}, {-2 * time.Second, time.Hour}}},
 		{points: []point{{2 * time.Millisecond, 2 * time.Millisecond}, {time.Hour, time.Hour}}},
 	}}

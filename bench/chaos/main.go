@@ -7,6 +7,10 @@
 // is the clients, the fronts of the regions and the upstream. The report goes to
 // standard output without -out. The exit status is 1 if a bound was not kept.
 //
+//	go run . -performance ../../docs/performance.json -plot ../../docs/performance.svg
+//
+// draws what bench measured, and breaks nothing.
+//
 // It is a module of its own so that the relay's does not need a plotting library.
 package main
 
@@ -24,18 +28,17 @@ import (
 	"syscall"
 	"time"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
 	"example.com/relay/internal/regions"
+	"example.com/relay/internal/section"
 )
-
-// section is where the report stands in the page.
-var section = doc.Section{Name: "chaos", Command: "make chaos"}
 
 // options are what the flags say.
 type options struct {
 	runs      int
 	only      *regexp.Regexp
 	out, plot string
+	figures   string   // file of what bench measured, to be drawn in place of all else
 	relay     string   // the program; if empty, it is built
 	gateway   []string // settings
 	verbose   bool
@@ -62,6 +65,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if opts.figures != "" {
+		measured, err := figures.Read(opts.figures)
+		if err != nil {
+			return err
+		}
+		return drawPerformance(measured, opts.plot)
+	}
 	if opts.relay == "" {
 		dir, err := os.MkdirTemp("", "chaos-")
 		if err != nil {
@@ -74,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	res := &results{began: time.Now(), machine: doc.ThisMachine(ctx), runs: opts.runs}
+	res := &results{began: time.Now(), machine: figures.ThisMachine(ctx), runs: opts.runs}
 	for _, s := range every(opts.only) {
 		if err := s.measure(ctx, opts, stderr); err != nil {
 			return fmt.Errorf("%s: %w", s, err)
@@ -96,6 +106,7 @@ func parse(args []string, stderr io.Writer) (opts options, err error) {
 	only := flags.String("only", "", "`pattern` of the experiments to run, such as 'black hole.*resend on'; what is compared with none needs none too")
 	flags.StringVar(&opts.out, "out", "", "`file` whose section to write, in place of standard output")
 	flags.StringVar(&opts.plot, "plot", "", "`file` to draw the plot into")
+	flags.StringVar(&opts.figures, "performance", "", "`file` with the figures of bench, to draw in place of breaking anything")
 	flags.StringVar(&opts.relay, "relay", "", "`program` to test, in place of this checkout's")
 	gateway := flags.String("gateway", "", "further `settings` of the gateway, separated by spaces")
 	flags.BoolVar(&opts.verbose, "v", false, "print the gateway's log, and what went wrong for clients")
@@ -107,6 +118,9 @@ func parse(args []string, stderr io.Writer) (opts options, err error) {
 	}
 	if *quick {
 		opts.runs = 1
+	}
+	if opts.figures != "" && opts.plot == "" {
+		return opts, errors.New("-performance: needs -plot")
 	}
 	if opts.runs < 1 {
 		return opts, errors.New("-runs: must be 1 at least")
@@ -127,5 +141,5 @@ func (res *results) publish(opts options, stdout io.Writer) error {
 		_, err := stdout.Write(res.report())
 		return err
 	}
-	return section.Put(opts.out, res.report())
+	return section.Write(opts.out, "chaos", res.report())
 }

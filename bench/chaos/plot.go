@@ -10,8 +10,6 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	"example.com/relay/bench/chaos/svg"
 )
 
 // What the plot shows of the time around the break, and how finely: every point
@@ -20,7 +18,7 @@ const (
 	plotBefore = time.Second
 	plotAfter  = 4 * time.Second
 	slot       = 50 * time.Millisecond
-	panels     = 2 // in a row
+	perRow     = 2 // panels in a row
 )
 
 // The plot's scale, in ms. What lies beyond is drawn at its edge.
@@ -47,24 +45,24 @@ func (res *results) draw(path string) error {
 	if len(drawn) == 0 {
 		return fmt.Errorf("%s: nothing to draw: the plot is of runs over HTTP/2 with resend on", path)
 	}
-	rows := (len(drawn) + panels - 1) / panels
+	rows := (len(drawn) + perRow - 1) / perRow
 	grid := make([][]*plot.Plot, rows)
 	for i := range grid {
-		grid[i] = make([]*plot.Plot, panels)
+		grid[i] = make([]*plot.Plot, perRow)
 	}
 	for i, s := range drawn {
 		p, err := s.panel()
 		if err != nil {
 			return err
 		}
-		grid[i/panels][i%panels] = p
+		grid[i/perRow][i%perRow] = p
 	}
-	return svg.Write(path, grid, 11*vg.Centimeter, 5.5*vg.Centimeter)
+	return writeSVG(path, grid, 11*vg.Centimeter, 5.5*vg.Centimeter)
 }
 
 // panel draws one experiment.
 func (s *series) panel() (*plot.Plot, error) {
-	svg.Use()
+	useFont()
 	p := plot.New()
 	p.Title.Text = s.name
 	p.X.Label.Text = "s since the break"

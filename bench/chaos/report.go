@@ -7,15 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"example.com/relay/bench/doc"
-	"example.com/relay/bench/load"
+	"example.com/relay/internal/figures"
+	"example.com/relay/internal/load"
 )
 
 // Results are all series.
 type results struct {
 	series  []*series
 	runs    int
-	machine doc.Machine
+	machine figures.Machine
 	began   time.Time
 	took    time.Duration
 }
@@ -33,7 +33,7 @@ func (res *results) report() []byte {
 	fmt.Fprintf(&b, "### What clients noticed\n\nEach figure is the middle one of %d runs, and the worst.\n\n", res.runs)
 	res.writeTable(&b, one, []column{
 		{"requests", func(s *series) string {
-			return doc.Thousands(doc.Median(s.values(func(f *figures) float64 { return float64(f.requests) })))
+			return figures.Thousands(figures.Median(s.values(func(f *tally) float64 { return float64(f.requests) })))
 		}},
 		{"ambiguous 502, ask again", counted(count(load.Ambiguous))},
 		{"of them sent after the break", counted(uncaught)},
@@ -41,30 +41,30 @@ func (res *results) report() []byte {
 		{"cut, and said so", counted(count(load.Cut))},
 		{"cut silently", counted(count(load.Truncated))},
 		{"POSTs twice", counted(doubled)},
-		{"retries, % of requests", figured(func(f *figures) float64 { return 100 * retries(f) / float64(f.requests) })},
+		{"retries, % of requests", figured(func(f *tally) float64 { return 100 * retries(f) / float64(f.requests) })},
 	})
 	b.WriteString("### How long they waited\n\nTime to the first byte in ms, of requests due from 1 s before the break to 2 s after it. Then, of all requests, how long the slowest took that got a 502, or\nwhose answer ended, whole or cut; and how long a region that came back was not used.\n\n")
 	res.writeTable(&b, one, []column{
-		{"p50", figured(func(f *figures) float64 { return doc.Millis(f.first.Quantile(0.5)) })},
+		{"p50", figured(func(f *tally) float64 { return figures.Millis(f.first.Quantile(0.5)) })},
 		{"p99", figured(firstP99)},
-		{"max", figured(func(f *figures) float64 { return doc.Millis(f.first.Quantile(1)) })},
+		{"max", figured(func(f *tally) float64 { return figures.Millis(f.first.Quantile(1)) })},
 		{"p99 added to none", func(s *series) string {
 			if s.none == nil || s.none == s {
 				return "–"
 			}
 			return figured(s.added)(s)
 		}},
-		{"longest to a 502, s", figured(func(f *figures) float64 { return f.lost.Seconds() })},
-		{"longest to an end, s", figured(func(f *figures) float64 { return f.last.Seconds() })},
+		{"longest to a 502, s", figured(func(f *tally) float64 { return f.lost.Seconds() })},
+		{"longest to an end, s", figured(func(f *tally) float64 { return f.last.Seconds() })},
 		{"used again after, s", again},
 	})
 	if slices.ContainsFunc(res.series, func(s *series) bool { return s.all }) {
 		fmt.Fprintf(&b, "### When every region is down\n\nFor requests due while all were down, which is %s.\n\n", allOutage)
 		res.writeTable(&b, func(s *series) bool { return s.all }, []column{
-			{"time to the 502, ms: p50", figured(func(f *figures) float64 { return doc.Millis(f.told.Quantile(0.5)) })},
-			{"max", figured(func(f *figures) float64 { return doc.Millis(f.told.Quantile(1)) })},
-			{"no such answer", counted(func(f *figures) float64 { return float64(f.unheard) })},
-			{"attempts of one request", counted(func(f *figures) float64 { return float64(f.most) })},
+			{"time to the 502, ms: p50", figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(0.5)) })},
+			{"max", figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(1)) })},
+			{"no such answer", counted(func(f *tally) float64 { return float64(f.unheard) })},
+			{"attempts of one request", counted(func(f *tally) float64 { return float64(f.most) })},
 			{"cut silently", counted(count(load.Truncated))},
 			{"POSTs twice", counted(doubled)},
 			{"used again after, s", again},
@@ -81,7 +81,7 @@ func (res *results) writeTable(b *bytes.Buffer, belongs func(*series) bool, colu
 	for _, c := range columns {
 		titles = append(titles, c.title)
 	}
-	b.WriteString(doc.Header(titles...))
+	b.WriteString(figures.Header(titles...))
 	for _, s := range res.series {
 		if !belongs(s) {
 			continue
@@ -96,18 +96,18 @@ func (res *results) writeTable(b *bytes.Buffer, belongs func(*series) bool, colu
 }
 
 // counted writes a number of things: the middle run's and the worst.
-func counted(of func(*figures) float64) func(*series) string {
+func counted(of func(*tally) float64) func(*series) string {
 	return func(s *series) string {
 		values := s.values(of)
-		return doc.Thousands(doc.Median(values)) + " / " + doc.Thousands(slices.Max(values))
+		return figures.Thousands(figures.Median(values)) + " / " + figures.Thousands(slices.Max(values))
 	}
 }
 
 // figured writes a measurement in the same way.
-func figured(of func(*figures) float64) func(*series) string {
+func figured(of func(*tally) float64) func(*series) string {
 	return func(s *series) string {
 		values := s.values(of)
-		return doc.Figure(doc.Median(values)) + " / " + doc.Figure(slices.Max(values))
+		return figures.Format(figures.Median(values)) + " / " + figures.Format(slices.Max(values))
 	}
 }
 
@@ -141,20 +141,20 @@ func (res *results) writeFindings(b *bytes.Buffer) {
 // number writes whole numbers without a fraction.
 func number(v float64) string {
 	if v == float64(int64(v)) {
-		return doc.Thousands(v)
+		return figures.Thousands(v)
 	}
-	return doc.Figure(v)
+	return figures.Format(v)
 }
 
 func (res *results) writeMethod(b *bytes.Buffer) {
 	var late float64
 	for _, s := range res.series {
-		late = max(late, s.worst(func(f *figures) float64 { return doc.Millis(f.late.Quantile(0.99)) }))
+		late = max(late, s.worst(func(f *tally) float64 { return figures.Millis(f.late.Quantile(0.99)) }))
 	}
 	fmt.Fprintf(b, "### How this was measured\n\n%s", res.machine.Lines(res.began, res.took))
 	fmt.Fprintf(b, "- Load: %d requests per second in an open loop: each is sent when it is due, and its time counts from then. Half ask for a stream (40 ms), half for an\n"+
 		"  answer in one piece (%s, taken off its time to the first byte). Plain HTTP/1.1 clients without retries. The clients themselves were late by at most %s ms (p99 of the worst run).\n",
-		full.rate, think, doc.Figure(late))
+		full.rate, think, figures.Format(late))
 	fmt.Fprintf(b, "- A run: the region in use breaks after %s and is back %s later (%s if all break); the load ends after %s, or later if the region is not used again by then.\n",
 		full.killAt, full.outage, allOutage, full.runFor)
 	b.WriteString("- To repeat: `make chaos`; `make chaos-quick` takes one run of each and writes nothing.\n")

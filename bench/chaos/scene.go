@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/load"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
-	"example.com/relay/internal/relaytest"
 )
 
 // A plan says when things happen in a run.
@@ -51,7 +51,7 @@ type scene struct {
 }
 
 // stage runs an experiment once.
-func (e *experiment) stage(ctx context.Context, on wire, relay string, p plan, start starter) (*figures, error) {
+func (e *experiment) stage(ctx context.Context, on wire, relay string, p plan, start starter) (*tally, error) {
 	fleet, err := regions.Start(ctx, regions.Options{Relay: relay, TLS: on.tls, HTTP1: on.http1})
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (e *experiment) stage(ctx context.Context, on wire, relay string, p plan, s
 		return nil, err
 	}
 	stop() // what it is still sending would be counted too early
-	return s.figures(answers), nil
+	return s.tally(answers), nil
 }
 
 // play puts the load on, and has the experiment happen meanwhile.
@@ -90,7 +90,7 @@ func (s *scene) play(ctx context.Context, e *experiment) ([]load.Answer, error) 
 		}
 	}()
 	answers := load.Open{
-		Base: s.base, Rate: s.rate, For: s.runFor, Reply: relaytest.Reply, Streamed: streamed, Whole: whole,
+		Base: s.base, Rate: s.rate, For: s.runFor, Reply: fakeopenai.Reply, Streamed: streamed, Whole: whole,
 		More: func() bool {
 			return e.mend != nil && time.Since(s.began) < s.killAt+s.outage+s.useFor && !s.usedAgain()
 		},

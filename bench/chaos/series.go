@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"example.com/relay/bench/doc"
-	"example.com/relay/bench/load"
+	"example.com/relay/internal/figures"
+	"example.com/relay/internal/load"
 )
 
 // A series is the runs of one experiment under the same conditions.
@@ -18,7 +18,7 @@ type series struct {
 	on     wire
 	resend bool
 
-	runs []*figures
+	runs []*tally
 	none *series // of the same conditions, without a fault; nil if it was left out
 }
 
@@ -82,7 +82,7 @@ func (s *series) measure(ctx context.Context, opts options, progress io.Writer) 
 }
 
 // String returns the figures of a run in a line.
-func (fig *figures) String() string {
+func (fig *tally) String() string {
 	return fmt.Sprintf("%d requests, %d ambiguous, %d failed, %d cut, %d truncated, %d doubled; first byte p50 %v p99 %v max %v; used again after %v; clients late by %v (p99)",
 		fig.requests, fig.outcomes[load.Ambiguous], fig.outcomes[load.Failed], fig.outcomes[load.Cut], fig.outcomes[load.Truncated], fig.doubled,
 		round(fig.first.Quantile(0.5)), round(fig.first.Quantile(0.99)), round(fig.first.Quantile(1)), round(fig.used), round(fig.late.Quantile(0.99)))
@@ -91,7 +91,7 @@ func (fig *figures) String() string {
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
 // explain says what went wrong in a run, request by request.
-func (fig *figures) explain(out io.Writer) {
+func (fig *tally) explain(out io.Writer) {
 	for _, a := range fig.odd {
 		fmt.Fprintf(out, "  at %v: %s stream=%v status=%d code=%s attempts=%d by %s after %v: %v\n",
 			a.Due, a.Outcome, a.Stream, a.Status, a.Code, a.Attempts, a.Upstream, round(a.End), a.Err)
@@ -99,7 +99,7 @@ func (fig *figures) explain(out io.Writer) {
 }
 
 // values returns a figure of every run.
-func (s *series) values(of func(*figures) float64) (values []float64) {
+func (s *series) values(of func(*tally) float64) (values []float64) {
 	for _, fig := range s.runs {
 		values = append(values, of(fig))
 	}
@@ -107,37 +107,37 @@ func (s *series) values(of func(*figures) float64) (values []float64) {
 }
 
 // worst returns the largest figure of any run.
-func (s *series) worst(of func(*figures) float64) float64 { return slices.Max(s.values(of)) }
+func (s *series) worst(of func(*tally) float64) float64 { return slices.Max(s.values(of)) }
 
 // firstP99 returns the 99th percentile of the time to the first byte around the
 // break, in ms.
-func firstP99(fig *figures) float64 { return doc.Millis(fig.first.Quantile(0.99)) }
+func firstP99(fig *tally) float64 { return figures.Millis(fig.first.Quantile(0.99)) }
 
 // added returns how much longer the slowest hundredth waited in a run than in
 // the middle one of those without a fault.
-func (s *series) added(fig *figures) float64 {
-	return firstP99(fig) - doc.Median(s.none.values(firstP99))
+func (s *series) added(fig *tally) float64 {
+	return firstP99(fig) - figures.Median(s.none.values(firstP99))
 }
 
-func count(o load.Outcome) func(*figures) float64 {
-	return func(fig *figures) float64 { return float64(fig.outcomes[o]) }
+func count(o load.Outcome) func(*tally) float64 {
+	return func(fig *tally) float64 { return float64(fig.outcomes[o]) }
 }
 
 // uncaught returns how many ambiguous requests were sent to a broken region.
-func uncaught(fig *figures) float64 { return float64(fig.outcomes[load.Ambiguous] - fig.caught) }
+func uncaught(fig *tally) float64 { return float64(fig.outcomes[load.Ambiguous] - fig.caught) }
 
 // noByte returns how many requests failed before a byte was delivered.
-func noByte(fig *figures) float64 {
+func noByte(fig *tally) float64 {
 	return float64(fig.outcomes[load.Ambiguous] + fig.outcomes[load.Failed])
 }
 
-func doubled(fig *figures) float64 { return float64(fig.doubled) }
+func doubled(fig *tally) float64 { return float64(fig.doubled) }
 
 // retries returns how many attempts were made beyond the first of each request.
-func retries(fig *figures) float64 { return float64(fig.attempts - (fig.requests - fig.untold)) }
+func retries(fig *tally) float64 { return float64(fig.attempts - (fig.requests - fig.untold)) }
 
 // usedAgain returns how many seconds it took, or forever.
-func usedAgain(fig *figures) float64 {
+func usedAgain(fig *tally) float64 {
 	if fig.used == 0 {
 		return forever
 	}

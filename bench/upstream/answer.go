@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"example.com/relay/bench/wire"
+	"example.com/relay/internal/load/wire"
 )
 
 // headers are those that api.openai.com answers with, by number and size.

@@ -1,6 +1,6 @@
 // Package upstream is a scripted upstream for benchmarks: it answers a few
 // calls with bytes that were made beforehand, and does nothing else, so that it
-// costs little. Tests of behaviour use the fake in internal/relaytest.
+// costs little. Tests of behaviour use the fake in internal/fakeopenai.
 package upstream
 
 import (
@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"example.com/relay/bench/wire"
+	"example.com/relay/internal/load/wire"
 )
 
 // An Upstream serves the calls of this package on a loopback address.

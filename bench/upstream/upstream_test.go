@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
 	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/load"
 	"example.com/relay/internal/regions"
 )
 

@@ -14,9 +14,11 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"example.com/relay/cmd/relay/internal/check"
 )
 
-// Exit statuses. Those of check are explained in check.go.
+// Exit statuses. Those of check are its own.
 const (
 	exitOK    = 0
 	exitError = 1
@@ -37,7 +39,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "serve":
 		return serve(ctx, args, environ, stdout, stderr)
 	case "check":
-		return check(ctx, args, stdout, stderr)
+		return check.Run(ctx, args, stdout, stderr)
 	case "help":
 		return serve(ctx, []string{"-h"}, environ, stdout, stderr)
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,7 +64,11 @@ func serve(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 		cfg.Upstreams, err = upstreams.read(cfg.Upstreams)
 	}
 	if err == nil {
+		err = checkProxy(environ)
+	}
+	if err == nil {
 		cfg.ProxyFromEnvironment = true
+		cfg.Public = isPublic(cfg.AllowedHosts, *listen)
 		cfg.AllowedHosts = allowedHosts(cfg.AllowedHosts, *listen)
 		cfg.Logger = slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 		var relay *core.Relay
@@ -105,6 +110,13 @@ func allowedHosts(configured []string, listen string) []string {
 	return []string{host, "localhost", "127.0.0.1", "::1", "host.docker.internal"}
 }
 
+// isPublic reports whether others than the programs of this machine reach a relay
+// on an address: from other machines, or as web pages by DNS rebinding.
+func isPublic(hosts []string, listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	return err != nil || !isLoopback(host) || slices.Contains(hosts, "*")
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
@@ -143,7 +155,7 @@ func listenAndServe(ctx context.Context, relay *core.Relay, cfg core.Config, lis
 	log.SetOutput(serverLog{cfg.Logger}) // net/http's client quotes stray bytes of upstreams there
 	greet(stdout, ln.Addr(), cfg)
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(ln) }()
+	go func() { failed <- server.Serve(relay.Listen(server, ln)) }()
 	select {
 	case err := <-failed:
 		fmt.Fprintln(stderr, "relay:", err)

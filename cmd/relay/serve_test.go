@@ -6,15 +6,15 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/contract"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
 )
 
 const (
@@ -25,8 +25,8 @@ const (
 // A served is a running relay serve.
 type served struct {
 	base   string // without /v1
-	stdout *lockedBuffer
-	stderr *lockedBuffer
+	stdout *proc.Buffer
+	stderr *proc.Buffer
 	stop   context.CancelFunc
 	exit   chan int
 }
@@ -35,7 +35,7 @@ type served struct {
 func startServe(t *testing.T, environ []string, args ...string) *served {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	s := &served{stdout: new(lockedBuffer), stderr: new(lockedBuffer), stop: stop, exit: make(chan int, 1)}
+	s := &served{stdout: new(proc.Buffer), stderr: new(proc.Buffer), stop: stop, exit: make(chan int, 1)}
 	r, w := io.Pipe()
 	go func() {
 		s.exit <- run(ctx, append([]string{"serve", "-listen", "127.0.0.1:0"}, args...), environ, io.MultiWriter(s.stdout, w), s.stderr)
@@ -61,13 +61,13 @@ func startServe(t *testing.T, environ []string, args ...string) *served {
 }
 
 func TestServeIsAnAdapter(t *testing.T) {
-	relaytest.TestAdapter(t, func(t *testing.T, environ []string) string {
+	contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 		return startServe(t, append(environ, "RELAY_LOG_LEVEL=off")).base
-	}, relaytest.As("local server"), relaytest.Without(relaytest.Misconfigured, "it refuses to start, which its user sees at once"))
+	}, contract.As("local server"), contract.Without(contract.Misconfigured, "it refuses to start, which its user sees at once"))
 }
 
 func TestServeGreets(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + serveToken})
 	for _, want := range []string{u.URL, "access token needed", "base URL: " + s.base + "/v1\n", "page:     " + s.base + "/\n", "curl -N " + s.base + "/v1/chat/completions", "rt_$TOKEN.$OPENAI_API_KEY"} {
 		if !strings.Contains(s.stdout.String(), want) {
@@ -119,7 +119,7 @@ func TestServeUsage(t *testing.T) {
 }
 
 func TestServeRefusesRebinding(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	for _, test := range []struct {
 		host, allowed string
 		want          int
@@ -168,7 +168,7 @@ func stream(t *testing.T, base, fault string) *bufio.Reader {
 }
 
 func TestServeDrains(t *testing.T) {
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL})
 	r := stream(t, s.base, "gap=20ms")
 	s.stop()
@@ -189,7 +189,7 @@ func TestServeEndsWhatDoesNotFinish(t *testing.T) {
 	was := drainTime
 	drainTime = 100 * time.Millisecond
 	defer func() { drainTime = was }()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL})
 	r := stream(t, s.base, "silence=2")
 	s.stop()
@@ -211,61 +211,35 @@ func TestServeSignals(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	for _, signals := range []int{1, 2} {
-		cmd := exec.CommandContext(t.Context(), binary, "-listen", "127.0.0.1:0")
-		cmd.Env = append(os.Environ(), "RELAY_UPSTREAMS="+u.URL, "RELAY_LOG_LEVEL=off")
-		out, err := cmd.StdoutPipe()
+		p, err := proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off"}}, binary, "-listen", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
+		t.Cleanup(p.Kill)
+		base, err := p.Await(t.Context(), "base URL: ")
+		if err != nil {
 			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		var base string
-		for base == "" && lines.Scan() {
-			base, _ = strings.CutPrefix(lines.Text(), "base URL: ")
-			if !strings.HasPrefix(base, "http") {
-				base = ""
-			}
 		}
 		fault := "gap=10ms"
 		if signals == 2 {
 			fault = "silence=2" // would go on for the whole drain time
 		}
 		r := stream(t, strings.TrimSuffix(base, "/v1"), fault)
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		for lines.Scan() && !strings.HasPrefix(lines.Text(), "relay: stopping") {
+		_ = p.Signal(syscall.SIGTERM)
+		if _, err := p.Await(t.Context(), "relay: stopping"); err != nil {
+			t.Error(err)
 		}
 		if signals == 2 {
-			_ = cmd.Process.Signal(syscall.SIGTERM)
+			_ = p.Signal(syscall.SIGTERM)
 		}
 		body, err := io.ReadAll(r)
 		if complete := strings.HasSuffix(string(body), "data: [DONE]\n\n") && err == nil; complete != (signals == 1) {
 			t.Errorf("%d signals: the stream got %q, %v", signals, body, err)
 		}
-		_, _ = io.Copy(io.Discard, out)
-		if err := cmd.Wait(); (err == nil) != (signals == 1) {
-			t.Errorf("%d signals: %v", signals, err)
+		if code := p.ExitCode(); (code == 0) != (signals == 1) {
+			t.Errorf("%d signals: exit code %d", signals, code)
 		}
 	}
-}
-
-// A lockedBuffer is a buffer for several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
 )
 
 func init() { watchInterval = 2 * time.Millisecond }
@@ -96,7 +97,7 @@ func refusing(t *testing.T) string {
 }
 
 func TestServeUpstreamsFile(t *testing.T) {
-	u, dead := relaytest.StartUpstream(t), refusing(t)
+	u, dead := fakeopenai.StartUpstream(t), refusing(t)
 	file := newFile(t, `{"endpoints":{"sensitive":true,"type":"dynamic","value":[`+endpoint("paris", dead)+`,`+endpoint("london", u.URL)+`]},"urls":{"sensitive":false,"value":{}}}`)
 	s := startServe(t, nil, "-upstreams-file", file)
 	if !strings.Contains(s.stdout.String(), "to "+dead+", "+u.URL+", no access token needed") {
@@ -137,7 +138,7 @@ func heldStream(t *testing.T) (url string, release chan struct{}) {
 // A new file moves requests to come, and leaves those alone that are under way.
 func TestServeReloads(t *testing.T) {
 	old, release := heldStream(t)
-	a, b := relaytest.StartUpstream(t), relaytest.StartUpstream(t)
+	a, b := fakeopenai.StartUpstream(t), fakeopenai.StartUpstream(t)
 	for _, before := range []string{
 		endpoint("old", old),
 		endpoint("old", old) + `,` + endpoint("other", refusing(t)),
@@ -179,7 +180,7 @@ func TestServeReloads(t *testing.T) {
 
 // A file that cannot be used changes nothing.
 func TestServeKeepsItsUpstreams(t *testing.T) {
-	u, other := relaytest.StartUpstream(t), relaytest.StartUpstream(t)
+	u, other := fakeopenai.StartUpstream(t), fakeopenai.StartUpstream(t)
 	good := `[` + endpoint("u", u.URL) + `,` + endpoint("spare", refusing(t)) + `]`
 	file := newFile(t, good)
 	s := startServe(t, nil, "-upstreams-file", file)
@@ -227,7 +228,7 @@ func TestUpstreamsFileChangesBeforeItIsWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := new(lockedBuffer)
+	out := new(proc.Buffer)
 	logger := slog.New(slog.NewJSONHandler(out, nil))
 	relay, err := core.New(core.Config{Upstreams: urls, Logger: logger})
 	if err != nil {

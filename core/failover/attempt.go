@@ -5,52 +5,46 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"sync/atomic"
+
+	"example.com/relay/core/failover/internal/conn"
 )
 
-// errUnresponsive ends attempts at an upstream that is dead behind connections
-// which stand.
+// errUnresponsive ends attempts at an upstream that is dead although its
+// connections are established.
 var errUnresponsive = errors.New("upstream is silent on all its connections")
 
-// An attempt is one sending of a request, over one connection.
+// An attempt is one request sent once, over one connection. The first three
+// fields are set by its maker, the next three by roundTrip; the others are read
+// by whoever compares upstreams.
 type attempt struct {
-	pool   *Pool
-	u      *upstream
-	conn   *conn
+	pool *Pool
+	u    *upstream
+	conn *conn.Conn
+
 	ctx    context.Context         // the request's
 	own    context.Context         // ends with the attempt
-	cancel context.CancelCauseFunc // ends own; nil where there is one upstream only
+	cancel context.CancelCauseFunc // ends own; nil if there is one upstream only
 
-	sentAt      int64 // see now
-	wroteHeader atomic.Bool
-	answered    atomic.Bool
-	heardAt     atomic.Int64 // when bytes of the answer came, see now
-	left        atomic.Bool
+	sentAt   int64        // see now; set before the attempt is shared
+	answered atomic.Bool  // the response has begun
+	heardAt  atomic.Int64 // when bytes of the response were read, see now
+	left     atomic.Bool  // no longer in flight
 }
 
-// roundTrip sends req and returns the answer, whose body watches over the
-// attempt.
+// roundTrip sends req and returns the response, whose body ends the attempt.
 func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 	a.ctx = req.Context()
-	ctx := a.ctx
-	if a.conn.own == nil {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			WroteHeaders: func() { a.wroteHeader.Store(true) },
-		})
-	}
+	a.own = a.ctx
 	if a.pool.Several() {
-		ctx, a.cancel = context.WithCancelCause(ctx)
+		a.own, a.cancel = context.WithCancelCause(a.ctx)
 		a.sentAt = now()
 		a.heardAt.Store(a.sentAt)
 		a.u.join(a)
+		req = req.WithContext(a.own)
 	}
-	a.own = ctx
 	a.u.silence.wait()
-	if ctx != a.ctx {
-		req = req.WithContext(ctx)
-	}
-	res, err := a.conn.roundTrip(req)
+	res, err := a.conn.RoundTrip(req)
 	a.u.silence.answered()
 	a.pool.touch()
 	if err != nil {
@@ -67,7 +61,7 @@ func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// heard notes when bytes came, for whoever compares upstreams.
+// heard notes that bytes of the response were read.
 func (a *attempt) heard() {
 	if a.cancel != nil {
 		a.heardAt.Store(now())
@@ -82,6 +76,7 @@ func (a *attempt) leave() {
 	}
 }
 
+// leaveUncancelled ends the attempt, but not its context.
 func (a *attempt) leaveUncancelled() {
 	if a.cancel != nil && !a.left.Swap(true) {
 		a.u.leave(a)
@@ -91,44 +86,38 @@ func (a *attempt) leaveUncancelled() {
 // cause returns why the attempt was ended, or nil.
 func (a *attempt) cause() error { return context.Cause(a.own) }
 
-// processed reports whether, after err, somebody may have processed the
-// request.
-func (a *attempt) processed(err error) bool {
-	return !a.conn.unsent(a.wroteHeader.Load()) && !errors.Is(err, errPeerClosed) && !isRefusedStream(err)
+// interrupted holds a truncated response against the upstream, unless a check
+// finds it well: the request may have taken longer than its platform allows.
+func (a *attempt) interrupted() {
+	strike := func() { a.pool.strike(a.u, ClassInterrupted, 1) }
+	if a.pool.opts.Serverless {
+		strike()
+		return
+	}
+	a.u.health.noteError(ClassInterrupted)
+	a.pool.suspect(a.ctx, a.u, false, strike)
 }
 
-// goAway is the text of net/http's error for an HTTP/2 stream that the server
-// announced not to process (RFC 9113, section 6.8). The error is not exported.
-const goAway = "http2: Transport received Server's graceful shutdown GOAWAY"
+var errBodyClosed = errors.New("read on closed response body")
 
-// isRefusedStream reports whether an HTTP/2 server said that it has not
-// processed a request (RFC 9113, section 8.7).
-func isRefusedStream(err error) bool {
-	// net/http converts its stream errors into any struct with these fields.
-	var stream streamError
-	return errors.As(err, &stream) && stream.Code == refusedStream || err != nil && err.Error() == goAway
-}
-
-// refusedStream is the code REFUSED_STREAM (RFC 9113, section 7).
-const refusedStream = 7
-
-// A streamError is an HTTP/2 stream's error, as net/http has it.
-type streamError struct {
-	StreamID uint32
-	Code     uint32
-	Cause    error
-}
-
-func (e streamError) Error() string { return "HTTP/2 stream error" }
-
-// A body is an answer's, which watches over its attempt.
+// A body is a response's body, which ends its attempt.
+//
+// A Read after Close fails, and one that is under way at Close fails at the
+// latest with the next, whatever the ReadCloser does: a transport of the
+// caller's may return nothing and no error for ever.
 type body struct {
 	io.ReadCloser
-	a *attempt
+	a      *attempt
+	idle   progress
+	closed atomic.Bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, errBodyClosed
+	}
 	n, err := b.ReadCloser.Read(p)
+	err = b.idle.check(len(p), n, err)
 	if n > 0 {
 		b.a.heard()
 		b.a.pool.touch()
@@ -139,24 +128,27 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Whole reports whether all of an answer of length bytes has come, so that
-// reading it does not wait.
-func (b *body) Whole(length int64) bool {
-	own, ok := b.ReadCloser.(*answerBody)
-	return ok && length >= 0 && int64(own.Buffered()) >= length
+// IsBuffered reports whether all of a response of length bytes is in memory, so
+// that reading it does not wait. Wrappers that do not have the method, such as
+// those of a response that was looked at, only lose an optimisation.
+func (b *body) IsBuffered(length int64) bool {
+	buffered, ok := b.ReadCloser.(interface{ Buffered() int })
+	return ok && length >= 0 && int64(buffered.Buffered()) >= length
 }
 
-// end notes how the answer ended.
+// end notes how the response ended.
 func (b *body) end(err error) {
 	a := b.a
-	if err != io.EOF && a.cancel != nil && !a.left.Load() && a.ctx.Err() == nil && !errors.Is(a.cause(), errUnresponsive) {
-		a.pool.strike(a.u, ClassInterrupted, 1)
+	if err != io.EOF && a.cancel != nil && !a.left.Load() && a.ctx.Err() == nil &&
+		!errors.Is(err, conn.ErrRequestFailed) && !errors.Is(a.cause(), errUnresponsive) {
+		a.interrupted()
 	}
 	a.leaveUncancelled()
 }
 
 // Close ends the attempt.
 func (b *body) Close() error {
+	b.closed.Store(true)
 	err := b.ReadCloser.Close()
 	b.a.leave()
 	return err

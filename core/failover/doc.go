@@ -6,32 +6,41 @@
 //	pool, err := failover.New([]string{"https://rt_token@eu.example", "https://us.example"}, failover.Options{})
 //	client := openai.NewClient(option.WithHTTPClient(&http.Client{Transport: pool}))
 //
-// # The law
-//
-// An attempt has phases: P0 resolving, connecting, TLS; P1 a connection is held
-// and nothing written; P2 bytes of the request are written; P3 the answer's
-// header is there; P4 a byte of it was given to the client.
+// # When a request is retried
 //
 // A request that the API may have processed is never sent again, unless it is a
-// GET or HEAD, or [Options.ResendAmbiguous] says so. Another upstream gets it
-// from P0 and P1, and upon an answer which proves that it was not processed
-// (verdict.go lists them). An answer of the API itself passes untouched, 429
-// and 5xx too: every upstream would give the same. After P4 nothing is sent
-// again; only a Responses stream that can be resumed losslessly goes on
-// elsewhere, if [Options.ResumeResponses] says so.
+// GET or HEAD, or [Options.ResendAmbiguous] says so. Before anything of it is
+// written to a connection, another upstream may always have it. Afterwards that
+// takes a response which proves that nothing was processed: package protocol
+// says what each error code of a relay proves, verdict.go what the pages of
+// platforms do. A response of the API itself is forwarded unchanged, 429 and 5xx
+// included: every upstream would give the same. Once the client has a byte of a
+// response, nothing is retried; only an event stream of a background response
+// can continue through another upstream, if [Options.ResumeResponses] says so.
 //
-// Connections are hedged, never requests: if an upstream takes more than 250 ms
-// to connect, the next one is tried alongside, and the first connection that
-// stands carries the request. It is written to that one connection
-// ([http.ClientConn]), so it cannot be sent twice.
+// Connections are hedged, requests never: if an upstream takes more than 250 ms
+// to connect, the next one is tried alongside, and the first connection to be
+// established carries the request. It is written to that one connection, so it
+// cannot be sent twice.
 //
-//	Pool.Send              pool.go: one request
-//	  └─ order             order.go: which upstreams, in which order
-//	       └─ race         race.go: hedged connects
-//	            └─ attempt attempt.go: one upstream, one connection, one sending
-//	                 └─ verdict   what an answer, or its absence, proves
-//	health.go   strikes, backoff, half-open trials
-//	silence.go  upstreams that went dead behind established connections
-//	probe.go    active probes, in a gateway
-//	resume.go   Responses streams that go on elsewhere
+// # The path of a request
+//
+//	Pool.Send               pool.go
+//	  └─ call               call.go: one request: what follows from each attempt
+//	       ├─ order         order.go: which upstreams, in which order
+//	       ├─ acquire       queue.go: the next candidate, and a connection to it
+//	       │    └─ race     race.go, connecting.go: hedged connects
+//	       ├─ attempt       attempt.go: the request on one connection
+//	       └─ judge         verdict.go: what a response proves
+//
+// Beside it stands what is known of each upstream:
+//
+//	health.go     strikes, ejection and backoff
+//	suspicion.go  checks before a response is held against an upstream
+//	silence.go    upstreams that stopped responding on established connections
+//	probe.go      health checks: on schedule in a gateway, on trial, on suspicion
+//	budget.go     how many retries all requests together may make
+//	freeze.go     processes that were frozen, and lost their connections meanwhile
+//	resume.go     event streams that continue through another upstream: a read of
+//	              such a stream makes a call of its own
 package failover

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
 
-// Classes of failures, for logs, health and messages. Answers of a platform add
-// their status, as in platform_429; a relay's own errors are classed by their
-// codes.
+// Classes of failures, for logs, health and messages. A platform's page adds its
+// status, as in platform_429; a relay's own error has its code as its class.
 const (
 	ClassDNS           = "dns"            // the name could not be resolved
 	ClassRefused       = "refused"        // connection refused
@@ -22,17 +22,22 @@ const (
 	ClassTLS           = "tls"            // TLS failed otherwise
 	ClassTimeout       = "timeout"        // no connection in time
 	ClassConnect       = "connect"        // no connection, for another reason
-	ClassReset         = "reset"          // broken off before an answer
-	ClassUnresponsive  = "unresponsive"   // silent behind connections that stand
-	ClassInterrupted   = "interrupted"    // broken off inside an answer
+	ClassReset         = "reset"          // connection broken before a response
+	ClassUnresponsive  = "unresponsive"   // silent on established connections
+	ClassInterrupted   = "interrupted"    // connection broken within a response
 	ClassRegionRefused = "region_refused" // OpenAI does not serve the region
+	ClassHeaders       = "headers"        // the request's headers are larger than it takes
 )
+
+// ClassPlatform is what the classes of a platform's pages begin with; the status
+// follows.
+const ClassPlatform = "platform_"
 
 // A Failure is what went wrong with one upstream.
 type Failure struct {
 	Upstream string // its name
 	Class    string // see the constants
-	Err      error  // nil for an answer
+	Err      error  // nil if there was a response
 }
 
 // Connecting reports whether it failed in making a connection. Its error then
@@ -45,7 +50,7 @@ func (f Failure) Connecting() bool {
 	return false
 }
 
-// An Error says why no upstream answered a request. Its text holds names and
+// An Error says why no upstream responded to a request. Its text holds names and
 // classes, no addresses and nothing of what anybody sent.
 type Error struct {
 	// Ambiguous says that an upstream may have processed the request.
@@ -57,7 +62,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	if e.Ambiguous {
-		return "no answer, and the request may have been processed: " + e.Summary()
+		return "no response, and the request may have been processed: " + e.Summary()
 	}
 	return "no upstream could take the request: " + e.Summary()
 }
@@ -77,6 +82,13 @@ func (e *Error) Last() string {
 		return ""
 	}
 	return e.Failures[len(e.Failures)-1].Class
+}
+
+// Only reports whether all failures are of that class, and nothing was
+// processed.
+func (e *Error) Only(class string) bool {
+	return !e.Ambiguous && len(e.Failures) > 0 &&
+		!slices.ContainsFunc(e.Failures, func(f Failure) bool { return f.Class != class })
 }
 
 // Unwrap returns the errors behind the failures.

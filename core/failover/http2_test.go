@@ -89,6 +89,7 @@ func serveHTTP2(t *testing.T, serve func(c http2Conn, n int)) (string, *tls.Conf
 // An HTTP/2 server that says it has not processed a request gets it once more
 // over a new connection, and no oftener.
 func TestUnprocessedOverHTTP2(t *testing.T) {
+	const refusedStream = 7 // RFC 9113, section 7
 	refuse := func(c http2Conn, stream uint32) { c.write(frameRSTStream, 0, stream, 0, 0, 0, refusedStream) }
 	goAway := func(c http2Conn, _ uint32) { c.write(frameGoAway, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) }
 	reset := func(c http2Conn, stream uint32) { c.write(frameRSTStream, 0, stream, 0, 0, 0, 2) } // INTERNAL_ERROR

@@ -13,33 +13,17 @@ type Policy string
 const (
 	// PreferOrder takes the first one of the list.
 	PreferOrder Policy = "order"
-	// PreferFastest takes the one that connects and answers probes the fastest,
-	// by a moving average. It stays with it until another is faster by a fifth
-	// and by 10 ms. Upstreams that were never measured come last.
+	// PreferFastest takes the one that connects and answers probes fastest, by a
+	// moving average. It stays with it until another is faster by a fifth and by
+	// 10 ms. Upstreams that were never measured come last.
 	PreferFastest Policy = "latency"
 )
 
-// A candidate is an upstream that a request may be sent to.
-type candidate struct {
-	*upstream
-
-	// due says that the upstream is down or silent and may be tried again: by one
-	// request at a time, over a new connection, on which it must answer first.
-	// trial says that this request is the one; trialOver must be called.
-	// tried says that it was. passed says that another request is the one.
-	due, trial, tried, passed bool
-
-	// fresh says that a pooled connection would not do.
-	fresh bool
-	late  atomic.Bool // it was held against it that a connect takes long
-	again int         // new connections that were made for a request since the old ones failed
-}
-
 // order returns the upstreams in the order in which to try them: those that are
-// up, as preferred; then those of which other requests know that a connect takes
-// long; then those that are down, by how soon they could be tried. One that is
-// due for a trial keeps its place, for one request at a time. It never returns none: a request is better tried than
-// refused on a guess.
+// up, as preferred; then those to which several connects are late already; then
+// those that are down, by how soon they may be tried. One that is due for a
+// trial keeps its place, for one request at a time. It never returns none: a
+// request is better tried than refused on a guess.
 func (p *Pool) order(list []*upstream) []*candidate {
 	type place struct {
 		rank int
@@ -53,10 +37,10 @@ func (p *Pool) order(list []*upstream) []*candidate {
 		switch {
 		case down && left > 0:
 			pl.rank, pl.wait = 1, left
-		case down || u.silence.suspicious() || u.health.hangs():
-			pl.due = true // even if it is the last
-		case u.connecting.areLate() && !u.connections.atHand():
-			pl.rank = 1 // to hedge what others hedge would use up the budget
+		case down || u.silence.suspicious() || u.health.unresponsive():
+			pl.trial = trialDue // even if it is the last
+		case u.connecting.areLate() && !u.connections.AtHand():
+			pl.rank = 1 // hedging what others hedge already would use up the budget
 		}
 		places = append(places, pl)
 	}
@@ -68,14 +52,6 @@ func (p *Pool) order(list []*upstream) []*candidate {
 		candidates[i] = pl.candidate
 	}
 	return candidates
-}
-
-// trialOver ends the trial, if it is one.
-func (c *candidate) trialOver() {
-	if c.trial {
-		c.trial = false
-		c.health.endTrial()
-	}
 }
 
 // preferred returns list by preference.
@@ -113,4 +89,4 @@ func isFaster(a, b time.Duration) bool {
 }
 
 // latency returns the moving average, or more than any if it is unknown.
-func (u *upstream) latency() time.Duration { return cmp.Or(u.health.usual(), time.Hour) }
+func (u *upstream) latency() time.Duration { return cmp.Or(u.health.avgConnect(), time.Hour) }

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 // A region is an upstream of a test: a server which counts what it gets and
@@ -101,7 +103,7 @@ func unstartedRegion(t *testing.T) *region {
 }
 
 func (r *region) serve(w http.ResponseWriter, req *http.Request) {
-	if req.URL.Path == healthPath {
+	if req.URL.Path == protocol.HealthPath {
 		r.probes.Add(1)
 		(*r.health.Load())(w, req)
 		return
@@ -171,7 +173,8 @@ func failedWith(err error, ambiguous bool, classes ...string) bool {
 	return true
 }
 
-// What an answer of the first region makes of a request.
+// What an answer of the first region makes of a request. Its health is well all
+// the time, so no page is held against it.
 func TestWhatMovesOn(t *testing.T) {
 	const throttled = `{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}`
 	const apiError = `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"model_not_found"}}`
@@ -194,9 +197,9 @@ func TestWhatMovesOn(t *testing.T) {
 		{"Lambda throttles", page(429, throttled, "Content-Type", "application/json"), 200, "up", "platform_429"},
 		{"no instance", page(429, "Rate exceeded."), 200, "up", "platform_429"},
 		{"unavailable", page(503, "<html>"), 200, "up", "platform_503"},
-		{"no deployment", page(404, "The deployment could not be found", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), 200, "down", "platform_404"},
-		{"no permission", page(403, `{"Message":"Forbidden"}`, "Content-Type", "application/json"), 200, "down", "platform_403"},
-		{"login page", page(302, "", "Location", "https://login.example/"), 200, "down", "platform_302"},
+		{"no deployment", page(404, "The deployment could not be found", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), 200, "up", "platform_404"},
+		{"no permission", page(403, `{"Message":"Forbidden"}`, "Content-Type", "application/json"), 200, "up", "platform_403"},
+		{"login page", page(302, "", "Location", "https://login.example/"), 200, "up", "platform_302"},
 		{"crashed function", page(502, `{"message":"Internal server error"}`, "Content-Type", "application/json"), 0, "up", "platform_502"},
 		{"ended function", page(504, "timeout"), 0, "up", "platform_504"},
 		{"unmarked API", page(404, apiError, "Content-Type", "application/json"), 404, "up", ""},
@@ -285,7 +288,7 @@ func TestRefusedConnections(t *testing.T) {
 	for i := range 10 {
 		status, _, sent, err := post(t, p, "x")
 		want := 2
-		if i >= strikesOut {
+		if i >= maxStrikes {
 			want = 1 // it is down by then
 		}
 		if status != 200 || err != nil || sent.Attempts != want {
@@ -301,7 +304,7 @@ func TestAllDown(t *testing.T) {
 	p := openPool(t, Options{}, closedPort(t)+"#a", closedPort(t)+"#b", closedPort(t)+"#c", closedPort(t)+"#d")
 	for range 5 {
 		_, _, sent, err := post(t, p, "x")
-		if !failedWith(err, false, ClassRefused, ClassRefused, ClassRefused) || sent.Attempts != mostAttempts {
+		if !failedWith(err, false, ClassRefused, ClassRefused, ClassRefused) || sent.Attempts != maxAttempts {
 			t.Errorf("got %v after %d attempts", err, sent.Attempts)
 		}
 	}
@@ -354,10 +357,10 @@ func TestHangingConnects(t *testing.T) {
 		if status != 200 || err != nil || sent.Upstream != "b" {
 			t.Fatalf("got %d %v from %s", status, err, sent.Upstream)
 		}
-		if i < strikesOut && took < hedgeAfter {
+		if i < maxStrikes && took < hedgeAfter {
 			t.Errorf("request %d took %v: nothing was tried first", i, took)
 		}
-		if i >= strikesOut && sent.Attempts != 1 {
+		if i >= maxStrikes && sent.Attempts != 1 {
 			t.Errorf("request %d took %d attempts", i, sent.Attempts)
 		}
 	}
@@ -370,7 +373,7 @@ func TestConnectsAreBounded(t *testing.T) {
 	p := openPool(t, Options{}, silentListener(t)+"#a", silentListener(t)+"#b", silentListener(t)+"#c")
 	start := time.Now()
 	_, _, _, err := post(t, p, "x")
-	if took := time.Since(start); took < connectWithin || took > 2*connectWithin {
+	if took := time.Since(start); took < connectTimeout || took > 2*connectTimeout {
 		t.Errorf("took %v", took)
 	}
 	if e, ok := errors.AsType[*Error](err); !ok || e.Ambiguous || len(e.Failures) != 3 {
@@ -382,7 +385,7 @@ func TestConnectsAreBounded(t *testing.T) {
 // wait for it.
 func TestFailingFast(t *testing.T) {
 	p := openPool(t, Options{}, silentListener(t)+"#a", silentListener(t)+"#b")
-	for range strikesOut {
+	for range maxStrikes {
 		if _, _, _, err := post(t, p, "x"); !failedWith(err, false, ClassTimeout, ClassTimeout) {
 			t.Fatalf("got %v", err)
 		}
@@ -462,7 +465,7 @@ func TestRecovery(t *testing.T) {
 	a.set(page(503, "down"))
 	dead := page(503, "down")
 	a.health.Store(&dead)
-	for range strikesOut {
+	for range maxStrikes {
 		if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Upstream != "b" {
 			t.Fatalf("got %d %v", status, err)
 		}
@@ -478,7 +481,7 @@ func TestRecovery(t *testing.T) {
 	if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Upstream != "b" || a.posts.Load() != posts || a.probes.Load() == 0 {
 		t.Errorf("trial of a dead region: %d %v from %s, %d posts, %d probes", status, err, sent.Upstream, a.posts.Load()-posts, a.probes.Load())
 	}
-	if st := p.Status()[0]; st.State != "down" || st.RetryIn < backoffBase {
+	if st := p.Status()[0]; st.State != "down" || st.RetryIn < minBackoff {
 		t.Errorf("after a failed trial: %+v", st)
 	}
 	a.set(relayed)
@@ -664,7 +667,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 		ids <- id
 		if id%200 == 0 { // connections must be made anew
 			for _, u := range p.list() {
-				u.connections.leaveBehind()
+				u.connections.RetireAll()
 			}
 		}
 	}
@@ -817,37 +820,40 @@ func TestNoRequestFailsAfterAFreeze(t *testing.T) {
 	}
 }
 
+// When the process may have been frozen, no connection from before is used.
 func TestThaw(t *testing.T) {
-	at := time.Unix(1000, 0)
-	p := openPool(t, Options{}, "https://relay.example")
-	p.clock = func() time.Time { return at }
-	age := func() int {
-		cs := &p.list()[0].connections
-		cs.mu.Lock()
-		defer cs.mu.Unlock()
-		return cs.age
+	a := unstartedRegion(t)
+	var connections atomic.Int32
+	a.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
 	}
+	a.Start()
+	p := newPool(t, Options{}, a)
+	at := time.Unix(1000, 0)
+	p.clock = func() time.Time { return at }
 	for i, step := range []struct {
 		pass time.Duration
-		end  bool
-		want int
+		end  bool // a long stream ends, instead of a request
+		want int32
 	}{
-		{0, false, 0},
-		{19 * time.Second, false, 0},
-		{21 * time.Second, false, 1}, // frozen
-		{time.Hour, true, 1},         // a long stream ends
-		{time.Second, false, 1},
-		{-time.Hour, false, 2}, // the clock was set back
+		{0, false, 1},
+		{19 * time.Second, false, 1},
+		{21 * time.Second, false, 2}, // frozen
+		{time.Hour, true, 2},
 		{time.Second, false, 2},
+		{-time.Hour, false, 3}, // the clock was set back
+		{time.Second, false, 3},
 	} {
 		at = at.Add(step.pass)
 		if step.end {
 			p.touch()
-		} else {
-			p.thaw()
+		} else if status, _, _, err := post(t, p, "x"); status != 200 || err != nil {
+			t.Fatal(status, err)
 		}
-		if got := age(); got != step.want {
-			t.Errorf("step %d: left behind %d times, want %d", i, got, step.want)
+		if got := connections.Load(); got != step.want {
+			t.Errorf("step %d: %d connections, want %d", i, got, step.want)
 		}
 	}
 }
@@ -860,7 +866,7 @@ func TestSlowConnectsAreHedgedByFew(t *testing.T) {
 	p := openPool(t, Options{}, silentListener(t)+"#a", b.URL+"#b")
 	p.list()[0].health.measured(time.Minute) // as ever there
 	var first sync.WaitGroup
-	for range strikesOut {
+	for range maxStrikes {
 		first.Go(func() {
 			if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Attempts != 2 {
 				t.Errorf("got %d %v after %d attempts", status, err, sent.Attempts)

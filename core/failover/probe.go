@@ -7,17 +7,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
+
+	"example.com/relay/core/failover/internal/conn"
+	"example.com/relay/core/protocol"
 )
 
 const (
-	// healthPath is where a relay says how it is.
-	healthPath = "/relay/health"
-
-	// probeTime bounds a probe, from the connect on.
-	probeTime = 1500 * time.Millisecond
+	// probeTimeout bounds a probe, from the connect on.
+	probeTimeout = 1500 * time.Millisecond
 
 	// A prober goes through the upstreams every probeDown for those that are
 	// down, and every sixth interval when there was no traffic for an interval.
@@ -32,49 +31,52 @@ type probeError struct{ err error }
 func (e *probeError) Error() string { return "health: " + e.err.Error() }
 func (e *probeError) Unwrap() error { return e.err }
 
-// verify proves over conn, which is reserved and remains so, that u is alive: a
+var errConnClosed = errors.New("connection was closed after the health check")
+
+// verify proves over cn, which is reserved and remains so, that u is alive: a
 // relay answers, of any other upstream the connection is all that can be asked.
 // The time that it may take is ctx's.
-func (p *Pool) verify(ctx context.Context, u *upstream, conn *conn) error {
-	if u.official || !u.health.isRelay() {
+func (p *Pool) verify(ctx context.Context, u *upstream, cn *conn.Conn) error {
+	if u.official || !u.health.isMarked() {
 		return nil
 	}
-	conn.hold(true)
-	defer conn.hold(false)
-	if err := ask(ctx, u, conn); err != nil {
+	cn.Hold(true)
+	defer cn.Hold(false)
+	if err := ask(ctx, u, cn, u.health.apiFault()); err != nil {
 		return &probeError{err}
 	}
-	if !conn.reserve() {
-		return &probeError{errPeerClosed}
+	if !cn.Reserve() {
+		return &probeError{errConnClosed}
 	}
 	return nil
 }
 
-// ask asks u over conn how it is.
-func ask(ctx context.Context, u *upstream, conn *conn) error {
-	of := &url.URL{Path: healthPath}
-	if u.health.behind() {
-		of.RawQuery = "deep=1" // whether the relay reaches the API, and is served
+// ask asks u over cn how it is; with deep, whether it reaches the API and is
+// served there too.
+func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
+	of := &url.URL{Path: protocol.HealthPath}
+	if deep {
+		of.RawQuery = "deep=1"
 	}
 	req := (&http.Request{
 		Method: http.MethodGet, URL: u.url(of), Host: u.base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: u.header(http.Header{"User-Agent": {"relay-probe"}, "Accept": {"application/json"}}),
 	}).WithContext(ctx)
-	res, err := conn.roundTrip(req)
+	res, err := cn.RoundTrip(req)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can go on
-	switch marker := res.Header.Get(markerHeader); {
+	switch marker := res.Header.Get(protocol.Marker); {
 	case marker == "":
 		return fmt.Errorf("status %d without a relay's marker", res.StatusCode)
 	case res.StatusCode != http.StatusOK:
 		return fmt.Errorf("status %d", res.StatusCode)
-	case !strings.Contains(marker, "origin=relay"):
+	case !protocol.IsByRelay(marker):
 		return errors.New("answered by the API instead of the relay")
 	}
-	u.health.showedMarker()
+	u.health.provedRelay()
 	return nil
 }
 
@@ -82,20 +84,20 @@ func ask(ctx context.Context, u *upstream, conn *conn) error {
 // failed and is silent: those without a byte at once, the others when they were
 // silent for as long as a dead connection may be.
 func (p *Pool) endLost(u *upstream) {
-	if !u.health.out() {
+	if !u.health.ejected() {
 		return
 	}
 	silent := u.silence.silentFor()
 	for _, a := range u.attempts() {
 		waited := time.Duration(now() - a.heardAt.Load())
-		if !a.answered.Load() && silent > probeTime && waited > probeTime || silent > deadAfter && waited > deadAfter {
+		if !a.answered.Load() && silent > probeTimeout && waited > probeTimeout || silent > conn.DeadAfter && waited > conn.DeadAfter {
 			a.cancel(errUnresponsive)
 		}
 	}
 }
 
-// probeOn probes until the pool is closed.
-func (p *Pool) probeOn() {
+// probeLoop probes until the pool is closed.
+func (p *Pool) probeLoop() {
 	ticker := time.NewTicker(min(probeDown, p.opts.ProbeInterval))
 	defer ticker.Stop()
 	last := make(map[*upstream]time.Time)
@@ -118,10 +120,12 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 		p.endLost(u)
 		period := interval
 		switch {
-		case idle, u.health.refused():
+		case u.health.refused():
 			period *= idleSixth
-		case u.health.ailing():
+		case u.health.failing():
 			period = min(interval, probeDown)
+		case idle && !u.isAwaited():
+			period *= idleSixth
 		}
 		if !p.Several() || time.Since(last[u]) < period-probeDown/2 {
 			continue
@@ -131,42 +135,42 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 	}
 }
 
-// probe asks u how it is, over a connection of its own.
+// probe asks u how it is, on schedule.
 func (p *Pool) probe(ctx context.Context, u *upstream) {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
 	start := time.Now()
-	conn, err := u.connections.connect(ctx, false)
-	if err == nil {
-		conn.hold(true)
-		err = p.probeOver(ctx, u, conn)
-		u.connections.drop(conn)
-	}
-	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	class, err := p.examine(ctx, u, u.health.apiFault())
+	if ctx.Err() != nil {
 		return // the pool is closed
 	}
 	if err == nil {
 		u.health.measured(time.Since(start))
-		p.noteChange(u, u.health.probed())
+		p.logChange(u, u.health.probed())
 		return
 	}
-	class := connectClass(err)
-	if conn != nil {
-		class = ClassUnresponsive
-	}
-	p.strike(u, class, strikesOut-1) // two of them are enough
+	p.strike(u, class, maxStrikes-1) // two of them are enough
 	p.endLost(u)
 }
 
-// probeOver asks u over conn. An upstream that never was a relay may be the API
-// itself, which has no health to tell.
-func (p *Pool) probeOver(ctx context.Context, u *upstream, conn *conn) error {
+// examine asks u how it is, over a connection of its own, within probeTimeout. It
+// returns the class of the failure with the error.
+func (p *Pool) examine(ctx context.Context, u *upstream, deep bool) (class string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	cn, err := u.connections.Connect(ctx, false)
+	if err != nil {
+		return connectClass(err), err
+	}
+	cn.Hold(true)
+	defer u.connections.Drop(cn)
 	if u.official {
-		return nil
+		return "", nil
 	}
-	err := ask(ctx, u, conn)
-	if err != nil && ctx.Err() == nil && !u.health.isRelay() {
-		return nil
+	err = ask(ctx, u, cn, deep)
+	if err != nil && ctx.Err() == nil && u.token == "" && !u.health.isMarked() {
+		err = nil // it may be the API itself, which has no health to tell
 	}
-	return err
+	if err != nil {
+		return ClassUnresponsive, err
+	}
+	return "", nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 // A roundTripFunc is a RoundTripper that is a function.
@@ -26,7 +28,7 @@ type probedRegion struct {
 
 func (r *probedRegion) answer(req *http.Request) (*http.Response, error) {
 	origin := "upstream"
-	if req.URL.Path == healthPath {
+	if req.URL.Path == protocol.HealthPath {
 		r.probes.Add(1)
 		origin = "relay"
 	} else {
@@ -149,7 +151,7 @@ func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b budget
 		allowed := 0
-		for b.retry() {
+		for b.retry(failing) {
 			allowed++
 		}
 		if want := budgetFloor * budgetSpan; allowed != want {
@@ -158,13 +160,13 @@ func TestBudget(t *testing.T) {
 		for range 1000 {
 			b.request()
 		}
-		for allowed = 0; b.retry(); allowed++ {
+		for allowed = 0; b.retry(failing); allowed++ {
 		}
 		if allowed != 200 {
 			t.Errorf("%d retries more for 1000 requests, want 200", allowed)
 		}
 		time.Sleep(time.Minute)
-		for allowed = 0; b.retry(); allowed++ {
+		for allowed = 0; b.retry(failing); allowed++ {
 		}
 		if want := budgetFloor * budgetSpan; allowed != want {
 			t.Errorf("%d retries a minute later, want %d", allowed, want)
@@ -175,7 +177,7 @@ func TestBudget(t *testing.T) {
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h health
-		for range strikesOut - 1 {
+		for range maxStrikes - 1 {
 			if h.strike("x", 1, false) != unchanged {
 				t.Fatal("down too early")
 			}
@@ -189,20 +191,20 @@ func TestBackoff(t *testing.T) {
 				t.Errorf("left alone for %v, want %v ± 20 %%", left, want)
 			}
 		}
-		within(backoffBase)
+		within(minBackoff)
 		if h.strike("x", 1, false); true {
-			within(backoffBase) // a failure while it is left alone is no trial
+			within(minBackoff) // a failure while it is left alone is no trial
 		}
 		for i := 2; i < 6; i++ {
 			_, left := h.down()
 			time.Sleep(left)
 			h.strike("x", 1, false)
-			within(backoffBase * time.Duration(i))
+			within(minBackoff * time.Duration(i))
 		}
 		if h.success() != cameBack {
 			t.Error("not back")
 		}
-		for range 2 * strikesOut {
+		for range 2 * maxStrikes {
 			if h.strike("x", 1, true) != unchanged {
 				t.Error("the last one went down")
 			}

@@ -4,45 +4,56 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"example.com/relay/core/failover/internal/conn"
 )
 
-// hedgeAfter is how long a connect may take before the next upstream is tried
-// alongside (RFC 8305, section 5). Tests shorten it.
-var hedgeAfter = hedgeDefault
+const (
+	// hedgeDelay is how long a connect may take before the next upstream is tried
+	// alongside (RFC 8305, section 5).
+	hedgeDelay = 250 * time.Millisecond
 
-const hedgeDefault = 250 * time.Millisecond
+	// connectTimeout bounds all connects of a request together where there are
+	// several upstreams, and minConnectTimeout is what is left of it for a request
+	// that was sent before.
+	connectTimeout    = 3 * time.Second
+	minConnectTimeout = hedgeDelay
+)
 
-// connectWithin bounds all connects of a request together where there are
-// several upstreams.
-const connectWithin = 3 * time.Second
+// hedgeAfter is hedgeDelay. Tests shorten it.
+var hedgeAfter = hedgeDelay
 
-// leastConnect is what is left of it for a request that was sent once already.
-const leastConnect = hedgeDefault
-
-// A race connects to several upstreams. The first connection that stands is for
-// the request; later ones are kept for others.
+// A race connects to several upstreams. The first connection to be established
+// carries the request; later ones are kept for others. Its methods are for the
+// call's goroutine, but for keep and offer.
 type race struct {
 	pool   *Pool
-	ctx    context.Context
+	ctx    context.Context // of the connects
 	cancel context.CancelFunc
 	http1  bool
-	begun  map[*candidate]time.Time // connects whose results are to come
+	begun  map[*candidate]time.Time // connects whose results are still to come
 
-	mu      sync.Mutex
-	over    bool
-	results chan connected
+	mu      sync.Mutex // guards over, and sending to results
+	over    bool       // the call no longer waits
+	results chan connectResult
 }
 
-// connected is a connect's result.
-type connected struct {
+// A connectResult is a connection, or why there is none.
+type connectResult struct {
 	*candidate
-	conn *conn
+	conn *conn.Conn
 	err  error
 }
 
-// newRace returns a race of n connects at most.
-func newRace(p *Pool, ctx context.Context, http1 bool, n int) *race {
-	r := &race{pool: p, http1: http1, begun: make(map[*candidate]time.Time), results: make(chan connected, n), cancel: func() {}}
+// newRace returns a race of up to n connects.
+func newRace(ctx context.Context, p *Pool, http1 bool, n int) *race {
+	r := &race{
+		pool:    p,
+		cancel:  func() {},
+		http1:   http1,
+		begun:   make(map[*candidate]time.Time),
+		results: make(chan connectResult, n),
+	}
 	if p.opts.Serverless {
 		r.ctx, r.cancel = context.WithCancel(ctx) // nothing outlives the request
 	} else {
@@ -51,82 +62,46 @@ func newRace(p *Pool, ctx context.Context, http1 bool, n int) *race {
 	return r
 }
 
-// start begins to connect to c.
+// start starts to connect to c.
 func (r *race) start(c *candidate) {
 	r.begun[c] = time.Now()
 	c.connecting.begin(c, r.begun[c])
 	go func() {
-		conn, err := r.pool.connect(r.ctx, c, r.http1)
+		cn, err := r.pool.connect(r.ctx, c, r.http1)
 		c.connecting.end(c)
-		if result := (connected{c, conn, err}); !r.offer(result) {
-			r.keep(result) // nobody waits any more
+		if result := (connectResult{c, cn, err}); !r.offer(result) {
+			r.keep(result)
 		}
 	}()
 }
 
-// A connecting keeps the connects to an upstream that are under way. It is safe
-// for concurrent use.
-type connecting struct {
-	mu    sync.Mutex
-	begun map[*candidate]time.Time
-}
+// idle reports whether no connect is under way. A nil race is idle.
+func (r *race) idle() bool { return r == nil || len(r.begun) == 0 }
 
-func (p *connecting) begin(c *candidate, at time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.begun == nil {
-		p.begun = make(map[*candidate]time.Time)
-	}
-	p.begun[c] = at
-}
-
-func (p *connecting) end(c *candidate) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.begun, c)
-}
-
-// areLate reports whether several of them have been hedged by now: as many as
-// would make the upstream down if connects did not always take long there.
-func (p *connecting) areLate() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	late := 0
-	for _, at := range p.begun {
-		if time.Since(at) >= hedgeAfter {
-			late++
-		}
-	}
-	return late >= strikesOut
-}
-
-// quiet reports whether no connect is under way.
-func (r *race) quiet() bool { return r == nil || len(r.begun) == 0 }
-
-// received notes that the result of c has come.
+// received notes that the result for c was received.
 func (r *race) received(c *candidate) {
 	delete(r.begun, c)
-	c.trialOver()
+	c.endTrial()
 }
 
-// outrun notes that the connects under way took too long, and returns whose. An
-// upstream that takes no longer than it used to has done nothing wrong.
-func (r *race) outrun() (late []*candidate) {
+// strikeLate strikes the upstreams whose connects are under way and late, unless
+// they take no longer than usual, and returns the candidates.
+func (r *race) strikeLate() (late []*candidate) {
 	if r == nil {
 		return nil
 	}
 	for c, since := range r.begun {
 		late = append(late, c)
-		if took := time.Since(since); took >= hedgeAfter && took > 2*c.health.usual() && !c.trial {
-			c.late.Store(true)
+		if took := time.Since(since); took >= hedgeAfter && took > 2*c.health.avgConnect() && c.trial != trialOurs {
+			c.slowStruck.Store(true)
 			r.pool.strike(c.upstream, ClassTimeout, 1)
 		}
 	}
 	return late
 }
 
-// offer reports whether somebody waits for the result, who then has it.
-func (r *race) offer(result connected) bool {
+// offer reports whether the call still waits, and gives it the result then.
+func (r *race) offer(result connectResult) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.over {
@@ -136,7 +111,7 @@ func (r *race) offer(result connected) bool {
 	return true
 }
 
-// end says that nobody waits any more.
+// end says that the call no longer waits.
 func (r *race) end() {
 	if r == nil {
 		return
@@ -155,12 +130,12 @@ func (r *race) end() {
 	}
 }
 
-// keep takes in the result of a connect for which nobody waits.
-func (r *race) keep(result connected) {
-	result.trialOver()
+// keep takes a result for which no call waits.
+func (r *race) keep(result connectResult) {
+	result.endTrial()
 	if result.err != nil {
 		r.pool.connectFailed(result.candidate, result.err)
 		return
 	}
-	result.conn.release()
+	result.conn.Release()
 }

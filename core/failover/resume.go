@@ -17,70 +17,72 @@ import (
 )
 
 const (
-	// mostResumes is how often one stream may go on elsewhere, as long as each
-	// time brings something new, and mostBarren how often in a row without.
-	mostResumes = 20
-	mostBarren  = 3
+	// maxResumes is how often one stream may be resumed, as long as each time
+	// brings new events, and maxBarren how often in a row it may bring none.
+	maxResumes = 20
+	maxBarren  = 3
 
-	// mostPending is the largest event that is held back until it is whole.
-	mostPending = 4 << 20
+	// maxPending is the largest event that is held back until it is complete.
+	maxPending = 4 << 20
 
 	// resumeWait is the first pause before a resume that follows a barren one.
 	resumeWait = 200 * time.Millisecond
 )
 
-// mayResume reports whether req's answer could be a stream that goes on through
-// another upstream. Its body tells.
+// mayResume reports whether req's response could be a stream that can be resumed
+// through another upstream. Its body must be read to know.
 func mayResume(req *http.Request) bool {
 	return req.Method == http.MethodPost && strings.HasSuffix(req.URL.Path, "/responses") &&
 		req.Header.Get("Content-Encoding") == "" && req.Body != nil && req.Body != http.NoBody
 }
 
-// readAhead reads the body to see whether it asks for a background response as
-// a stream, and leaves it to be sent from its beginning.
-func (s *sending) readAhead() {
-	head, err := io.ReadAll(io.LimitReader(s.fresh, replay.MaxBytes))
+// readAhead reads the body to see whether it asks for a background response as a
+// stream. The body is still sent from its beginning.
+func (s *call) readAhead() {
+	head, err := io.ReadAll(io.LimitReader(s.first, replay.MaxBytes))
 	if err == nil && len(head) < replay.MaxBytes {
 		var wants struct{ Background, Stream bool }
 		s.resumable = json.Unmarshal(head, &wants) == nil && wants.Background && wants.Stream
 	}
-	s.fresh = peeked{io.MultiReader(bytes.NewReader(head), s.fresh), s.fresh}
+	s.first = peeked{io.MultiReader(bytes.NewReader(head), s.first), s.first}
 }
 
-// makeResumable lets res go on through another upstream if it breaks off. The
-// Responses API keeps the events of background responses and gives them again
+// makeResumable lets res continue through another upstream if it is cut. The
+// Responses API keeps the events of background responses and sends them again
 // from any sequence number on (GET /v1/responses/{id}?starting_after=N).
-func (s *sending) makeResumable(res *http.Response) {
+func (s *call) makeResumable(res *http.Response) {
 	if s.resumable && isPlainEventStream(res) {
 		res.Body = &resuming{pool: s.pool, req: s.req, from: s.result.Upstream, current: res.Body, last: -1}
 	}
 }
 
-// isPlainEventStream reports whether res is an event stream that can be read.
+// isPlainEventStream reports whether res is an event stream that can be parsed.
 func isPlainEventStream(res *http.Response) bool {
 	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	return res.StatusCode == http.StatusOK && contentType == "text/event-stream" && res.Header.Get("Content-Encoding") == ""
 }
 
-// A resuming is a background response's event stream. It hands on whole events,
-// and when the stream breaks off goes on with the next one.
+// A resuming is a background response's event stream. It yields complete events
+// and, when the stream is cut, continues with the next one from another upstream.
+// Reads must not overlap.
 type resuming struct {
 	pool    *Pool
-	req     *http.Request // that created the response
-	from    string        // upstream that current comes through
+	req     *http.Request // created the response
+	from    string        // upstream of current
 	current io.ReadCloser
 
-	pending []byte // read, not a whole event yet
-	ready   []byte // to be handed on
-	err     error  // comes behind ready
+	pending []byte // read, not a complete event yet
+	scan    scan   // of pending
+	ready   []byte // complete events, to be read
+	err     error  // after ready
 
 	id       string // of the response
-	last     int64  // sequence number of the last event handed on; -1 if none
-	ended    bool   // by an event that says so
+	last     int64  // sequence number of the last event; -1 if none
+	ended    bool   // the last event says that it is the last
 	resumes  int
-	barren   int  // resumes in a row that brought nothing
+	barren   int  // resumes in a row without a new event
 	rejoined bool // the next event must be the one after last
-	raw      bool // bytes are handed on as they come
+	raw      bool // an event was too large: bytes pass as they are read
 }
 
 func (r *resuming) Read(p []byte) (int, error) {
@@ -105,17 +107,17 @@ func (r *resuming) Read(p []byte) (int, error) {
 // Close closes the stream.
 func (r *resuming) Close() error { return r.current.Close() }
 
-// takeEvents moves whole events from pending to ready. It returns the event by
-// which a relay says that the stream broke off behind it, or nil.
+// takeEvents moves complete events from pending to ready. It returns the event
+// by which a relay says that the stream was cut after it, or nil.
 func (r *resuming) takeEvents() (broken []byte) {
 	for {
-		n := eventEnd(r.pending)
-		if n == 0 && len(r.pending) > mostPending {
-			// Not to be held, so what follows is no longer to be told apart.
+		n := r.scan.eventEnd(r.pending)
+		if n == 0 && len(r.pending) > maxPending {
+			// It cannot be held, so later events can no longer be told apart.
 			r.raw, r.id = true, ""
 		}
 		if r.raw {
-			r.ready, r.pending = append(r.ready, r.pending...), nil
+			r.ready, r.pending, r.scan = append(r.ready, r.pending...), nil, scan{}
 		}
 		if n == 0 || r.raw {
 			return nil
@@ -127,7 +129,7 @@ func (r *resuming) takeEvents() (broken []byte) {
 		case e.Error.Type == "relay_error":
 			return raw
 		case e.Sequence != nil && *e.Sequence <= r.last && !r.ended:
-			continue // given before the break
+			continue // a repetition
 		case e.Sequence != nil && r.rejoined && *e.Sequence > r.last+1:
 			r.err = errGap
 			return nil
@@ -137,17 +139,17 @@ func (r *resuming) takeEvents() (broken []byte) {
 	}
 }
 
-// errGap says that events are missing between what was given and what came
-// next.
+// errGap says that the resumed stream does not continue where the first one
+// ended.
 var errGap = errors.New("the resumed stream left events out")
 
-// note keeps what an event says about the stream.
+// note records what an event says about the stream.
 func (r *resuming) note(e event) {
 	if e.Sequence != nil {
 		r.last, r.rejoined, r.barren = *e.Sequence, false, 0
 	}
-	if e.Response.ID != "" {
-		r.id = e.Response.ID
+	if id := e.Response.ID; r.id == "" && !r.raw && isID(id) {
+		r.id = id // the first one: a stream is that of one response
 	}
 	switch e.Type {
 	case "response.completed", "response.failed", "response.incomplete", "response.cancelled", "error":
@@ -155,14 +157,28 @@ func (r *resuming) note(e event) {
 	}
 }
 
-// broken goes on elsewhere, or ends the stream as it ended: with err behind
-// frame. One that broke off behind its last event is whole.
+// isID reports whether id can be a response's. It becomes a segment of a path,
+// which must not lead anywhere else.
+func isID(id string) bool {
+	for _, c := range []byte(id) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxID
+}
+
+// maxID is longer than the API's ids are.
+const maxID = 128
+
+// broken resumes the stream or, failing that, ends it as it ended: with frame and
+// err. One that was cut after its last event is complete.
 func (r *resuming) broken(err error, frame []byte) {
 	if r.err != nil {
 		return
 	}
 	if r.ended {
-		// The client has all of it, and an error would say otherwise.
+		// The client has all of it: an error would say otherwise.
 		r.ready = append(r.ready, r.pending...)
 		r.pending, r.err = nil, io.EOF
 		return
@@ -179,17 +195,17 @@ func (r *resuming) broken(err error, frame []byte) {
 	r.pending = nil
 }
 
-// resume reports whether the stream goes on.
+// resume reports whether the stream continues.
 func (r *resuming) resume() bool {
 	ctx := r.req.Context()
-	for r.id != "" && r.resumes < mostResumes && r.barren < mostBarren && ctx.Err() == nil {
+	for r.id != "" && r.resumes < maxResumes && r.barren < maxBarren && ctx.Err() == nil {
 		if r.barren > 0 && !pause(ctx, resumeWait<<(r.barren-1)) {
 			return false
 		}
 		r.resumes++
 		r.barren++
-		s := r.pool.newSending(r.next())
-		s.avoid(r.from)
+		s := r.pool.newCall(r.next())
+		s.queue.avoid(r.from)
 		res, err := s.send()
 		s.end()
 		if err != nil {
@@ -201,6 +217,7 @@ func (r *resuming) resume() bool {
 		}
 		r.current.Close()
 		r.current, r.from, r.pending, r.rejoined = res.Body, s.result.Upstream, nil, true
+		r.scan = scan{}
 		r.pool.logger.Info("stream resumed", "upstream", r.from)
 		return true
 	}
@@ -214,9 +231,9 @@ func (r *resuming) next() *http.Request {
 		req.Header.Del(name)
 	}
 	req.Method, req.Body, req.GetBody, req.ContentLength = http.MethodGet, nil, nil, 0
-	req.URL.Path += "/" + r.id
+	req.URL.Path += "/" + r.id // which needs no escaping, see isID
 	if req.URL.RawPath != "" {
-		req.URL.RawPath += "/" + url.PathEscape(r.id)
+		req.URL.RawPath += "/" + r.id
 	}
 	query := url.Values{"stream": {"true"}}
 	if r.last >= 0 {
@@ -224,16 +241,6 @@ func (r *resuming) next() *http.Request {
 	}
 	req.URL.RawQuery = query.Encode()
 	return req
-}
-
-// avoid puts the upstream of that name last.
-func (s *sending) avoid(name string) {
-	for i, c := range s.queue {
-		if c.name == name && i < len(s.queue)-1 {
-			s.queue = append(append(s.queue[:i:i], s.queue[i+1:]...), c)
-			return
-		}
-	}
 }
 
 // pause waits and reports whether ctx lasted that long.
@@ -274,16 +281,29 @@ func parseEvent(raw []byte) (e event) {
 	return e
 }
 
+// A scan looks for the end of an event in bytes that come piece by piece, each
+// of which it looks at once.
+type scan struct {
+	front  int // line breaks in front of the event
+	looked int // bytes in which no event ends
+}
+
 // eventEnd returns the length of the first event in b with the blank line that
-// ends it, or 0 if there is none (HTML standard, section 9.2.6). Blank lines in
-// front of an event go with it.
-func eventEnd(b []byte) int {
-	front := len(b) - len(bytes.TrimLeft(b, "\r\n"))
+// ends it, or 0 if there is none yet (HTML standard, section 9.2.6). Blank lines
+// in front of an event go with it. Until it finds one, b may only grow.
+func (s *scan) eventEnd(b []byte) int {
+	for s.front < len(b) && (b[s.front] == '\n' || b[s.front] == '\r') {
+		s.front++
+	}
+	from := max(s.front, s.looked-len("\r\n\r"))
 	end := 0
 	for _, blank := range []string{"\n\n", "\r\n\r\n", "\r\r"} {
-		if i := bytes.Index(b[front:], []byte(blank)); i >= 0 && (end == 0 || front+i+len(blank) < end) {
-			end = front + i + len(blank)
+		if i := bytes.Index(b[from:], []byte(blank)); i >= 0 && (end == 0 || from+i+len(blank) < end) {
+			end = from + i + len(blank)
 		}
+	}
+	if s.looked = len(b); end > 0 {
+		*s = scan{}
 	}
 	return end
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+
+	"example.com/relay/core/protocol"
 )
 
 // responseID is what the stored response is called.
@@ -54,6 +56,10 @@ type background struct {
 }
 
 func (bg *background) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.URL.Path == protocol.HealthPath {
+		healthy(w, req)
+		return
+	}
 	bg.mu.Lock()
 	n := bg.streams
 	bg.streams++

@@ -6,40 +6,40 @@ import (
 	"time"
 )
 
-// A silence notices that an upstream has gone dead behind connections that
-// stand: requests are written, and nothing comes back on any connection for
-// longer than it ever did of late. TCP tells after 20 seconds, and never if
-// something in between answers for the dead. A suspicion harms nobody: the
+// A silence detects that an upstream is dead although its connections are
+// established: requests are written, and nothing is read on any connection for
+// longer than was usual lately. TCP takes 20 seconds to notice, and never does if
+// something in between acknowledges for the dead. A suspicion does no harm: the
 // upstream is tried over a new connection before it gets more requests.
 //
-// The idea is that of accrual failure detectors (Hayashibara et al., 2004): what
-// silence means depends on how the upstream used to talk.
+// The idea is that of accrual failure detectors (Hayashibara et al., 2004): how
+// long a silence is suspicious depends on how the upstream usually responds. It
+// is safe for concurrent use.
 type silence struct {
-	waiting atomic.Int64 // requests written, their answers not begun
-	last    atomic.Int64 // when something was heard, or waiting began; see now
-	usual   atomic.Int64 // longest silence of late, decaying; 0 if unknown
+	waiting atomic.Int64 // requests written whose responses have not begun
+	last    atomic.Int64 // when bytes were last read, or waiting began; see now
+	usual   atomic.Int64 // longest recent silence, decaying; 0 if unknown
 	samples atomic.Int64 // how many silences were measured
-
-	// sent is how many requests were written since something was heard.
-	sent atomic.Int64
+	sent    atomic.Int64 // requests written since bytes were last read
 }
 
 const (
-	// leastSilence is the shortest that is ever suspicious: machines stutter.
-	leastSilence = 30 * time.Millisecond
-	// leastSamples is how much must have been heard before silence says anything.
-	leastSamples = 32
-	// forgets is the time in which the longest silence is half forgotten.
-	forgets = 5 * time.Second
+	// minSilence is the shortest that is ever suspicious: machines stutter.
+	minSilence = 30 * time.Millisecond
+	// minSamples is how many silences must be measured before one is suspicious.
+	minSamples = 32
+	// halfLife is the time in which the longest silence loses half its weight.
+	halfLife = 5 * time.Second
 
-	// A request is overdue to be acknowledged by the upstream's TCP after two
-	// round trips and doubtAfter, and suspicious after suspectAfter on top:
-	// systems delay acknowledgements by up to 40 ms (RFC 1122, section 4.2.3.2).
+	// A request's acknowledgement by the upstream's TCP is overdue after two round
+	// trips and doubtAfter, and suspicious after suspectAfter more: systems delay
+	// acknowledgements by up to 40 ms (RFC 1122, section 4.2.3.2).
 	doubtAfter   = 3 * time.Millisecond
 	suspectAfter = 50 * time.Millisecond
-	doubtStep    = 2 * time.Millisecond
-	// quietWait is how long a request waits for an upstream that says little.
-	quietWait = 25 * time.Millisecond
+	// doubtInterval is the time between two looks at an upstream in doubt, and
+	// quietTimeout how long a request waits for one that is unusually quiet.
+	doubtInterval = 2 * time.Millisecond
+	quietTimeout  = 25 * time.Millisecond
 )
 
 // A doubt is what speaks against sending an upstream more requests now.
@@ -47,14 +47,14 @@ type doubt int
 
 const (
 	noDoubt doubt = iota
-	quiet         // it says little: wait a little
-	overdue       // TCP waits for it: wait until it is clear
-	suspect       // it may be dead: try it first
+	quiet         // unusually quiet: wait a little
+	overdue       // its TCP is late to acknowledge: wait until that is clear
+	suspect       // it may be dead: put it on trial
 )
 
-// doubt returns what speaks against sending u another request. TCP tells of a
-// peer that is gone long before it gives a connection up; what answers for the
-// dead, or a machine that hangs, only the silence tells of.
+// doubt returns what speaks against sending u another request. TCP shows that a
+// peer is gone long before it gives the connection up. Where something
+// acknowledges for the dead, and where a machine hangs, only silence does.
 func (u *upstream) doubt() doubt {
 	if u.silence.suspicious() {
 		return suspect
@@ -76,15 +76,16 @@ func (u *upstream) doubt() doubt {
 
 // doubt returns what the attempt's connection tells.
 func (a *attempt) doubt() doubt {
-	if a.answered.Load() || a.conn.socket == nil || a.sentAt < a.u.silence.last.Load() {
+	if a.answered.Load() || a.sentAt < a.u.silence.last.Load() {
 		return noDoubt
 	}
 	age := time.Duration(now() - a.sentAt)
 	if age < doubtAfter {
 		return noDoubt
 	}
-	unacknowledged, roundTrip := a.conn.socket.unacknowledged()
-	switch age -= 2 * roundTrip; {
+	unacknowledged, roundTrip := a.conn.Unacknowledged()
+	age -= 2 * roundTrip
+	switch {
 	case !unacknowledged || age < doubtAfter:
 		return noDoubt
 	case age < suspectAfter:
@@ -99,7 +100,7 @@ var epoch = time.Now()
 // now returns the monotonic time in nanoseconds.
 func now() int64 { return int64(time.Since(epoch)) }
 
-// hear notes that bytes came. Only silence while somebody waits for an answer is
+// hear notes that bytes were read. Only silence while a response is awaited is
 // measured.
 func (s *silence) hear() {
 	t := now()
@@ -111,37 +112,37 @@ func (s *silence) hear() {
 	s.samples.Add(1)
 	gap := t - before
 	usual := s.usual.Load()
-	faded := usual - int64(math.Ln2*float64(usual)*float64(gap)/float64(forgets))
-	s.usual.Store(max(gap, faded)) // of two at a time one may be lost, which the next mends
+	faded := usual - int64(math.Ln2*float64(usual)*float64(gap)/float64(halfLife))
+	s.usual.Store(max(gap, faded)) // one of two concurrent updates may be lost; the next one makes up for it
 }
 
 // wait notes that a request is being written.
 func (s *silence) wait() {
 	if s.waiting.Add(1) == 1 {
-		s.last.Store(now()) // the quiet before it was nobody's
+		s.last.Store(now()) // until now nothing was awaited
 		s.sent.Store(0)
 	}
 	s.sent.Add(1)
 }
 
-// answered notes that an answer has begun, or will not.
+// answered notes that a response has begun, or will not.
 func (s *silence) answered() { s.waiting.Add(-1) }
 
-// unusual reports whether the upstream is silent for a good part of the longest
-// silence of late, while several requests are waiting.
+// unusual reports whether the upstream has been silent for half of the longest
+// recent silence, while several requests wait.
 func (s *silence) unusual() bool {
-	return s.waiting.Load() > 0 && s.sent.Load() >= 2 && s.samples.Load() >= leastSamples && int64(s.silentFor()) > s.usual.Load()/2
+	return s.waiting.Load() > 0 && s.sent.Load() >= 2 && s.samples.Load() >= minSamples && int64(s.silentFor()) > s.usual.Load()/2
 }
 
-// suspicious reports whether the upstream is silent for longer than it used to
-// be while several requests are waiting.
+// suspicious reports whether the upstream has been silent for longer than is
+// usual, while several requests wait.
 func (s *silence) suspicious() bool {
-	if s.waiting.Load() == 0 || s.sent.Load() < 2 || s.samples.Load() < leastSamples {
+	if s.waiting.Load() == 0 || s.sent.Load() < 2 || s.samples.Load() < minSamples {
 		return false
 	}
-	limit := max(leastSilence, time.Duration(s.usual.Load())*3/2)
+	limit := max(minSilence, time.Duration(s.usual.Load())*3/2)
 	return s.silentFor() > limit
 }
 
-// silentFor returns how long nothing was heard.
+// silentFor returns how long nothing was read.
 func (s *silence) silentFor() time.Duration { return time.Duration(now() - s.last.Load()) }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/relay/core/failover/internal/conn"
 )
 
 func TestSilence(t *testing.T) {
@@ -22,7 +24,7 @@ func TestSilence(t *testing.T) {
 		}
 		// An upstream that answers every 10 ms, with requests waiting.
 		s.wait()
-		for range 2 * leastSamples {
+		for range 2 * minSamples {
 			time.Sleep(10 * time.Millisecond)
 			s.hear()
 		}
@@ -31,7 +33,7 @@ func TestSilence(t *testing.T) {
 		s.wait()
 		time.Sleep(20 * time.Millisecond)
 		check(false, "a little later")
-		time.Sleep(leastSilence)
+		time.Sleep(minSilence)
 		check(true, "much later")
 		s.hear()
 		check(false, "when it talks again")
@@ -47,7 +49,7 @@ func TestSilence(t *testing.T) {
 		// One that thinks for two seconds is not suspicious after two seconds.
 		s = silence{}
 		s.wait()
-		for range 2 * leastSamples {
+		for range 2 * minSamples {
 			s.wait()
 			time.Sleep(2 * time.Second)
 			s.hear()
@@ -65,7 +67,7 @@ func TestOneRequestIsNoSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s silence
 		s.wait()
-		for range 2 * leastSamples {
+		for range 2 * minSamples {
 			time.Sleep(time.Millisecond)
 			s.hear()
 		}
@@ -112,9 +114,9 @@ func TestLostAttemptsEnd(t *testing.T) {
 	u.health.mu.Unlock()
 	p.endLost(u) // silent for too short a time
 	for _, at := range u.attempts() {
-		at.heardAt.Add(-int64(2 * probeTime))
+		at.heardAt.Add(-int64(2 * probeTimeout))
 	}
-	u.silence.last.Add(-int64(2 * probeTime))
+	u.silence.last.Add(-int64(2 * probeTimeout))
 	p.endLost(u)
 	if sent := <-got; sent.Upstream != "b" || sent.Attempts != 2 {
 		t.Errorf("%+v", sent)
@@ -145,7 +147,7 @@ func TestLostStreamsEnd(t *testing.T) {
 	u.health.mu.Lock()
 	u.health.until = time.Now().Add(time.Minute)
 	u.health.mu.Unlock()
-	for _, step := range []time.Duration{2 * probeTime, deadAfter} {
+	for _, step := range []time.Duration{2 * probeTimeout, conn.DeadAfter} {
 		for _, at := range u.attempts() {
 			at.heardAt.Add(-int64(step))
 		}
@@ -155,7 +157,7 @@ func TestLostStreamsEnd(t *testing.T) {
 		for _, at := range u.attempts() {
 			ended = ended || at.cause() != nil
 		}
-		if want := step == deadAfter; ended != want {
+		if want := step == conn.DeadAfter; ended != want {
 			t.Errorf("after %v: ended %t, want %t", step, ended, want)
 		}
 	}

@@ -9,133 +9,190 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
-// A verdict is what an answer proves.
+// A verdict is what a response proves.
 type verdict struct {
 	outcome outcome
 	class   string // of the failure, if it is one
 	penalty penalty
+	check   check  // that must fail before the penalty applies
+	reason  reason // of the retry, if there is one
 
-	// own says that the answer explains itself in the API's words, so that it is
-	// the one to give if nobody has a better one.
-	own bool
+	// selfExplaining says that the response tells the client what to do, so that
+	// it is the one to forward if no upstream has a better one.
+	selfExplaining bool
 }
 
+// An outcome is what becomes of the request.
 type outcome int
 
 const (
-	handOn      outcome = iota // it is the API's, or as good
-	unprocessed                // nobody processed the request, another upstream may
+	passThrough outcome = iota // the response is the API's, or as good
+	unprocessed                // nobody processed the request: another upstream may
 	ambiguous                  // somebody may have processed it
 )
 
+// A penalty is what becomes of the upstream.
 type penalty int
 
 const (
-	none     penalty = iota
-	credit           // the upstream did what it is for
-	strikeIt         // a failure
-	ejectIt          // a failure that its operator must mend
-	banIt            // its region is not served
+	noPenalty penalty = iota
+	credit            // it did what it is for
+	strike            // a failure
+	eject             // a failure that only its operator can fix
+	ban               // OpenAI does not serve its region
 )
 
-// markerHeader is on every answer that passed through a relay's code, so that
-// one without it was made by the platform in front.
-const markerHeader = "X-Relay"
+// A check is what a request of the pool's own must show before a penalty
+// applies, since a client could have provoked the response.
+type check int
 
-// judge returns what an answer of u proves, where others could take its place.
-// It may read some of the body, which it puts back.
-func judge(u *upstream, res *http.Response) verdict {
-	marker := res.Header.Get(markerHeader)
-	if res.StatusCode == http.StatusForbidden && errorCode(peek(res)) == regionRefused {
-		return verdict{unprocessed, ClassRegionRefused, banIt, true}
+const (
+	noCheck check = iota // no client can provoke it
+	shallow              // the relay's health fails
+	deep                 // the relay's health fails, or it does not reach the API
+)
+
+// forward is the verdict on a response that the upstream is to be credited for.
+var forward = verdict{outcome: passThrough, penalty: credit, selfExplaining: true}
+
+// judge returns what a response to req from u proves, where other upstreams
+// could take its place. isRelay says that u is known to be a relay: then its own
+// headers can be believed, and a page without them is its platform's. judge may
+// read some of the body, which it puts back.
+func judge(u *upstream, req *http.Request, res *http.Response, isRelay bool) verdict {
+	switch {
+	case res.StatusCode < 300:
+		return forward // whatever its headers say: it was processed
+	case res.StatusCode == http.StatusForbidden && errorCode(peek(res)) == protocol.RegionRefused:
+		return verdict{outcome: unprocessed, class: ClassRegionRefused, penalty: ban, selfExplaining: true}
+	case u.official:
+		return forward
+	case res.Header.Get(protocol.Marker) == "":
+		return judgePage(res, isRelay || u.health.isMarked())
+	case isRelay && isOwnError(res):
+		return judgeRelay(u, req, res.Header.Get(protocol.ErrorCode))
+	}
+	return forward
+}
+
+// isOwnError reports whether a response calls itself an error that a relay made.
+func isOwnError(res *http.Response) bool {
+	return res.StatusCode >= 400 && res.Header.Get(protocol.ErrorCode) != "" &&
+		protocol.IsByRelay(res.Header.Get(protocol.Marker))
+}
+
+// needsRelay reports whether it matters for a response that its upstream is
+// known to be a relay: if it calls itself a relay's error, or may be a page of
+// the platform in front of one.
+func needsRelay(res *http.Response) bool {
+	return isOwnError(res) || res.StatusCode >= 300 && res.Header.Get(protocol.Marker) == ""
+}
+
+// judgeRelay judges an error that a relay made itself, by what its code means.
+func judgeRelay(u *upstream, req *http.Request, code string) verdict {
+	meaning := protocol.Meanings[code]
+	v := verdict{class: code, selfExplaining: true}
+	switch meaning.Proof {
+	case protocol.Final:
+		return v
+	case protocol.Unprocessed:
+		v.outcome = unprocessed
+	case protocol.Ambiguous:
+		v.outcome = ambiguous
 	}
 	switch {
-	case u.official:
-		return verdict{handOn, "", credit, true}
-	case marker == "":
-		return judgePlatform(res)
-	case res.Header.Get("X-Relay-Error") != "" && strings.Contains(marker, "origin=relay"):
-		return judgeRelay(u, res.Header.Get("X-Relay-Error"))
+	case code == protocol.InvalidToken && u.token == "":
+		return verdict{selfExplaining: true} // the token was the client's own
+	case code == protocol.Loop && protocol.Hops(req.Header) > 1, meaning.Fault == protocol.Client:
+		v.reason = provoked // a client says what it likes of relays before this one
+	case meaning.Fault == protocol.Operator:
+		v.penalty = eject
+	case meaning.Proof == protocol.Ambiguous && code != protocol.Shutdown:
+		v.penalty, v.check, v.reason = strike, deep, provoked
+	default:
+		v.penalty = strike
 	}
-	return verdict{handOn, "", credit, true}
+	return v
 }
 
-// regionRefused is how OpenAI calls a region that it does not serve. It says so
-// before it looks at the request.
-const regionRefused = "unsupported_country_region_territory"
-
-// judgeRelay judges an error that a relay made itself, by its code.
-func judgeRelay(u *upstream, code string) verdict {
-	switch code {
-	case "upstream_connect", "all_regions_failed", "relay_overloaded":
-		return verdict{unprocessed, code, strikeIt, true}
-	case "relay_misconfigured", "host_not_allowed", "relay_loop":
-		return verdict{unprocessed, code, ejectIt, true}
-	case "invalid_access_token":
-		if u.token == "" {
-			break // the client's own matter
-		}
-		return verdict{unprocessed, code, ejectIt, true}
-	case "body_too_large", "unknown_path", "websocket_unsupported":
-		return verdict{unprocessed, code, none, true} // others may be larger, or newer
-	case "upstream_reset", "upstream_invalid_response", "upstream_interrupted", "platform_failed", "relay_shutdown", "relay_internal_error":
-		return verdict{ambiguous, code, strikeIt, true}
+// judgePage judges a response without a relay's marker. Where a relay is
+// expected, it is a page of the platform in front of it. Otherwise it may be the
+// API's own word, in a shape that is not OpenAI's: it is never held against the
+// upstream, and is forwarded if no other upstream has a better one.
+func judgePage(res *http.Response, expectsRelay bool) verdict {
+	v := judgeStatus(res)
+	if !expectsRelay && v.outcome != passThrough {
+		v.penalty = noPenalty
+		v.selfExplaining = v.selfExplaining || res.StatusCode >= 400 && res.StatusCode < 500 || isJSON(res)
 	}
-	return verdict{handOn, "", none, true}
+	return v
 }
 
-// judgePlatform judges an answer without a relay's marker: a platform's page,
-// or that of an API which stands behind no relay.
-func judgePlatform(res *http.Response) verdict {
-	class := "platform_" + strconv.Itoa(res.StatusCode)
+// judgeStatus judges a platform's page by its status.
+func judgeStatus(res *http.Response) verdict {
+	class := ClassPlatform + strconv.Itoa(res.StatusCode)
+	page := verdict{outcome: unprocessed, class: class, penalty: eject, check: shallow, reason: provoked}
 	switch res.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		// Throttled or no instance: Lambda, Google and Vercel say so before
 		// they start the function.
-		return verdict{unprocessed, class, strikeIt, isAPIError(peek(res))}
+		page.penalty, page.reason, page.selfExplaining = strike, failing, isAPIError(peek(res))
+		return page
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
-		// No permission to invoke, deployment protection, no such deployment.
+		// No permission to invoke, deployment protection, no such deployment; or
+		// a firewall that refuses this one request.
 		if isAPIError(peek(res)) {
-			return verdict{handOn, "", credit, true}
+			return forward
 		}
-		return verdict{unprocessed, class, ejectIt, false}
+		return page
 	case http.StatusRequestEntityTooLarge:
-		return verdict{unprocessed, class, none, isAPIError(peek(res))}
+		page.penalty, page.selfExplaining = noPenalty, isAPIError(peek(res))
+		return page
 	}
 	switch {
-	case res.StatusCode >= 300 && res.StatusCode < 400:
-		return verdict{unprocessed, class, ejectIt, false} // to somebody's login page
+	case res.StatusCode < 400:
+		return page // to somebody's login page
 	case res.StatusCode >= 500 && !isAPIError(peek(res)):
-		return verdict{ambiguous, class, strikeIt, false} // the function crashed, or was ended
+		page.outcome, page.penalty = ambiguous, strike // the function crashed, or was ended
+		return page
 	}
-	return verdict{handOn, "", credit, true}
+	return verdict{outcome: passThrough, selfExplaining: true}
 }
 
 const (
-	// mostPeek is how much of an answer is looked at, which is more than errors
-	// have, and peekTime how long it may take to come.
-	mostPeek = 16 << 10
-	peekTime = 2 * time.Second
+	// maxPeek is how much of a response is looked at, which is more than errors
+	// have, and peekTimeout how long it may take to come.
+	maxPeek     = 16 << 10
+	peekTimeout = 2 * time.Second
 )
 
-// peek returns the beginning of a JSON answer's body, which stays unread.
+// peek returns the beginning of a JSON response's body, which stays unread. If it
+// does not come in time, the body is closed, which ends the read.
 func peek(res *http.Response) []byte {
-	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if contentType != "application/json" || res.Header.Get("Content-Encoding") != "" || res.Body == nil {
+	encoding := res.Header.Get("Content-Encoding")
+	if !isJSON(res) || encoding != "" && !strings.EqualFold(encoding, "identity") || res.Body == nil {
 		return nil
 	}
 	body := res.Body
-	timer := time.AfterFunc(peekTime, func() { body.Close() })
+	timer := time.AfterFunc(peekTimeout, func() { body.Close() })
 	defer timer.Stop()
-	head, err := io.ReadAll(io.LimitReader(body, mostPeek))
+	head, err := io.ReadAll(io.LimitReader(body, maxPeek))
 	rest := io.Reader(body)
 	if err != nil {
-		rest = failing{err} // as it will be for whoever reads on
+		rest = failingReader{err} // as it will be for whoever reads on
 	}
 	res.Body = peeked{io.MultiReader(bytes.NewReader(head), rest), body}
 	return head
+}
+
+// isJSON reports whether a response says that it is JSON.
+func isJSON(res *http.Response) bool {
+	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	return contentType == "application/json"
 }
 
 // A peeked is a body some of which was looked at.
@@ -144,10 +201,10 @@ type peeked struct {
 	io.Closer
 }
 
-// failing is a reader that fails.
-type failing struct{ err error }
+// A failingReader fails.
+type failingReader struct{ err error }
 
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
 // errorFields is the error object of the API's answers.
 type errorFields struct {

@@ -1,9 +1,9 @@
 // Package page is the web page of a relay: its state, keys and what is left on
 // them, and a first chat, all in the browser and all through the relay itself.
 //
-// What stands here as page.html, page.css and a few modules is handed out as
-// one document, put together at the first request (document.go): one request
-// is one invocation of a function, and where style and script stand in the
+// Its sources are page.html, page.css and a few modules, in src. They are handed
+// out as one document, document.html, which go generate makes of them: one
+// request is one invocation of a function, and with style and script inside the
 // document, the Content-Security-Policy can name their hashes. So nothing else
 // on the relay's origin, which hands on whatever the API answers, can ever run
 // in the page. The page holds no secret and needs no access token.
@@ -15,12 +15,14 @@ import (
 	"strings"
 )
 
+//go:generate go run -C ../../internal/pagebuild .
+
 // Handler returns the handler that answers GET and HEAD with the page. Its
 // first request costs a few milliseconds; until then it costs nothing.
 func Handler() http.Handler { return http.HandlerFunc(serve) }
 
 func serve(w http.ResponseWriter, req *http.Request) {
-	d := assembled()
+	d := loaded()
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache") // keep it, but ask each time
 	h.Set("Content-Security-Policy", d.policy)
@@ -35,7 +37,7 @@ func serve(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	body := d.html
+	body := html
 	if acceptsGzip(req.Header.Values("Accept-Encoding")) {
 		body = d.gzip
 		h.Set("Content-Encoding", "gzip")

@@ -3,18 +3,24 @@ package page
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/fstest"
 )
 
-// mostBytes is how large the page may be, before it is compressed.
-const mostBytes = 60 << 10
+// How large the page may be, and how large in gzip.
+const (
+	maxBytes     = 75_000
+	maxGzipBytes = 27_000
+)
 
 // get asks for the page with one header more.
 func get(method, name, value string) *http.Response {
@@ -102,9 +108,9 @@ func TestGzip(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d bytes, %d compressed", len(plain), len(assembled().gzip))
-	if len(plain) > mostBytes {
-		t.Errorf("the page has %d bytes, want at most %d", len(plain), mostBytes)
+	t.Logf("%d bytes, %d compressed", len(plain), len(loaded().gzip))
+	if len(plain) > maxBytes || len(loaded().gzip) > maxGzipBytes {
+		t.Errorf("the page has %d bytes, %d compressed; want at most %d and %d", len(plain), len(loaded().gzip), maxBytes, maxGzipBytes)
 	}
 }
 
@@ -123,42 +129,27 @@ func TestNotModified(t *testing.T) {
 	}
 }
 
-func TestJoin(t *testing.T) {
-	tests := []struct {
-		name  string
-		files map[string]string
-		want  string // joined, or in the error
-	}{
-		{"each once, in order", map[string]string{
-			"main.mjs": "// why\nimport { a } from './a.mjs';\nimport { b } from './b.mjs';\na(b);\n",
-			"a.mjs":    "import { b } from './b.mjs';\nexport const a = b;\n",
-			"b.mjs":    "export function b() {\n  // stays\n}\n",
-		}, "\nfunction b() {\n  // stays\n}\n\nconst a = b;\n\na(b);\n"},
-		{"no such module", map[string]string{"main.mjs": "import { a } from './a.mjs';\n"}, "a.mjs"},
-		{"a package", map[string]string{"main.mjs": "import a from 'a';\n"}, "cannot be joined"},
-		{"ends the script", map[string]string{"main.mjs": "'</script>';\n"}, "ends the script"},
+// The whole document is compared by internal/pagebuild, which has the bundler.
+func TestDocumentIsCurrent(t *testing.T) {
+	files, err := os.ReadDir("src")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			fsys := fstest.MapFS{}
-			for name, text := range test.files {
-				fsys[name] = &fstest.MapFile{Data: []byte(text)}
-			}
-			got, err := join(fsys, "main.mjs")
-			if err != nil {
-				got = err.Error()
-			}
-			if got != test.want && (err == nil || !strings.Contains(got, test.want)) {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
+	h := sha256.New()
+	for _, f := range files {
+		content, err := os.ReadFile(filepath.Join("src", f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(h, "%s %d\n%s", f.Name(), len(content), content)
+	}
+	if sum := fmt.Sprintf("sha256 %x", h.Sum(nil)); !bytes.Contains(html, []byte(sum)) {
+		t.Error("document.html is out of date: run go generate ./core/page")
 	}
 }
 
-func BenchmarkAssemble(b *testing.B) {
+func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
-		if _, err := assemble(); err != nil {
-			b.Fatal(err)
-		}
+		load()
 	}
 }

@@ -27,7 +27,8 @@ func albMultiValueEvent(c *call) object {
 }
 
 func (c *call) albEvent() object {
-	group := "arn:aws:elasticloadbalancing:" + c.function.Region + ":" + account + ":targetgroup/" + c.function.Name + "/6d0ecf831eec9f09"
+	group := "arn:aws:elasticloadbalancing:" + c.function.Region + ":" + account + ":targetgroup/" + c.function.Name +
+		"/6d0ecf831eec9f09"
 	event := object{
 		"requestContext": object{"elb": object{"targetGroupArn": group}},
 		"httpMethod":     c.req.Method,
@@ -72,5 +73,6 @@ func refuseALB(err error) refusal {
 		status = http.StatusRequestEntityTooLarge
 	}
 	text := fmt.Sprintf("%d %s", status, http.StatusText(status))
-	return refusal{status, "", "<html>\r\n<head><title>" + text + "</title></head>\r\n<body>\r\n<center><h1>" + text + "</h1></center>\r\n</body>\r\n</html>\r\n"}
+	return refusal{status, "", "<html>\r\n<head><title>" + text + "</title></head>\r\n" +
+		"<body>\r\n<center><h1>" + text + "</h1></center>\r\n</body>\r\n</html>\r\n"}
 }

@@ -6,29 +6,23 @@
 //
 //	server.go       what the test holds in its hands, and the way itself
 //	function.go     what there is to choose
-//	call.go         the request as a service sees it: header, body, base64
-//	query.go        its query
+//	call.go         the request as a service sees it: header, query, body
 //	front.go        the services, and what they differ in:
-//	functionurl.go  a function URL
-//	gateway.go      HTTP APIs and REST APIs
+//	gateway.go      function URLs, HTTP APIs and REST APIs
 //	alb.go          load balancers
 //	pool.go         an environment for it: an idle one, a new one, or 429
-//	environment.go  one environment, from its start to its end:
-//	process.go      a bootstrap with Lambda's variables
-//	goroutine.go    or a function that stands in for it
+//	environment.go  one environment, from its start to its end: a process with
+//	                Lambda's variables, or a goroutine that stands in for it
+//	process_unix.go, process_linux.go, process_other.go
+//	                how a process is frozen, thawed and killed
 //	runtime.go      the invocation on its way through the runtime
 //	invocation.go   the invocation itself, and what may become of it
-//	runtimeapi.go   the Runtime API: next, response, error
-//	extension.go    as much of the Extensions API as SIGTERM takes
-//	receive.go      the answer on its way in, with its limits
-//	bandwidth.go    Lambda's pace of streams
-//	deliver.go      the answer on its way out, streamed or whole
-//	prelude.go      the head of a streamed one
-//	reply.go        an answer as HTTP
-//	remap.go        the headers that are not the function's
-//	ids.go, logs.go, parent_linux.go, parent_unix.go, signal_unix.go,
-//	signal_other.go
-//	                what these need
+//	runtimeapi.go   the Runtime API (next, response, error), and as much of the
+//	                Extensions API as SIGTERM takes
+//	receive.go      the answer on its way in, with its limits and Lambda's pace
+//	deliver.go      the answer on its way out, streamed after its prelude or whole
+//	reply.go        an answer as HTTP, and the headers that are not the function's
+//	logs.go         what the function and the platform print
 //
 // A test that brings its own runtime and wants no service uses StartRuntime.
 //

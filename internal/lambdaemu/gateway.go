@@ -1,6 +1,7 @@
 package lambdaemu
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,6 +13,105 @@ const (
 	account = "123456789012"
 	stage   = "prod" // of a REST API; an HTTP API has its $default
 )
+
+// urlEvent is payload format 2.0 as function URLs write it.
+func urlEvent(c *call) object {
+	c.header.Set("X-Amzn-Tls-Cipher-Suite", "TLS_AES_128_GCM_SHA256")
+	c.header.Set("X-Amzn-Tls-Version", "TLSv1.3")
+	return c.eventV2(c.rawPath(), "anonymous")
+}
+
+// eventV2 is what function URLs and HTTP APIs have in common.
+func (c *call) eventV2(path, account string) object {
+	event := object{
+		"version":        "2.0",
+		"routeKey":       "$default",
+		"rawPath":        path,
+		"rawQueryString": c.req.URL.RawQuery,
+		"headers":        c.lower(joined),
+		"requestContext": c.contextV2(path, account),
+	}
+	if q := parseQuery(c.req.URL.RawQuery, url.QueryUnescape); len(q) > 0 {
+		event["queryStringParameters"] = q.object(joined)
+	}
+	if cookies := c.cookies(); cookies != nil {
+		event["cookies"] = cookies
+	}
+	c.setBody(event, c.isBinary())
+	if len(c.body) == 0 {
+		delete(event, "body")
+	}
+	return event
+}
+
+func (c *call) contextV2(path, account string) object {
+	prefix, _, _ := strings.Cut(c.domain, ".")
+	return object{
+		"accountId":    account,
+		"apiId":        prefix,
+		"domainName":   c.domain,
+		"domainPrefix": prefix,
+		"http": object{
+			"method":    c.req.Method,
+			"path":      path,
+			"protocol":  c.req.Proto,
+			"sourceIp":  c.client,
+			"userAgent": c.req.UserAgent(),
+		},
+		"requestId": c.id,
+		"routeKey":  "$default",
+		"stage":     "$default",
+		"time":      c.at.Format(clfTime),
+		"timeEpoch": c.at.UnixMilli(),
+	}
+}
+
+// clfTime is the layout of times in events, that of the Common Log Format.
+const clfTime = "02/Jan/2006:15:04:05 -0700"
+
+func (c *call) cookies() []string {
+	var cookies []string
+	for _, line := range c.header.Values("Cookie") {
+		for cookie := range strings.SplitSeq(line, ";") {
+			cookies = append(cookies, strings.TrimSpace(cookie))
+		}
+	}
+	return cookies
+}
+
+// readV2 reads an answer of payload format 2.0. What has no statusCode is the
+// body. There are no multiValueHeaders in it.
+func readV2(payload []byte) (*reply, error) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(payload, &members) != nil || members["statusCode"] == nil {
+		return &reply{
+			status: http.StatusOK,
+			header: http.Header{"Content-Type": {"application/json"}},
+			body:   payload,
+		}, nil
+	}
+	a, r, err := parseReply(payload)
+	if err != nil {
+		return nil, err
+	}
+	r.setSingle(a)
+	r.setCookies(a)
+	return r, nil
+}
+
+// refuseURL says what a function URL says when there is no answer.
+func refuseURL(err error) refusal {
+	switch {
+	case errors.Is(err, ErrThrottled):
+		return refusal{http.StatusTooManyRequests, "TooManyRequestsException", `{"Message":"Rate Exceeded."}`}
+	case errors.Is(err, errRequestTooLarge):
+		return refusal{http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException",
+			`{"Message":"Request Entity Too Large"}`}
+	case errors.Is(err, errRemapped):
+		return refusal{http.StatusInternalServerError, "", "Internal Server Error"}
+	}
+	return refusal{http.StatusBadGateway, "", "Internal Server Error"}
+}
 
 // httpAPIEvent is payload format 2.0 as an HTTP API writes it: unlike a
 // function URL it decodes the path, loses what follows a decoded "?", and
@@ -94,7 +194,8 @@ func refuseHTTPAPI(err error) refusal {
 func refuseREST(err error) refusal {
 	switch {
 	case errors.Is(err, ErrThrottled):
-		return refusal{http.StatusInternalServerError, "InternalServerErrorException", `{"message": "Internal server error"}`}
+		return refusal{http.StatusInternalServerError, "InternalServerErrorException",
+			`{"message": "Internal server error"}`}
 	case errors.Is(err, errRequestTooLarge):
 		return refusal{http.StatusRequestEntityTooLarge, "RequestTooLargeException", `{"message":"Request Too Long"}`}
 	}

@@ -2,7 +2,7 @@
 // stands behind a gateway in its tests and in make chaos.
 //
 //	gateway process ─┬─ Front ── relay process ─┐
-//	                 ├─ Front ── relay process ─┼─ relaytest.Upstream
+//	                 ├─ Front ── relay process ─┼─ fakeopenai.Upstream
 //	                 └─ Front ── relay process ─┘
 //
 // A region is a relay process with a [Front] before it, as a platform has one.

@@ -18,6 +18,7 @@ type Fault struct {
 	drops  bool          // the kernel drops what packets come
 	delay  time.Duration // before the first byte of a connection is read
 	page   *Page
+	to     string // header without which requests pass; "" for none
 }
 
 // String returns the name of the fault.
@@ -74,4 +75,10 @@ func Answering(p Page) Fault {
 // an upstream that takes its time.
 func SlowConnect(d time.Duration) Fault {
 	return Fault{name: "slow connect", leaves: true, delay: d}
+}
+
+// Firewall has requests with a header of that name answered with p, as a
+// firewall answers a prompt that it dislikes. All others pass.
+func Firewall(header string, p Page) Fault {
+	return Fault{name: "firewall " + strconv.Itoa(p.Status), page: &p, to: header}
 }

@@ -11,8 +11,9 @@ import (
 	"path/filepath"
 	"testing"
 
-	"example.com/relay/bench/proc"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
 )
 
 // Options are how a fleet is made. The zero value is three regions over http.
@@ -25,13 +26,13 @@ type Options struct {
 
 	// Relay is the program; if empty, it is built.
 	Relay string
-	// Script says how the upstream answers, in the words of package relaytest.
+	// Script says how the upstream answers, in the words of package fakeopenai.
 	Script func(*http.Request) string
 }
 
 // A Fleet is regions before one upstream, which records every request.
 type Fleet struct {
-	Upstream *relaytest.Upstream
+	Upstream *fakeopenai.Upstream
 	Regions  []*Region
 
 	opts      Options
@@ -43,7 +44,7 @@ type Fleet struct {
 // Start returns a fleet that runs. It must be closed.
 func Start(ctx context.Context, opts Options) (f *Fleet, err error) {
 	opts.Regions = cmp.Or(opts.Regions, 3)
-	f = &Fleet{opts: opts, relay: opts.Relay, Upstream: relaytest.NewUpstream()}
+	f = &Fleet{opts: opts, relay: opts.Relay, Upstream: fakeopenai.NewUpstream()}
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -108,7 +109,7 @@ func RunTests(m *testing.M, program *string) int {
 // Build builds the program of the relay at path, for Options.Relay: tests that
 // start several fleets need it once.
 func Build(ctx context.Context, path string) error {
-	return proc.Go(ctx, nil, "build", "-o", path, "example.com/relay/cmd/relay")
+	return build.Go(ctx, nil, "build", "-o", path, "example.com/relay/cmd/relay")
 }
 
 // URLs returns the base URLs of the regions.

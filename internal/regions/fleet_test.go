@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/proc"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/load"
+	"example.com/relay/internal/proc"
 )
 
 // relay is the program, built once.
@@ -133,7 +133,7 @@ func TestFleetWithoutFaultLosesNothing(t *testing.T) {
 	f := StartTest(t, Options{Relay: relay, Regions: 1})
 	answers := load.Open{
 		Base: f.Regions[0].Front.URL(), Rate: 200, For: 2 * time.Second,
-		Reply: relaytest.Reply, Streamed: "events=6 gap=5ms", // whole ones overtake the end of their requests
+		Reply: fakeopenai.Reply, Streamed: "events=6 gap=5ms", // whole ones overtake the end of their requests
 	}.Run(t.Context(), time.Now())
 	for _, a := range answers {
 		if a.Outcome != load.Complete {

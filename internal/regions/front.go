@@ -54,8 +54,10 @@ func NewFront(config *tls.Config) (*Front, error) {
 		FlushInterval: -1,
 		// A connection for each request: an idle one that has died meanwhile would
 		// look like a fault.
-		Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Second},
-		ErrorLog:  silent,
+		Transport: &http.Transport{
+			DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Second,
+		},
+		ErrorLog: silent,
 		// The connection of a process is cut with the process.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
@@ -296,7 +298,8 @@ func (f *Front) enter(accepted *net.TCPConn) *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.accepted++
-	c := &conn{Conn: accepted, tcp: accepted, front: f, closed: make(chan struct{}), ready: time.Now().Add(f.fault.delay)}
+	c := &conn{Conn: accepted, tcp: accepted, front: f, closed: make(chan struct{})}
+	c.ready = time.Now().Add(f.fault.delay)
 	if f.conns == nil || f.fault.cuts {
 		c.reset()
 		return nil
@@ -321,7 +324,11 @@ func (f *Front) leave(c *conn) error {
 
 // ServeHTTP implements http.Handler: it passes req on, or answers it.
 func (f *Front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	page := f.Fault().page
+	fault := f.Fault()
+	page := fault.page
+	if fault.to != "" && req.Header.Get(fault.to) == "" {
+		page = nil
+	}
 	if page != nil && !page.After {
 		page.write(w)
 		return

@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 )
 
 // A Gateway is a relay process before the regions. It must be stopped.

@@ -25,13 +25,17 @@ var (
 		Header: map[string]string{"Content-Type": "application/json", "X-Amzn-Errortype": "AccessDeniedException"}}
 	// LambdaCrash is for a function that has processed the request and died.
 	LambdaCrash = Page{Status: http.StatusBadGateway, Body: `{"message":"Internal server error"}`, After: true,
-		Header: map[string]string{"Content-Type": "application/json", "X-Amzn-Errortype": "InternalServerErrorException"}}
+		Header: map[string]string{"Content-Type": "application/json",
+			"X-Amzn-Errortype": "InternalServerErrorException"}}
 	GCFNoInstance = Page{Status: http.StatusTooManyRequests, Body: "Rate exceeded.",
 		Header: map[string]string{"Content-Type": "text/html", "Server": "Google Frontend"}}
 	GCFUnavailable = Page{Status: http.StatusServiceUnavailable, Body: "Service Unavailable",
 		Header: map[string]string{"Content-Type": "text/plain", "Server": "Google Frontend"}}
-	VercelNotFound = Page{Status: http.StatusNotFound, Body: "The deployment could not be found on Vercel.\n\nDEPLOYMENT_NOT_FOUND\n\nfra1::xxxxx-1700000000000-000000000000\n",
-		Header: map[string]string{"Content-Type": "text/plain; charset=utf-8", "Server": "Vercel", "X-Vercel-Error": "DEPLOYMENT_NOT_FOUND"}}
+	VercelNotFound = Page{Status: http.StatusNotFound,
+		Body: "The deployment could not be found on Vercel.\n\nDEPLOYMENT_NOT_FOUND\n\n" +
+			"fra1::xxxxx-1700000000000-000000000000\n",
+		Header: map[string]string{"Content-Type": "text/plain; charset=utf-8", "Server": "Vercel",
+			"X-Vercel-Error": "DEPLOYMENT_NOT_FOUND"}}
 )
 
 // write answers with the page.

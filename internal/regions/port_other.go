@@ -2,7 +2,7 @@
 
 package regions
 
-import "example.com/relay/bench/proc"
+import "example.com/relay/internal/proc"
 
 // holdPort returns an address that was free a moment ago. Here, another program
 // may take it while the front does not listen.

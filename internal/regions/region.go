@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 )
 
 // A Region is a relay process behind a front. It is not safe for concurrent use,

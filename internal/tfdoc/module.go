@@ -130,7 +130,8 @@ func arguments(body []string) map[string]string {
 
 // joint returns what stands between two lines of a value when they become one.
 func joint(before, line string) string {
-	if strings.HasSuffix(before, "{") || strings.HasSuffix(before, "(") || strings.HasPrefix(strings.TrimSpace(line), "}") {
+	if strings.HasSuffix(before, "{") || strings.HasSuffix(before, "(") ||
+		strings.HasPrefix(strings.TrimSpace(line), "}") {
 		return " "
 	}
 	return ", "

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/proc"
 	"example.com/relay/core"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
 )
 

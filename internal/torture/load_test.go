@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
+	"example.com/relay/internal/load"
 	"example.com/relay/internal/regions"
 )
 

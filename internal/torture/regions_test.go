@@ -35,6 +35,9 @@ func TestRegionFaults(t *testing.T) {
 		{"C14", deafResolver},
 		{"C15", backgroundResponse},
 		{"C17", rollingRestart},
+		{"C18", hopsOfClients},
+		{"C19", firewalls},
+		{"C20", forgedMarkers},
 	} {
 		t.Run(row.id, func(t *testing.T) {
 			t.Run("gateway", func(t *testing.T) { row.test(t, torture.Row(t, row.id, "gateway")) })

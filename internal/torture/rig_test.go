@@ -1,7 +1,6 @@
 package torture_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/load"
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/load"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
-	"example.com/relay/internal/relaytest"
 )
 
 // canary is part of every key and token, and must be in no log.
@@ -33,8 +32,8 @@ type rig struct {
 	*regions.Fleet
 	base       string
 	client     *http.Client
-	gatewayLog buffer
-	regionLog  buffer
+	gatewayLog proc.Buffer
+	regionLog  proc.Buffer
 }
 
 // newRig starts regions, which need an access token. When the test is over it
@@ -200,7 +199,7 @@ const chat = `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"abcde
 func (r *rig) ask(t *testing.T, headers ...string) answer {
 	t.Helper()
 	a := r.send(t, http.MethodPost, "/v1/chat/completions", chat, headers...)
-	if a.status == http.StatusOK && a.err == nil && !strings.Contains(a.body, relaytest.Reply("abcdefgh")) {
+	if a.status == http.StatusOK && a.err == nil && !strings.Contains(a.body, fakeopenai.Reply("abcdefgh")) {
 		t.Errorf("got %v, which is another answer", a)
 	}
 	return a
@@ -318,7 +317,7 @@ func (c clock) now() time.Duration    { return time.Since(time.Time(c)) }
 // load puts load on the gateway while act happens.
 func (r *rig) load(t *testing.T, l load.Open, act func(clock)) *figures {
 	t.Helper()
-	l.Base, l.Key, l.Reply, l.Patience = r.base, canaryKey, relaytest.Reply, patience
+	l.Base, l.Key, l.Reply, l.Patience = r.base, canaryKey, fakeopenai.Reply, patience
 	l.Inspect = func(res *http.Response, body []byte) { wantWords(t, res, body) }
 	began := time.Now()
 	var acting sync.WaitGroup
@@ -413,22 +412,4 @@ func (r *rig) used(region, rate int, after time.Duration) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// A buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -3,6 +3,7 @@
 package vercelbuild
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	release "example.com/relay/internal/build"
 )
 
 // A Function is what Vercel builds of what is uploaded to it.
@@ -46,7 +49,7 @@ type missing string
 func (m missing) Error() string { return string(m) }
 
 var built = sync.OnceValues(func() (*Function, error) {
-	root, err := moduleRoot()
+	root, err := release.Root(context.Background())
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +103,8 @@ func command(vercel, dir string, args ...string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd.Env = append(os.Environ(), "HOME="+home, "VERCEL_TELEMETRY_DISABLED=1", "NO_UPDATE_NOTIFIER=1", "GOTOOLCHAIN=local")
+	cmd.Env = append(os.Environ(), "HOME="+home, "VERCEL_TELEMETRY_DISABLED=1", "NO_UPDATE_NOTIFIER=1",
+		"GOTOOLCHAIN=local")
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH"} { // they may follow HOME
 		value, err := exec.Command("go", "env", name).Output()
 		if err != nil {
@@ -109,22 +113,4 @@ func command(vercel, dir string, args ...string) (*exec.Cmd, error) {
 		cmd.Env = append(cmd.Env, name+"="+strings.TrimSpace(string(value)))
 	}
 	return cmd, nil
-}
-
-// moduleRoot returns the folder of the relay's module. The tests may be those of
-// a module within it.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && strings.HasPrefix(string(content), "module example.com/relay\n") {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("the test runs outside the relay's module")
-		}
-	}
 }

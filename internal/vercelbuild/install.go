@@ -41,7 +41,8 @@ func install(pinned string) (string, error) {
 	}
 	// Not npm ci, which insists on packages for other systems: they are optional,
 	// and not every registry has them. The lock holds for all others.
-	npm := exec.Command("npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+	npm := exec.Command("npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund",
+		"--loglevel=error")
 	npm.Dir = dir
 	out, err := npm.CombinedOutput()
 	switch {

@@ -4,7 +4,6 @@ package vercelbuild
 
 import (
 	"bufio"
-	"bytes"
 	"net"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/proc"
 )
 
 // addr is where Vercel's proxy listens, wherever it runs.
@@ -47,8 +48,7 @@ type Process struct {
 	URL   string        // of what stands in for Vercel's edge
 	Ended chan struct{} // gets one for each request that the proxy says has ended
 
-	mu  sync.Mutex
-	log bytes.Buffer
+	log proc.Buffer
 }
 
 // Start starts Vercel's proxy, which starts the relay with environ, and waits
@@ -70,8 +70,9 @@ func (f *Function) Start(t *testing.T, environ []string) *Process {
 	p := &Process{Ended: make(chan struct{}, 100)}
 	cmd := exec.Command("/bin/sh", "-c", watched)
 	cmd.Dir = f.Dir
-	cmd.Env = append([]string{"VERCEL_IPC_PATH=" + socket, "VERCEL=1", "VERCEL_REGION=iad1", "RELAY_LOG_LEVEL=off"}, environ...)
-	cmd.Stdout, cmd.Stderr = p, p
+	cmd.Env = append([]string{"VERCEL_IPC_PATH=" + socket, "VERCEL=1", "VERCEL_REGION=iad1", "RELAY_LOG_LEVEL=off"},
+		environ...)
+	cmd.Stdout, cmd.Stderr = &p.log, &p.log
 	if _, err := cmd.StdinPipe(); err != nil { // open for as long as this process lives
 		t.Fatal(err)
 	}
@@ -100,18 +101,7 @@ func (f *Function) Start(t *testing.T, environ []string) *Process {
 }
 
 // Logs returns what the proxy and the relay have written so far.
-func (p *Process) Logs() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
-
-// Write takes what the processes write.
-func (p *Process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(b)
-}
+func (p *Process) Logs() string { return p.log.String() }
 
 // listen takes the proxy's messages: JSON, each with a zero byte behind.
 func (p *Process) listen(ln net.Listener, started chan struct{}) {

@@ -18,8 +18,10 @@ import (
 // Secrets are files as they may lie about in a clone, none of which may leave
 // it. Build has them there when it asks what would be uploaded.
 var Secrets = []string{
-	".env", ".env.production", "vercel/.env", "vercel/.env.local", "core/.env", "key.pem", "vercel/key.pem", "notes.txt",
-	"terraform/vercel/prod.tfvars", "terraform/vercel/terraform.tfstate", "terraform/vercel/terraform.tfstate.backup", "vercel/prod.tfvars",
+	".env", ".env.production", "vercel/.env", "vercel/.env.local", "core/.env", "key.pem", "vercel/key.pem",
+	"notes.txt",
+	"terraform/vercel/prod.tfvars", "terraform/vercel/terraform.tfstate", "terraform/vercel/terraform.tfstate.backup",
+	"vercel/prod.tfvars",
 	"dist/relay", "node_modules/x/index.js",
 }
 
@@ -46,7 +48,8 @@ func clone(root, dir string) error {
 			return err
 		}
 	}
-	return write(filepath.Join(dir, link), []byte(`{"projectId":"prj_test","orgId":"team_test","settings":{"rootDirectory":"vercel"}}`))
+	return write(filepath.Join(dir, link),
+		[]byte(`{"projectId":"prj_test","orgId":"team_test","settings":{"rootDirectory":"vercel"}}`))
 }
 
 func copyFile(to, from string) error {
@@ -78,9 +81,11 @@ func upload(vercel, dir string) ([]string, error) {
 		}
 	}
 	api.Handle("/", answer(200, `{}`))
-	api.Handle("/v2/user", answer(200, `{"user":{"id":"u","uid":"u","username":"u","email":"u@vercel.example","version":"northstar","defaultTeamId":"team_test"}}`))
+	api.Handle("/v2/user", answer(200, `{"user":{"id":"u","uid":"u","username":"u","email":"u@vercel.example",`+
+		`"version":"northstar","defaultTeamId":"team_test"}}`))
 	api.Handle("/teams/team_test", answer(200, `{"id":"team_test","slug":"team","name":"team"}`))
-	api.Handle("/v9/projects/prj_test", answer(200, `{"id":"prj_test","name":"relay","accountId":"team_test","rootDirectory":"vercel","framework":"go"}`))
+	api.Handle("/v9/projects/prj_test", answer(200, `{"id":"prj_test","name":"relay","accountId":"team_test",`+
+		`"rootDirectory":"vercel","framework":"go"}`))
 	api.HandleFunc("POST /v13/deployments", func(w http.ResponseWriter, req *http.Request) {
 		var deployment struct{ Files []struct{ File string } }
 		if err := json.NewDecoder(req.Body).Decode(&deployment); err != nil {

@@ -6,7 +6,7 @@ locals {
 
   source_patterns = [
     "core/**/*.go",
-    "core/page/**/*.{css,html,mjs}",
+    "core/page/document.html",
     "go.mod",
     "go.sum",
     "vercel/*.go",

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"example.com/relay/core/internal/memory"
 )
 
 // MaxBytes is how much of a request's body is kept for another sending.
@@ -28,19 +30,26 @@ var (
 )
 
 // A Body is a request's body that can be sent again: what was read of it is
-// kept, up to 1 MiB. A nil Body is that of a request without a body. It is safe
-// for concurrent use.
+// kept, up to 1 MiB, as long as the process has memory for that. A nil Body is
+// that of a request without a body. It is safe for concurrent use.
+//
+// The invariant is that a reader gets the body from its first byte on, without a
+// gap, or an error: [Body.Reopen] refuses unless everything that was read, and
+// everything that a pending read may bring, is kept.
 type Body struct {
 	src  io.ReadCloser
 	turn sync.Mutex // held by whoever reads src, however long that takes
 
-	mu      sync.Mutex // guards the rest, held briefly
-	kept    []byte
-	begun   bool // something was read
-	dropped bool // kept is not everything that was read
-	err     error
-	current *reader
-	first   reader
+	mu        sync.Mutex // guards the rest, held briefly
+	kept      []byte
+	share     memory.Share // of kept
+	begun     bool         // a read of src has begun
+	dropped   bool         // kept is not, or will not be, everything that was read
+	forgotten bool         // kept is for current alone, until that has read it
+	pending   *reader      // reads src at present; nil if nobody does
+	err       error
+	current   *reader
+	first     reader
 }
 
 // New returns the body of a request that src reads, of length bytes or -1 if
@@ -64,7 +73,8 @@ func (b *Body) Open() io.ReadCloser {
 }
 
 // Reopen returns the body from its beginning for another sending. The reader
-// before it is no longer good.
+// before it is no longer good. If that reader waits for more of the body, the
+// new one gets what comes then in its turn.
 func (b *Body) Reopen() (io.ReadCloser, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,17 +126,36 @@ func (b *Body) Done() bool {
 	return b.err == io.EOF
 }
 
-// Forget frees what was kept: the answer has begun, so nothing is sent again.
+// Forget frees what was kept as soon as the present reader has read it: the
+// response has begun, so nothing is sent again.
 func (b *Body) Forget() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.current != nil && b.current.off == len(b.kept) {
-		b.current.off = 0
-		b.kept, b.begun, b.dropped = nil, true, true
+	b.begun, b.dropped, b.forgotten = true, true, true
+	b.freeRead()
+}
+
+// freeRead frees what was kept once it is forgotten and nobody needs it.
+func (b *Body) freeRead() {
+	if !b.forgotten {
+		return
 	}
+	if r := b.current; r != nil {
+		if r.off < len(b.kept) || b.pending != nil && b.pending != r {
+			return // r has not read it, or gets what somebody else is reading
+		}
+		r.off = 0
+	}
+	b.free()
+}
+
+// free frees what was kept.
+func (b *Body) free() {
+	b.kept = nil
+	b.share.Release()
 }
 
 // leftover is how long the server may wait for the rest of a body that nobody
@@ -140,7 +169,8 @@ func (b *Body) Close(rc *http.ResponseController) {
 		return
 	}
 	b.mu.Lock()
-	b.kept, b.begun, b.dropped, b.current = nil, true, true, nil
+	b.begun, b.dropped, b.current = true, true, nil
+	b.free()
 	unread := b.err == nil
 	b.mu.Unlock()
 	if !unread {
@@ -161,8 +191,15 @@ type reader struct {
 }
 
 func (r *reader) Read(p []byte) (n int, err error) {
+	if n, err := r.readKept(p); n > 0 || err != nil || len(p) == 0 {
+		return n, err
+	}
 	r.b.turn.Lock()
 	defer r.b.turn.Unlock()
+	n, room, err := r.begin(p)
+	if n > 0 || err != nil {
+		return n, err
+	}
 	defer func() {
 		// The transport's goroutine has nobody to recover: it would take the
 		// process along. The value may hold anything.
@@ -171,29 +208,56 @@ func (r *reader) Read(p []byte) (n int, err error) {
 			r.keep(nil, err)
 		}
 	}()
-	if n, err := r.readKept(p); n > 0 || err != nil {
-		return n, err
-	}
-	n, err = r.b.src.Read(p)
+	n, err = r.b.src.Read(p[:room])
 	r.keep(p[:n], err)
 	return n, err
 }
 
-// readKept reads what was read before, or returns the error that ended the
-// body, or nothing.
+// readKept reads what was read before. If there is nothing, it returns the error
+// that ended the body, or nothing.
 func (r *reader) readKept(p []byte) (int, error) {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	return r.takeKept(p)
+}
+
+// takeKept does that under the lock.
+func (r *reader) takeKept(p []byte) (int, error) {
 	b := r.b
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if b.current != r {
 		return 0, ErrClosed
 	}
 	if r.off < len(b.kept) {
 		n := copy(p, b.kept[r.off:])
 		r.off += n
+		b.freeRead()
 		return n, nil
 	}
 	return 0, b.err
+}
+
+// begin is takeKept, or, if there is nothing, begins a read of src of up to room
+// bytes: from here on they are sure to be kept, or the body cannot be sent
+// again.
+func (r *reader) begin(p []byte) (n, room int, err error) {
+	b := r.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n, err := r.takeKept(p); n > 0 || err != nil {
+		return n, 0, err
+	}
+	b.begun, b.pending = true, r
+	if b.dropped {
+		return 0, len(p), nil
+	}
+	// One byte more than is kept tells a body of that size from a larger one.
+	room = min(len(p), MaxBytes+1-len(b.kept))
+	if room <= 0 || !b.share.Grow(len(b.kept)+room) {
+		b.dropped, r.off = true, 0
+		b.free()
+		return 0, len(p), nil
+	}
+	return 0, room, nil
 }
 
 // keep notes what was read from src.
@@ -201,17 +265,14 @@ func (r *reader) keep(p []byte, err error) {
 	b := r.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.begun, b.err = true, err
-	switch {
-	case b.dropped:
-	case len(b.kept)+len(p) > MaxBytes:
-		b.kept, b.dropped = nil, true
-	default:
+	b.pending, b.err = nil, err
+	if !b.dropped || b.current != nil && b.current != r {
 		b.kept = append(b.kept, p...)
 	}
 	if b.current == r {
 		r.off = len(b.kept)
 	}
+	b.freeRead()
 }
 
 // Close ends this reader. The body itself is the server's to close.
@@ -220,6 +281,7 @@ func (r *reader) Close() error {
 	defer r.b.mu.Unlock()
 	if r.b.current == r {
 		r.b.current = nil
+		r.b.freeRead()
 	}
 	return nil
 }

@@ -56,13 +56,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		f.Env[name] = value
 		return nil
 	})
-	flags.StringVar((*string)(&f.Front), "front", string(lambdaemu.FunctionURL), "FUNCTION_URL, HTTP_API, REST_API, ALB or ALB_MULTI_VALUE")
+	flags.StringVar((*string)(&f.Front), "front", string(lambdaemu.FunctionURL),
+		"FUNCTION_URL, HTTP_API, REST_API, ALB or ALB_MULTI_VALUE")
 	flags.StringVar((*string)(&f.Mode), "mode", string(lambdaemu.ResponseStream), "RESPONSE_STREAM or BUFFERED")
 	flags.IntVar(&f.MemoryMB, "memory", 256, "what the function is told, in MB")
 	flags.DurationVar(&f.Timeout, "timeout", 900*time.Second, "of an invocation")
 	flags.IntVar(&f.Concurrency, "concurrency", 10, "how many processes there may be")
 	flags.BoolVar(&f.Freeze, "freeze", false, "stop processes while they are idle")
-	flags.StringVar((*string)(&f.Cut), "cut", string(lambdaemu.CutBroken), "how a stream that breaks off ends: broken or clean")
+	flags.StringVar((*string)(&f.Cut), "cut", string(lambdaemu.CutBroken),
+		"how a stream that breaks off ends: broken or clean")
 	flags.BoolVar(&f.Bandwidth, "bandwidth", false, "slow streams to Lambda's pace: 6 MiB at once, then 2 MiB/s")
 	if err := flags.Parse(args); err != nil {
 		return o, err

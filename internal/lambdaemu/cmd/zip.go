@@ -41,7 +41,8 @@ func checkBootstrap(archive *zip.Reader) error {
 			continue
 		}
 		if !f.Mode().IsRegular() || f.Mode().Perm()&0o555 != 0o555 {
-			return fmt.Errorf("bootstrap has mode %v, and Lambda would not start it: chmod 755 bootstrap before it is zipped", f.Mode())
+			return fmt.Errorf("bootstrap has mode %v, and Lambda would not start it: "+
+				"chmod 755 bootstrap before it is zipped", f.Mode())
 		}
 		return nil
 	}
@@ -85,7 +86,8 @@ var machines = map[elf.Machine]struct{ lambda, goarch string }{
 // may run anywhere.
 func checkMachine(path string) error {
 	file, err := elf.Open(path)
-	if _, ok := errors.AsType[*elf.FormatError](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, ok := errors.AsType[*elf.FormatError](err); ok || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) {
 		return checkScript(path)
 	}
 	if err != nil {

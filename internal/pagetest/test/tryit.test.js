@@ -9,7 +9,7 @@ const browser = await startBrowser();
 
 const key = `sk-proj-${canary}0123456789abcdwxyz`;
 const gap = 70; // ms between events
-const events = 8; // of text, see relaytest
+const events = 8; // of text, see fakeopenai
 
 async function open(t, relay = stack.open, options = {}) {
   const page = await openPage(t, browser, relay, options);

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { howTheyCame } from '../../../core/page/events.mjs';
-import { words } from '../../../core/page/i18n.mjs';
-import { csv, kindOf, mask, scrub, splitKeys } from '../../../core/page/text.mjs';
+import { howTheyCame } from '../../../core/page/src/events.mjs';
+import { words } from '../../../core/page/src/i18n.mjs';
+import { csv, kindOf, mask, scrub, splitKeys } from '../../../core/page/src/text.mjs';
 
 test('keys are masked', () => {
   for (const [key, masked] of [
@@ -49,7 +49,7 @@ test('how events came', () => {
 });
 
 test('every text is there in both languages, and used', () => {
-  const folder = new URL('../../../core/page/', import.meta.url);
+  const folder = new URL('../../../core/page/src/', import.meta.url);
   const sources = readdirSync(folder).filter((name) => /\.(mjs|html)$/.test(name) && name !== 'i18n.mjs').map((name) => readFileSync(new URL(name, folder), 'utf8')).join('\n');
   for (const [name, texts] of Object.entries(words)) {
     const holes = texts.map((text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort().join());

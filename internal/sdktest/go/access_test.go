@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3/option"
 )
 
@@ -39,7 +39,7 @@ func TestAccessToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			u := relaytest.StartUpstream(t)
+			u := fakeopenai.StartUpstream(t)
 			test.cfg.Upstreams = []core.Secret{core.Secret(u.URL)}
 			r := startRelay(t, test.cfg)
 			checkAccess(t, newAPI(u, r.url, test.opts...), test.key)
@@ -47,7 +47,7 @@ func TestAccessToken(t *testing.T) {
 	}
 	t.Run("in the path", func(t *testing.T) {
 		t.Parallel()
-		u := relaytest.StartUpstream(t)
+		u := fakeopenai.StartUpstream(t)
 		cfg := relayTo(u)
 		cfg.AccessTokens, cfg.PathTokens = plain, true
 		r := startRelay(t, cfg)
@@ -64,7 +64,7 @@ func checkAccess(t *testing.T, a *api, key string) {
 	if _, err := a.Chat.Completions.New(t.Context(), chatParams()); err != nil {
 		t.Fatal(err)
 	}
-	if s := a.streamChat(t.Context(), chatParams()); s.err != nil || s.content != relaytest.Reply(prompt) {
+	if s := a.streamChat(t.Context(), chatParams()); s.err != nil || s.content != fakeopenai.Reply(prompt) {
 		t.Fatalf("content = %q with error %v, want all and none", s.content, s.err)
 	}
 	echoRealtime(t, a)

@@ -1,7 +1,6 @@
 package sdktest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log"
@@ -11,15 +10,16 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
+
+	"example.com/relay/core"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
 )
 
 // canary is part of every key, token, prompt and query here, so that nothing of
@@ -36,11 +36,11 @@ const (
 // An api is the SDK's client, and the upstream at the other end.
 type api struct {
 	openai.Client
-	upstream *relaytest.Upstream
+	upstream *fakeopenai.Upstream
 }
 
 // newAPI returns a client that reaches u at base, without "/v1".
-func newAPI(u *relaytest.Upstream, base string, opts ...option.RequestOption) *api {
+func newAPI(u *fakeopenai.Upstream, base string, opts ...option.RequestOption) *api {
 	opts = append([]option.RequestOption{
 		option.WithBaseURL(base + "/v1"),
 		option.WithAPIKey(apiKey),
@@ -55,22 +55,22 @@ func newAPI(u *relaytest.Upstream, base string, opts ...option.RequestOption) *a
 // should be all that a program can tell; f itself checks that it is right.
 func both[T any](t *testing.T, f func(t *testing.T, a *api) T) {
 	t.Helper()
-	bothBy(t, "relayed", func(t *testing.T, u *relaytest.Upstream) string { return startRelay(t, relayTo(u)).url }, f)
+	bothBy(t, "relayed", func(t *testing.T, u *fakeopenai.Upstream) string { return startRelay(t, relayTo(u)).url }, f)
 }
 
 // bothBy is both for any relay. serve starts one to u and returns its URL
 // without "/v1"; name is what the test calls the way through it.
-func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *relaytest.Upstream) string, f func(t *testing.T, a *api) T) {
+func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *fakeopenai.Upstream) string, f func(t *testing.T, a *api) T) {
 	t.Helper()
 	var direct, relayed T
 	var saw, sawRelayed []sighting
 	t.Run("direct", func(t *testing.T) {
-		u := relaytest.StartUpstream(t)
+		u := fakeopenai.StartUpstream(t)
 		direct = f(t, newAPI(u, u.URL))
 		saw = sightings(u)
 	})
 	t.Run(name, func(t *testing.T) {
-		u := relaytest.StartUpstream(t)
+		u := fakeopenai.StartUpstream(t)
 		relayed = f(t, newAPI(u, serve(t, u)))
 		sawRelayed = sightings(u)
 	})
@@ -104,7 +104,7 @@ type sighting struct {
 	Body             string
 }
 
-func sightings(u *relaytest.Upstream) []sighting {
+func sightings(u *fakeopenai.Upstream) []sighting {
 	var list []sighting
 	for _, req := range u.Requests() {
 		s := sighting{req.Method, req.RequestURI, req.Header.Clone(), req.ContentLength, req.TransferEncoding, string(req.Body)}
@@ -126,7 +126,7 @@ type relay struct {
 }
 
 // relayTo returns the configuration of a relay to u that anyone may use.
-func relayTo(u *relaytest.Upstream) core.Config {
+func relayTo(u *fakeopenai.Upstream) core.Config {
 	return core.Config{Upstreams: []core.Secret{core.Secret(u.URL)}}
 }
 
@@ -135,7 +135,7 @@ func relayTo(u *relaytest.Upstream) core.Config {
 // complain of the relay.
 func startRelay(t *testing.T, cfg core.Config) *relay {
 	t.Helper()
-	var records, complaints buffer
+	var records, complaints proc.Buffer
 	cfg.Logger = slog.New(slog.NewJSONHandler(&records, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	handler, err := core.New(cfg)
 	if err != nil {
@@ -221,22 +221,4 @@ func (f failure) wantError(t *testing.T, status int, code string) {
 	if f.Kind != "*apierror.Error" || f.Status != status || f.Code != code {
 		t.Errorf("error = %s %d %q, want an *openai.Error %d %q", f.Kind, f.Status, f.Code, status, code)
 	}
-}
-
-// A buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 )
@@ -53,7 +53,7 @@ func completeChat(t *testing.T, a *api) *openai.ChatCompletion {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := res.Choices[0].Message.Content, relaytest.Reply(prompt); got != want {
+	if got, want := res.Choices[0].Message.Content, fakeopenai.Reply(prompt); got != want {
 		t.Errorf("content = %q, want %q", got, want)
 	}
 	a.wantRequests(t, 1)
@@ -76,7 +76,7 @@ func streamWholeChat(t *testing.T, a *api) streamed {
 	if got, want := len(s.chunks), 1+textEvents+2; got != want {
 		t.Errorf("the stream had %d chunks, want %d", got, want)
 	}
-	if want := relaytest.Reply(prompt); s.content != want {
+	if want := fakeopenai.Reply(prompt); s.content != want {
 		t.Errorf("accumulated content = %q, want %q", s.content, want)
 	}
 	if got := s.chunks[len(s.chunks)-1].Usage.CompletionTokens; got != textEvents {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/ssestream"
@@ -90,7 +90,7 @@ func (a *api) wantCut(t *testing.T, err error, events, want int) {
 // stream what happened.
 func TestCutTells(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	r := startRelay(t, relayTo(u))
 	s := newAPI(u, r.url).streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "cut=3"))
 	e, ok := errors.AsType[*ssestream.StreamError](s.err)
@@ -125,7 +125,7 @@ func TestCutAfterAll(t *testing.T) {
 // streamToDone streams a chat that breaks off behind its [DONE].
 func streamToDone(t *testing.T, a *api) streamed {
 	s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "no-last-chunk"))
-	if s.err != nil || s.content != relaytest.Reply(prompt) {
+	if s.err != nil || s.content != fakeopenai.Reply(prompt) {
 		t.Errorf("content = %q with error %v, want all and none", s.content, s.err)
 	}
 	return s

@@ -7,7 +7,7 @@ import (
 	"net/http/httptest"
 
 	"example.com/relay/core/failover"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 )
@@ -16,7 +16,7 @@ import (
 func Example() {
 	// What stands here for two relays is a fake of the API; of one relay nothing
 	// is left but its address.
-	upstream := relaytest.NewUpstream()
+	upstream := fakeopenai.NewUpstream()
 	defer upstream.Close()
 	paris, london := httptest.NewServer(nil), httptest.NewServer(upstream)
 	paris.Close()

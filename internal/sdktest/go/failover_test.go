@@ -14,7 +14,7 @@ import (
 
 	"example.com/relay/core"
 	"example.com/relay/core/failover"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3/option"
 )
 
@@ -25,7 +25,7 @@ type region struct {
 }
 
 // startRegion serves a relay to u as a region, until the test ends.
-func startRegion(t *testing.T, u *relaytest.Upstream) *region {
+func startRegion(t *testing.T, u *fakeopenai.Upstream) *region {
 	t.Helper()
 	cfg := relayTo(u)
 	cfg.Logger = slog.New(slog.DiscardHandler)
@@ -85,15 +85,15 @@ func (r *region) die(h http.HandlerFunc) {
 // SDK makes by itself; streams are complete or raise an error. A pool hands
 // answers on as they come, so that one which had begun may break off.
 func TestKilledRegion(t *testing.T) {
-	routes := map[string]func(t *testing.T, u *relaytest.Upstream, urls []string) *api{
-		"through a gateway": func(t *testing.T, u *relaytest.Upstream, urls []string) *api {
+	routes := map[string]func(t *testing.T, u *fakeopenai.Upstream, urls []string) *api{
+		"through a gateway": func(t *testing.T, u *fakeopenai.Upstream, urls []string) *api {
 			var cfg core.Config
 			for _, url := range urls {
 				cfg.Upstreams = append(cfg.Upstreams, core.Secret(url))
 			}
 			return newAPI(u, startRelay(t, cfg).url)
 		},
-		"by a pool": func(t *testing.T, u *relaytest.Upstream, urls []string) *api {
+		"by a pool": func(t *testing.T, u *fakeopenai.Upstream, urls []string) *api {
 			pool, err := failover.New(urls, failover.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -106,7 +106,7 @@ func TestKilledRegion(t *testing.T) {
 		for how, kill := range kills {
 			t.Run(route+", "+how, func(t *testing.T) {
 				t.Parallel()
-				u := relaytest.StartUpstream(t)
+				u := fakeopenai.StartUpstream(t)
 				regions := []*region{startRegion(t, u), startRegion(t, u), startRegion(t, u)}
 				a := connect(t, u, []string{regions[0].URL + "#a", regions[1].URL + "#b", regions[2].URL + "#c"})
 				var killed sync.Once
@@ -148,7 +148,7 @@ func (a *api) wantChat(t *testing.T) error {
 	if err != nil {
 		return err
 	}
-	if got, want := res.Choices[0].Message.Content, relaytest.Reply(prompt); got != want {
+	if got, want := res.Choices[0].Message.Content, fakeopenai.Reply(prompt); got != want {
 		t.Errorf("content = %q, want %q", got, want)
 	}
 	return nil
@@ -159,7 +159,7 @@ func (a *api) wantChat(t *testing.T) error {
 func (a *api) wantWholeOrCut(t *testing.T) bool {
 	t.Helper()
 	s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "gap=1ms"))
-	if s.err == nil && s.content != relaytest.Reply(prompt) {
+	if s.err == nil && s.content != fakeopenai.Reply(prompt) {
 		t.Errorf("a stream ended without an error, and its content is %q", s.content)
 	}
 	return s.err == nil

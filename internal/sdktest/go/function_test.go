@@ -1,14 +1,15 @@
 package sdktest
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"example.com/relay/internal/lambdabuild"
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
-	"example.com/relay/internal/relaytest"
 )
 
 // bootstrap returns the path of the executable that is deployed to AWS Lambda,
@@ -16,7 +17,7 @@ import (
 // is not in this one's go.mod.
 var bootstrap = sync.OnceValues(func() (string, error) {
 	file := filepath.Join(buildDir, "bootstrap")
-	return file, lambdabuild.Build(filepath.FromSlash("../../.."), file)
+	return file, build.Lambda.Build(context.Background(), build.Target{}, file)
 })
 
 // streaming is a function behind a function URL that passes on what comes.
@@ -36,7 +37,7 @@ func showing(look lambdaemu.Cut) lambdaemu.Function {
 // startFunction serves f as a relay to u until the test ends, with more of its
 // settings in environ. Then it fails the test if a process crashed or if the
 // log holds a secret.
-func startFunction(t *testing.T, u *relaytest.Upstream, f lambdaemu.Function, environ ...string) *lambdaemu.Server {
+func startFunction(t *testing.T, u *fakeopenai.Upstream, f lambdaemu.Function, environ ...string) *lambdaemu.Server {
 	t.Helper()
 	file, err := bootstrap()
 	if err != nil {
@@ -69,5 +70,5 @@ func startFunction(t *testing.T, u *relaytest.Upstream, f lambdaemu.Function, en
 // function asks for identity, so that it can write into event streams.
 func bothOn[T any](t *testing.T, f lambdaemu.Function, call func(t *testing.T, a *api) T) {
 	t.Helper()
-	bothBy(t, "function", func(t *testing.T, u *relaytest.Upstream) string { return startFunction(t, u, f).URL }, call)
+	bothBy(t, "function", func(t *testing.T, u *fakeopenai.Upstream) string { return startFunction(t, u, f).URL }, call)
 }

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"testing"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
-	"example.com/relay/internal/relaytest"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/ssestream"
@@ -90,7 +90,7 @@ func TestFunctionEventsComeOneByOne(t *testing.T) {
 // refuses.
 func TestFunctionWrongToken(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	s := startFunction(t, u, streaming, "RELAY_ACCESS_TOKENS="+token)
 	a := newAPI(u, s.URL, option.WithAPIKey("rt_wrong."+apiKey))
 	_, err := a.Chat.Completions.New(t.Context(), chatParams())
@@ -142,7 +142,7 @@ func TestFunctionCutJSON(t *testing.T) {
 			for _, fault := range bodyCuts {
 				t.Run(fmt.Sprintf("%s: %s %s", look, name, fault), func(t *testing.T) {
 					t.Parallel()
-					u := relaytest.StartUpstream(t)
+					u := fakeopenai.StartUpstream(t)
 					u.SetFault(func(*http.Request) string { return fault })
 					a := newAPI(u, startFunction(t, u, f).URL, option.WithMaxRetries(0))
 					wantRelayError(t, bodyCalls[name](t, a), 502, "upstream_interrupted", "500", "")
@@ -159,7 +159,7 @@ func TestFunctionCutJSONIsRetried(t *testing.T) {
 	for _, look := range looks {
 		t.Run(string(look), func(t *testing.T) {
 			t.Parallel()
-			u := relaytest.StartUpstream(t)
+			u := fakeopenai.StartUpstream(t)
 			a := newAPI(u, startFunction(t, u, showing(look)).URL)
 			u.Script("cut=3", "short-cl", "reset=3")
 			wantRelayError(t, bodyCalls["chat"](t, a), 502, "upstream_interrupted", "500", "")
@@ -180,7 +180,7 @@ func TestFunctionCutLargeJSON(t *testing.T) {
 	for _, look := range looks {
 		t.Run(string(look), func(t *testing.T) {
 			t.Parallel()
-			u := relaytest.StartUpstream(t)
+			u := fakeopenai.StartUpstream(t)
 			u.SetFault(func(*http.Request) string { return "bytes=3000000 cut=1" })
 			a := newAPI(u, startFunction(t, u, showing(look)).URL)
 			if err := bodyCalls["chat"](t, a); err == nil {
@@ -199,7 +199,7 @@ func TestFunctionCutBinary(t *testing.T) {
 			for _, fault := range bodyCuts {
 				t.Run(fmt.Sprintf("%s %s %s", look, name, fault), func(t *testing.T) {
 					t.Parallel()
-					u := relaytest.StartUpstream(t)
+					u := fakeopenai.StartUpstream(t)
 					u.SetFault(func(*http.Request) string { return fault })
 					a := newAPI(u, startFunction(t, u, showing(look)).URL)
 					if err := bodyCalls[name](t, a); err == nil {
@@ -225,7 +225,7 @@ func TestFunctionBuffered(t *testing.T) {
 	})
 	t.Run("cut stream", func(t *testing.T) {
 		t.Parallel()
-		u := relaytest.StartUpstream(t)
+		u := fakeopenai.StartUpstream(t)
 		a := newAPI(u, startFunction(t, u, f).URL, option.WithMaxRetries(0))
 		s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "cut=3"))
 		// Nothing has left when the cut comes, so the status can say it.

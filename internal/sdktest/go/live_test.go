@@ -7,7 +7,7 @@ import (
 	"io"
 	"testing"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/ssestream"
@@ -59,7 +59,7 @@ func readThenLeave[T any](t *testing.T, a *api, events int, open func(context.Co
 
 // readThenCancel reads as many events as the upstream sends, sees that the
 // upstream is not done, and cancels. It returns what the upstream saw.
-func readThenCancel[T any](t *testing.T, a *api, events int, open func(context.Context) *ssestream.Stream[T]) *relaytest.Request {
+func readThenCancel[T any](t *testing.T, a *api, events int, open func(context.Context) *ssestream.Stream[T]) *fakeopenai.Request {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -166,7 +166,7 @@ func leaveUpload(t *testing.T, a *api) any {
 		// With a body of its own, the SDK does not read all of it first.
 		done <- a.Post(ctx, "files", r, nil, option.WithRequestBody("application/octet-stream", r), option.WithMaxRetries(0))
 	}()
-	if _, err := w.Write(relaytest.Pattern(100_000)); err != nil {
+	if _, err := w.Write(fakeopenai.Pattern(100_000)); err != nil {
 		t.Fatal(err)
 	}
 	a.upstream.WaitArrived(t, 1)
@@ -198,7 +198,7 @@ func leaveOften(t *testing.T, a *api) any {
 			t.Error(err)
 		}
 	}
-	if s := a.streamChat(t.Context(), chatParams()); s.err != nil || s.content != relaytest.Reply(prompt) {
+	if s := a.streamChat(t.Context(), chatParams()); s.err != nil || s.content != fakeopenai.Reply(prompt) {
 		t.Errorf("content = %q with error %v, want all and none", s.content, s.err)
 	}
 	return nil

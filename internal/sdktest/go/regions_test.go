@@ -7,11 +7,12 @@ import (
 	"sync"
 	"testing"
 
-	"example.com/relay/bench/proc"
-	"example.com/relay/internal/regions"
-	"example.com/relay/internal/relaytest"
-	"example.com/relay/internal/torture"
 	"github.com/openai/openai-go/v3/option"
+
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
+	"example.com/relay/internal/regions"
+	"example.com/relay/internal/torture"
 )
 
 // program builds the relay, once.
@@ -46,7 +47,7 @@ func regionsUnderSDK(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fleet := regions.StartTest(t, regions.Options{Relay: path, TLS: true})
-			var log buffer
+			var log proc.Buffer
 			t.Cleanup(func() {
 				if text := log.String(); strings.Contains(text, canary) || strings.Contains(text, "panic") {
 					t.Errorf("the gateway's log:\n%s", text)
@@ -61,7 +62,7 @@ func regionsUnderSDK(t *testing.T) {
 						res, err := a.Chat.Completions.New(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "delay=5ms"))
 						if err != nil {
 							t.Errorf("a call failed: %v", err)
-						} else if got, want := res.Choices[0].Message.Content, relaytest.Reply(prompt); got != want {
+						} else if got, want := res.Choices[0].Message.Content, fakeopenai.Reply(prompt); got != want {
 							t.Errorf("content = %q, want %q", got, want)
 						}
 					}

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 )
@@ -21,7 +21,7 @@ func TestWrongToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			u := relaytest.StartUpstream(t)
+			u := fakeopenai.StartUpstream(t)
 			cfg := relayTo(u)
 			cfg.AccessTokens = []core.Secret{token}
 			r := startRelay(t, cfg)
@@ -37,7 +37,7 @@ func TestWrongToken(t *testing.T) {
 
 func TestBodyTooLarge(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	cfg := relayTo(u)
 	cfg.MaxBodyBytes = 64 << 10
 	r := startRelay(t, cfg)
@@ -54,7 +54,7 @@ func TestBodyTooLarge(t *testing.T) {
 	a.wantRequests(t, 0)
 
 	_, err = a.Files.New(t.Context(), openai.FileNewParams{
-		File:    openai.File(bytes.NewReader(relaytest.Pattern(5<<20)), canary+".bin", "application/octet-stream"),
+		File:    openai.File(bytes.NewReader(fakeopenai.Pattern(5<<20)), canary+".bin", "application/octet-stream"),
 		Purpose: openai.FilePurposeUserData,
 	})
 	wantRelayError(t, err, 413, "body_too_large", "", "false")
@@ -66,12 +66,12 @@ func TestBodyTooLarge(t *testing.T) {
 // upstream must not see its end.
 func TestStreamedBodyTooLarge(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	cfg := relayTo(u)
 	cfg.MaxBodyBytes = 64 << 10
 	r := startRelay(t, cfg)
 	a := newAPI(u, r.url)
-	body := io.MultiReader(bytes.NewReader(relaytest.Pattern(65 << 10)))
+	body := io.MultiReader(bytes.NewReader(fakeopenai.Pattern(65 << 10)))
 	err := a.Post(t.Context(), "files", nil, nil, option.WithRequestBody("application/octet-stream", body))
 	wantRelayError(t, err, 413, "body_too_large", "", "false")
 	r.wantHits(t, 1)
@@ -88,7 +88,7 @@ const refusing = "http://127.0.0.1:1"
 // them soon.
 func TestUpstreamDown(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	r := startRelay(t, core.Config{Upstreams: []core.Secret{core.Secret(refusing)}})
 	a := newAPI(u, r.url)
 	_, err := a.Chat.Completions.New(t.Context(), chatParams())
@@ -101,7 +101,7 @@ func TestUpstreamDown(t *testing.T) {
 // TestUnknownPath has the mistake that everybody makes: a base URL without /v1.
 func TestUnknownPath(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	r := startRelay(t, relayTo(u))
 	a := newAPI(u, r.url, option.WithBaseURL(r.url))
 	_, err := a.Chat.Completions.New(t.Context(), chatParams())
@@ -117,7 +117,7 @@ func TestUnknownPath(t *testing.T) {
 // that this cannot help.
 func TestLoop(t *testing.T) {
 	t.Parallel()
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	r := startRelay(t, relayTo(u))
 	a := newAPI(u, r.url, option.WithHeader("Relay-Hop", "2"))
 	_, err := a.Chat.Completions.New(t.Context(), chatParams())

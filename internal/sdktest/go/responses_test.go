@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/ssestream"
@@ -51,7 +51,7 @@ func createResponse(t *testing.T, a *api) *responses.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := res.OutputText(), relaytest.Reply(prompt); got != want {
+	if got, want := res.OutputText(), fakeopenai.Reply(prompt); got != want {
 		t.Errorf("output = %q, want %q", got, want)
 	}
 	return res
@@ -79,7 +79,7 @@ func streamWholeResponse(t *testing.T, a *api) []responses.ResponseStreamEventUn
 	if got := types(events); !slices.Equal(got, responseEvents) {
 		t.Errorf("event types = %q, want %q", got, responseEvents)
 	}
-	if want := relaytest.Reply(prompt); text != want {
+	if want := fakeopenai.Reply(prompt); text != want {
 		t.Errorf("accumulated text = %q, want %q", text, want)
 	}
 	return events

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"testing"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 )
@@ -82,7 +82,7 @@ func TestFileUpload(t *testing.T) {
 
 func uploadFile(t *testing.T, a *api, size int) *openai.FileObject {
 	t.Helper()
-	content := relaytest.Pattern(size)
+	content := fakeopenai.Pattern(size)
 	res, err := a.Files.New(t.Context(), openai.FileNewParams{
 		File:    openai.File(bytes.NewReader(content), canary+".jsonl", "application/jsonl"),
 		Purpose: openai.FilePurposeUserData,
@@ -142,7 +142,7 @@ func TestTranscription(t *testing.T) {
 }
 
 func transcribe(t *testing.T, a *api) string {
-	content := relaytest.Pattern(777_777)
+	content := fakeopenai.Pattern(777_777)
 	res, err := a.Audio.Transcriptions.New(t.Context(), openai.AudioTranscriptionNewParams{
 		File:  openai.File(bytes.NewReader(content), canary+".mp3", "audio/mpeg"),
 		Model: "whisper-fake",
@@ -173,7 +173,7 @@ func read(t *testing.T, res *http.Response, n int) download {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(body, relaytest.Pattern(n)) {
+	if !bytes.Equal(body, fakeopenai.Pattern(n)) {
 		t.Errorf("got %d bytes that are not the %d that were sent", len(body), n)
 	}
 	return download{res.StatusCode, res.Header.Get("Content-Type"), res.ContentLength, len(body), sum(body)}

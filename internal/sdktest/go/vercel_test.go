@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/vercelbuild"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
@@ -21,7 +21,7 @@ import (
 
 // startVercel serves f as a relay to u until the test ends, with more of its
 // settings in environ. Then it fails the test if the log holds a secret.
-func startVercel(t *testing.T, f *vercelbuild.Function, u *relaytest.Upstream, environ ...string) *vercelbuild.Process {
+func startVercel(t *testing.T, f *vercelbuild.Function, u *fakeopenai.Upstream, environ ...string) *vercelbuild.Process {
 	t.Helper()
 	u.Delay = 3 * time.Millisecond // Vercel's proxy loses answers that come at once
 	var p *vercelbuild.Process
@@ -37,7 +37,7 @@ func startVercel(t *testing.T, f *vercelbuild.Function, u *relaytest.Upstream, e
 // bothOnVercel is both for a relay that is f.
 func bothOnVercel[T any](t *testing.T, f *vercelbuild.Function, call func(t *testing.T, a *api) T) {
 	t.Helper()
-	bothBy(t, "vercel", func(t *testing.T, u *relaytest.Upstream) string { return startVercel(t, f, u).URL }, call)
+	bothBy(t, "vercel", func(t *testing.T, u *fakeopenai.Upstream) string { return startVercel(t, f, u).URL }, call)
 }
 
 // TestVercel has what works.
@@ -96,7 +96,7 @@ func TestVercelAbort(t *testing.T) {
 // TestVercelRefusals counts how often the SDK asks for what the relay refuses.
 func TestVercelRefusals(t *testing.T) {
 	f := vercelbuild.Build(t)
-	u := relaytest.StartUpstream(t)
+	u := fakeopenai.StartUpstream(t)
 	p := startVercel(t, f, u, "RELAY_ACCESS_TOKENS="+token)
 	t.Run("wrong token", func(t *testing.T) {
 		a := newAPI(u, p.URL, option.WithAPIKey("rt_wrong."+apiKey))
@@ -157,7 +157,7 @@ func TestVercelCutBodies(t *testing.T) {
 	f := vercelbuild.Build(t)
 	for name, call := range bodyCalls {
 		t.Run(name, func(t *testing.T) {
-			u := relaytest.StartUpstream(t)
+			u := fakeopenai.StartUpstream(t)
 			a := newAPI(u, startVercel(t, f, u).URL, option.WithMaxRetries(0))
 			for _, fault := range bodyCuts {
 				if got := meetCutBody(t, a, call, fault); got != 1 {

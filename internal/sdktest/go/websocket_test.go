@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"example.com/relay/core"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/realtime"
 	"github.com/openai/openai-go/v3/responses"
@@ -137,11 +137,11 @@ func TestRealtimeRefused(t *testing.T) {
 		status string
 	}{
 		{"no token", func(cfg *core.Config) { cfg.AccessTokens = []core.Secret{token} }, "401"},
-		{"no WebSocket there", func(cfg *core.Config) { cfg.Platform.NoWebSocket = true }, "404"},
+		{"no WebSocket there", func(cfg *core.Config) { cfg.Platform.NoWebSocket = true }, "426"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			u := relaytest.StartUpstream(t)
+			u := fakeopenai.StartUpstream(t)
 			cfg := relayTo(u)
 			test.change(&cfg)
 			r := startRelay(t, cfg)

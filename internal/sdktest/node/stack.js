@@ -10,14 +10,14 @@ export { canary, startStack } from '../stack/stack.mjs';
 export const apiKey = 'sk-CANARY-client';
 export const prompt = 'CANARY sings café songs in the dark';
 
-// reply is what the upstream answers to a text; see Reply in relaytest.
+// reply is what the upstream answers to a text; see Reply in fakeopenai.
 export const reply = (text) => 'Backwards → ' + [...text].reverse().join('');
 
 // textEvents is how many events of text a stream of the upstream has.
 export const textEvents = 8;
 
 // pattern returns the first n bytes of the upstream's binary answers; see
-// Pattern in relaytest.
+// Pattern in fakeopenai.
 export const pattern = (n) => Uint8Array.from({ length: n }, (_, i) => i ^ (i >> 8) ^ ((i >> 16) * 7));
 
 // newClient returns the SDK's client for a base URL without "/v1".

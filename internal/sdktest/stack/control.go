@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 )
 
 // waitLimit is how long the control server waits for what it is asked to. It is
@@ -120,7 +118,7 @@ type sighting struct {
 	Done       bool        `json:"done"`
 }
 
-func newSighting(r *relaytest.Request) sighting {
+func newSighting(r *fakeopenai.Request) sighting {
 	sum := sha256.Sum256(r.Body)
 	return sighting{
 		Method:     r.Method,
@@ -146,22 +144,4 @@ func isClosed(c <-chan struct{}) bool {
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(v) // a test that is gone needs no answer
-}
-
-// A buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

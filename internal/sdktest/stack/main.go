@@ -22,8 +22,9 @@ import (
 	"sync/atomic"
 
 	"example.com/relay/core"
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/proc"
 )
 
 // What the tests show and look for. All of it must stay out of every log.
@@ -46,7 +47,7 @@ func main() {
 
 // run serves until in ends.
 func run(in io.Reader, out io.Writer, lambda bool) error {
-	s := &stack{upstream: relaytest.NewUpstream(), relays: make(map[string]*relay), first: make(map[string]*region)}
+	s := &stack{upstream: fakeopenai.NewUpstream(), relays: make(map[string]*relay), first: make(map[string]*region)}
 	defer s.close()
 	upstream, err := serve(s.upstream, io.Discard) // faults are meant
 	if err != nil {
@@ -82,7 +83,9 @@ func run(in io.Reader, out io.Writer, lambda bool) error {
 		}
 	}
 	// The SDK for Node has realtime over TLS only.
-	for name, h := range map[string]http.Handler{"secureUpstream": s.upstream, "secureOpen": s.relays["open"], "secureToken": s.relays["token"]} {
+	for name, h := range map[string]http.Handler{
+		"secureUpstream": s.upstream, "secureOpen": s.relays["open"], "secureToken": s.relays["token"],
+	} {
 		server := httptest.NewTLSServer(h)
 		greeting[name] = server.URL
 		greeting["ca"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
@@ -111,12 +114,12 @@ func configs(upstream string) map[string]core.Config {
 
 // A stack is an upstream and relays, most of them to it.
 type stack struct {
-	upstream   *relaytest.Upstream
+	upstream   *fakeopenai.Upstream
 	relays     map[string]*relay
 	functions  []*lambdaemu.Server // of some relays
 	first      map[string]*region  // that of each gateway
-	records    buffer              // of the relays
-	complaints buffer              // of net/http about the relays
+	records    proc.Buffer         // of the relays
+	complaints proc.Buffer         // of net/http about the relays
 }
 
 // A relay counts the requests it got.

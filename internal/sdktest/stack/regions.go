@@ -75,13 +75,14 @@ func (s *stack) startRegion(name, upstream string) (*region, string, error) {
 		return nil, "", err
 	}
 	r := new(region)
-	r.server = &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if dead := r.dead.Load(); dead != nil {
-			(*dead)(w, req)
-			return
-		}
-		relay.ServeHTTP(w, req)
-	})}
+	r.server = &http.Server{ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if dead := r.dead.Load(); dead != nil {
+				(*dead)(w, req)
+				return
+			}
+			relay.ServeHTTP(w, req)
+		})}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", err

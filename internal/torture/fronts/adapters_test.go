@@ -22,8 +22,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
-	"example.com/relay/internal/relaytest"
 )
 
 var (
@@ -39,7 +39,7 @@ func TestAdapters(t *testing.T) {
 		{"F04", "cookies, joined and upper case headers", lambdas, noEvents, nil, eventHeaders},
 		{"F05", "odd answers", all, nil, nil, oddAnswers},
 		{"F06", "events whose path would change the host", lambdas, noEvents, nil, eventPaths},
-		{"F07", "handlers that panic", []string{process}, excepting("no input is known that makes the core panic; each adapter's relaytest.TestBridge panics on purpose", all...), nil, handlerPanics},
+		{"F07", "handlers that panic", []string{process}, excepting("no input is known that makes the core panic; each adapter's contract.TestBridge panics on purpose", all...), nil, handlerPanics},
 		{"F08", "the platform's time is over amid events", lambdas, excepting("no time limit of the platform's that it would tell (GCF's: gcf's TestDeadline)", local, gcf, vercel, gateway), nil, deadlineAmidEvents},
 		{"F09", "answers that the Runtime API does not take", lambdas, noEvents, nil, refusedAnswers},
 		{"F10", "1xx from the upstream", lambdas, excepting("row B11", local, gcf, vercel, gateway), nil, earlyHints},
@@ -180,7 +180,7 @@ func badBase64(r *rig) {
 
 func binaryUploads(r *rig) {
 	const n = 4 << 20
-	bodies := [][]byte{relaytest.Pattern(n), {0}, []byte("\xff\xfe"), relaytest.Pattern(100_000)}
+	bodies := [][]byte{fakeopenai.Pattern(n), {0}, []byte("\xff\xfe"), fakeopenai.Pattern(100_000)}
 	if r.is(vercel) {
 		bodies[0] = bodies[0][:4_400_000-300_000]
 	}

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/relaytest"
+	"example.com/relay/internal/fakeopenai"
 )
 
 // soon is how soon an upstream must hear that a client has gone.
@@ -27,7 +27,7 @@ var (
 	deaf      = excepting("Lambda does not tell a function that its client has gone", lambdas...)
 	eventful  = excepting("AWS reads the request itself, and hands it over whole or not at all", lambdas...)
 	unpaced   = excepting("AWS takes the answer from the function at its own pace", lambdas...)
-	noUpgrade = excepting("function URLs have no upgraded connections: 404 websocket_unsupported", lambdas...)
+	noUpgrade = excepting("function URLs have no upgraded connections: 426 websocket_unsupported", lambdas...)
 )
 
 func TestClients(t *testing.T) {
@@ -411,7 +411,7 @@ func keptAlive(r *rig) {
 		var got struct {
 			Choices []struct{ Message struct{ Content string } }
 		}
-		if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Choices) != 1 || got.Choices[0].Message.Content != relaytest.Reply(said) {
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Choices) != 1 || got.Choices[0].Message.Content != fakeopenai.Reply(said) {
 			r.Fatalf("%s: %v", said, a)
 		}
 	}

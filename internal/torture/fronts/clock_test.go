@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/proc"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 )
 
 // A clock is the wall clock of processes, which a test can set: programs are

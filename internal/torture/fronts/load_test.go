@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/bench/proc"
+	"example.com/relay/internal/proc"
 )
 
 var (
@@ -220,7 +220,7 @@ func memoryOfRequests(r *rig) {
 
 func noDescriptorsLeft(r *rig) {
 	r.stop()
-	p := &program{log: new(buffer)}
+	p := &program{log: new(proc.Buffer)}
 	var err error
 	p.Process, err = proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + r.URL, "RELAY_ACCESS_TOKENS=" + canaryToken}, Log: p.log},
 		"sh", "-c", `ulimit -n 256 && exec "$0" serve -listen 127.0.0.1:0`, r.programs.relay)

@@ -10,8 +10,7 @@ import (
 	"slices"
 	"testing"
 
-	"example.com/relay/bench/proc"
-	"example.com/relay/internal/lambdabuild"
+	release "example.com/relay/internal/build"
 )
 
 // long says that rows take as long as the matrix says.
@@ -63,13 +62,13 @@ func build(dir string, flags ...string) (executables, error) {
 		flags     []string
 	}{
 		{&p.relay, "relay", "example.com/relay/cmd/relay", nil},
-		{&p.lambda, "bootstrap", "example.com/relay/lambda", lambdabuild.Flags()},
+		{&p.lambda, "bootstrap", "example.com/relay/lambda", release.Lambda.Flags},
 		{&p.gcf, "gcf", "example.com/relay/gcf/cmd", nil},
 		{&p.vercel, "vercel", "example.com/relay/vercel", nil},
 	} {
 		*program.file = filepath.Join(dir, program.name)
 		args := slices.Concat([]string{"build", "-o", *program.file}, program.flags, flags, []string{program.pkg})
-		if err := proc.Go(context.Background(), nil, args...); err != nil {
+		if err := release.Go(context.Background(), nil, args...); err != nil {
 			return p, err
 		}
 	}

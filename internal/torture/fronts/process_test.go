@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/internal/proc"
 )
 
 // The column "in process" is core's handler behind a server of net/http's in
@@ -27,7 +28,7 @@ import (
 type inside struct {
 	relay  *core.Relay
 	server *httptest.Server
-	log    *buffer
+	log    *proc.Buffer
 	before int // descriptors of this process
 }
 
@@ -59,7 +60,7 @@ func (r *rig) mounted(m mount) {
 
 func (r *rig) mount(m mount, env ...string) string {
 	r.Helper()
-	in := &inside{log: new(buffer), before: descriptors(os.Getpid())}
+	in := &inside{log: new(proc.Buffer), before: descriptors(os.Getpid())}
 	cfg, err := core.ParseEnv(env)
 	if err != nil {
 		r.Fatal(err)

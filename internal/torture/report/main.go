@@ -20,11 +20,10 @@ import (
 	"strings"
 	"time"
 
-	"example.com/relay/bench/doc"
+	"example.com/relay/internal/figures"
+	"example.com/relay/internal/section"
 	"example.com/relay/internal/torture"
 )
-
-var section = doc.Section{Name: "torture", Command: "make torture"}
 
 // fronts are the columns.
 var fronts = []struct{ name, title string }{
@@ -61,7 +60,7 @@ func run(in, out string) error {
 	if out == "" {
 		_, err = os.Stdout.Write(text)
 	} else {
-		err = section.Put(out, text)
+		err = section.Write(out, "torture", text)
 	}
 	if missing := m.missing(); err == nil && len(missing) > 0 {
 		err = fmt.Errorf("rows that failed or did not run: %s", strings.Join(missing, " "))
@@ -126,7 +125,7 @@ func (m matrix) text(now time.Time) []byte {
 		}
 	}
 	fmt.Fprintf(&b, "Of %d rows: %d cells hold, %d are exceptions, %d fail. %s, %s.\n\n", len(rows), counts[passed], counts[exception], counts[failed],
-		now.UTC().Format(time.DateOnly), doc.ThisMachine(context.Background()))
+		now.UTC().Format(time.DateOnly), figures.ThisMachine(context.Background()))
 	m.table(&b)
 	m.figures(&b)
 	m.exceptions(&b)
@@ -155,7 +154,7 @@ func (m matrix) table(b *bytes.Buffer) {
 // figures writes what the rows measured beside what was aimed at.
 func (m matrix) figures(b *bytes.Buffer) {
 	fmt.Fprint(b, "\n### Figures\n\n| figure | target | measured |\n|---|---|---|\n")
-	for _, f := range figures {
+	for _, f := range published {
 		var value string
 		switch {
 		case f.elsewhere != "":

@@ -61,6 +61,9 @@ var rows = []struct{ id, title string }{
 	{"C15", "background response cut, resume by starting_after through another region"},
 	{"C16", "SDK default retries over C01–C03"},
 	{"C17", "rolling kill/restart of every region in turn"},
+	{"C18", "Relay-Hop from a client, then a region dies"},
+	{"C19", "a firewall's page to one client's prompts in every region"},
+	{"C20", "an API that forges a relay's headers, behind honest regions"},
 	{"D01", "`Connection: authorization, x-relay-token, host` any case/split"},
 	{"D02", "XFF, Forwarded, X-Real-IP, CF-*, X-Amzn-*, X-Vercel-*, Via, Cookie, Referer, Origin, sec-*"},
 	{"D03", "underscore twins `X_Relay_Token`, `Content_Length`"},
@@ -81,6 +84,12 @@ var rows = []struct{ id, title string }{
 	{"D18", "request trailers with Authorization"},
 	{"D19", "h2: h2spec, rapid reset 10k, CONTINUATION flood, fake pseudo headers"},
 	{"D20", "Range, If-None-Match, cache probing with two keys"},
+	{"D21", "HTML and service workers of the upstream on the relay's origin"},
+	{"D22", "cross-site requests from origins not listed, WebSockets too"},
+	{"D23", "token in RELAY_UPSTREAMS without access tokens, cross-site"},
+	{"D24", "16,000 and 31,000 header lines, continuations, blank lines"},
+	{"D25", "shown token in other headers, path, query, subprotocols"},
+	{"D26", "idle WebSockets that take all places"},
 	{"E01", "2000 idle connections"},
 	{"E02", "500 concurrent SSE × 60 s"},
 	{"E03", "in-flight limit + 100"},
@@ -114,9 +123,9 @@ var rows = []struct{ id, title string }{
 // everyRow is in place of a list of all of them.
 const everyRow = "*"
 
-// figures are what is published, and which row measures it on which front; or,
+// published are the figures of the page, and which row measures it on which front; or,
 // without a front, which rows look for what must not be. Some are made elsewhere.
-var figures = []struct{ name, target, row, front, elsewhere string }{
+var published = []struct{ name, target, row, front, elsewhere string }{
 	{"kill one of three regions", "0 failed without a byte; first byte p99 ≤ 50 ms more", "C01", "gateway", ""},
 	{"ten runs of it, and of other faults", "0 failed in each", "", "", "[failover.md](failover.md), by `make chaos`"},
 	{"black hole", "p99 ≤ 350 ms, ≤ 1 % ambiguous, at most 3.5 s", "C02", "gateway", ""},

@@ -42,7 +42,7 @@ run "nothing_but_source_is_uploaded" {
     error_message = "Vercel must get what it builds."
   }
   assert {
-    condition     = alltrue([for file in keys(data.vercel_file.source) : can(regex("^(core|vercel)/[a-z0-9_/.-]+\\.(go|json|css|html|mjs)$|^go\\.(mod|sum)$", file)) && !endswith(file, "_test.go") && !can(regex("tfvars|tfstate|\\.env|\\.pem|\\.key", file))])
+    condition     = alltrue([for file in keys(data.vercel_file.source) : can(regex("^(core|vercel)/[a-z0-9_/.-]+\\.(go|json|html)$|^go\\.(mod|sum)$", file)) && !endswith(file, "_test.go") && !can(regex("tfvars|tfstate|\\.env|\\.pem|\\.key", file))])
     error_message = "No variables, state, keys or tests may be uploaded."
   }
   assert {

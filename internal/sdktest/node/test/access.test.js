@@ -103,7 +103,7 @@ test('realtime as in browsers, with a token in the key', async () => {
 
 for (const [name, url, protocols, status] of [
   ['without a token', stack.token, ['realtime', `openai-insecure-api-key.${apiKey}`], 401],
-  ['where there is no WebSocket', stack.noWebSocket, ['realtime', `openai-insecure-api-key.${apiKey}`], 404],
+  ['where there is no WebSocket', stack.noWebSocket, ['realtime', `openai-insecure-api-key.${apiKey}`], 426],
 ]) {
   test(`realtime ${name}`, async () => {
     await stack.reset();

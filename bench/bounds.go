@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"example.com/relay/internal/figures"
+)
+
+// A bound is what a figure must not exceed. The median counts.
+type bound struct {
+	what      string
+	must, aim float64 // in the unit that what ends with; aim is NaN if there is none
+	values    func(figures.File) []float64
+	needs     string // who else must have been measured
+}
+
+// boundsSection is the section of the bounds, and what the flag -suite calls it.
+const boundsSection = "bounds"
+
+var (
+	errNotKept = errors.New("not every bound is kept")
+	errNothing = errors.New("nothing was measured that a bound is for")
+)
+
+var none = math.NaN()
+
+// bounds are all that the relay has set itself.
+var bounds = []bound{
+	{"CPU per request, × nginx", 3.4, 2.0, ratio(plain, cpu, nameNginx), nameNginx},
+	{"CPU per request, × Caddy", 0.55, none, ratio(plain, cpu, nameCaddy), nameCaddy},
+	{"CPU per request, × worker", 0.4, none, ratio(plain, cpu, nameWorker), nameWorker},
+	{"CPU per request over TLS, × nginx", 2.5, 1.7, ratio(https1, cpu, nameNginx), nameNginx},
+	{"p50 at 200 requests a second, beyond nginx's, ms", 0.3, none, beyond(plain, steadyP50, nameNginx), nameNginx},
+	{"the same over TLS, ms", 0.3, none, beyond(https1, steadyP50, nameNginx), nameNginx},
+	{"events that came together with another", 0, none, of("relay", plain, together), ""},
+	{"an event's way, added to direct, p50, ms", 0.3, none, beyond(plain, eventP50, nameDirect), nameDirect},
+	{"an idle stream, KiB, at 1,000", 64, none, of("relay", plain, idleStream(1000)), ""},
+	{"an idle stream, KiB, at 2,000", 64, none, of("relay", plain, idleStream(2000)), ""},
+	{"Lambda: exec to first `/next`, p50, ms", 5, none, of("lambda", onLambda, start), ""},
+	{"Lambda: events that came together with another", 0, none, of("lambda", onLambda, together), ""},
+	{"Lambda: an event's way, added to direct, p50, ms", 0.3, none, of("lambda", onLambda, eventAdded), ""},
+	{"Lambda: warm, MB resident", 12, none, megabytes(of("lambda", onLambda, rss)), ""},
+	{"Lambda: zip for arm64, MB", 2.6, none, of("lambda", onLambda, zipArm64), ""},
+}
+
+// of returns a figure of the relay's.
+func of(suite, on string, m metric) func(figures.File) []float64 {
+	return func(f figures.File) []float64 { return f.Values(suite, nameRelay, on, m.what) }
+}
+
+// megabytes returns figures that are in MiB in MB, which are less.
+func megabytes(mebibytes func(figures.File) []float64) func(figures.File) []float64 {
+	return func(f figures.File) []float64 {
+		var all []float64
+		for _, v := range mebibytes(f) {
+			all = append(all, v*(1<<20)/1e6)
+		}
+		return all
+	}
+}
+
+// ratio returns how many times that of base a figure of the relay's is, round by
+// round.
+func ratio(on string, m metric, base string) func(figures.File) []float64 {
+	return func(f figures.File) []float64 { return ratiosOf(f, nameRelay, base, on, m) }
+}
+
+func ratiosOf(f figures.File, name, base, on string, m metric) []float64 {
+	return ratios(f.Values("relay", name, on, m.what), f.Values("relay", base, on, m.what))
+}
+
+// beyond returns how many ms a figure of the relay's is above that of base, both
+// of them in µs, round by round.
+func beyond(on string, m metric, base string) func(figures.File) []float64 {
+	return func(f figures.File) []float64 {
+		return figures.Added(f.Values("relay", nameRelay, on, m.what), f.Values("relay", base, on, m.what))
+	}
+}
+
+// judgeFile judges the figures in a file, and writes the section.
+func judgeFile(opts options, stdout io.Writer) error {
+	measured, err := figures.Read(opts.figures)
+	if err != nil {
+		return err
+	}
+	all := judge(measured)
+	if err := opts.publish(writeBounds(measured, all), nil, stdout); err != nil {
+		return err
+	}
+	if opts.strict {
+		return verdict(all)
+	}
+	return nil
+}
+
+// A judged is a bound with what was measured, if it was.
+type judged struct {
+	bound
+	measured []float64
+}
+
+// judge applies all bounds.
+func judge(f figures.File) []judged {
+	var all []judged
+	for _, b := range bounds {
+		all = append(all, judged{b, b.values(f)})
+	}
+	return all
+}
+
+// within says whether the median is within a limit: "yes", "no", or "" if there
+// is no such limit or nothing was measured.
+func (j judged) within(limit float64) string {
+	switch median := figures.Median(j.measured); {
+	case math.IsNaN(limit) || math.IsNaN(median):
+		return ""
+	case median <= limit:
+		return "yes"
+	}
+	return "no"
+}
+
+// verdict returns an error unless all bounds are kept of those that could be
+// judged, and there are any.
+func verdict(all []judged) error {
+	could := slices.ContainsFunc(all, func(j judged) bool { return j.within(j.must) != "" })
+	broken := slices.ContainsFunc(all, func(j judged) bool { return j.within(j.must) == "no" })
+	switch {
+	case !could:
+		return errNothing
+	case broken:
+		return errNotKept
+	}
+	return nil
+}
+
+// writeBounds writes the table of bounds, and how the relay compares.
+func writeBounds(f figures.File, all []judged) []byte {
+	var b bytes.Buffer
+	kept, could := 0, 0
+	for _, j := range all {
+		switch j.within(j.must) {
+		case "yes":
+			kept, could = kept+1, could+1
+		case "no":
+			could++
+		}
+	}
+	fmt.Fprintf(&b, `## Bounds
+
+Of %d bounds that the relay has set itself, %d could be judged and %d are kept. In brackets are the least and the largest of the rounds, the median counts.
+The relay checks a token, puts an API key in its place, applies its policies for headers and CORS, and logs every request.
+
+![CPU per request, latency at 200 requests a second, events and idle streams, of the relay and of others](performance.svg)
+
+`, len(all), could, kept)
+	b.WriteString(figures.Header("measured", "must be at most", "kept", "aim", "reached"))
+	for _, j := range all {
+		measured := figures.Spread(j.measured)
+		if len(j.measured) == 0 {
+			measured = cmp.Or(missing(f, j.needs), "not measured")
+		}
+		aim := ""
+		if !math.IsNaN(j.aim) {
+			aim = figures.Format(j.aim)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", j.what, measured, figures.Format(j.must), bold(j.within(j.must)), aim, j.within(j.aim))
+	}
+	b.WriteByte('\n')
+	if slices.ContainsFunc(all, func(j judged) bool { return j.within(j.aim) == "no" }) {
+		b.WriteString(obstacle(f))
+	}
+	return b.Bytes()
+}
+
+// obstacle says what stands in the way of the aims, or nothing if that was not
+// measured.
+func obstacle(f figures.File) string {
+	least, leastTLS := ratiosOf(f, nameFloor, nameNginx, plain, cpu), ratiosOf(f, nameFloor, nameNginx, https1, cpu)
+	above, aboveTLS := ratiosOf(f, nameRelay, nameFloor, plain, cpu), ratiosOf(f, nameRelay, nameFloor, https1, cpu)
+	if len(least) == 0 || len(leastTLS) == 0 || len(above) == 0 || len(aboveTLS) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("What stands in the way of the aims is net/http's server: a program behind it that copies headers and bodies between it and connections of its own, without\n"+
+		"limits, time-outs, cancelling or a log, takes %s times what nginx takes, and %s times over TLS. The relay takes %s and %s times what that program takes.\n\n",
+		figures.Format(figures.Median(least)), figures.Format(figures.Median(leastTLS)),
+		figures.Format(figures.Median(above)), figures.Format(figures.Median(aboveTLS)))
+}
+
+// missing returns why a contender took no part in the comparison.
+func missing(f figures.File, name string) string {
+	if run := f["relay"]; run != nil && name != "" {
+		for _, reason := range run.Missing {
+			if len(reason) > len(name) && reason[:len(name)] == name {
+				return reason
+			}
+		}
+	}
+	return ""
+}
+
+// bold makes a "no" stand out.
+func bold(answer string) string {
+	if answer == "no" {
+		return "**no**"
+	}
+	return answer
+}

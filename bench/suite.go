@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"example.com/relay/bench/upstream"
+	"example.com/relay/internal/figures"
+	"example.com/relay/internal/load"
+)
+
+const (
+	// life is how long anything on one connection may take.
+	life = 30 * time.Second
+
+	// maxFailures is how many measurements of a contender may fail.
+	maxFailures = 5
+)
+
+// A suite is what is measured together, and reported in a section of its name.
+type suite struct {
+	full, quick plan
+	contenders  []contender
+	measure     func(*results, context.Context, *rig) error
+	report      func(*results) []byte
+}
+
+var suites = map[string]suite{"relay": relaySuite, "lambda": lambdaSuite, "servers": serversSuite}
+
+// A plan says how much to measure. All of it together must stay within its
+// budget: rounds are left out if time runs short, and the report says so.
+type plan struct {
+	budget time.Duration
+	rounds int
+	memory int // processes of each contender whose memory is measured
+
+	// Of the suite relay.
+	chatWarm, chat, steady, stream time.Duration
+	body                           time.Duration
+	bodyRounds                     int    // of the rounds, those with larger bodies
+	idleStreams                    int    // and then twice as many
+	benchtime                      string // of the benchmarks in one process; "" leaves them out
+
+	// Of the suites lambda and servers.
+	starts  int           // of each contender
+	chats   int           // in a round
+	paced   upstream.Call // a stream in a round
+	events  int           // in it
+	freezes int
+}
+
+// results are everything that was measured.
+type results struct {
+	plan    plan
+	machine figures.Machine
+	began   time.Time
+	took    time.Duration
+
+	rounds  int // that were completed
+	rows    []*row
+	missing []string   // contenders that took no part, and why
+	inside  benchmarks // in one process
+}
+
+// run measures, and writes the report and the figures. What it is doing it tells
+// on progress.
+func (s suite) run(ctx context.Context, opts options, stdout, progress io.Writer) error {
+	res := &results{plan: s.full, began: time.Now(), machine: figures.ThisMachine(ctx)}
+	if opts.quick {
+		res.plan = s.quick
+	}
+	ctx, cancel := context.WithTimeout(ctx, res.plan.budget)
+	defer cancel()
+	r, err := newRig(ctx, progress)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for _, c := range s.contenders {
+		w := &row{contender: c}
+		if c.program.Package != "" {
+			if w.built, err = r.build(ctx, c.program, c.on == onLambda); err != nil {
+				return err
+			}
+		}
+		res.rows = append(res.rows, w)
+	}
+	if err := s.measure(res, ctx, r); err != nil {
+		return err
+	}
+	res.took = time.Since(res.began)
+	measured := res.machine.NewRun(res.began, res.missing)
+	for _, w := range res.rows {
+		w.figures(measured)
+	}
+	return opts.publish(s.report(res), measured, stdout)
+}
+
+// round calls each for all rows, another one first for every i, so that what
+// disturbs the machine hits all of them. As a stock ReverseProxy breaks an answer
+// off now and then, what fails is counted and measured again.
+func (res *results) round(ctx context.Context, i int, rows []*row, each func(*row) error) error {
+	return load.Turns(i, rows, func(w *row) error {
+		for {
+			err := w.measure(each)
+			if err == nil {
+				return nil
+			}
+			if ctx.Err() != nil || len(w.failures) == maxFailures {
+				return fmt.Errorf("%s, %s: %w", w.name, w.on, err)
+			}
+			w.failures = append(w.failures, err)
+		}
+	})
+}
+
+// allRounds measures all rows in each round of the plan, as long as time
+// suffices.
+func (res *results) allRounds(ctx context.Context, r *rig, each func(*row) error) error {
+	var longest time.Duration
+	for res.rounds < res.plan.rounds && !res.shortOfTime(ctx, longest) {
+		r.say("round %d of %d", res.rounds+1, res.plan.rounds)
+		began := time.Now()
+		if err := res.round(ctx, res.rounds, res.rows, each); err != nil {
+			return err
+		}
+		res.rounds++
+		longest = max(longest, time.Since(began))
+	}
+	return nil
+}
+
+// shortOfTime reports whether another round may not fit if it takes as long as
+// the longest so far. The first one always begins.
+func (res *results) shortOfTime(ctx context.Context, longest time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && res.rounds > 0 && time.Until(deadline) < longest+longest/10+time.Second
+}
+
+// at returns the rows with a kind of upstream, or on a platform.
+func (res *results) at(on string) []*row {
+	return slices.DeleteFunc(slices.Clone(res.rows), func(w *row) bool { return w.on != on })
+}
+
+// row returns the row of a contender, or nil if it took no part. One that has no
+// HTTP/2 for upstreams stands for itself by its HTTP/1.1 over TLS.
+func (res *results) row(name, on string) *row {
+	for _, w := range res.rows {
+		if w.name == name && w.on == on {
+			return w
+		}
+	}
+	if on == https2 {
+		return res.row(name, https1)
+	}
+	return nil
+}
+
+// leaveOut takes a contender that is not installed out of the comparison. It
+// returns every other error.
+func (res *results) leaveOut(w *row, err error) error {
+	if !errors.Is(err, errNotInstalled) {
+		return fmt.Errorf("%s, %s: %w", w.name, w.on, err)
+	}
+	if reason := w.name + ": " + err.Error(); !slices.Contains(res.missing, reason) {
+		res.missing = append(res.missing, reason)
+	}
+	return nil
+}

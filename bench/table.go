@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+
+	"example.com/relay/internal/figures"
+)
+
+// A column of a table has a cell for each contender.
+type column struct {
+	title string
+	cell  func(*row) string
+}
+
+// writeTable writes a table with a line for each row.
+func writeTable(b *bytes.Buffer, rows []*row, columns []column) {
+	titles := make([]string, len(columns))
+	for i, c := range columns {
+		titles[i] = c.title
+	}
+	b.WriteString(figures.Header(titles...))
+	for _, w := range rows {
+		fmt.Fprintf(b, "| %s |", w.name)
+		for _, c := range columns {
+			fmt.Fprintf(b, " %s |", c.cell(w))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteByte('\n')
+}
+
+// value writes a metric.
+func value(m metric) func(*row) string {
+	return func(w *row) string { return figures.Spread(w.values[m]) }
+}
+
+// share writes how many of a row's events came together with another.
+func (w *row) share() string { return figures.Share(int(w.sum(together)), int(w.sum(events))) }
+
+// inMicros returns values that are in ms in µs.
+func inMicros(ms []float64) (us []float64) {
+	for _, v := range ms {
+		us = append(us, 1000*v)
+	}
+	return us
+}
+
+func thousands(n int) string { return figures.Thousands(float64(n)) }
+
+// relayed returns cell without what would be said of direct, which has no
+// relay that could take anything.
+func relayed(cell func(*row) string) func(*row) string {
+	return func(w *row) string {
+		if w.running.process == nil {
+			return "–"
+		}
+		return cell(w)
+	}
+}
+
+// compared returns a column for each contender that others are compared with and
+// that took part: how many times its figure each has.
+func (res *results) compared(kind string, m metric, title string) []column {
+	var columns []column
+	for _, name := range []string{nameNginx, nameCaddy, nameWorker, nameStock} {
+		base := res.row(name, kind)
+		if base == nil {
+			continue
+		}
+		columns = append(columns, column{title + " × " + shortNames[name], relayed(func(w *row) string {
+			return figures.Spread(w.compared(m, base))
+		})})
+	}
+	return columns
+}
+
+// shortNames are what contenders are called in titles.
+var shortNames = map[string]string{nameNginx: "nginx", nameCaddy: "Caddy", nameWorker: "worker", nameStock: "stock"}
+
+// insideNames are the benchmarks that are reported, with what they are.
+var insideNames = []struct{ name, what string }{
+	{"Chat", "answer of 600 bytes"},
+	{"Events", "stream of 200 events"},
+	{"Embeddings", "answer of 30 KB"},
+	{"Download", "download of 2 MiB"},
+	{"Upload", "upload of 5 MiB"},
+}
+
+// writeInside writes what the benchmarks in one process say, if they were run.
+func (res *results) writeInside(b *bytes.Buffer) {
+	if len(res.inside) == 0 {
+		return
+	}
+	b.WriteString(`## In one process
+
+From ` + "`go test -bench . ./bench`" + `: all of it in one process, clients and upstream allocating next to nothing, so that allocations are the relay's.
+Times are of all three together.
+
+`)
+	b.WriteString(figures.Header("allocations/request", "× stock", "KiB allocated/request", "× stock", "time × direct", "stock's time × direct"))
+	for _, n := range insideNames {
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", n.what,
+			res.inside.figure(n.name, "relay", "allocs/op", 1), res.inside.ratio(n.name, "relay", "stock", "allocs/op"),
+			res.inside.figure(n.name, "relay", "B/op", 1<<10), res.inside.ratio(n.name, "relay", "stock", "B/op"),
+			res.inside.ratio(n.name, "relay", "direct", "ns/op"), res.inside.ratio(n.name, "stock", "direct", "ns/op"))
+	}
+	fmt.Fprintf(b, "\nAn idle stream holds %s KiB of live heap and stacks, %s KiB of them beyond the least that net/http's server and transport can do with.\n\n",
+		res.inside.figure("IdleStream", "", "B/stream", 1<<10), res.inside.figure("IdleStream", "", "B/stream-beyond-net/http", 1<<10))
+}
+
+// writeFailures writes how measurements failed that were repeated.
+func (res *results) writeFailures(b *bytes.Buffer) {
+	for _, w := range res.rows {
+		if len(w.failures) > 0 {
+			fmt.Fprintf(b, "- %s, %s: %d measurements were repeated, which failed first with %q.\n", w.name, w.on, len(w.failures), w.failures[0].Error())
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package conn
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// A socket is a TCP connection to an upstream that can check whether its peer has
+// closed it, before anything of a request is written. A reader would find out
+// too, but after a thaw requests are faster: what was written to a dead
+// connection is lost, and a POST must not be sent again then.
+type socket struct {
+	*net.TCPConn
+	raw   syscall.RawConn
+	heard func() // called when bytes were read; may be nil
+
+	armed atomic.Bool // the next write may be the beginning of a request
+
+	// For whoever has the connection reserved:
+	look        look
+	readBlocked bool // Read reads nothing
+}
+
+// errReadBlocked is the error of a socket whose reads are blocked. It is
+// temporary, or TLS would remember it.
+var errReadBlocked net.Error = readBlockedError{}
+
+type readBlockedError struct{}
+
+func (readBlockedError) Error() string   { return "nothing was read" }
+func (readBlockedError) Timeout() bool   { return true }
+func (readBlockedError) Temporary() bool { return true }
+
+// arm makes the next write check the connection first.
+func (s *socket) arm() { s.armed.Store(true) }
+
+func (s *socket) Read(p []byte) (int, error) {
+	if s.readBlocked {
+		return 0, errReadBlocked
+	}
+	n, err := s.TCPConn.Read(p)
+	if n > 0 && s.heard != nil {
+		s.heard()
+	}
+	return n, err
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	if s.armed.Load() && s.armed.Swap(false) && closedByPeer(s.raw) {
+		return 0, errPeerClosed
+	}
+	return s.TCPConn.Write(p)
+}
+
+// dialSocket connects to address by dialer.
+func dialSocket(ctx context.Context, dialer *net.Dialer, address string) (*socket, error) {
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	tcp := conn.(*net.TCPConn) // so says the network
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	limitUnacknowledged(raw)
+	return &socket{TCPConn: tcp, raw: raw}, nil
+}
+
+// usable reports whether an idle connection is open, and its peer has sent
+// nothing unasked, which would be taken for the next response. It must not be
+// called concurrently.
+func (s *socket) usable() bool { return s.look.isQuiet(s.raw) }
+
+// DeadAfter is how long it takes at most to notice that a connection's peer is
+// gone.
+const DeadAfter = 20 * time.Second
+
+// newDialer returns the dialer for upstreams.
+func newDialer() *net.Dialer {
+	return &net.Dialer{
+		Timeout: 10 * time.Second,
+		// A connection whose peer is gone must not look idle: 5 s + 3 × 5 s.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
+}

@@ -1,0 +1,55 @@
+package failover
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Options say how a pool behaves. The zero value is good for a program that
+// fails over by itself.
+type Options struct {
+	// Policy says which healthy upstream is preferred. If empty, PreferOrder.
+	Policy Policy
+
+	// ResendAmbiguous lets a request be sent once more, to another upstream if
+	// there is one, when it may have been processed and got no response: a POST may
+	// then be processed, and paid for, twice.
+	ResendAmbiguous bool
+
+	// ResumeResponses lets the event stream of a background response continue
+	// through another upstream when it is cut. Incomplete events are held back.
+	ResumeResponses bool
+
+	// ProbeInterval is the time between probes of each upstream while there is
+	// traffic; without traffic, probes are six times as far apart. An upstream that
+	// is failing is probed more often. If zero or negative, there are no probes, and
+	// health is learned from requests alone.
+	ProbeInterval time.Duration
+
+	// Serverless says that the process may be frozen between requests: no
+	// goroutine and no timer outlives its request. It turns probes off.
+	Serverless bool
+
+	// HTTP1 keeps connections to HTTP/1.1.
+	HTTP1 bool
+
+	// Proxy returns the proxy for a request, as [http.Transport]'s does. If nil,
+	// there is none.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// TLS is the configuration of connections to upstreams. If nil, the system's
+	// roots and TLS 1.2 or later.
+	TLS *tls.Config
+
+	// Transport, if not nil, sends the requests in place of connections of the
+	// pool's own. Connects are then not hedged. It must neither decompress nor
+	// send a request again after bytes of it were written.
+	Transport http.RoundTripper
+
+	// Logger is told when an upstream goes down and comes back. If nil, nothing is
+	// logged.
+	Logger *slog.Logger
+}

@@ -1,0 +1,153 @@
+package failover
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"example.com/relay/core/protocol"
+)
+
+// What a relay's error codes mean for the request and for the upstream.
+func TestJudgeRelay(t *testing.T) {
+	for _, test := range []struct {
+		code    string
+		token   string
+		hops    string // as sent to the upstream
+		outcome outcome
+		penalty penalty
+		check   check
+	}{
+		{"upstream_connect", "", "1", unprocessed, strike, noCheck},
+		{"relay_overloaded", "", "1", unprocessed, strike, noCheck},
+		{"relay_misconfigured", "", "1", unprocessed, eject, noCheck},
+		{"relay_loop", "", "1", unprocessed, eject, noCheck},
+		{"relay_loop", "", "2", unprocessed, noPenalty, noCheck},
+		{"relay_loop", "", "nonsense", unprocessed, noPenalty, noCheck},
+		{"invalid_access_token", "token", "1", unprocessed, eject, noCheck},
+		{"invalid_access_token", "", "1", passThrough, noPenalty, noCheck},
+		{"body_too_large", "", "1", unprocessed, noPenalty, noCheck},
+		{"unknown_path", "", "1", unprocessed, noPenalty, noCheck},
+		{"upstream_reset", "", "1", ambiguous, strike, deep},
+		{"relay_internal_error", "", "1", ambiguous, strike, deep},
+		{"relay_shutdown", "", "1", ambiguous, strike, noCheck},
+		{"client_timeout", "", "1", passThrough, noPenalty, noCheck},
+		{"of_a_newer_relay", "", "1", passThrough, noPenalty, noCheck},
+	} {
+		req := &http.Request{Header: http.Header{protocol.Hop: {test.hops}}}
+		got := judgeRelay(&upstream{token: test.token}, req, test.code)
+		if got.outcome != test.outcome || got.penalty != test.penalty || got.check != test.check {
+			t.Errorf("judgeRelay(%s, token %q, hops %s) = %+v, want %v, %v, %v",
+				test.code, test.token, test.hops, got, test.outcome, test.penalty, test.check)
+		}
+	}
+}
+
+// What a response proves by its status and headers.
+func TestJudge(t *testing.T) {
+	const apiError = `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"x"}}`
+	const refused = `{"error":{"message":"m","type":"request_forbidden","code":"unsupported_country_region_territory"}}`
+	for _, test := range []struct {
+		name    string
+		status  int
+		marker  string
+		body    string
+		isRelay bool
+		outcome outcome
+		penalty penalty
+		own     bool // selfExplaining
+	}{
+		{"success", 200, "", "", true, passThrough, credit, true},
+		{"success without content", 204, "", "", true, passThrough, credit, true},
+		{"the API's error", 500, "r; origin=upstream", apiError, true, passThrough, credit, true},
+		{"refused region", 403, "r; origin=upstream", refused, true, unprocessed, ban, true},
+		{"refused region, no relay", 403, "", refused, false, unprocessed, ban, true},
+		{"platform's 403", 403, "", "<html>", true, unprocessed, eject, false},
+		{"API's 403 without a relay", 403, "", "<html>", false, unprocessed, noPenalty, true},
+		{"API's 403 in OpenAI's shape", 403, "", apiError, false, passThrough, credit, true},
+		{"platform's 429", 429, "", "slow down", true, unprocessed, strike, false},
+		{"API's 429 without a relay", 429, "", "slow down", false, unprocessed, noPenalty, true},
+		{"platform's login", 302, "", "", true, unprocessed, eject, false},
+		{"platform's 504", 504, "", "<html>", true, ambiguous, strike, false},
+		{"API's 500 without a relay", 500, "", `{"detail":"boom"}`, false, ambiguous, noPenalty, true},
+		{"platform's 400", 400, "", "<html>", true, passThrough, noPenalty, true},
+		{"platform's 413", 413, "", "<html>", true, unprocessed, noPenalty, false},
+	} {
+		res := &http.Response{
+			StatusCode: test.status,
+			Header:     http.Header{"Content-Type": {"text/html"}},
+			Body:       io.NopCloser(strings.NewReader(test.body)),
+		}
+		if strings.HasPrefix(test.body, "{") {
+			res.Header.Set("Content-Type", "application/json")
+		}
+		if test.marker != "" {
+			res.Header.Set(protocol.Marker, test.marker)
+		}
+		got := judge(&upstream{}, &http.Request{}, res, test.isRelay)
+		if got.outcome != test.outcome || got.penalty != test.penalty || got.selfExplaining != test.own {
+			t.Errorf("%s: judge = %+v, want %v, %v, %v", test.name, got, test.outcome, test.penalty, test.own)
+		}
+		if left, err := io.ReadAll(res.Body); string(left) != test.body || err != nil {
+			t.Errorf("%s: %q is left of the body, %v", test.name, left, err)
+		}
+	}
+}
+
+// An upstream goes down after three failures in a row, is left alone for longer
+// each time, and is up again after a success.
+func TestStrikesAndEjection(t *testing.T) {
+	var h health
+	if h.strike("x", 1, false) != unchanged || h.strike("x", 1, false) != unchanged || h.ejected() || !h.failing() {
+		t.Fatal("down too early")
+	}
+	h.success()
+	for range maxStrikes - 1 {
+		h.strike("x", 1, false)
+	}
+	if h.ejected() {
+		t.Error("a success did not reset the strikes")
+	}
+	if h.strike("x", 1, true) != unchanged {
+		t.Error("the last one went down")
+	}
+	if !h.ejected() {
+		t.Error("the last one does not know that it would be down")
+	}
+	if h.strike("timeout", 1, false) != wentDown || !h.unresponsive() {
+		t.Error("not down after the strikes")
+	}
+	if h.eject("x", brokenPeriod, true, false) != unchanged || h.unresponsive() {
+		t.Error("ejected twice")
+	}
+	if h.probed() != unchanged || h.success() != cameBack || h.failing() {
+		t.Error("only traffic can tell that it is over")
+	}
+}
+
+// Only one request at a time tries an upstream that is down.
+func TestQueueTrials(t *testing.T) {
+	a, b := &upstream{name: "a"}, &upstream{name: "b"}
+	fill := func() *queue {
+		return &queue{left: 2, candidates: []*candidate{{upstream: a, trial: trialDue}, {upstream: b}}}
+	}
+	first, second := fill(), fill()
+	var result Result
+	if c := first.take(&result); c.name != "a" || c.trial != trialOurs || result.Attempts != 1 || first.left != 1 {
+		t.Fatalf("%s, %v, %+v", c.name, c.trial, result)
+	} else {
+		defer c.endTrial()
+	}
+	if c := second.take(new(Result)); c.name != "b" || c.trial != trialNone {
+		t.Errorf("%s, %v: the trial is another request's", c.name, c.trial)
+	}
+	if c := second.take(new(Result)); c.name != "a" || c.trial != trialNone {
+		t.Errorf("%s, %v: it comes last, without a trial", c.name, c.trial)
+	}
+	c := first.take(&result)
+	first.putBack(c, &result)
+	if again := first.take(&result); again != c || result.Attempts != 2 || first.left != 0 {
+		t.Errorf("%+v, %d left", result, first.left)
+	}
+}

@@ -1,0 +1,38 @@
+package protocol
+
+// HealthPath is where a relay says how it is. With the query deep=1 it says
+// whether it reaches the API, too.
+const HealthPath = "/relay/health"
+
+// Health is the JSON of a health check.
+type Health struct {
+	Status        string           `json:"status"` // ok or degraded
+	Name          string           `json:"name"`
+	Version       string           `json:"version"`
+	Region        string           `json:"region"`
+	Platform      string           `json:"platform"`
+	TokenRequired bool             `json:"token_required"`
+	HoldsKey      bool             `json:"holds_key"`
+	MaxBodyBytes  int64            `json:"max_body_bytes"`
+	WebSocket     bool             `json:"websocket"`
+	Upstream      *DeepCheck       `json:"upstream,omitempty"`  // with deep=1
+	Upstreams     []UpstreamHealth `json:"upstreams,omitempty"` // where there are several, for those with a token
+}
+
+// An UpstreamHealth is what a relay with several upstreams knows of one.
+type UpstreamHealth struct {
+	Name      string  `json:"name"`
+	State     string  `json:"state"` // up, suspect or down
+	LatencyMS float64 `json:"latency_ms"`
+	InFlight  int     `json:"in_flight"`
+	LastError string  `json:"last_error,omitempty"` // class
+	RetryInMS int64   `json:"retry_in_ms,omitempty"`
+}
+
+// A DeepCheck is what a request to the API without a key showed.
+type DeepCheck struct {
+	OK        bool    `json:"ok"`
+	Status    int     `json:"status,omitempty"` // of the API's response
+	Code      string  `json:"code,omitempty"`   // what is wrong
+	LatencyMS float64 `json:"latency_ms"`
+}

@@ -1,0 +1,7 @@
+package lambdaemu
+
+import "syscall"
+
+func init() {
+	dieWithParent = func(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDocumentIsCurrent(t *testing.T) {
+	want, err := build(filepath.Join(page, "src"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(page, "document.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("core/page/document.html is out of date: run go generate ./core/page")
+	}
+}
+
+func TestBuild(t *testing.T) {
+	const html = notePlace + stylePlace + scriptPlace
+	tests := []struct {
+		name  string
+		files map[string]string
+		want  string // in the document, or in the error
+	}{
+		{"each module once, before those that import it", map[string]string{
+			"main.mjs": "import { a } from './a.mjs';\nimport { b } from './b.mjs';\na(b);\n",
+			"a.mjs":    "import { b } from './b.mjs';\nexport const a = b;\n",
+			"b.mjs":    "export function b() {\n  console.log('中');\n}\n",
+		}, "function b() {\n  console.log(\"中\");\n}\n"},
+		{"no such module", map[string]string{"main.mjs": "import { a } from './a.mjs';\n"}, `Could not resolve "./a.mjs"`},
+		{"a package", map[string]string{"main.mjs": "import a from 'a';\n"}, `Could not resolve "a"`},
+		{"no such export", map[string]string{
+			"main.mjs": "import { a } from './a.mjs';\na();\n", "a.mjs": "export const b = 1;\n",
+		}, `No matching export in`},
+		{"twice the same name", map[string]string{
+			"main.mjs": "import './a.mjs';\nconst x = 1;\nconsole.log(x);\n", "a.mjs": "const x = 2;\nconsole.log(x);\n",
+		}, "x2"},
+		{"cannot end its element", map[string]string{"main.mjs": "console.log('</script>');\n"}, `"<\/script>"`},
+		{"no place for the style", map[string]string{"main.mjs": "", "page.html": notePlace + scriptPlace}, "must have"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			files := map[string]string{"page.html": html, "page.css": ""}
+			for name, text := range test.files {
+				files[name] = text
+			}
+			for name, text := range files {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			document, err := build(dir)
+			got := string(document)
+			if err != nil {
+				got = err.Error()
+			}
+			if !strings.Contains(got, test.want) {
+				t.Errorf("got %s\nwant in it: %s", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,44 @@
+package proc
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// PollGap is the time between attempts to connect to a program that starts: less
+// would take time from it.
+const PollGap = 100 * time.Microsecond
+
+// Serve starts a program that serves on the port in PORT of 127.0.0.1, waits
+// until it takes connections there, and returns the address. The program must be
+// stopped.
+func Serve(ctx context.Context, opts Options, name string, args ...string) (p *Process, addr string, err error) {
+	for range 3 { // somebody else may take the port meanwhile
+		if p, addr, err = tryServe(ctx, opts, name, args); err == nil {
+			return p, addr, nil
+		}
+	}
+	return nil, "", err
+}
+
+func tryServe(ctx context.Context, opts Options, name string, args []string) (*Process, string, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, "", err
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, "", err
+	}
+	opts.Env = append([]string{"PORT=" + port}, opts.Env...)
+	p, err := Start(opts, name, args...)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := p.AwaitListening(ctx, addr); err != nil {
+		p.Kill()
+		return nil, "", err
+	}
+	return p, addr, nil
+}
