@@ -905,15 +905,18 @@ function set(headers, name, value) {
   else headers.set(name, value);
 }
 
-/** Reports whether token is a configured one, in a time that depends on nothing but the token's length. */
+/**
+ * Reports whether token is a configured one, in a time that depends on nothing but the
+ * token's length. A hash in the settings may be of a token with its prefix or without.
+ */
 async function isKnown(relay, token) {
-  for (const t of relay.accessTokens) t.digest ??= await sha256(t.text); // once in an isolate
+  for (const t of relay.accessTokens) t.digest ??= await sha256(withoutPrefix(t.text)); // once in an isolate
   const bare = withoutPrefix(token);
-  const [plain, prefixed] = await Promise.all([sha256(bare), sha256(TOKEN_PREFIX + bare)]);
+  const shown = [await sha256(bare)];
+  if (relay.accessTokens.some((t) => t.text === '')) shown.push(await sha256(TOKEN_PREFIX + bare));
   let found = 0;
   for (const { digest } of relay.accessTokens) {
-    found |= crypto.subtle.timingSafeEqual(digest, plain);
-    found |= crypto.subtle.timingSafeEqual(digest, prefixed);
+    for (const sum of shown) found |= crypto.subtle.timingSafeEqual(digest, sum);
   }
   return found === 1;
 }
@@ -1253,8 +1256,20 @@ function outboundHeaders(x, upstream) {
   return headers;
 }
 
+/** Returns test with a memory: of header names there are few, and looking each up in the lists costs. */
+function remembering(test) {
+  const known = new Map();
+  return (name) => {
+    const was = known.get(name);
+    if (was !== undefined) return was;
+    const is = test(name);
+    if (known.size < 1000) known.set(name, is); // those of clients who make names up are not kept
+    return is;
+  };
+}
+
 /** Reports whether a request header goes to the upstream. Some servers read an underscore as a hyphen, so its twin must go too. */
-function goesUp(name) {
+const goesUp = remembering((name) => {
   if (name.includes('_')) {
     const twin = name.replaceAll('_', '-');
     return goesUp(twin) && !KEY_HEADERS.includes(twin) && !twin.startsWith('openai-') && twin !== 'sec-websocket-protocol';
@@ -1262,10 +1277,15 @@ function goesUp(name) {
   if (name.startsWith('x-stainless-')) return true; // half of what official SDKs send
   if (name.startsWith('cf-aig-')) return true; // Cloudflare's AI gateway, as an upstream
   return name !== 'expect' && name !== 'service-worker' && !DROPPED_UP.has(name) && !DROPPED_UP_PREFIXES.some((prefix) => name.startsWith(prefix));
-}
+});
+
+const NONE = new Set();
 
 /** Returns the names that Connection lists. */
-const nominations = (headers) => new Set((headers.get('connection') ?? '').split(',').map((name) => name.trim().toLowerCase()));
+function nominations(headers) {
+  const value = headers.get('connection');
+  return value === undefined ? NONE : new Set(value.split(',').map((name) => name.trim().toLowerCase()));
+}
 
 /** Returns the client's Accept-Encoding, in whose place Cloudflare's edge puts its own, or undefined. */
 function acceptedEncoding(x) {
@@ -1293,7 +1313,7 @@ function inboundHeaders(x, upstream, response) {
 }
 
 /** Reports whether a response header goes to the client. */
-const goesDown = (name) => !DROPPED_DOWN.has(name) && !DROPPED_DOWN_PREFIXES.some((prefix) => name.startsWith(prefix));
+const goesDown = remembering((name) => !DROPPED_DOWN.has(name) && !DROPPED_DOWN_PREFIXES.some((prefix) => name.startsWith(prefix)));
 
 /** Challenges that make a browser ask its user for the password of the relay's host, which would then go upstream. */
 const PROMPTS = new Set(['basic', 'digest', 'ntlm', 'negotiate', 'kerberos', 'passport1.4']);
