@@ -18,7 +18,6 @@ import (
 // one over the limit is refused with what would fit.
 func TestUploads(t *testing.T) {
 	const size = 40 << 20
-	var sum [sha256.Size]byte
 	var length atomic.Int64
 	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
 		h := sha256.New()
@@ -26,15 +25,15 @@ func TestUploads(t *testing.T) {
 		if err != nil {
 			return
 		}
-		h.Sum(sum[:0])
 		length.Store(req.ContentLength)
-		fmt.Fprint(w, n)
+		fmt.Fprintf(w, "%d %x", n, h.Sum(nil))
 	}, "RELAY_MAX_BODY_BYTES=41943040")
 	body := fakeopenai.Pattern(size)
-	for name, reader := range map[string]io.Reader{"length known": bytes.NewReader(body), "length unknown": io.MultiReader(bytes.NewReader(body))} {
+	for name, reader := range map[string]io.Reader{"length known": bytes.NewReader(body),
+		"length unknown": io.MultiReader(bytes.NewReader(body))} {
 		res, got := f.complete(t, "POST", "/v1/files", reader)
-		if res.StatusCode != 200 || got != fmt.Sprint(size) || sum != sha256.Sum256(body) {
-			t.Errorf("%s: %d, upstream got %s bytes", name, res.StatusCode, got)
+		if want := fmt.Sprintf("%d %x", size, sha256.Sum256(body)); res.StatusCode != 200 || got != want {
+			t.Errorf("%s: %d, upstream got %s, want %s", name, res.StatusCode, got, want)
 		}
 		if want := int64(size); name == "length known" && length.Load() != want {
 			t.Errorf("%s: Content-Length %d upstream, want %d", name, length.Load(), want)
@@ -49,7 +48,8 @@ func TestUploads(t *testing.T) {
 
 // Of unknown length a body over the limit is refused when it gets there.
 func TestUploadOverTheLimitOfUnknownLength(t *testing.T) {
-	f := newFront(t, func(_ http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) }, "RELAY_MAX_BODY_BYTES=1000")
+	f := newFront(t, func(_ http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) },
+		"RELAY_MAX_BODY_BYTES=1000")
 	res, got := f.complete(t, "POST", "/v1/files", io.MultiReader(strings.NewReader(strings.Repeat("x", 1001))))
 	wantError(t, res, got, 413, "body_too_large")
 }
@@ -68,9 +68,11 @@ func TestEncodingsAreOpaque(t *testing.T) {
 					w.Header().Set("Content-Encoding", encoding)
 					_, _ = w.Write(body)
 				})
-				res, got := f.complete(t, "POST", "/v1/chat/completions", strings.NewReader("{}"), "Accept-Encoding", "gzip, br, zstd")
+				res, got := f.complete(t, "POST", "/v1/chat/completions", strings.NewReader("{}"), "Accept-Encoding",
+					"gzip, br, zstd")
 				if res.Header.Get("Content-Encoding") != encoding || got != string(body) {
-					t.Errorf("%s, %s, %s: %v and %d bytes, want the %d as they were", encoding, contentType, name, res.Header, len(got), len(body))
+					t.Errorf("%s, %s, %s: %v and %d bytes, want the %d as they were", encoding, contentType, name,
+						res.Header, len(got), len(body))
 				}
 			}
 		}
@@ -90,12 +92,16 @@ func TestSeveralUpstreams(t *testing.T) {
 	}{
 		{"edge does not reach it", "{up}", 521, "", "", "second"},
 		{"edge, ambiguous", "{up}", 520, "", "", "platform_failed"},
-		{"region refused", "{up}", 403, "", `{"error":{"message":"m","type":"t","code":"unsupported_country_region_territory"}}`, "second"},
+		{"region refused", "{up}", 403, "",
+			`{"error":{"message":"m","type":"t","code":"unsupported_country_region_territory"}}`, "second"},
 		{"API's 401", "{up}", 401, "", `{"error":{"message":"m","type":"t","code":"invalid_api_key"}}`, "first"},
 		{"API's 500", "{up}", 500, "", `{"error":{"message":"m","type":"server_error"}}`, "first"},
-		{"relay did not connect", "http://rt_t@{host}", 502, "upstream_connect", `{"error":{"message":"m","type":"relay_error","code":"upstream_connect"}}`, "second"},
-		{"relay's reset", "http://rt_t@{host}", 502, "upstream_reset", `{"error":{"message":"m","type":"relay_error","code":"upstream_reset"}}`, "first"},
-		{"who says to be a relay", "{up}", 502, "upstream_connect", `{"error":{"message":"m","type":"relay_error","code":"upstream_connect"}}`, "first"},
+		{"relay did not connect", "http://rt_t@{host}", 502, "upstream_connect",
+			`{"error":{"message":"m","type":"relay_error","code":"upstream_connect"}}`, "second"},
+		{"relay's reset", "http://rt_t@{host}", 502, "upstream_reset",
+			`{"error":{"message":"m","type":"relay_error","code":"upstream_reset"}}`, "first"},
+		{"who says to be a relay", "{up}", 502, "upstream_connect",
+			`{"error":{"message":"m","type":"relay_error","code":"upstream_connect"}}`, "first"},
 		{"platform throttles", "http://rt_t@{host}", 429, "", "busy", "second"},
 	}
 	for _, test := range tests {
@@ -115,10 +121,12 @@ func TestSeveralUpstreams(t *testing.T) {
 				w.WriteHeader(test.status)
 				_, _ = io.WriteString(w, test.body)
 			})
-			url := strings.NewReplacer("{up}", first.URL, "{host}", strings.TrimPrefix(first.URL, "http://")).Replace(test.setting)
+			url := strings.NewReplacer("{up}", first.URL, "{host}",
+				strings.TrimPrefix(first.URL, "http://")).Replace(test.setting)
 			f := newFront(t, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) },
 				"RELAY_UPSTREAMS="+url+"#first,{upstream}#second", "RELAY_ACCESS_TOKENS=access-token-3c2b")
-			res, body := f.complete(t, "POST", "/v1/chat/completions", strings.NewReader("the body"), "X-Relay-Token", "access-token-3c2b")
+			res, body := f.complete(t, "POST", "/v1/chat/completions", strings.NewReader("the body"), "X-Relay-Token",
+				"access-token-3c2b")
 			by := res.Header.Get("X-Relay-Upstream")
 			switch test.by {
 			case "first":
@@ -126,7 +134,8 @@ func TestSeveralUpstreams(t *testing.T) {
 					t.Errorf("%d by %s, %s; want the first one's", res.StatusCode, by, body)
 				}
 			case "second":
-				if by != "second" || res.StatusCode != 200 || body != "the body" || res.Header.Get("X-Relay-Attempts") != "2" {
+				if by != "second" || res.StatusCode != 200 || body != "the body" ||
+					res.Header.Get("X-Relay-Attempts") != "2" {
 					t.Errorf("%d by %s, %s; want the second one's", res.StatusCode, by, body)
 				}
 			default:
@@ -170,7 +179,8 @@ func TestResponsesThatBreakOff(t *testing.T) {
 	if body, err := io.ReadAll(newFront(t, short).send(t, "POST", "/v1/embeddings", nil).Body); err == nil {
 		t.Errorf("looks complete: %q", body)
 	}
-	res, body := newFront(t, short, "RELAY_UPSTREAMS={upstream},{upstream}/b").complete(t, "POST", "/v1/embeddings", nil)
+	res, body := newFront(t, short, "RELAY_UPSTREAMS={upstream},{upstream}/b").complete(t, "POST", "/v1/embeddings",
+		nil)
 	wantError(t, res, body, 502, "upstream_interrupted")
 }
 

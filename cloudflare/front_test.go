@@ -62,7 +62,8 @@ func (f *front) send(t testing.TB, method, path string, body io.Reader, headers 
 }
 
 // complete returns a response and its whole body.
-func (f *front) complete(t testing.TB, method, path string, body io.Reader, headers ...string) (*http.Response, string) {
+func (f *front) complete(t testing.TB, method, path string, body io.Reader, headers ...string) (*http.Response,
+	string) {
 	t.Helper()
 	res := f.send(t, method, path, body, headers...)
 	got, err := io.ReadAll(res.Body)
@@ -78,7 +79,8 @@ func wantError(t testing.TB, res *http.Response, body string, status int, code s
 	var answer struct {
 		Error struct{ Message, Type, Code string }
 	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Error.Type != "relay_error" || answer.Error.Message == "" ||
+	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Error.Type != "relay_error" ||
+		answer.Error.Message == "" ||
 		res.StatusCode != status || answer.Error.Code != code || res.Header.Get("X-Relay-Error") != code {
 		t.Errorf("got %d %v %s, want %d %s", res.StatusCode, res.Header, body, status, code)
 	}

@@ -52,7 +52,8 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 		t.Errorf("the log holds what was sent:\n%s", text)
 	}
 	allowed := []string{
-		"time", "level", "msg", "request_id", "method", "route", "status", "bytes_in", "bytes_out", "first_byte_ms", "duration_ms", "region", "attempts", "upstream", "error",
+		"time", "level", "msg", "request_id", "method", "route", "status", "bytes_in", "bytes_out", "first_byte_ms",
+		"duration_ms", "region", "attempts", "upstream", "error",
 	}
 	var got []string
 	for line := range strings.Lines(text) {
@@ -69,7 +70,8 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 		got = append(got, class)
 	}
 	slices.Sort(got)
-	want := []string{"", "invalid_access_token", "method_not_allowed", "misplaced_access_token", "unknown_path", "upstream_interrupted", "upstream_reset"}
+	want := []string{"", "invalid_access_token", "method_not_allowed", "misplaced_access_token", "unknown_path",
+		"upstream_interrupted", "upstream_reset"}
 	if !slices.Equal(got, want) {
 		t.Errorf("errors in the log: %q, want %q\n%s", got, want, text)
 	}

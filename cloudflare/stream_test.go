@@ -65,7 +65,8 @@ func TestCuts(t *testing.T) {
 					flush(w)
 					abort()
 				})
-				f := &front{Tested: serve(t, rt.module, rt.date, "RELAY_UPSTREAMS="+upstream.URL, "RELAY_KEEPALIVE="+keepalive)}
+				f := &front{Tested: serve(t, rt.module, rt.date, "RELAY_UPSTREAMS="+upstream.URL,
+					"RELAY_KEEPALIVE="+keepalive)}
 				var all sync.WaitGroup
 				for i := range cuts {
 					res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"))
@@ -90,7 +91,8 @@ func wantCut(t *testing.T, name string, body []byte, err error, sent string) {
 		t.Errorf("%s: the stream ends cleanly", name)
 	case !ok:
 		t.Errorf("%s: %d bytes, which are not the %d that were sent", name, len(body), len(sent))
-	case !strings.HasPrefix(string(rest), "\n\ndata: {\"error\":{") || !strings.Contains(string(rest), `"code":"upstream_interrupted"`):
+	case !strings.HasPrefix(string(rest), "\n\ndata: {\"error\":{") ||
+		!strings.Contains(string(rest), `"code":"upstream_interrupted"`):
 		t.Errorf("%s: no error event, but %q", name, rest)
 	case strings.Contains(string(rest), "[DONE]"):
 		t.Errorf("%s: says [DONE]", name)
@@ -137,7 +139,8 @@ func TestCutResponses(t *testing.T) {
 		abort()
 	})
 	body, err := io.ReadAll(f.send(t, "POST", "/v1/responses", strings.NewReader("{}")).Body)
-	if want := "\n\ndata: {\"type\":\"error\",\"sequence_number\":0,\"code\":\"upstream_interrupted\",\"message\":"; err == nil || !strings.HasPrefix(string(body), want) {
+	want := "\n\ndata: {\"type\":\"error\",\"sequence_number\":0,\"code\":\"upstream_interrupted\",\"message\":"
+	if err == nil || !strings.HasPrefix(string(body), want) {
 		t.Errorf("%q, %v; want %q and a broken connection", body, err, want)
 	}
 }
@@ -161,7 +164,8 @@ func TestClientGone(t *testing.T) {
 					<-req.Context().Done()
 					gone <- time.Now()
 				})
-				f := &front{Tested: serve(t, rt.module, rt.date, "RELAY_UPSTREAMS="+upstream.URL, "RELAY_KEEPALIVE="+keepalive)}
+				f := &front{Tested: serve(t, rt.module, rt.date, "RELAY_UPSTREAMS="+upstream.URL,
+					"RELAY_KEEPALIVE="+keepalive)}
 				for _, path := range []string{"/v1/chat/completions", "/v1/responses"} {
 					ctx, cancel := context.WithCancel(t.Context())
 					req, _ := http.NewRequestWithContext(ctx, "POST", f.URL+path, strings.NewReader("{}"))
@@ -203,7 +207,8 @@ func TestLimitsOfStreams(t *testing.T) {
 			t.Parallel()
 			f := newFront(t, silent, test.setting)
 			body, err := io.ReadAll(f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}")).Body)
-			if err == nil || !strings.HasPrefix(string(body), test.body) || !strings.Contains(string(body), `"code":"`+test.code+`"`) {
+			if err == nil || !strings.HasPrefix(string(body), test.body) ||
+				!strings.Contains(string(body), `"code":"`+test.code+`"`) {
 				t.Errorf("%q, %v", body, err)
 			}
 		})

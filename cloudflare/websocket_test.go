@@ -88,7 +88,8 @@ func (f *front) dial(t *testing.T, path string, headers ...string) (*socket, *ht
 	}
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	raw := "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	raw := "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	for _, line := range headers {
 		raw += line + "\r\n"
 	}
@@ -108,7 +109,8 @@ func accept(w http.ResponseWriter, req *http.Request, protocol string) *socket {
 		panic(err)
 	}
 	sum := sha1.Sum([]byte(req.Header.Get("Sec-Websocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	head := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n"
+	head := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n"
 	if protocol != "" {
 		head += "Sec-WebSocket-Protocol: " + protocol + "\r\n"
 	}
@@ -128,10 +130,14 @@ func TestWebSocket(t *testing.T) {
 				<-done
 			})
 			defer close(done)
-			f := &front{Tested: serve(t, rt.module, rt.date, "RELAY_UPSTREAMS="+upstream.URL, "RELAY_ACCESS_TOKENS=access-token-3c2b")}
-			client, res := f.dial(t, "/v1/live/sessions?model=x", "Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.rt_access-token-3c2b.sk-mine",
-				"Origin: https://chat.example", "X-Forwarded-For: 192.0.2.1", "Sec-WebSocket-Extensions: permessage-deflate")
-			if res.StatusCode != 101 || res.Header.Get("Sec-Websocket-Protocol") != "realtime" || res.Header.Get("Set-Cookie") != "" ||
+			f := &front{Tested: serve(t, rt.module, rt.date, "RELAY_UPSTREAMS="+upstream.URL,
+				"RELAY_ACCESS_TOKENS=access-token-3c2b")}
+			client, res := f.dial(t, "/v1/live/sessions?model=x",
+				"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.rt_access-token-3c2b.sk-mine",
+				"Origin: https://chat.example", "X-Forwarded-For: 192.0.2.1",
+				"Sec-WebSocket-Extensions: permessage-deflate")
+			if res.StatusCode != 101 || res.Header.Get("Sec-Websocket-Protocol") != "realtime" ||
+				res.Header.Get("Set-Cookie") != "" ||
 				res.Header.Get("X-Request-Id") != "req_1" || res.Header.Get("X-Relay") != "relay; origin=upstream" {
 				t.Fatalf("handshake: %d %v", res.StatusCode, res.Header)
 			}
@@ -149,7 +155,8 @@ func TestWebSocket(t *testing.T) {
 				for _, message := range []struct {
 					op      byte
 					payload []byte
-				}{{1, []byte("text → ö")}, {2, []byte{0, 1, 255}}, {1, nil}, {2, bytes.Repeat([]byte("x"), 300_000)}} {
+				}{{1, []byte("text → ö")}, {2, []byte{0, 1, 255}}, {1, nil},
+					{2, bytes.Repeat([]byte("x"), 300_000)}} {
 					pair.from.write(t, message.op, message.payload)
 					if op, got := pair.to.read(t); op != message.op || !bytes.Equal(got, message.payload) {
 						t.Errorf("opcode %d, %d bytes; want %d, %d", op, len(got), message.op, len(message.payload))
@@ -199,7 +206,8 @@ func TestWebSocketRefused(t *testing.T) {
 		{[]string{"X-Relay-Token: access-token-3c2b"}, 401, "upstream"},
 		{[]string{"X-Relay-Token: wrong"}, 401, "relay"},
 		{[]string{"X-Relay-Token: access-token-3c2b", "Origin: https://evil.example"}, 403, "relay"},
-		{[]string{"X-Relay-Token: access-token-3c2b", "Origin: https://chat.example", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: websocket"}, 401, "upstream"},
+		{[]string{"X-Relay-Token: access-token-3c2b", "Origin: https://chat.example", "Sec-Fetch-Site: cross-site",
+			"Sec-Fetch-Dest: websocket"}, 401, "upstream"},
 	}
 	for _, test := range tests {
 		_, res := f.dial(t, "/v1/realtime", test.headers...)
@@ -209,6 +217,7 @@ func TestWebSocketRefused(t *testing.T) {
 	}
 	// Without its Upgrade header, which a proxy took out. (The runtime keeps Upgrade
 	// out of responses, so that the 426 cannot have it.)
-	res, body := f.complete(t, "GET", "/v1/realtime", nil, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "X-Relay-Token", "access-token-3c2b")
+	res, body := f.complete(t, "GET", "/v1/realtime", nil, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==",
+		"X-Relay-Token", "access-token-3c2b")
 	wantError(t, res, body, 426, "websocket_unsupported")
 }

@@ -780,6 +780,8 @@ function streamProbe(x) {
 
 // page: core's web page, or a sentence where it was not built in
 
+let pageBytes; // decoded once in an isolate
+
 function page(x) {
   if (!PAGE) {
     const text = `This is ${x.relay.name}, a relay. The base URL for clients is https://${x.host}/v1; its state is at ${HEALTH_PATH}.\n`;
@@ -794,7 +796,7 @@ function page(x) {
   const tags = (x.headers.get('if-none-match') ?? '').split(',').map(weak);
   if (tags.includes('*') || tags.includes(weak(PAGE.etag))) return { status: 304, headers, body: null };
   headers.set('Content-Type', 'text/html; charset=utf-8');
-  const bytes = Uint8Array.from(atob(PAGE.gzip), (c) => c.charCodeAt(0));
+  const bytes = (pageBytes ??= Uint8Array.from(atob(PAGE.gzip), (c) => c.charCodeAt(0)));
   if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(acceptedEncoding(x) ?? '')) {
     return { status: 200, headers, body: new Response(bytes).body.pipeThrough(new DecompressionStream('gzip')) };
   }

@@ -22,11 +22,13 @@ const vectorsFile = "../cloudflare/testdata/vectors.json"
 // Of those that are pending, the contract's word stands.
 func TestWorkerVectors(t *testing.T) {
 	runner := vectors.NewRunner(t, func(t *testing.T, settings []string) string {
-		server := httptest.NewServer(FromEnv(append(settings, "RELAY_LOG_LEVEL=off"), Platform{Name: "Cloudflare Workers", Serverless: true}))
+		server := httptest.NewServer(FromEnv(append(settings, "RELAY_LOG_LEVEL=off"),
+			Platform{Name: "Cloudflare Workers", Serverless: true}))
 		t.Cleanup(server.Close)
 		return server.URL
 	})
-	list := slices.Concat(targetVectors(), accessVectors(), headerVectors(), corsVectors(), responseVectors(), refusalVectors(), pendingVectors())
+	list := slices.Concat(targetVectors(), accessVectors(), headerVectors(), corsVectors(), responseVectors(),
+		refusalVectors(), pendingVectors())
 	for i, v := range list {
 		got := runner.Run(t, v)
 		switch {
@@ -63,13 +65,20 @@ func under(settings []string, list ...vectors.Vector) []vectors.Vector {
 func targetVectors() []vectors.Vector {
 	var list []vectors.Vector
 	for _, target := range []string{
-		"/v1/../x", "/v1/..", "/v1/./models", "/v1/%2e%2e/x", "/v1/%2E%2e/x", "/v1/.%2e", "//v1/models", "/v1//models", "/v1/a%5cb",
-		`/v1/a\b`, "/v1/a%00", "/v1/a%0d%0aX:y", "/v1/a;x=1", "/v1/a%3bx", "/v1/a%23b", "/v1/a%3fb", "/v1/%c0%ae%c0%ae/x",
-		"/v1/%zz", "/v1/a%", "*", "/v2/models", "/v1", "/v1/", "/index.html", "/%76%31/models", "/relay/", "/relay/health/", "/t/token/v1/models",
-		"/v1/models", "/v1/models/", "/v1/models/ft:gpt-4o:org::id", "/v1/a%20b", "/v1/%E4%BD%A0", "/v1/a%252e", "/v1/files/a%21b!c", "/v1/...",
-		"/v1/models?", "/v1/models?a=1;b=2", "/v1/models?a=%zz&b=2", `/v1/models?q=../..//%00%2f\`, "/v1/models?after=a+b%20c&limit=2&&",
-		"/v1/models?a?b", "/dashboard/billing/usage?start_date=2026-11-01", "http://other.example/v1/models?x", "/v1/models?" + strings.Repeat("a=1&", 1500),
-		"/v1/models?" + strings.Repeat("a=1&", 3000), "/v1/" + strings.Repeat("a", 9000), "/v1/models?x=/v1/../y", "?/v1/models",
+		"/v1/../x", "/v1/..", "/v1/./models", "/v1/%2e%2e/x", "/v1/%2E%2e/x", "/v1/.%2e", "//v1/models",
+		"/v1//models", "/v1/a%5cb",
+		`/v1/a\b`, "/v1/a%00", "/v1/a%0d%0aX:y", "/v1/a;x=1", "/v1/a%3bx", "/v1/a%23b", "/v1/a%3fb",
+		"/v1/%c0%ae%c0%ae/x",
+		"/v1/%zz", "/v1/a%", "*", "/v2/models", "/v1", "/v1/", "/index.html", "/%76%31/models", "/relay/",
+		"/relay/health/", "/t/token/v1/models",
+		"/v1/models", "/v1/models/", "/v1/models/ft:gpt-4o:org::id", "/v1/a%20b", "/v1/%E4%BD%A0", "/v1/a%252e",
+		"/v1/files/a%21b!c", "/v1/...",
+		"/v1/models?", "/v1/models?a=1;b=2", "/v1/models?a=%zz&b=2", `/v1/models?q=../..//%00%2f\`,
+		"/v1/models?after=a+b%20c&limit=2&&",
+		"/v1/models?a?b", "/dashboard/billing/usage?start_date=2026-11-01", "http://other.example/v1/models?x",
+		"/v1/models?" + strings.Repeat("a=1&", 1500),
+		"/v1/models?" + strings.Repeat("a=1&", 3000), "/v1/" + strings.Repeat("a", 9000), "/v1/models?x=/v1/../y",
+		"?/v1/models",
 	} {
 		list = append(list, get("target "+target[:min(len(target), 40)], target))
 	}
@@ -78,10 +87,13 @@ func targetVectors() []vectors.Vector {
 		v.Request.Method = method
 		list = append(list, v)
 	}
-	list = append(list, under([]string{"RELAY_UPSTREAMS={upstream}/base/v1/"}, get("upstream with a path", "/v1/a%21b?q"))...)
-	list = append(list, under([]string{"RELAY_PATHS=/openai/,/v1beta/"}, get("other paths", "/v1beta/models"), get("not the other paths", "/v1/models"))...)
+	list = append(list, under([]string{"RELAY_UPSTREAMS={upstream}/base/v1/"},
+		get("upstream with a path", "/v1/a%21b?q"))...)
+	list = append(list, under([]string{"RELAY_PATHS=/openai/,/v1beta/"}, get("other paths", "/v1beta/models"),
+		get("not the other paths", "/v1/models"))...)
 	list = append(list, under([]string{"RELAY_ALLOWED_HOSTS=relay.example"},
-		get("host", "/v1/models", "Host: Relay.example:8443"), get("other host", "/v1/models", "Host: evil.example"), get("host, health", "/relay/health", "Host: evil.example"))...)
+		get("host", "/v1/models", "Host: Relay.example:8443"), get("other host", "/v1/models", "Host: evil.example"),
+		get("host, health", "/relay/health", "Host: evil.example"))...)
 	list = append(list, under([]string{"RELAY_PAGE=off"}, get("no page", "/"))...)
 	return append(list, under([]string{"RELAY_MAX_BODY_BYTES=10"},
 		post("body of the limit", "0123456789"), post("body over the limit", "0123456789a"))...)
@@ -119,8 +131,10 @@ func accessVectors() []vectors.Vector {
 			get("in another key header", "/v1/models", "X-Api-Key: rt_"+vectorToken+".sk-client"),
 			get("in a third key header", "/v1/models", "Api-Key: rt_"+vectorToken),
 			get("bare in the key", "/v1/models", "Authorization: Bearer "+vectorToken),
-			get("empty header before key", "/v1/models", "X-Relay-Token:", "Authorization: Bearer rt_"+vectorToken+".sk-client"),
-			get("wrong header before key", "/v1/models", "X-Relay-Token: wrong", "Authorization: Bearer rt_"+vectorToken+".sk-client"),
+			get("empty header before key", "/v1/models", "X-Relay-Token:",
+				"Authorization: Bearer rt_"+vectorToken+".sk-client"),
+			get("wrong header before key", "/v1/models", "X-Relay-Token: wrong",
+				"Authorization: Bearer rt_"+vectorToken+".sk-client"),
 			get("wrong", "/v1/models", "X-Relay-Token: wrong"),
 			get("prefix alone", "/v1/models", "X-Relay-Token: rt_"),
 			get("beginning of a token", "/v1/models", "X-Relay-Token: "+vectorToken[:10]),
@@ -130,7 +144,8 @@ func accessVectors() []vectors.Vector {
 			get("underscore twin", "/v1/models", "X_Relay_Token: "+vectorToken),
 			get("two headers", "/v1/models", "X-Relay-Token: "+vectorToken, "X-Relay-Token: x"),
 			get("two keys", "/v1/models", "Authorization: Bearer a", "Authorization: Bearer b"),
-			get("organization and project", "/v1/models", "X-Relay-Token: "+vectorToken, "OpenAI-Organization: org-1", "OpenAI-Project: proj_1"),
+			get("organization and project", "/v1/models", "X-Relay-Token: "+vectorToken, "OpenAI-Organization: org-1",
+				"OpenAI-Project: proj_1"),
 			get("unknown path", "/v2/models", "X-Relay-Token: "+vectorToken),
 			get("in the path, not opted in", "/t/"+vectorToken+"/v1/models"),
 		}
@@ -146,7 +161,8 @@ func accessVectors() []vectors.Vector {
 			get("in the path, nothing behind", "/t/"+vectorToken),
 		)...)
 	}
-	list = append(list, get("open, token in the key", "/v1/models", "Authorization: Bearer rt_"+vectorToken+".sk-client"),
+	list = append(list, get("open, token in the key", "/v1/models",
+		"Authorization: Bearer rt_"+vectorToken+".sk-client"),
 		get("open, token in the header", "/v1/models", "X-Relay-Token: "+vectorToken))
 	return list
 }
@@ -164,14 +180,17 @@ func headerVectors() []vectors.Vector {
 		up = append(up, prefix+"Anything: leak", strings.ToUpper(prefix)+"OTHER: leak")
 	}
 	pass := []string{
-		"Authorization: Bearer sk-client", "OpenAI-Organization: org-1", "OpenAI-Beta: assistants=v2", "X-Stainless-Lang: go", "Idempotency-Key: i-1",
-		"User-Agent: OpenAI/Go 3", "Accept: application/json", "Accept-Encoding: gzip, br, zstd", "Accept-Language: de", "Range: bytes=0-1",
+		"Authorization: Bearer sk-client", "OpenAI-Organization: org-1", "OpenAI-Beta: assistants=v2",
+		"X-Stainless-Lang: go", "Idempotency-Key: i-1",
+		"User-Agent: OpenAI/Go 3", "Accept: application/json", "Accept-Encoding: gzip, br, zstd",
+		"Accept-Language: de", "Range: bytes=0-1",
 		`If-None-Match: "a,b"`, "X-Custom: kept", "X-Api-Key: k", "X-Relayed: kept", "Cfx: kept",
 	}
 	return []vectors.Vector{
 		get("headers that stay here", "/v1/models", up...),
 		get("headers that pass", "/v1/models", pass...),
-		get("nominated by Connection", "/v1/models", "Connection: keep-alive, X-One, Authorization, content-type", "X-One: 1", "X-Two: 2", "Authorization: Bearer k", "Content-Type: a/b"),
+		get("nominated by Connection", "/v1/models", "Connection: keep-alive, X-One, Authorization, content-type",
+			"X-One: 1", "X-Two: 2", "Authorization: Bearer k", "Content-Type: a/b"),
 		get("first hop", "/v1/models", "Relay-Hop: 1"),
 		get("too many hops", "/v1/models", "Relay-Hop: 2"),
 		get("made up hops", "/v1/models", "Relay-Hop: x"),
@@ -189,18 +208,24 @@ func corsVectors() []vectors.Vector {
 	var list []vectors.Vector
 	for _, origins := range []string{"*", "none", "https://chat.example,http://localhost:3000", "null"} {
 		list = append(list, under([]string{"RELAY_ALLOWED_ORIGINS=" + origins},
-			preflight("listed", "Origin: https://chat.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,x-stainless-lang"),
-			preflight("other", "Origin: https://evil.example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization"),
+			preflight("listed", "Origin: https://chat.example", "Access-Control-Request-Method: POST",
+				"Access-Control-Request-Headers: authorization,x-stainless-lang"),
+			preflight("other", "Origin: https://evil.example", "Access-Control-Request-Method: POST",
+				"Access-Control-Request-Headers: authorization"),
 			preflight("null", "Origin: null", "Access-Control-Request-Method: POST"),
-			preflight("names that are none", "Origin: https://chat.example", "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: a b, c, , d:e, f"),
-			preflight("many names", "Origin: https://chat.example", "Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: "+many),
+			preflight("names that are none", "Origin: https://chat.example", "Access-Control-Request-Method: PUT",
+				"Access-Control-Request-Headers: a b, c, , d:e, f"),
+			preflight("many names", "Origin: https://chat.example", "Access-Control-Request-Method: PUT",
+				"Access-Control-Request-Headers: "+many),
 			preflight("unknown path", "Origin: https://chat.example", "Access-Control-Request-Method: PUT"),
 			get("no origin", "/v1/models"),
 		)...)
 	}
-	list = append(list, under([]string{"RELAY_ALLOWED_ORIGINS=https://chat.example", "RELAY_ACCESS_TOKENS=" + vectorToken},
+	list = append(list, under([]string{"RELAY_ALLOWED_ORIGINS=https://chat.example", "RELAY_ACCESS_TOKENS=" +
+		vectorToken},
 		get("listed origin, error", "/v1/models", "Origin: https://chat.example"))...)
-	return append(list, get("any origin", "/v1/models", "Origin: https://chat.example"), get("any origin, error", "/v2/models", "Origin: https://chat.example"))
+	return append(list, get("any origin", "/v1/models", "Origin: https://chat.example"),
+		get("any origin, error", "/v2/models", "Origin: https://chat.example"))
 }
 
 func responseVectors() []vectors.Vector {
@@ -218,16 +243,23 @@ func responseVectors() []vectors.Vector {
 		}
 	}
 	list := []vectors.Vector{
-		respond("headers that stay here", 200, append(down, "Access-Control-Allow-Origin: https://a.example", "Access-Control-Allow-Credentials: true")...),
-		respond("headers that pass", 200, "Content-Type: application/json", "Openai-Version: 2020-10-01", "X-Ratelimit-Remaining-Requests: 9", "Cache-Control: private", "Vary: Accept", "Etag: \"e\""),
+		respond("headers that stay here", 200,
+			append(down, "Access-Control-Allow-Origin: https://a.example",
+				"Access-Control-Allow-Credentials: true")...),
+		respond("headers that pass", 200, "Content-Type: application/json", "Openai-Version: 2020-10-01",
+			"X-Ratelimit-Remaining-Requests: 9", "Cache-Control: private", "Vary: Accept", "Etag: \"e\""),
 		respond("error of the API", 429, "Content-Type: application/json", "Retry-After-Ms: 20"),
 		respond("no content", 204),
 		respond("event stream", 200, "Content-Type: text/event-stream; charset=utf-8", "Cache-Control: no-cache"),
-		respond("event stream, no-transform", 200, "Content-Type: text/event-stream", "Cache-Control: no-cache, no-transform"),
+		respond("event stream, no-transform", 200, "Content-Type: text/event-stream",
+			"Cache-Control: no-cache, no-transform"),
 		respond("event stream, encoded", 200, "Content-Type: text/event-stream", "Content-Encoding: br"),
 	}
-	for _, location := range []string{"/v1/files/x?y", "{upstream}/v1/files/x", "https://evil.example/v1/files", "//evil.example/v1", "javascript:alert(1)", "https:evil", "http://user:pass@evil.example/", "other", "other?a=b", "data:text/html,x",
-		"///evil.example/x", `/\evil.example/x`, `\\evil.example/x`, "{upstream}//evil.example/x", "/v1/../../x", "/v1/other?a=b"} {
+	for _, location := range []string{"/v1/files/x?y", "{upstream}/v1/files/x", "https://evil.example/v1/files",
+		"//evil.example/v1", "javascript:alert(1)", "https:evil", "http://user:pass@evil.example/", "other",
+		"other?a=b", "data:text/html,x",
+		"///evil.example/x", `/\evil.example/x`, `\\evil.example/x`, "{upstream}//evil.example/x", "/v1/../../x",
+		"/v1/other?a=b"} {
 		list = append(list, respond("location "+location, 302, "Location: "+location))
 	}
 	return list
@@ -254,10 +286,12 @@ func refusalVectors() []vectors.Vector {
 		get("two sites", "/v1/models", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"),
 	)
 	list := slices.Concat(listed, none)
-	for _, dest := range []string{"", "document", "iframe", "script", "worker", "sharedworker", "serviceworker", "style", "embed", "object", "image", "audio", "empty", "websocket"} {
+	for _, dest := range []string{"", "document", "iframe", "script", "worker", "sharedworker", "serviceworker",
+		"style", "embed", "object", "image", "audio", "empty", "websocket"} {
 		list = append(list, get("destination "+dest, "/v1/models", "Sec-Fetch-Dest: "+dest))
 	}
-	list = append(list, get("service worker", "/v1/models", "Service-Worker: script"), get("navigation", "/v1/models", "Sec-Fetch-Mode: navigate"))
+	list = append(list, get("service worker", "/v1/models", "Service-Worker: script"),
+		get("navigation", "/v1/models", "Sec-Fetch-Mode: navigate"))
 	token := "X-Relay-Token: " + vectorToken
 	basic := base64.StdEncoding.EncodeToString([]byte("user:" + vectorToken))
 	for _, held := range []string{"", "RELAY_API_KEY=sk-held"} {
@@ -276,8 +310,11 @@ func refusalVectors() []vectors.Vector {
 			get("token in Google's key header", "/v1/models", "X-Goog-Api-Key: rt_"+vectorToken+".k"),
 			get("token in Google's key header, no key", "/v1/models", "X-Goog-Api-Key: rt_"+vectorToken),
 			get("two key headers", "/v1/models", token, "Api-Key: a", "Api-Key: b"),
-			get("subprotocols", "/v1/models", "Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.rt_"+vectorToken+".sk-client, openai-organization.org-1"),
-			get("subprotocols, other case", "/v1/models", token, "Sec-WebSocket-Protocol: realtime, OpenAI-Insecure-API-Key.sk-client, x"),
+			get("subprotocols", "/v1/models",
+				"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.rt_"+vectorToken+
+					".sk-client, openai-organization.org-1"),
+			get("subprotocols, other case", "/v1/models", token,
+				"Sec-WebSocket-Protocol: realtime, OpenAI-Insecure-API-Key.sk-client, x"),
 		)...)
 	}
 	return list

@@ -72,19 +72,22 @@ func workerTables(t *testing.T) string {
 	for i, s := range settings {
 		names[i] = s.Name
 	}
-	fmt.Fprintf(&b, "\n/** The names of all settings. Those without a parser below cannot be kept here. */\nconst SETTINGS = new Set(%s);\n", jsList(names))
+	b.WriteString("\n/** The names of all settings. Those without a parser below cannot be kept here. */\n")
+	fmt.Fprintf(&b, "const SETTINGS = new Set(%s);\n", jsList(names))
 
 	b.WriteString("\n/** What the relay answers when it cannot forward; see core/errors.go. */\nconst ERRORS = {\n")
 	for _, e := range src.errors(t) {
 		if e.Code == errWebSocket.Code {
 			e.Status = http.StatusUpgradeRequired // pending
 		}
-		fmt.Fprintf(&b, "  %s: { status: %d, code: %s, retryAfterMs: %d, retry: %t,\n    message: %s },\n",
+		fmt.Fprintf(&b, "  %s: { status: %d, code: %s, retryAfterMs: %d, retry: %t,\n"+
+			"    message: %s },\n",
 			e.name, e.Status, js(e.Code), e.RetryAfter.Milliseconds(), !e.NoRetry, js(e.Msg))
 	}
 	b.WriteString("};\n")
 
-	b.WriteString("\n/** What errors of a relay prove of the request, and whose fault they are; see core/protocol. Others are final. */\nconst MEANINGS = {\n")
+	b.WriteString("\n/** What errors of a relay prove of the request, and whose fault they are; see core/protocol. " +
+		"Others are final. */\nconst MEANINGS = {\n")
 	meanings := src.meanings()
 	for _, code := range slices.Sorted(maps.Keys(meanings)) {
 		if meanings[code][0] == "Final" {
@@ -101,23 +104,30 @@ func workerTables(t *testing.T) string {
 		{"DROPPED_UP", "Request headers that never reach an upstream.", src.strings(t, "droppedUp")},
 		{"DROPPED_DOWN", "Response headers that never reach a client.", src.strings(t, "droppedDown")},
 		{"UNDROPPABLE", "Request headers that Connection may not nominate away.", src.strings(t, "protectedHeaders")},
-		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.", src.strings(t, "safelisted")},
-		{"INERT_DESTINATIONS", "The uses to which a browser may put a response without running it.", src.strings(t, "inertDestinations")},
+		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.",
+			src.strings(t, "safelisted")},
+		{"INERT_DESTINATIONS", "The uses to which a browser may put a response without running it.",
+			src.strings(t, "inertDestinations")},
 		{"FAMILIES", "The parts of the API by which the log classes requests.", src.strings(t, "families")},
 	} {
 		slices.Sort(table.names)
-		fmt.Fprintf(&b, "\n/** %s */\nconst %s = new Set(%s);\n", table.about, table.name, jsList(slices.Compact(table.names)))
+		fmt.Fprintf(&b, "\n/** %s */\nconst %s = new Set(%s);\n", table.about, table.name,
+			jsList(slices.Compact(table.names)))
 	}
-	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_UP. */\nconst DROPPED_UP_PREFIXES = %s;\n", jsList(src.strings(t, "droppedUpPrefixes")))
+	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_UP. */\nconst DROPPED_UP_PREFIXES = %s;\n",
+		jsList(src.strings(t, "droppedUpPrefixes")))
 	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_DOWN. */\nconst DROPPED_DOWN_PREFIXES = %s;\n",
 		jsList(append(src.strings(t, "droppedDownPrefixes"), "x-relay-")))
-	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n", jsList(src.strings(t, "keyHeaders")))
+	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n",
+		jsList(src.strings(t, "keyHeaders")))
 
 	b.WriteString("\nconst DEFAULTS = {\n")
 	cfg := Config{Platform: Platform{Serverless: true}}.withDefaults()
-	fmt.Fprintf(&b, "  upstream: %s, paths: %s, name: %s,\n  maxBodyBytes: %d, maxURIBytes: %d, maxHeaderBytes: %d, maxHeaderLines: %d, maxHops: %d,\n"+
+	fmt.Fprintf(&b, "  upstream: %s, paths: %s, name: %s,\n  maxBodyBytes: %d, maxURIBytes: %d, maxHeaderBytes: %d, "+
+		"maxHeaderLines: %d, maxHops: %d,\n"+
 		"  maxPreflightNames: %d, maxPreflightBytes: %d,\n};\n",
-		js(defaultUpstream), jsInline(cfg.Paths), js(cfg.Name), cfg.MaxBodyBytes, maxURIBytes, maxHeaderBytes, maxHeaderLines,
+		js(defaultUpstream), jsInline(cfg.Paths), js(cfg.Name), cfg.MaxBodyBytes, maxURIBytes, maxHeaderBytes,
+		maxHeaderLines,
 		protocol.MaxHops, maxPreflightNames, maxPreflightBytes)
 	return b.String()
 }
@@ -307,7 +317,8 @@ func eval(expr ast.Expr) (any, error) {
 // named are the constants of other packages by their names: http's statuses and
 // time's units.
 var named = func() map[string]int64 {
-	m := map[string]int64{"Millisecond": int64(time.Millisecond), "Second": int64(time.Second), "Minute": int64(time.Minute)}
+	m := map[string]int64{"Millisecond": int64(time.Millisecond), "Second": int64(time.Second),
+		"Minute": int64(time.Minute)}
 	for status := 100; status < 600; status++ {
 		text := strings.NewReplacer(" ", "", "-", "").Replace(http.StatusText(status))
 		m["Status"+text] = int64(status)

@@ -71,7 +71,8 @@ func run() error {
 	relay := &contender{name: "worker.js"}
 	lines := &contender{name: "fifteen lines"}
 	for c, w := range map[*contender]workerd.Worker{
-		relay: {Module: module, Bindings: map[string]string{"RELAY_UPSTREAMS": url, "RELAY_ACCESS_TOKENS": "token-of-the-benchmark"}},
+		relay: {Module: module, Bindings: map[string]string{"RELAY_UPSTREAMS": url,
+			"RELAY_ACCESS_TOKENS": "token-of-the-benchmark"}},
 		lines: {Module: plain, Bindings: map[string]string{"UPSTREAM": url}},
 	} {
 		if c.Process, err = workerd.Start(program, w, io.Discard); err != nil {
@@ -98,7 +99,8 @@ func run() error {
 	for _, c := range []*contender{relay, lines} {
 		fmt.Printf("%-14s %15.0f µs %15.0f µs\n", c.name, median(c.perRequest), median(c.perEvent))
 	}
-	fmt.Printf("%-14s %17.2f× %17.2f×\n", "ratio", ratio(relay.perRequest, lines.perRequest), ratio(relay.perEvent, lines.perEvent))
+	fmt.Printf("%-14s %17.2f× %17.2f×\n", "ratio", ratio(relay.perRequest, lines.perRequest),
+		ratio(relay.perEvent, lines.perEvent))
 	return nil
 }
 
@@ -132,14 +134,18 @@ func (c *contender) readStreams() error {
 
 // call sends a request as official SDKs do and reads the response.
 func (c *contender) call(path string) error {
-	req, err := http.NewRequest("POST", c.URL+path, strings.NewReader(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hello"}]}`))
+	req, err := http.NewRequest("POST", c.URL+path,
+		strings.NewReader(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hello"}]}`))
 	if err != nil {
 		return err
 	}
 	for name, value := range map[string]string{
-		"Authorization": "Bearer rt_token-of-the-benchmark.sk-0123456789abcdef0123456789abcdef", "Content-Type": "application/json", "Accept": "application/json",
-		"User-Agent": "OpenAI/JS 7.59.0", "X-Stainless-Lang": "js", "X-Stainless-Package-Version": "7.59.0", "X-Stainless-Os": "Linux", "X-Stainless-Arch": "x64",
-		"X-Stainless-Runtime": "node", "X-Stainless-Runtime-Version": "v20.20.2", "X-Stainless-Retry-Count": "0", "X-Stainless-Timeout": "600",
+		"Authorization": "Bearer rt_token-of-the-benchmark.sk-0123456789abcdef0123456789abcdef",
+		"Content-Type":  "application/json", "Accept": "application/json",
+		"User-Agent": "OpenAI/JS 7.59.0", "X-Stainless-Lang": "js", "X-Stainless-Package-Version": "7.59.0",
+		"X-Stainless-Os": "Linux", "X-Stainless-Arch": "x64",
+		"X-Stainless-Runtime": "node", "X-Stainless-Runtime-Version": "v20.20.2", "X-Stainless-Retry-Count": "0",
+		"X-Stainless-Timeout": "600",
 	} {
 		req.Header.Set(name, value)
 	}
@@ -161,7 +167,9 @@ func upstream(w http.ResponseWriter, req *http.Request) {
 	_, _ = io.Copy(io.Discard, req.Body)
 	if req.URL.Path != "/v1/chat/completions" {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,0.2,0.3]}],"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}`)
+		_, _ = io.WriteString(w, `{"object":"list","data":[{"object":"embedding","index":0,`+
+			`"embedding":[0.1,0.2,0.3]}],`+
+			`"model":"m","usage":{"prompt_tokens":1,"total_tokens":1}}`)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

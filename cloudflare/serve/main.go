@@ -33,7 +33,8 @@ func serve(listen string) error {
 	if err != nil {
 		return err
 	}
-	p, err := workerd.Start(program, workerd.Worker{Module: module, Bindings: bindings(os.Environ()), Address: listen}, os.Stderr)
+	p, err := workerd.Start(program, workerd.Worker{Module: module, Bindings: bindings(os.Environ()),
+		Address: listen}, os.Stderr)
 	if err != nil {
 		return err
 	}

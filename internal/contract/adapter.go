@@ -34,7 +34,7 @@ const (
 	Canceling     Ability = "canceling"     // the upstream is cancelled when the client goes
 	WebSocket     Ability = "websocket"     // connections can be upgraded
 	Misconfigured Ability = "misconfigured" // the adapter starts with bad settings, and answers so
-	Refusals      Ability = "refusals"      // a refused connection, to which nothing was sent, is told from a broken one
+	Refusals      Ability = "refusals"      // a refused connection is told from a broken one
 )
 
 // An Option changes what TestAdapter expects or records.
@@ -568,7 +568,8 @@ func (a *adapter) testSeveral(t *testing.T) {
 		if !a.can(Refusals) {
 			// The dead one may have got the first, so it is the client who retries.
 			res, body := complete(t, request(t, "POST", url, chatBody, ""))
-			if code := relayError(t, res, body); res.StatusCode != http.StatusBadGateway || code != "upstream_reset" || res.Header.Get("Retry-After-Ms") == "" {
+			if code := relayError(t, res, body); res.StatusCode != http.StatusBadGateway ||
+				code != "upstream_reset" || res.Header.Get("Retry-After-Ms") == "" {
 				t.Errorf("the first request: %d %s %v, want a 502 that SDKs retry", res.StatusCode, code, res.Header)
 			}
 		}

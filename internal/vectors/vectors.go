@@ -127,7 +127,8 @@ func (r *Runner) upstream(w http.ResponseWriter, req *http.Request) {
 	body, _ := io.ReadAll(req.Body)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.got = &Message{Method: req.Method, Target: req.RequestURI, Headers: lines(req.Header, "Connection"), Body: string(body)}
+	r.got = &Message{Method: req.Method, Target: req.RequestURI, Headers: lines(req.Header, "Connection"),
+		Body: string(body)}
 	if r.response == nil {
 		r.response = &Message{Status: http.StatusOK, Headers: []string{"Content-Type: application/json"}, Body: "{}"}
 	}
@@ -169,7 +170,8 @@ func (r *Runner) send(t *testing.T, host string, m Message) *Decision {
 	}
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
-	d := &Decision{Status: res.StatusCode, Headers: lines(res.Header, "Date", "Connection", "Content-Length", "X-Request-Id")}
+	d := &Decision{Status: res.StatusCode, Headers: lines(res.Header, "Date", "Connection", "Content-Length",
+		"X-Request-Id")}
 	if strings.HasSuffix(res.Header.Get("X-Relay"), "origin=relay") {
 		var answer struct{ Error struct{ Code string } }
 		_ = json.Unmarshal(body, &answer)
