@@ -80,8 +80,8 @@ func workerTables(t *testing.T) string {
 		if e.Code == errWebSocket.Code {
 			e.Status = http.StatusUpgradeRequired // pending
 		}
-		fmt.Fprintf(&b, "  %s: { status: %d, code: %s, retryAfterMs: %d, retry: %t,\n"+
-			"    message: %s },\n",
+		fmt.Fprintf(&b, "  %s: { status: %d, code: %s, retryAfterMs: %d, retry: %t, "+
+			"message: %s },\n",
 			e.name, e.Status, js(e.Code), e.RetryAfter.Milliseconds(), !e.NoRetry, js(e.Msg))
 	}
 	b.WriteString("};\n")
