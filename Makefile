@@ -112,11 +112,23 @@ torture: ## every fault and bad input on every adapter, and their table in docs/
 torture-quick: ## the same in its short form (three minutes), writing nothing
 	$(GO) test -race -count=1 -p 1 -timeout 300s ./internal/torture/...
 
-dist: dist/relay dist/lambda.zip dist/gcf.zip ## build what is deployed into dist/ (the Lambda function for arm64, or GOARCH=amd64)
+dist: dist/relay dist/lambda.zip dist/gcf.zip dist/worker.js ## build what is deployed into dist/ (the Lambda function for arm64, or GOARCH=amd64)
 
 .PHONY: pgo dist/relay dist/lambda.zip dist/gcf.zip
 dist/relay dist/lambda.zip dist/gcf.zip:
 	@GOOS= GOARCH= $(GO) run ./internal/build/cmd -os '$(GOOS)' -arch '$(GOARCH)' $@
+
+# For Cloudflare: what is in the repository, with the page in it.
+.PHONY: dist/worker.js
+dist/worker.js:
+	@GOOS= GOARCH= $(GO) run ./cloudflare/build -o $@
+
+.PHONY: worker worker-cpu
+worker: ## run the Cloudflare Worker on 127.0.0.1:8788, on Cloudflare's own runtime, with the RELAY_* variables
+	$(GO) run ./cloudflare/serve
+
+worker-cpu: ## the Worker's CPU time beside the fifteen lines that most people deploy (Linux, a minute)
+	$(GO) run ./cloudflare/cpu
 
 pgo: ## record what the relay spends its time on, for the compiler, into bench/relay.pgo
 	$(GO) run -trimpath ./bench -suite profile -out bench/relay.pgo

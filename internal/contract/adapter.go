@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ const (
 	Canceling     Ability = "canceling"     // the upstream is cancelled when the client goes
 	WebSocket     Ability = "websocket"     // connections can be upgraded
 	Misconfigured Ability = "misconfigured" // the adapter starts with bad settings, and answers so
+	Refusals      Ability = "refusals"      // a refused connection is told from a broken one
 )
 
 // An Option changes what TestAdapter expects or records.
@@ -51,6 +53,10 @@ func As(column string) Option { return func(a *adapter) { a.column = column } }
 // Unhurried makes the upstream take a moment for each answer, for platforms whose
 // own proxies lose answers that come at once.
 func Unhurried() Option { return func(a *adapter) { a.delay = 3 * time.Millisecond } }
+
+// Resetting makes clients that go reset their connections, for platforms which do
+// not notice an orderly close before they write.
+func Resetting() Option { return func(a *adapter) { a.resetting = true } }
 
 // A contractCase is a row of the contract. If the platform lacks the ability,
 // the test checks what is left of the promise, or nothing.
@@ -110,6 +116,8 @@ type adapter struct {
 	lacking map[Ability]string // and why
 	column  string             // of the conformance table; "": none
 	delay   time.Duration      // of the upstream's answers
+
+	resetting bool // clients that go reset their connections
 }
 
 func (a *adapter) can(ability Ability) bool {
@@ -363,6 +371,7 @@ func (a *adapter) testClientGone(t *testing.T) {
 		t.Skip("the platform does not tell")
 	}
 	u, base := a.start(t)
+	transport := a.leaving(t)
 	for _, fault := range []string{"hang", "silence=1"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		u.Reset()
@@ -373,7 +382,7 @@ func (a *adapter) testClientGone(t *testing.T) {
 			}
 		}()
 		req := request(t, "POST", base+"/v1/chat/completions", streamBody, fault)
-		res, err := http.DefaultTransport.RoundTrip(req.WithContext(ctx))
+		res, err := transport.RoundTrip(req.WithContext(ctx))
 		if err == nil {
 			_, _ = res.Body.Read(make([]byte, 1))
 			cancel()
@@ -383,6 +392,22 @@ func (a *adapter) testClientGone(t *testing.T) {
 		t.Logf("%s: upstream cancelled after %v", fault, u.Wait(t, 1).WaitCanceled(t).Sub(gone))
 		cancel()
 	}
+}
+
+// leaving returns the transport of clients that go before their answer is complete.
+func (a *adapter) leaving(t *testing.T) http.RoundTripper {
+	if !a.resetting {
+		return http.DefaultTransport
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		return conn, err
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
 }
 
 // relayError returns the code of an answer that the relay made itself.
@@ -539,7 +564,15 @@ func (a *adapter) testSeveral(t *testing.T) {
 		u := fakeopenai.StartUpstream(t)
 		u.Delay = a.delay
 		url := serve(t, dead.URL+"#dead", u.URL+"#alive")
-		const requests = 5 // so many that the dead one is given up
+		requests := 5 // so many that the dead one is given up
+		if !a.can(Refusals) {
+			// The dead one may have got the first, so it is the client who retries.
+			res, body := complete(t, request(t, "POST", url, chatBody, ""))
+			if code := relayError(t, res, body); res.StatusCode != http.StatusBadGateway ||
+				code != "upstream_reset" || res.Header.Get("Retry-After-Ms") == "" {
+				t.Errorf("the first request: %d %s %v, want a 502 that SDKs retry", res.StatusCode, code, res.Header)
+			}
+		}
 		for i := range requests {
 			body, want := chatBody, `"content":"`+fakeopenai.Reply("hello")
 			if i%2 == 1 {
@@ -551,7 +584,7 @@ func (a *adapter) testSeveral(t *testing.T) {
 				t.Errorf("request %d: %d by %q, %s; want all of an answer by the one that is alive",
 					i+1, res.StatusCode, by, answer)
 			}
-			if got := res.Header.Get("X-Relay-Attempts"); got != "2" && (i < 3 || got != "1") {
+			if got := res.Header.Get("X-Relay-Attempts"); got != "2" && (i < 3 && a.can(Refusals) || got != "1") {
 				t.Errorf("request %d: X-Relay-Attempts %q", i+1, got)
 			}
 		}
@@ -561,7 +594,14 @@ func (a *adapter) testSeveral(t *testing.T) {
 	})
 	t.Run("all dead", func(t *testing.T) {
 		res, body := complete(t, request(t, "POST", serve(t, dead.URL+"#dead", dead.URL+"/x#dead-too"), chatBody, ""))
-		if code := res.Header.Get("X-Relay-Error"); res.StatusCode != http.StatusBadGateway ||
+		code := res.Header.Get("X-Relay-Error")
+		if !a.can(Refusals) {
+			if res.StatusCode != http.StatusBadGateway || code != "upstream_reset" {
+				t.Errorf("%d %s %s, want 502 upstream_reset", res.StatusCode, code, body)
+			}
+			return
+		}
+		if res.StatusCode != http.StatusBadGateway ||
 			code != "all_regions_failed" || !strings.Contains(body, "dead: refused, dead-too: refused") {
 			t.Errorf("%d %s %s, want 502 all_regions_failed and who refused", res.StatusCode, code, body)
 		}

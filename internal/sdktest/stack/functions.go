@@ -49,8 +49,11 @@ func (s *stack) startFunctions(dir, upstream string, greeting map[string]any) er
 	return nil
 }
 
-// close ends the processes of the functions, and then the upstream.
+// close ends the processes of the functions and the Worker, and then the upstream.
 func (s *stack) close() {
+	if s.worker != nil {
+		s.worker.Stop()
+	}
 	for _, server := range s.functions {
 		server.Close()
 	}

@@ -3,7 +3,8 @@
 // prints their base URLs as one line of JSON and exits when its standard input
 // closes, so that it never outlives the tests that started it.
 //
-// With -lambda two of the relays are functions on an emulated AWS Lambda.
+// With -lambda two of the relays are functions on an emulated AWS Lambda; with
+// -worker one is the Worker on Cloudflare's runtime.
 package main
 
 import (
@@ -25,6 +26,7 @@ import (
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
 	"example.com/relay/internal/proc"
+	"example.com/relay/internal/workerd"
 )
 
 // What the tests show and look for. All of it must stay out of every log.
@@ -38,15 +40,16 @@ const smallLimit = 64 << 10
 
 func main() {
 	lambda := flag.Bool("lambda", false, "build and serve the functions too")
+	worker := flag.Bool("worker", false, "serve the Worker too")
 	flag.Parse()
-	if err := run(os.Stdin, os.Stdout, *lambda); err != nil {
+	if err := run(os.Stdin, os.Stdout, *lambda, *worker); err != nil {
 		fmt.Fprintln(os.Stderr, "stack:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until in ends.
-func run(in io.Reader, out io.Writer, lambda bool) error {
+func run(in io.Reader, out io.Writer, lambda, worker bool) error {
 	s := &stack{upstream: fakeopenai.NewUpstream(), relays: make(map[string]*relay), first: make(map[string]*region)}
 	defer s.close()
 	upstream, err := serve(s.upstream, io.Discard) // faults are meant
@@ -79,6 +82,11 @@ func run(in io.Reader, out io.Writer, lambda bool) error {
 		}
 		defer os.RemoveAll(dir)
 		if err := s.startFunctions(dir, upstream, greeting); err != nil {
+			return err
+		}
+	}
+	if worker {
+		if err := s.startWorker(upstream, greeting); err != nil {
 			return err
 		}
 	}
@@ -117,6 +125,7 @@ type stack struct {
 	upstream   *fakeopenai.Upstream
 	relays     map[string]*relay
 	functions  []*lambdaemu.Server // of some relays
+	worker     *workerd.Process    // nil: not started
 	first      map[string]*region  // that of each gateway
 	records    proc.Buffer         // of the relays
 	complaints proc.Buffer         // of net/http about the relays

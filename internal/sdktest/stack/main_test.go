@@ -15,7 +15,7 @@ func TestRun(t *testing.T) {
 	in, closeIn := io.Pipe()
 	out, stdout := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- run(in, stdout, true) }()
+	go func() { done <- run(in, stdout, true, false) }()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)

@@ -14,12 +14,15 @@ export const canary = 'CANARY';
 const repository = fileURLToPath(new URL('../../..', import.meta.url));
 
 // startStack starts a stack for this file's tests, with functions on AWS Lambda
-// if lambda says so. When they are over it looks through the relays' log and
+// if lambda says so, and with the Worker on workerd if worker does. When they are over it looks through the relays' log and
 // stops the stack.
-export async function startStack({ lambda = false } = {}) {
+export async function startStack({ lambda = false, worker = false } = {}) {
   const [command, ...args] = process.env.SDKTEST_STACK ? [process.env.SDKTEST_STACK] : ['go', 'run', './internal/sdktest/stack'];
   if (lambda) {
     args.push('-lambda');
+  }
+  if (worker) {
+    args.push('-worker');
   }
   const child = spawn(command, args, { cwd: repository, stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = await Promise.race([

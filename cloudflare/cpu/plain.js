@@ -1,0 +1,14 @@
+// The relay that most people deploy, as short as it gets: send the request on
+// and hand the answer back.
+export default {
+  async fetch(request, env) {
+    const url = new URL(request.url);
+    const upstream = new URL(env.UPSTREAM);
+    url.protocol = upstream.protocol;
+    url.host = upstream.host;
+    const headers = new Headers(request.headers);
+    headers.delete("Host");
+    const answer = await fetch(url, { method: request.method, headers, body: request.body, redirect: "manual" });
+    return new Response(answer.body, answer);
+  },
+};

@@ -1,0 +1,1478 @@
+// The relay for Cloudflare Workers and Pages: the contract of core in one module
+// without imports, to be pasted into the dashboard's editor, uploaded as a Worker,
+// or put into the output folder of Pages as _worker.js. Its settings are the
+// RELAY_* variables and secrets of README. No compatibility flag is needed.
+//
+// A request meets the stages of core in the same order and under the same names:
+//
+//   record → cors → target → health · page → access → limits → forwarding → stream · websocket
+//
+// Each stage takes the exchange x, which is one request on its way, and returns
+// nothing to let it pass, an answer {status, headers, body}, or throws a RelayError
+// that record answers with. Tables are generated from core, and core's vectors
+// (testdata/vectors.json) run here too.
+//
+// CPU decides the design: a free plan ends a request after 10 ms of it, its stream
+// included. So event streams pass natively, without JavaScript for each event.
+
+// begin generated: go test ./core -run TestWorker -update
+const VERSION = "0.1.0";
+
+/** The names of all settings. Those without a parser below cannot be kept here. */
+const SETTINGS = new Set([
+  "RELAY_UPSTREAMS", "RELAY_POLICY", "RELAY_RESEND_AMBIGUOUS", "RELAY_RESUME_RESPONSES", "RELAY_PROBE_INTERVAL",
+  "RELAY_ACCESS_TOKENS", "RELAY_API_KEY", "RELAY_API_KEY_SECRET", "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS",
+  "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT",
+  "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE", "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT",
+  "RELAY_NAME", "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LAMBDA_INVOKE_MODE",
+]);
+
+/** What the relay answers when it cannot forward; see core/errors.go. */
+const ERRORS = {
+  invalidTarget: { status: 400, code: "invalid_target", retryAfterMs: 0, retry: false, message: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without dot segments, double slashes, backslashes, semicolons, or encoded slashes and control characters." },
+  method: { status: 405, code: "method_not_allowed", retryAfterMs: 0, retry: false, message: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS." },
+  unknownPath: { status: 404, code: "unknown_path", retryAfterMs: 0, retry: false, message: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS." },
+  uriTooLong: { status: 414, code: "uri_too_long", retryAfterMs: 0, retry: false, message: "The request's URL is longer than 8 KiB. Send long values in the body." },
+  headersTooLarge: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than 64 KiB or more than 500. Send fewer or shorter ones." },
+  headersRefused: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than any upstream of this relay takes, so nothing was sent. Send fewer or shorter ones." },
+  host: { status: 403, code: "host_not_allowed", retryAfterMs: 0, retry: false, message: "This relay may not be called by this host name. Use the address that it printed at start-up, or have its operator add the name to RELAY_ALLOWED_HOSTS." },
+  origin: { status: 403, code: "origin_not_allowed", retryAfterMs: 0, retry: false, message: "This relay takes no requests from web pages of this origin. Have its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program." },
+  navigation: { status: 403, code: "browser_navigation_not_allowed", retryAfterMs: 0, retry: false, message: "A browser may not open the API's responses as a page, frame, script or worker on this relay's address. Use fetch or XMLHttpRequest in a page, or a program." },
+  access: { status: 401, code: "invalid_access_token", retryAfterMs: 0, retry: false, message: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>. Its operator has it." },
+  duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
+  misplacedToken: { status: 400, code: "misplaced_access_token", retryAfterMs: 0, retry: false, message: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>." },
+  bodyTooLarge: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "The request body is larger than this relay takes." },
+  bodyTimeout: { status: 408, code: "body_timeout", retryAfterMs: 0, retry: true, message: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection." },
+  bodyIncomplete: { status: 400, code: "body_incomplete", retryAfterMs: 0, retry: true, message: "The request body ended before it was complete. Send it again." },
+  overloaded: { status: 503, code: "relay_overloaded", retryAfterMs: 1000, retry: true, message: "This relay has reached its max number of requests in flight. Retry in a moment; its operator can raise RELAY_MAX_IN_FLIGHT." },
+  sockets: { status: 503, code: "relay_overloaded", retryAfterMs: 1000, retry: true, message: "This access token has reached its max number of WebSockets, half of RELAY_MAX_IN_FLIGHT. Close some, or retry in a moment." },
+  loop: { status: 508, code: "relay_loop", retryAfterMs: 0, retry: false, message: "This request has passed too many relays. RELAY_UPSTREAMS of one of them probably names a relay that leads back to it." },
+  webSocket: { status: 426, code: "websocket_unsupported", retryAfterMs: 0, retry: false, message: "WebSockets do not work here: the platform has none, the handshake is incomplete, or a proxy removed its Upgrade header. Use the HTTP endpoints, or a relay on a platform with WebSockets: relay serve, Google Cloud Functions or Vercel." },
+  connect: { status: 502, code: "upstream_connect", retryAfterMs: 500, retry: true, message: "This relay could not connect to the API, so nothing was sent. Retry in a moment; if that does not help, run relay check." },
+  reset: { status: 502, code: "upstream_reset", retryAfterMs: 500, retry: true, message: "The API closed the connection, or sent something that is not HTTP, before its response began. It may have processed the request. Retry it." },
+  allFailed: { status: 502, code: "all_regions_failed", retryAfterMs: 1000, retry: true, message: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; relay check says what is wrong with each." },
+  platform: { status: 502, code: "platform_failed", retryAfterMs: 500, retry: true, message: "An upstream relay's platform returned its own error after the request was sent. The API may have processed the request. Retry it." },
+  clientTimeout: { status: 504, code: "client_timeout", retryAfterMs: 0, retry: true, message: "The API did not respond within this client's timeout, so the relay cancelled the request. Request less output, or raise the client's timeout." },
+  invalidResponse: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "The API returned an invalid HTTP status code. Retry the request." },
+  interrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "The API closed the connection in the middle of this response, so it is incomplete. Retry the request." },
+  idle: { status: 504, code: "upstream_idle_timeout", retryAfterMs: 0, retry: true, message: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request." },
+  streamLimit: { status: 504, code: "stream_limit", retryAfterMs: 0, retry: false, message: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is incomplete." },
+  deadline: { status: 504, code: "relay_deadline", retryAfterMs: 0, retry: false, message: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or have the operator raise the function's timeout." },
+  shutdown: { status: 503, code: "relay_shutdown", retryAfterMs: 1000, retry: true, message: "This relay is shutting down, so the response is incomplete. Retry the request." },
+  misconfigured: { status: 500, code: "relay_misconfigured", retryAfterMs: 0, retry: false, message: "This relay's configuration is invalid, so it forwards nothing. Its log says what is wrong." },
+  internal: { status: 500, code: "relay_internal_error", retryAfterMs: 0, retry: true, message: "This relay failed while it handled the request. Its log has the details under the request id." },
+};
+
+/** What errors of a relay prove of the request, and whose fault they are; see core/protocol. Others are final. */
+const MEANINGS = {
+  all_regions_failed: { proof: "Unprocessed", fault: "API" },
+  body_too_large: { proof: "Unprocessed", fault: "Client" },
+  host_not_allowed: { proof: "Unprocessed", fault: "Operator" },
+  invalid_access_token: { proof: "Unprocessed", fault: "Operator" },
+  platform_failed: { proof: "Ambiguous", fault: "API" },
+  relay_internal_error: { proof: "Ambiguous", fault: "Relay" },
+  relay_loop: { proof: "Unprocessed", fault: "Operator" },
+  relay_misconfigured: { proof: "Unprocessed", fault: "Operator" },
+  relay_overloaded: { proof: "Unprocessed", fault: "Relay" },
+  relay_shutdown: { proof: "Ambiguous", fault: "Relay" },
+  unknown_path: { proof: "Unprocessed", fault: "Client" },
+  upstream_connect: { proof: "Unprocessed", fault: "API" },
+  upstream_interrupted: { proof: "Ambiguous", fault: "API" },
+  upstream_invalid_response: { proof: "Ambiguous", fault: "API" },
+  upstream_reset: { proof: "Ambiguous", fault: "API" },
+  websocket_unsupported: { proof: "Unprocessed", fault: "Client" },
+};
+
+/** Request headers that never reach an upstream. */
+const DROPPED_UP = new Set([
+  "b3", "baggage", "cdn-loop", "client-ip", "connection", "content-length", "cookie", "cookie2", "dnt",
+  "do-connecting-ip", "forwarded", "forwarded-for", "forwarded-proto", "from", "function-execution-id",
+  "grpc-trace-bin", "host", "http2-settings", "keep-alive", "ms-client-ip", "origin", "priority",
+  "proxy-authenticate", "proxy-authorization", "proxy-client-ip", "proxy-connection", "referer", "relay-hop",
+  "sec-gpc", "sentry-trace", "te", "traceparent", "tracestate", "trailer", "transfer-encoding", "true-client-ip",
+  "uber-trace-id", "upgrade", "via", "wl-proxy-client-ip", "x-client-ip", "x-cloud-trace-context",
+  "x-cluster-client-ip", "x-correlation-ip", "x-forwarded", "x-host", "x-http-method", "x-http-method-override",
+  "x-matched-path", "x-method-override", "x-original-forwarded-for", "x-original-host", "x-original-remote-addr",
+  "x-original-url", "x-originating-ip", "x-override-url", "x-proxyuser-ip", "x-real-ip", "x-remote-addr",
+  "x-remote-ip", "x-request-start", "x-rewrite-url", "x-serverless-authorization", "x-user-ip",
+]);
+
+/** Response headers that never reach a client. */
+const DROPPED_DOWN = new Set([
+  "accept-ch", "accept-ch-lifetime", "activate-storage-access", "alt-svc", "clear-site-data", "connection",
+  "content-security-policy-report-only", "critical-ch", "delegate-ch", "document-policy",
+  "document-policy-report-only", "expect-ct", "feature-policy", "http2-settings", "idp-signin-status",
+  "integrity-policy", "integrity-policy-report-only", "keep-alive", "link", "nel", "no-vary-search",
+  "observe-browsing-topics", "origin-agent-cluster", "origin-trial", "p3p", "permissions-policy",
+  "permissions-policy-report-only", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+  "public-key-pins", "public-key-pins-report-only", "refresh", "report-to", "reporting-endpoints",
+  "require-document-policy", "sec-session-challenge", "sec-session-registration", "secure-session-challenge",
+  "secure-session-registration", "secure-session-skipped", "server", "service-worker-allowed",
+  "service-worker-navigation-preload", "set-cookie", "set-cookie2", "set-login", "shared-storage-write", "sourcemap",
+  "speculation-rules", "strict-transport-security", "supports-loading-mode", "te", "tk", "trailer",
+  "transfer-encoding", "upgrade", "use-as-dictionary", "x-content-security-policy", "x-dns-prefetch-control",
+  "x-relay", "x-sourcemap", "x-webkit-csp",
+]);
+
+/** Request headers that Connection may not nominate away. */
+const UNDROPPABLE = new Set([
+  "authorization", "content-encoding", "content-type",
+]);
+
+/** Response headers that a page may read anyway, or that say nothing to it. */
+const SAFELISTED = new Set([
+  "cache-control", "content-language", "content-length", "content-security-policy", "content-type", "expires",
+  "last-modified", "pragma", "vary", "x-content-type-options",
+]);
+
+/** The uses to which a browser may put a response without running it. */
+const INERT_DESTINATIONS = new Set([
+  "", "audio", "empty", "font", "image", "track", "video", "websocket",
+]);
+
+/** The parts of the API by which the log classes requests. */
+const FAMILIES = new Set([
+  "assistants", "audio", "batches", "chat", "chatkit", "completions", "containers", "conversations", "embeddings",
+  "evals", "files", "fine_tuning", "images", "models", "moderations", "organization", "projects", "realtime",
+  "responses", "skills", "threads", "uploads", "vector_stores", "videos",
+]);
+
+/** The beginnings of more names in DROPPED_UP. */
+const DROPPED_UP_PREFIXES = [
+  "akamai-", "ali-cdn-", "cf-", "cloudfront-", "fastly-", "fly-", "sec-ch-", "sec-fetch-", "x-akamai-", "x-amz-",
+  "x-amzn-", "x-appengine-", "x-arr-", "x-azure-", "x-b3-", "x-datadog-", "x-envoy-", "x-forwarded-",
+  "x-goog-authenticated-user-", "x-goog-iap-", "x-ms-client-principal", "x-nf-", "x-now-", "x-railway-", "x-relay-",
+  "x-vercel-",
+];
+
+/** The beginnings of more names in DROPPED_DOWN. */
+const DROPPED_DOWN_PREFIXES = [
+  "access-control-", "ad-auction-", "attribution-reporting-", "x-relay-", "x-fledge-", "x-relay-",
+];
+
+/** Where clients put API keys besides Authorization. */
+const KEY_HEADERS = [
+  "api-key", "x-api-key", "x-goog-api-key",
+];
+
+const DEFAULTS = {
+  upstream: "https://api.openai.com", paths: ["/v1/", "/dashboard/"], name: "relay",
+  maxBodyBytes: 33554432, maxURIBytes: 8192, maxHeaderBytes: 65536, maxHeaderLines: 500, maxHops: 2,
+  maxPreflightNames: 64, maxPreflightBytes: 4096,
+};
+// end generated
+
+// begin page: make dist/worker.js puts core's page here
+const PAGE = null;
+// end page
+
+const PLATFORM = 'Cloudflare Workers';
+const HEALTH_PATH = '/relay/health';
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+export default {
+  /** Answers one request. It never throws; a stream that is cut breaks on purpose. */
+  fetch(request, env) {
+    return record(newExchange(relayOf(env), request));
+  },
+};
+
+/** An error whose answer is ERRORS' entry. Its own message is the code: workerd prints it when a stream breaks. */
+class RelayError extends Error {
+  constructor(entry, message = entry.message) {
+    super(entry.code);
+    this.entry = entry;
+    this.text = message;
+  }
+}
+
+// relay: the settings, parsed once
+
+/** The relays by the env that configured them; env is the same object for all requests of an isolate. */
+const relays = new WeakMap();
+
+function relayOf(env) {
+  let relay = relays.get(env);
+  if (!relay) {
+    relay = newRelay(env);
+    relays.set(env, relay);
+  }
+  return relay;
+}
+
+/** Returns the relay that env describes; one with problems refuses every request. */
+function newRelay(env) {
+  const { problems, ...settings } = parseEnv(env);
+  const relay = { ...defaultSettings(), deep: { until: 0 }, budget: { left: 30, at: 0 } };
+  relay.platform = env.ASSETS ? 'Cloudflare Pages' : PLATFORM;
+  if (problems.length > 0) {
+    relay.misconfigured = true;
+    write('error', relay.logLevel, { msg: 'misconfigured', problems: problems.join('; ') });
+    return relay;
+  }
+  return Object.assign(relay, settings);
+}
+
+const defaultSettings = () => ({
+  upstreams: [parseUpstream(DEFAULTS.upstream)], accessTokens: [], apiKey: '', pathTokens: false, origins: ['*'], hosts: [],
+  paths: DEFAULTS.paths, page: true, maxBodyBytes: DEFAULTS.maxBodyBytes, idleTimeout: 0, maxStreamTime: 0, keepalive: 0,
+  resendAmbiguous: false, name: DEFAULTS.name, region: '', logLevel: 'info',
+});
+
+/** Reads the RELAY_* bindings of env: settings, and a sentence for each that is wrong, without its value. */
+function parseEnv(env) {
+  const settings = {};
+  const problems = [];
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('RELAY_')) continue;
+    try {
+      if (!SETTINGS.has(name)) throw new Error('no such setting');
+      if (typeof value !== 'string') throw new Error('must be a variable or a secret of type text');
+      const text = value.trim();
+      if (/^(".*"|'.*')$/s.test(text)) throw new Error('is in quotes, which would be part of the value: leave them out');
+      if (text === '') continue;
+      if (!PARSERS[name]) throw new Error(`cannot be kept on ${PLATFORM}: take it out`);
+      Object.assign(settings, PARSERS[name](text));
+    } catch (problem) {
+      problems.push(`${name}: ${problem.message}`);
+    }
+  }
+  if (!settings.accessTokens && settings.apiKey) {
+    problems.push('RELAY_API_KEY: needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it');
+  }
+  if (!settings.accessTokens && settings.upstreams?.some((u) => u.token)) {
+    problems.push('RELAY_UPSTREAMS: holds an access token, so it needs RELAY_ACCESS_TOKENS too, or anyone who finds this relay could spend it');
+  }
+  return { problems: problems.sort(), ...settings };
+}
+
+/** What each setting sets. A parser throws a sentence without the value. One that is missing cannot be kept here. */
+const PARSERS = {
+  RELAY_UPSTREAMS: (v) => ({ upstreams: unique(each(v, parseUpstream)) }),
+  RELAY_POLICY: (v) => must(v === 'order', `must be order on ${PLATFORM}: there are no probes to tell which is the fastest`) ?? {},
+  RELAY_RESEND_AMBIGUOUS: (v) => ({ resendAmbiguous: parseBool(v) }),
+  RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
+  RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
+  RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: each(v, parseToken) }),
+  RELAY_API_KEY: (v) => must(isHeaderValue(v), 'has a character that no API key has, such as a space or a line break') ?? { apiKey: v },
+  RELAY_PATH_TOKENS: (v) => ({ pathTokens: parseBool(v) }),
+  RELAY_ALLOWED_ORIGINS: (v) => ({ origins: each(v, parseOrigin) }),
+  RELAY_ALLOWED_HOSTS: (v) => ({ hosts: v === '*' ? [] : each(v, parseHost) }),
+  RELAY_PATHS: (v) => ({ paths: each(v, parsePrefix) }),
+  RELAY_PAGE: (v) => must(v === 'on' || v === 'off', 'must be on or off') ?? { page: v === 'on' },
+  RELAY_MAX_BODY_BYTES: (v) => ({ maxBodyBytes: parseSize(v) }),
+  RELAY_MAX_IN_FLIGHT: off('each isolate knows its own requests only'),
+  RELAY_IDLE_TIMEOUT: (v) => ({ idleTimeout: parseTimeout(v) }),
+  RELAY_MAX_STREAM_TIME: (v) => ({ maxStreamTime: parseTimeout(v) }),
+  RELAY_KEEPALIVE: (v) => ({ keepalive: atLeastASecond(parseTimeout(v)) }),
+  RELAY_BODY_TIMEOUT: off('the edge takes bodies in'),
+  RELAY_WRITE_TIMEOUT: off('the edge hands responses out'),
+  RELAY_NAME: (v) => must(isToken(v), 'may have letters, digits, hyphens and dots only') ?? { name: v },
+  RELAY_REGION: (v) => must(/^[ -~]*$/.test(v), 'may have printable ASCII characters only') ?? { region: v },
+  RELAY_LOG_LEVEL: (v) => must(Object.hasOwn(LEVELS, v), 'must be debug, info, warn, error or off') ?? { logLevel: v },
+};
+
+/** Throws sentence unless ok. It returns nothing, for what stands behind ??. */
+function must(ok, sentence) {
+  if (!ok) throw new Error(sentence);
+}
+
+/** Returns the parser of a setting that can only be off here, for a reason. */
+function off(reason) {
+  return (v) => must(v === 'off' || parseTimeout(v) === 0, `cannot be kept on ${PLATFORM}, where ${reason}: take it out, or set it to off`) ?? {};
+}
+
+/** Parses each entry of a comma-separated list. */
+function each(value, parse) {
+  const entries = value.split(',').map((entry) => entry.trim());
+  must(!entries.includes(''), 'has an empty entry beside a comma');
+  return entries.map((entry, i) => {
+    try {
+      return parse(entry, entries.length);
+    } catch (problem) {
+      throw new Error(entries.length > 1 ? `value ${i + 1} ${problem.message}` : problem.message);
+    }
+  });
+}
+
+function unique(upstreams) {
+  must(new Set(upstreams.map((u) => u.base)).size === upstreams.length, 'names an upstream twice');
+  return upstreams;
+}
+
+function parseBool(v) {
+  must(['true', '1', 'false', '0'].includes(v), 'must be true or false');
+  return v === 'true' || v === '1';
+}
+
+function parseSize(v) {
+  must(/^[0-9]{1,13}$/.test(v) && Number(v) >= 1 && Number(v) <= 2 ** 40, 'must be a whole number of bytes up to 1 TiB, such as 33554432');
+  return Number(v);
+}
+
+const UNITS = { ns: 1e-6, us: 1e-3, 'µs': 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3600e3 };
+
+/** Returns the milliseconds of a duration such as 1m30s; 0 for off. */
+function parseTimeout(v) {
+  if (v === 'off' || v === '0') return 0;
+  must(/^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$/.test(v), 'must be a duration such as 90s or 10m, or off');
+  let ms = 0;
+  for (const [, n, unit] of v.matchAll(/([0-9.]+)([a-zµ]+)/g)) ms += Number(n) * UNITS[unit];
+  return ms;
+}
+
+function atLeastASecond(ms) {
+  must(ms === 0 || ms >= 1000, 'must be 1s or longer, or off');
+  return ms;
+}
+
+/** Returns a configured token: its text if it is known, and its digest, of which the hash of a text is made when it is needed. */
+function parseToken(token) {
+  const hex = /^sha256:([0-9a-fA-F]{64})$/.exec(token)?.[1];
+  if (hex) return { text: '', digest: Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16)) };
+  must(!token.startsWith('sha256:'), 'must have 64 hexadecimal digits behind its sha256: prefix');
+  must(token.replace(/^rt_/, '') !== '', 'is empty');
+  must(isHeaderValue(token) && !token.includes('.'), 'may have no spaces, commas, dots or control characters; openssl rand -hex 32 makes a good one');
+  return { text: token, digest: null };
+}
+
+function parseOrigin(origin, n) {
+  if (origin === '*' || origin === 'none') {
+    must(n === 1, `is ${origin}, which must stand alone`);
+    return origin;
+  }
+  const good = /^https?:/i.test(origin) ? URL.canParse(origin) && new URL(origin).origin === origin : /^[a-z][a-z0-9+.-]*:\/\/[^/?#*\s]+$/.test(origin);
+  must((good && !origin.includes('*')) || origin === 'null',
+    'must be *, none, or origins as browsers send them, such as https://chat.example: lower case, without a path, a wildcard or a default port');
+  return origin;
+}
+
+function parseHost(host) {
+  must(/^([a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+)$/i.test(host), 'must be host names, without scheme, port or wildcard');
+  return host.toLowerCase();
+}
+
+function parsePrefix(prefix) {
+  must(/^\/.+\/$/.test(prefix) && isCleanPath(prefix), 'must be path prefixes with a slash at both ends, such as /v1/ here');
+  must(!/^\/(relay|t)\//.test(prefix), 'must leave /, /relay/ and /t/ to the relay itself');
+  return prefix;
+}
+
+/** Parses an upstream: a base URL, which may hold an access token as user name and its name as fragment. */
+function parseUpstream(address) {
+  const [, scheme, user, host, path, name] = /^([a-zA-Z]+):\/\/(?:([^@/?#]*)@)?([^@/?#\s]+)(\/[^?#]*)?(?:#(.*))?$/s.exec(address) ?? [];
+  must(host && URL.canParse(`${scheme}://${host}`) && !host.endsWith(':'), 'must be a base URL such as https://api.openai.com, without a query');
+  const hostname = host.replace(/:[0-9]+$/, '').toLowerCase();
+  must(/^https?$/i.test(scheme), 'must begin with https://');
+  must(/^https$/i.test(scheme) || isLoopback(hostname), 'must be https: plain http would show keys to the network, and is allowed to loopback addresses only');
+  must(/^[!-~]*$/.test(name ?? ''), 'has a name, behind #, with other than visible ASCII characters');
+  const official = hostname === 'api.openai.com' || hostname.endsWith('.api.openai.com');
+  const prefix = (path ?? '').replace(/\/+$/, '').replace(/\/v1$/, '');
+  must(prefix === '' || isCleanPath(prefix), 'has a path that cannot be relayed to');
+  return {
+    base: `${scheme.toLowerCase()}://${host.toLowerCase()}${prefix}`, host: host.toLowerCase(), prefix, name: name || host + prefix,
+    official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '',
+  };
+}
+
+/** Returns the access token that stands where URLs have user names, or "". */
+function parseUser(user, official) {
+  if (user === undefined) return '';
+  must(/^rt_[^:]*$/.test(user), 'must not hold a user name or password, only an access token as https://rt_token@host');
+  const token = decode(user).slice(3);
+  must(token !== '' && isHeaderValue(token), 'holds an access token with other than visible ASCII characters, or an empty one');
+  must(!official, "must not hold an access token: OpenAI's own hosts take none");
+  return token;
+}
+
+const isLoopback = (hostname) => hostname === 'localhost' || hostname === '[::1]' || /^127(\.[0-9]{1,3}){3}$/.test(hostname);
+const isHeaderValue = (s) => /^[!-+\--~]*$/.test(s); // visible ASCII but for the comma
+const isToken = (s) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(s); // RFC 9110, section 5.6.2
+
+// record: one line for each request, an answer to every failure
+
+/** Returns the exchange of one request: what the stages know of it and note for the log. */
+function newExchange(relay, request) {
+  const { host, path, query } = splitURL(request.url);
+  return {
+    relay, request, host, path, query,
+    method: request.method,
+    headers: new Map(request.headers), // those of the client, read once: each look into Headers itself costs
+    outbound: null, // a copy of them without the access token and with the key that is due; from access
+    pathToken: '', // what access has cut from the path
+    id: '', start: Date.now(), firstByte: 0,
+    attempts: 0, upstream: null, // how it was sent
+    bytesIn: 0,
+    abort: new AbortController(), cause: null, // the error that ended the exchange early
+    error: '', logged: false,
+  };
+}
+
+/** Runs the stages and answers for them, whatever happens. */
+async function record(x) {
+  x.bytesIn = Number(x.headers.get('content-length') ?? 0);
+  let answer;
+  try {
+    answer = await stages(x);
+  } catch (failure) {
+    answer = refusal(x, failure);
+  }
+  const { status, headers, body, later, ...more } = answer;
+  if (!headers.has('X-Relay')) headers.set('X-Relay', `${x.relay.name}; origin=relay`);
+  describe(x, headers);
+  exposeTo(x, headers);
+  x.status = status;
+  x.firstByte = Date.now();
+  if (!later) log(x, Number(headers.get('content-length') ?? 0)); // else its stream logs it
+  return new Response(x.method === 'HEAD' ? null : body, { status, headers, ...more });
+}
+
+/** The stages behind the record, in the order in which a request meets them. */
+async function stages(x) {
+  if (isPreflight(x)) return preflight(x);
+  if (x.relay.misconfigured) throw new RelayError(ERRORS.misconfigured);
+  checkOrigin(x);
+  checkTarget(x);
+  if (x.path === HEALTH_PATH) return health(x);
+  if (isPage(x) && x.relay.page) return page(x);
+  checkPath(x, x.relay.pathTokens);
+  checkNavigation(x);
+  x.outbound = await admit(x);
+  checkPath(x, false);
+  checkLimits(x);
+  return forward(x);
+}
+
+/** Returns the answer to a failure, in the shape of the API's errors. What is no RelayError is a fault of our own. */
+function refusal(x, failure) {
+  if (!(failure instanceof RelayError)) {
+    // The message may quote what somebody sent; the places do not.
+    const stack = String(failure?.stack).split('\n').filter((line) => /^\s+at /.test(line)).join('\n');
+    write('error', x.relay.logLevel, { msg: 'panic', request_id: requestID(x), stack });
+    failure = new RelayError(ERRORS.internal);
+  }
+  const { entry, text } = failure;
+  x.error = entry.code;
+  const headers = new Headers({
+    'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff',
+    'X-Request-Id': requestID(x), 'X-Relay-Error': entry.code,
+  });
+  if (entry.retryAfterMs > 0) headers.set('Retry-After-Ms', String(entry.retryAfterMs));
+  if (!entry.retry) headers.set('X-Should-Retry', 'false');
+  if (entry.status === 401) headers.set('WWW-Authenticate', 'Bearer'); // RFC 9110, section 11.6.1
+  if (entry.status === 405) headers.set('Allow', METHODS.join(', '));
+  const body = new TextEncoder().encode(errorBody(entry, text));
+  headers.set('Content-Length', String(body.byteLength));
+  return { status: entry.status, headers, body };
+}
+
+const errorBody = (entry, text) => JSON.stringify({ error: errorFields(entry, text) });
+const errorFields = (entry, text) => ({ message: text, type: 'relay_error', param: null, code: entry.code });
+
+/** Says how the request was sent, where there was a choice. */
+function describe(x, headers) {
+  if (x.relay.upstreams.length > 1 && x.attempts > 0) {
+    headers.set('X-Relay-Attempts', String(x.attempts));
+    headers.set('X-Relay-Upstream', x.upstream.name);
+  }
+}
+
+const LEVELS = { debug: 0, info: 1, warn: 2, error: 3, off: 4 };
+
+/** Writes the record line: an allow-list, without any header, path, query, body or key. */
+function log(x, bytesOut) {
+  const level = x.error === '' ? 'info' : 'warn';
+  if (x.logged || LEVELS[level] < LEVELS[x.relay.logLevel]) return;
+  x.logged = true;
+  write(level, x.relay.logLevel, {
+    msg: 'request', request_id: requestID(x), method: METHODS.includes(x.method) ? x.method : 'other', route: routeClass(x.path),
+    status: x.status, bytes_in: x.bytesIn, bytes_out: bytesOut, first_byte_ms: x.firstByte - x.start, duration_ms: Date.now() - x.start,
+    region: regionOf(x), attempts: x.attempts,
+    ...(x.upstream && x.relay.upstreams.length > 1 && { upstream: x.upstream.name }),
+    ...(x.error && { error: x.error }),
+  });
+}
+
+/** Writes a line of JSON by the console's function of its level, which is what Workers Logs go by. */
+function write(level, least, fields) {
+  if (LEVELS[level] < LEVELS[least]) return;
+  console[level === 'info' ? 'log' : level](JSON.stringify({ time: new Date().toISOString(), level: level.toUpperCase(), ...fields }));
+}
+
+/** Returns the random id of the request, which is made when somebody wants it. */
+function requestID(x) {
+  if (x.id === '') {
+    x.id = 'relay_' + crypto.randomUUID().replaceAll('-', '').slice(0, 24);
+  }
+  return x.id;
+}
+
+/** Returns what kind of path it is; never the path itself, which may hold ids and tokens. */
+function routeClass(path) {
+  if (path === HEALTH_PATH) return 'health';
+  if (path === '/') return 'page';
+  if (path.startsWith('/dashboard/')) return 'dashboard';
+  const at = path.indexOf('/v1/');
+  const family = at < 0 ? '' : path.slice(at + 4).split('/', 1)[0];
+  return FAMILIES.has(family) ? family : 'other';
+}
+
+/** Returns where the Worker runs: as its operator calls it, or the airport of Cloudflare's colo. */
+const regionOf = (x) => x.relay.region || x.request.cf?.colo || '';
+
+// cors: preflights, and which origins may call
+
+function isPreflight(x) {
+  return x.method === 'OPTIONS' && x.headers.has('origin') && x.headers.has('access-control-request-method');
+}
+
+/** Answers a preflight. An origin that is not allowed gets no permission rather than an error. */
+function preflight(x) {
+  const headers = new Headers({ Vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers' });
+  if (allowedOrigin(x) !== '') {
+    headers.set('Access-Control-Allow-Methods', METHODS.join(', '));
+    headers.set('Access-Control-Max-Age', '7200');
+    const names = reflected(x.headers.get('access-control-request-headers') ?? '');
+    if (names !== '') headers.set('Access-Control-Allow-Headers', names);
+  }
+  return { status: 204, headers, body: null };
+}
+
+/** Returns the header names in value: valid ones only, up to 64 and 4 KiB. */
+function reflected(value) {
+  const names = [];
+  let bytes = 0;
+  for (const name of value.split(',').map((entry) => entry.trim()).filter(isToken)) {
+    bytes += name.length + 2;
+    if (names.length === DEFAULTS.maxPreflightNames || bytes - 2 > DEFAULTS.maxPreflightBytes) break;
+    names.push(name);
+  }
+  return names.join(', ');
+}
+
+/** Returns the Access-Control-Allow-Origin that is due, or "". */
+function allowedOrigin(x) {
+  const origin = x.headers.get('origin') ?? '';
+  const { origins } = x.relay;
+  if (origin === '' || origins[0] === 'none') return '';
+  if (origins[0] === '*') return '*';
+  return origins.includes(origin) ? origin : '';
+}
+
+/** Refuses origins that are not allowed. The page is for whoever follows a link. */
+function checkOrigin(x) {
+  const { origins } = x.relay;
+  if (origins[0] === '*' || isPage(x) || isSameOrigin(x)) return;
+  if (origins[0] === 'none' || !origins.includes(x.headers.get('origin') ?? '')) throw new RelayError(ERRORS.origin);
+}
+
+/**
+ * Reports whether the request is from the relay's own origin, from its user, or from
+ * a program, as net/http's CrossOriginProtection tells it, but for every method.
+ */
+function isSameOrigin(x) {
+  const sites = (x.headers.get('sec-fetch-site') ?? '').split(',').map((site) => site.trim()).filter((site) => site !== '');
+  if (sites.length > 0) return sites.every((site) => site === 'same-origin' || site === 'none');
+  const origin = x.headers.get('origin') ?? '';
+  return origin === '' || /^[a-z][a-z0-9+.-]*:\/\/([^/?#]+)$/i.exec(origin)?.[1].toLowerCase() === x.host.toLowerCase();
+}
+
+/** Adds the CORS headers to an answer, when the names to expose are known. */
+function exposeTo(x, headers) {
+  const { origins } = x.relay;
+  const allowed = allowedOrigin(x);
+  if (allowed !== '') headers.set('Access-Control-Allow-Origin', allowed);
+  if (isPreflight(x)) return;
+  if (origins[0] !== '*' && origins[0] !== 'none') headers.append('Vary', 'Origin');
+  if (allowed === '') return;
+  const names = [...headers.keys()].filter((name) => !SAFELISTED.has(name) && !name.startsWith('access-control-'));
+  headers.set('Access-Control-Expose-Headers', names.join(', '));
+}
+
+// target: what could be read differently by the relay and by the upstream
+
+/**
+ * Splits a raw URL. Its parts stay as they were sent: URL's own parser would have
+ * resolved the dot segments that checkTarget is to see.
+ */
+function splitURL(url) {
+  const [, host, path, query] = /^[a-z]+:\/\/([^/?#\\*]*)([^?]*)(\?.*)?$/is.exec(url) ?? [null, '', '', ''];
+  return { host, path, query: query ?? '' };
+}
+
+function checkTarget(x) {
+  if (!METHODS.includes(x.method)) throw new RelayError(ERRORS.method);
+  if (!isCleanPath(x.path)) throw new RelayError(ERRORS.invalidTarget);
+  if (!isAllowedHost(x) && !isLoadBalancer(x)) throw new RelayError(ERRORS.host);
+}
+
+const isAllowedHost = (x) => x.relay.hosts.length === 0 || x.relay.hosts.includes(hostname(x.host));
+
+/** Reports whether the request may be a load balancer's, which looks after the health of what it has by IP address. */
+const isLoadBalancer = (x) => x.path === HEALTH_PATH && x.query === '' && /^([0-9.]*|[0-9a-f:]+)$/i.test(hostname(x.host));
+
+const hostname = (host) => host.toLowerCase().replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '').replace(/\.$/, '');
+
+/**
+ * Reports whether a path means the same to every server: absolute, without empty,
+ * dot or encoded segments. It decodes only to look: the path is forwarded as it came.
+ */
+function isCleanPath(path) {
+  if (/^(\/[A-Za-z0-9_-]+)*\/?$/.test(path)) return path !== ''; // nearly all
+  if (path[0] !== '/' || path.includes('//') || path.includes('#')) return false;
+  let plain;
+  try {
+    plain = decodeURIComponent(path); // refuses bad escapes, and what is not UTF-8
+  } catch {
+    return false;
+  }
+  if (plain.split('/').length !== path.split('/').length || /[\x00-\x1f\x7f\\;#?]/.test(plain)) return false;
+  return !plain.split('/').some((segment) => segment === '.' || segment === '..');
+}
+
+const isPage = (x) => x.path === '/' && (x.method === 'GET' || x.method === 'HEAD');
+
+/** Lets only the relayed paths pass; with tokens, paths that carry one as well. */
+function checkPath(x, tokens) {
+  if (x.relay.paths.some((prefix) => x.path.startsWith(prefix)) || (tokens && x.path.startsWith('/t/'))) return;
+  throw new RelayError(ERRORS.unknownPath, ERRORS.unknownPath.message.replace('/v1/', x.relay.paths.join(' or ')));
+}
+
+/**
+ * Keeps an upstream's response from becoming a document or a script of the relay's
+ * origin, where the page and its keys are. Programs send none of these headers.
+ */
+function checkNavigation(x) {
+  const values = (name) => (x.headers.get(name) ?? '').split(',').map((value) => value.trim()); // of repeated headers, too
+  const inert = values('sec-fetch-dest').every((dest) => INERT_DESTINATIONS.has(dest));
+  const navigates = values('sec-fetch-mode').some((mode) => mode === 'navigate' || mode === 'nested-navigate');
+  if (!inert || navigates || x.headers.has('service-worker')) throw new RelayError(ERRORS.navigation);
+}
+
+// health: what this relay is, and whether it reaches the API
+
+const DEEP_MS = 8000; // how long a deep check takes at most
+const DEEP_FOR_MS = 5000; // how long its result is given again
+
+async function health(x) {
+  if (x.method !== 'GET' && x.method !== 'HEAD') throw new RelayError(ERRORS.method);
+  const query = new URLSearchParams(x.query);
+  if (query.get('stream') === '1' && x.method === 'GET') return streamProbe(x);
+  const { relay } = x;
+  const report = {
+    status: 'ok', name: relay.name, version: VERSION, region: regionOf(x), platform: relay.platform,
+    token_required: relay.accessTokens.length > 0, holds_key: relay.apiKey !== '', max_body_bytes: relay.maxBodyBytes, websocket: true,
+  };
+  let status = 200;
+  if (query.get('deep') === '1') {
+    report.upstream = await deepCheck(x);
+    if (!report.upstream.ok) [report.status, status] = ['degraded', 503];
+  }
+  if (relay.upstreams.length > 1 && isAllowedHost(x) && (await isAdmitted(x))) report.upstreams = relay.upstreams.map(upstreamReport);
+  const headers = new Headers({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
+  return { status, headers, body: JSON.stringify(report) + '\n' };
+}
+
+/** Reports whether the relay would serve the caller; the names of upstreams tell where they are. */
+const isAdmitted = (x) => admit({ ...x }).then(() => true, () => false);
+
+function upstreamReport(u) {
+  const left = Math.max(0, u.avoidUntil - Date.now());
+  const state = left > 0 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
+  return { name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }) };
+}
+
+/** Returns what a keyless request for the models shows: a 401 means that the API serves this region. One check at a time. */
+async function deepCheck(x) {
+  const { deep } = x.relay;
+  while (!deep.report && deep.until > Date.now()) await sleep(50); // another request's check
+  if (deep.until > Date.now()) return deep.report;
+  Object.assign(deep, { report: null, until: Date.now() + DEEP_MS });
+  deep.report = await probe(x);
+  deep.until = Date.now() + DEEP_FOR_MS;
+  return deep.report;
+}
+
+async function probe(x) {
+  const request = new Request(x.request.url, { headers: { accept: 'application/json', 'user-agent': `relay/${VERSION}` } });
+  const headers = new Map(request.headers);
+  const probing = { ...x, method: 'GET', path: '/v1/models', query: '', request, headers, outbound: headers };
+  const timer = setTimeout(() => end(probing, { code: 'upstream_timeout' }), DEEP_MS);
+  const start = Date.now();
+  const report = { ok: false };
+  try {
+    const sent = await send(probing, null);
+    const { response, error } = await peek(sent.response);
+    report.status = response.status;
+    report.code = refusalCode(response.status, error);
+    await response.body?.cancel();
+  } catch (failure) {
+    report.code = failure.entry?.code ?? 'upstream_reset';
+  } finally {
+    clearTimeout(timer);
+  }
+  report.ok = report.code === '';
+  report.latency_ms = Date.now() - start;
+  if (report.ok) delete report.code;
+  if (report.code === REGION_REFUSED) report.hint = REGION_HINT;
+  return report;
+}
+
+const REGION_REFUSED = 'unsupported_country_region_territory';
+const REGION_HINT = 'OpenAI does not serve the region in which this Worker runs, which is near the client. Set a placement region such as ' +
+  'aws:us-east-1, or Smart Placement, in the settings of the Worker, or by wrangler.';
+
+function refusalCode(status, error) {
+  if (error?.code === REGION_REFUSED) return REGION_REFUSED;
+  return [200, 401, 429].includes(status) ? '' : 'upstream_unexpected_status';
+}
+
+/** Answers with a few events, by which a client sees whether anything on the way to it buffers. */
+function streamProbe(x) {
+  const { readable, writable } = new IdentityTransformStream();
+  const writer = writable.getWriter();
+  const run = async () => {
+    const start = Date.now();
+    for (let i = 1; i <= 5; i++) {
+      if (i > 1) await sleep(100);
+      await writer.write(encode(`data: {"event":${i},"of":5,"at_ms":${Date.now() - start}}\n\n`));
+    }
+    await writer.write(encode('data: [DONE]\n\n'));
+    log(x, 0);
+    await writer.close();
+  };
+  run().catch(() => {}); // the client has gone
+  const headers = new Headers({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store, no-transform', 'X-Accel-Buffering': 'no' });
+  return { status: 200, headers, body: readable, later: true };
+}
+
+// page: core's web page, or a sentence where it was not built in
+
+let pageBytes; // decoded once in an isolate
+
+function page(x) {
+  if (!PAGE) {
+    const text = `This is ${x.relay.name}, a relay. The base URL for clients is https://${x.host}/v1; its state is at ${HEALTH_PATH}.\n`;
+    return { status: 200, headers: new Headers({ 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-cache', 'X-Robots-Tag': 'noindex' }), body: text };
+  }
+  const headers = new Headers({
+    'Cache-Control': 'no-cache', 'Content-Security-Policy': PAGE.policy, 'Cross-Origin-Opener-Policy': 'same-origin',
+    'Cross-Origin-Resource-Policy': 'same-origin', Etag: PAGE.etag, 'Referrer-Policy': 'no-referrer', Vary: 'Accept-Encoding',
+    'X-Content-Type-Options': 'nosniff', 'X-Robots-Tag': 'noindex',
+  });
+  const weak = (tag) => tag.trim().replace(/^W\//, '');
+  const tags = (x.headers.get('if-none-match') ?? '').split(',').map(weak);
+  if (tags.includes('*') || tags.includes(weak(PAGE.etag))) return { status: 304, headers, body: null };
+  headers.set('Content-Type', 'text/html; charset=utf-8');
+  const bytes = (pageBytes ??= Uint8Array.from(atob(PAGE.gzip), (c) => c.charCodeAt(0)));
+  if (!/\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(acceptedEncoding(x) ?? '')) {
+    return { status: 200, headers, body: new Response(bytes).body.pipeThrough(new DecompressionStream('gzip')) };
+  }
+  headers.set('Content-Encoding', 'gzip');
+  headers.set('Content-Length', String(bytes.byteLength));
+  return { status: 200, headers, body: bytes, encodeBody: 'manual' };
+}
+
+// access: the token that the client shows, the key that the upstream gets
+
+const TOKEN_PREFIX = 'rt_';
+const KEY_PROTOCOL = 'openai-insecure-api-key.';
+const ACCOUNT_PROTOCOLS = ['openai-organization.', 'openai-project.'];
+
+/**
+ * Returns the request's headers without the access token and with the API key that
+ * is due, or throws. Of several tokens the first one counts: header, path, key. A
+ * token in the path is cut from x.path.
+ */
+async function admit(x) {
+  const { relay } = x;
+  const headers = new Map(x.headers);
+  for (const name of ['authorization', 'x-relay-token', ...KEY_HEADERS]) {
+    if (headers.get(name)?.includes(',')) throw new RelayError(ERRORS.duplicateAuthorization); // which is how repeated ones look here
+  }
+  const shown = [(headers.get('x-relay-token') ?? '').trim()];
+  headers.delete('x-relay-token');
+  if (relay.pathTokens && x.path.startsWith('/t/')) shown.push(cutPathToken(x));
+  shown.push(...cutKeyTokens(relay, headers));
+  const token = shown.find((t) => t !== '') ?? '';
+  if (relay.accessTokens.length > 0 && (token === '' || !(await isKnown(relay, token)))) throw new RelayError(ERRORS.access);
+  if (relay.apiKey !== '') {
+    for (const name of ['openai-organization', 'openai-project', ...KEY_HEADERS]) headers.delete(name); // they go with the client's key
+    headers.set('authorization', `Bearer ${relay.apiKey}`);
+  }
+  if (leaks(x, headers, token)) throw new RelayError(ERRORS.misplacedToken);
+  return headers;
+}
+
+/** Cuts the token from /t/<token>/v1/…; there must be one only, and it must not need escaping. */
+function cutPathToken(x) {
+  const [, token, path] = /^\/t\/([^/%]+)(\/.*)$/s.exec(x.path) ?? [];
+  if (!token || path.startsWith('/t/')) throw new RelayError(ERRORS.access);
+  [x.path, x.pathToken] = [path, token];
+  return token;
+}
+
+/** Cuts the tokens from where clients put API keys, and returns them. */
+function cutKeyTokens(relay, headers) {
+  const tokens = [];
+  const value = (headers.get('authorization') ?? '').trim();
+  const [, scheme, credentials] = /^(\S+)[ \t]+(.*)$/s.exec(value) ?? [null, '', value];
+  const bearer = cutToken(relay, credentials, scheme.toLowerCase() === 'bearer');
+  if (bearer) {
+    tokens.push(bearer.token);
+    set(headers, 'authorization', bearer.key && `Bearer ${bearer.key}`);
+  }
+  for (const name of KEY_HEADERS) {
+    const cut = cutToken(relay, headers.get(name) ?? '', false);
+    if (!cut) continue;
+    tokens.push(cut.token);
+    set(headers, name, cut.key);
+  }
+  tokens.push(cutProtocols(relay, headers));
+  return tokens;
+}
+
+/**
+ * Splits credentials that carry a token. Without the prefix they are a token only
+ * where the relay holds the key, and only as a bearer's. A key that looks like a
+ * token is none.
+ */
+function cutToken(relay, credentials, isBearer) {
+  if (!credentials.startsWith(TOKEN_PREFIX) && (relay.apiKey === '' || !isBearer)) return null;
+  const dot = credentials.indexOf('.');
+  const [token, key] = dot < 0 ? [credentials, ''] : [credentials.slice(0, dot), credentials.slice(dot + 1)];
+  return { token, key: key.startsWith(TOKEN_PREFIX) ? '' : key };
+}
+
+/** Cuts the token from the subprotocol in which browsers carry the key of a WebSocket, and with a held key all that goes with another. */
+function cutProtocols(relay, headers) {
+  const offered = headers.get('sec-websocket-protocol');
+  if (offered === undefined) return '';
+  const kept = [];
+  let [token, key] = ['', ''];
+  for (const protocol of offered.split(',').map((entry) => entry.trim())) {
+    if (protocol.startsWith(KEY_PROTOCOL)) {
+      const credentials = protocol.slice(KEY_PROTOCOL.length);
+      ({ token, key } = cutToken(relay, credentials, true) ?? { token, key: credentials });
+    } else if (relay.apiKey === '' || !isCredential(protocol)) {
+      kept.push(protocol);
+    }
+  }
+  if (key !== '' && relay.apiKey === '') kept.push(KEY_PROTOCOL + key);
+  if (token !== '' || relay.apiKey !== '') set(headers, 'sec-websocket-protocol', kept.join(', '));
+  return token;
+}
+
+/** Reports whether a subprotocol carries a key or what belongs to one, even if it is not quite as clients write it. */
+function isCredential(protocol) {
+  const plain = protocol.toLowerCase().replace(/^["' \t]+/, '');
+  return [KEY_PROTOCOL, ...ACCOUNT_PROTOCOLS].some((prefix) => plain.startsWith(prefix));
+}
+
+/** Sets a header, or takes it out if value is "". */
+function set(headers, name, value) {
+  if (value === '') headers.delete(name);
+  else headers.set(name, value);
+}
+
+/**
+ * Reports whether token is a configured one, in a time that depends on nothing but the
+ * token's length. A hash in the settings may be of a token with its prefix or without.
+ */
+async function isKnown(relay, token) {
+  for (const t of relay.accessTokens) t.digest ??= await sha256(withoutPrefix(t.text)); // once in an isolate
+  const bare = withoutPrefix(token);
+  const shown = [await sha256(bare)];
+  if (relay.accessTokens.some((t) => t.text === '')) shown.push(await sha256(TOKEN_PREFIX + bare));
+  let found = 0;
+  for (const { digest } of relay.accessTokens) {
+    for (const sum of shown) found |= crypto.subtle.timingSafeEqual(digest, sum);
+  }
+  return found === 1;
+}
+
+const sha256 = async (text) => new Uint8Array(await crypto.subtle.digest('SHA-256', encode(text)));
+const withoutPrefix = (token) => (token.startsWith(TOKEN_PREFIX) ? token.slice(TOKEN_PREFIX.length) : token);
+
+/** From which length on a token is one wherever it stands. Shorter ones are found as whole words only. */
+const CLEAR_LENGTH = 16;
+
+/** Reports whether an access token still stands in what goes to the upstream, as it is or encoded once. */
+function leaks(x, headers, shown) {
+  const { accessTokens } = x.relay;
+  if (accessTokens.length === 0) return false;
+  const sent = [x.path, x.query];
+  for (const [name, value] of headers) {
+    if (goesUp(name)) sent.push(name, value, basicCredentials(value));
+  }
+  const text = sent.join('\n');
+  const decoded = text.includes('%') ? decode(text) : '';
+  const stands = (token) => contains(text, token) || contains(decoded, token) || (token !== token.toLowerCase() && contains(text, token.toLowerCase()));
+  return [shown, ...accessTokens.map((t) => t.text)].map(withoutPrefix).some((token) => token !== '' && stands(token));
+}
+
+/** Reports whether token is in s, as a word if it is short. */
+function contains(s, token) {
+  for (let at = s.indexOf(token); at >= 0; at = s.indexOf(token, at + 1)) {
+    if (token.length >= CLEAR_LENGTH) return true;
+    if (!/[a-z0-9]/i.test(s[at - 1] ?? ' ') && !/[a-z0-9]/i.test(s[at + token.length] ?? ' ')) return true;
+  }
+  return false;
+}
+
+/** Returns user and password of the scheme Basic, or "". */
+function basicCredentials(value) {
+  const encoded = /^\s*basic\s+([a-z0-9+/=]+)\s*$/i.exec(value)?.[1];
+  try {
+    return encoded ? atob(encoded) : '';
+  } catch {
+    return '';
+  }
+}
+
+/** Decodes the escapes in s that can be. */
+const decode = (s) => s.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
+
+// limits: what one request may take
+
+function checkLimits(x) {
+  if (x.path.length + x.query.length - 1 > DEFAULTS.maxURIBytes) throw new RelayError(ERRORS.uriTooLong);
+  let bytes = 0;
+  let lines = 0;
+  for (const [name, value] of x.headers) {
+    bytes += name.length + value.length + 4;
+    lines++;
+  }
+  if (bytes > DEFAULTS.maxHeaderBytes || lines > DEFAULTS.maxHeaderLines) throw new RelayError(ERRORS.headersTooLarge);
+  if (hops(x) >= DEFAULTS.maxHops) throw new RelayError(ERRORS.loop);
+  if (x.bytesIn > x.relay.maxBodyBytes) throw tooLarge(x);
+}
+
+/** Returns how many relays the request has passed; a count that cannot be read is too many. */
+function hops(x) {
+  const value = x.headers.get('relay-hop');
+  if (value === undefined) return 0;
+  return /^[0-9]{1,3}$/.test(value) ? Number(value) : DEFAULTS.maxHops;
+}
+
+function tooLarge(x) {
+  const limit = x.relay.maxBodyBytes;
+  const text = limit % 2 ** 20 === 0 ? `${limit / 2 ** 20} MiB` : limit % 1024 === 0 ? `${limit / 1024} KiB` : `${limit} bytes`;
+  return new RelayError(ERRORS.bodyTooLarge, `The request body is too large: this relay on ${x.relay.platform} takes up to ${text}. Send a smaller one, ` +
+    "or use a relay with a larger limit: RELAY_MAX_BODY_BYTES raises this one's up to the 100 MB that Cloudflare's free zones let in, relay serve takes what that setting says.");
+}
+
+// forwarding: the request to an upstream, its response to the client
+
+async function forward(x) {
+  const { relay } = x;
+  if (isWebSocket(x) && !canUpgrade(x)) throw new RelayError(ERRORS.webSocket);
+  const body = await outboundBody(x);
+  if (relay.maxStreamTime > 0) setTimeout(() => end(x, ERRORS.streamLimit), relay.maxStreamTime);
+  const patience = clientTimeout(x);
+  const timer = patience > 0 ? setTimeout(() => end(x, ERRORS.clientTimeout), patience) : 0;
+  const sent = await send(x, body);
+  clearTimeout(timer);
+  return relayed(x, sent.upstream, sent.response);
+}
+
+/** Ends the exchange with an error: the request is aborted, or its stream cut. */
+function end(x, error) {
+  x.cause ??= error;
+  x.abort.abort(new Error(error.code));
+}
+
+/**
+ * Returns how many milliseconds the client waits for a response to begin, as official
+ * SDKs say, or 0. openai-python's is the time between reads, so it begins behind the
+ * request's body: of a large one nothing here tells when that is.
+ */
+function clientTimeout(x) {
+  const reads = x.bytesIn <= 2 ** 20 ? x.headers.get('x-stainless-read-timeout') : 0;
+  const seconds = Number(x.headers.get('x-stainless-timeout') ?? reads ?? 0);
+  return seconds >= 1 && seconds < 86400 ? seconds * 1000 : 0;
+}
+
+const MAX_REPLAYED = 2 ** 20;
+
+/** Returns the body to send: whole where another upstream may have to get it again, else the stream, counted if its length is unknown. */
+async function outboundBody(x) {
+  const { body } = x.request;
+  if (!body || x.method === 'GET' || x.method === 'HEAD') return null; // fetch has none there
+  if (!x.headers.has('content-length')) return body.pipeThrough(counter(x));
+  if (x.relay.upstreams.length > 1 && x.bytesIn <= MAX_REPLAYED) return x.request.arrayBuffer();
+  return body;
+}
+
+/** Returns a transformer that lets bytes pass up to the limit of bodies. */
+function counter(x) {
+  return new TransformStream({
+    transform(chunk, controller) {
+      x.bytesIn += chunk.byteLength;
+      if (x.bytesIn <= x.relay.maxBodyBytes) return controller.enqueue(chunk);
+      end(x, ERRORS.bodyTooLarge);
+      controller.error(new Error(ERRORS.bodyTooLarge.code));
+    },
+  });
+}
+
+/**
+ * Sends the request to one upstream after the other until a response is to be
+ * forwarded, and returns both. It throws if there is none.
+ */
+async function send(x, body) {
+  const { relay } = x;
+  const failures = [];
+  let spare = null; // a response that is better than an error of our own
+  refill(relay.budget, 0.2);
+  for (const upstream of candidates(relay)) {
+    if (failures.length > 0 && !takeRetry(relay.budget)) break;
+    x.attempts++;
+    x.upstream = upstream;
+    const { response, failure } = await attempt(x, upstream, body);
+    if (!failure) return { upstream, response };
+    failures.push(failure);
+    note(upstream, failure);
+    spare?.response.body?.cancel();
+    spare = failure.own ? { upstream, response } : null;
+    if (!mayRetry(x, body, failure)) break;
+  }
+  if (spare) return spare;
+  throw noResponse(x, failures);
+}
+
+/** Returns the upstreams to try, at most three: those that are well as configured, then the others by how soon they would be. */
+function candidates(relay) {
+  const now = Date.now();
+  const wait = (u) => Math.max(0, u.avoidUntil - now);
+  return [...relay.upstreams].sort((a, b) => wait(a) - wait(b)).slice(0, 3);
+}
+
+/** A retry budget of the isolate: a fifth of the requests and three a second, so that upstreams in trouble are not given more of it. */
+function refill(budget, share) {
+  const now = Date.now();
+  budget.left = Math.min(30, budget.left + share + (3 * (now - budget.at)) / 1000);
+  budget.at = now;
+}
+
+function takeRetry(budget) {
+  refill(budget, 0);
+  if (budget.left < 1) return false;
+  budget.left--;
+  return true;
+}
+
+function mayRetry(x, body, failure) {
+  if (body !== null && !(body instanceof ArrayBuffer)) return false; // it is read
+  if (!failure.ambiguous) return true;
+  if (x.method === 'GET' || x.method === 'HEAD') return !isWebSocket(x);
+  return x.relay.resendAmbiguous && x.attempts === 1;
+}
+
+/** Sends the request to one upstream. It returns its response, and a failure if the response is not to be forwarded, or there is none. */
+async function attempt(x, upstream, body) {
+  let response;
+  try {
+    response = await fetch(upstream.base + x.path + escapedQuery(x.query), {
+      method: x.method, headers: outboundHeaders(x, upstream), body, redirect: 'manual', signal: x.abort.signal,
+    });
+  } catch {
+    if (x.cause) throw x.cause === ERRORS.bodyTooLarge ? tooLarge(x) : new RelayError(x.cause);
+    return { failure: { upstream, class: 'reset', ambiguous: true, avoid: AVOID_MS } }; // fetch does not tell more
+  }
+  return judge(x, upstream, response);
+}
+
+/** Returns a query as fetch leaves it alone: its parser would drop tabs and line breaks. */
+const escapedQuery = (query) => query.replace(/[\x00-\x20]/g, (c) => '%' + c.charCodeAt(0).toString(16).padStart(2, '0'));
+
+/** Returns why there is no response to forward. */
+function noResponse(x, failures) {
+  const last = failures.at(-1);
+  if (last.ambiguous) return new RelayError(last.class.startsWith('platform_') ? ERRORS.platform : ERRORS.reset);
+  if (x.relay.upstreams.length === 1) return new RelayError(ERRORS.connect);
+  const each = failures.map((f) => `${f.upstream.name}: ${f.class}`).join(', ');
+  return new RelayError(ERRORS.allFailed, `${ERRORS.allFailed.message} They are: ${each}.`);
+}
+
+// What a response proves, and what it means for its upstream.
+
+const AVOID_MS = 10_000; // a failed connection
+const BROKEN_MS = 30_000; // what only the operator can fix
+const REFUSED_MS = 600_000; // a region that OpenAI does not serve
+const NEVER = -1;
+
+/** Statuses by which Cloudflare's edge says that it did not reach a host, so that nothing was processed. */
+const EDGE_UNREACHED = new Set([521, 522, 523, 525, 526, 530]);
+
+/**
+ * Returns {response} to forward it, or {response, failure}. A failure's avoid is how
+ * long its upstream is left alone: 0 after three in a row only, NEVER if a client's
+ * own request may have been the reason. Its own says that the response tells the client
+ * what to do, so that it is the one to forward if no upstream has a better one.
+ */
+async function judge(x, upstream, response) {
+  const { status, headers } = response;
+  const marker = headers.get('x-relay') ?? '';
+  const fail = (name, ambiguous, avoid, own) => ({ response, failure: { upstream, class: name, ambiguous, avoid, own } });
+  if (!upstream.official && marker === '' && EDGE_UNREACHED.has(status)) return fail('connect', false, AVOID_MS, false);
+  if (x.relay.upstreams.length === 1) return { response };
+  upstream.marked ||= marker !== '';
+  let error;
+  ({ response, error } = await peek(response));
+  if (status === 403 && error?.code === REGION_REFUSED) return fail('region_refused', false, REFUSED_MS, true);
+  if (status >= 300 && !upstream.official) {
+    const code = headers.get('x-relay-error') ?? '';
+    const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
+    if (verdict) return fail(...verdict);
+  }
+  Object.assign(upstream, { strikes: 0, avoidUntil: 0 });
+  return { response };
+}
+
+/** Reports whether a response is the error of a relay. Only those count as relays whose URL holds an access token: others may say so as well. */
+function isRelayError(upstream, { status, headers }) {
+  return upstream.token !== '' && status >= 400 && headers.has('x-relay-error') && (headers.get('x-relay') ?? '').includes('; origin=relay');
+}
+
+/** Judges the error that a relay made itself by what its code means. It returns the arguments of fail, or nothing. */
+function judgeRelay(upstream, code) {
+  const meaning = MEANINGS[code];
+  if (!meaning) return undefined;
+  const provoked = meaning.fault === 'Client' || code === 'relay_loop' || (meaning.proof === 'Ambiguous' && code !== 'relay_shutdown');
+  return [code, meaning.proof === 'Ambiguous', provoked ? NEVER : meaning.fault === 'Operator' ? BROKEN_MS : 0, true];
+}
+
+/**
+ * Judges a response without a relay's marker, which is the platform's in front of a
+ * relay, or the word of an API that stands behind none: that is not held against it.
+ */
+function judgePage(upstream, { status, headers }, error) {
+  const fromAPI = Boolean(error?.message && error?.type);
+  const isRelay = upstream.token !== '' || upstream.marked;
+  const own = fromAPI || (!isRelay && ((status >= 400 && status < 500) || mediaType(headers) === 'application/json'));
+  const page = (ambiguous, avoid) => [`platform_${status}`, ambiguous, isRelay ? avoid : NEVER, own];
+  if (status === 429 || status === 503) return page(false, 0); // throttled or no instance, before a function is started
+  if (status === 413) return page(false, NEVER);
+  if (fromAPI || status === 304) return undefined;
+  if ([401, 403, 404].includes(status)) return page(false, NEVER); // no such deployment, or a firewall's word to this one request
+  if (status < 400) return page(false, BROKEN_MS); // to somebody's login page
+  return status >= 500 ? page(true, 0) : undefined; // the function crashed, or was ended
+}
+
+/** Holds a failure against its upstream. */
+function note(upstream, { class: name, avoid }) {
+  if (avoid === NEVER) return;
+  upstream.lastError = name;
+  upstream.strikes++;
+  if (avoid === 0 && upstream.strikes >= 3) avoid = AVOID_MS;
+  if (avoid > 0) upstream.avoidUntil = Date.now() + avoid;
+}
+
+const MAX_PEEK = 16 << 10;
+const PEEK_MS = 2000;
+
+/** Reads the error of a refusal in JSON. It returns the error's fields, if there are any, and a response with its body whole. */
+async function peek(response) {
+  const { status, headers } = response;
+  const length = Number(headers.get('content-length') ?? MAX_PEEK);
+  if (status < 400 || mediaType(headers) !== 'application/json' || isEncoded(headers) || !response.body || length > MAX_PEEK) return { response };
+  const [looked, kept] = response.body.tee();
+  const reader = looked.getReader();
+  const timer = setTimeout(() => reader.cancel(), PEEK_MS);
+  let text = '';
+  try {
+    const decoder = new TextDecoder();
+    for (let r = await reader.read(); !r.done && text.length < MAX_PEEK; r = await reader.read()) text += decoder.decode(r.value, { stream: true });
+  } catch {
+    // Who reads the rest meets the same error.
+  }
+  clearTimeout(timer);
+  reader.cancel().catch(() => {});
+  return { response: new Response(kept, response), error: parseError(text) };
+}
+
+function parseError(text) {
+  try {
+    return JSON.parse(text)?.error;
+  } catch {
+    return undefined;
+  }
+}
+
+// What of the headers goes up, and what down.
+
+/**
+ * Returns the headers for an upstream: a copy of the request's own, in which repeated
+ * values stay apart, without what stays here and with what access changed.
+ */
+function outboundHeaders(x, upstream) {
+  const headers = new Headers(x.request.headers);
+  const nominated = nominations(x.headers);
+  for (const [name, value] of x.headers) {
+    const due = x.outbound.get(name);
+    if (due === undefined || !goesUp(name) || (nominated.has(name) && !UNDROPPABLE.has(name))) headers.delete(name);
+    else if (due !== value) headers.set(name, due);
+  }
+  if (!x.headers.has('authorization') && x.outbound.has('authorization')) headers.set('authorization', x.outbound.get('authorization'));
+  const encoding = acceptedEncoding(x);
+  if (encoding !== x.headers.get('accept-encoding')) headers.set('accept-encoding', encoding);
+  if (!upstream.official) headers.set('relay-hop', String(hops(x) + 1));
+  if (upstream.token !== '') headers.set('x-relay-token', upstream.token);
+  if (isWebSocket(x)) {
+    for (const name of ['sec-websocket-key', 'sec-websocket-version', 'sec-websocket-extensions']) headers.delete(name); // fetch makes its own
+    headers.set('upgrade', 'websocket');
+  }
+  return headers;
+}
+
+/** Returns test with a memory: of header names there are few, and looking each up in the lists costs. */
+function remembering(test) {
+  const known = new Map();
+  return (name) => {
+    const was = known.get(name);
+    if (was !== undefined) return was;
+    const is = test(name);
+    if (known.size < 1000) known.set(name, is); // those of clients who make names up are not kept
+    return is;
+  };
+}
+
+/** Reports whether a request header goes to the upstream. Some servers read an underscore as a hyphen, so its twin must go too. */
+const goesUp = remembering((name) => {
+  if (name.includes('_')) {
+    const twin = name.replaceAll('_', '-');
+    return goesUp(twin) && !KEY_HEADERS.includes(twin) && !twin.startsWith('openai-') && twin !== 'sec-websocket-protocol';
+  }
+  if (name.startsWith('x-stainless-')) return true; // half of what official SDKs send
+  if (name.startsWith('cf-aig-')) return true; // Cloudflare's AI gateway, as an upstream
+  return name !== 'expect' && name !== 'service-worker' && !DROPPED_UP.has(name) && !DROPPED_UP_PREFIXES.some((prefix) => name.startsWith(prefix));
+});
+
+const NONE = new Set();
+
+/** Returns the names that Connection lists. */
+function nominations(headers) {
+  const value = headers.get('connection');
+  return value === undefined ? NONE : new Set(value.split(',').map((name) => name.trim().toLowerCase()));
+}
+
+/** Returns the client's Accept-Encoding, in whose place Cloudflare's edge puts its own, or undefined. */
+function acceptedEncoding(x) {
+  const { cf } = x.request;
+  return cf?.colo ? cf.clientAcceptEncoding || 'identity' : x.headers.get('accept-encoding');
+}
+
+/** Returns the headers of a response as the client gets them. They may show nothing as the relay's origin, nor act in its name. */
+function inboundHeaders(x, upstream, response) {
+  const headers = new Headers(response.headers);
+  const got = new Map(response.headers);
+  const nominated = nominations(got);
+  for (const name of got.keys()) {
+    if (!goesDown(name) || nominated.has(name)) headers.delete(name);
+  }
+  const byRelay = isRelayError(upstream, response);
+  headers.set('X-Relay', `${x.relay.name}; origin=${byRelay ? 'relay' : 'upstream'}`);
+  if (byRelay) headers.set('X-Relay-Error', response.headers.get('x-relay-error'));
+  headers.set('Content-Security-Policy', "sandbox; default-src 'none'");
+  headers.set('X-Content-Type-Options', 'nosniff');
+  if (promptsUser(got.get('www-authenticate') ?? '')) headers.delete('www-authenticate');
+  if (!got.has('cache-control')) headers.set('Cache-Control', 'no-store'); // a cache must never share responses between keys
+  rewriteLocation(x, upstream, response.status, headers);
+  return headers;
+}
+
+/** Reports whether a response header goes to the client. */
+const goesDown = remembering((name) => !DROPPED_DOWN.has(name) && !DROPPED_DOWN_PREFIXES.some((prefix) => name.startsWith(prefix)));
+
+/** Challenges that make a browser ask its user for the password of the relay's host, which would then go upstream. */
+const PROMPTS = new Set(['basic', 'digest', 'ntlm', 'negotiate', 'kerberos', 'passport1.4']);
+
+/** Reports whether challenges may be such, in doubt as well: browsers differ in how they take them apart. */
+function promptsUser(challenges) {
+  const parts = challenges.split('"'); // every second one is quoted
+  const open = parts.length % 2 === 0 || challenges.includes('\\') ? challenges : parts.filter((_, i) => i % 2 === 0).join();
+  return open.toLowerCase().split(/[,\s]+/).some((word) => PROMPTS.has(word));
+}
+
+/** Makes a redirect within the upstream lead to the relay, and drops any other: a client that follows it would take its token along. */
+function rewriteLocation(x, upstream, status, headers) {
+  const location = headers.get('location');
+  if (location === null || status < 300 || status > 399) return;
+  headers.delete('location');
+  const [, scheme, host, path, rest] = /^(?:([a-z][a-z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(.*)$/is.exec(location);
+  if (host === undefined ? scheme !== undefined : host.toLowerCase() !== upstream.host) return;
+  if (!isCleanPath('/' + path.replace(/^\//, ''))) return; // it must be a path in the eyes of every client
+  if (!path.startsWith('/')) return headers.set('Location', path + rest);
+  const token = x.pathToken === '' ? '' : `/t/${x.pathToken}`;
+  const prefix = path.startsWith(upstream.prefix + '/') ? upstream.prefix : '';
+  headers.set('Location', token + path.slice(prefix.length) + rest);
+}
+
+/** Forwards a response. */
+async function relayed(x, upstream, response) {
+  const { status } = response;
+  if (response.webSocket) return upgraded(x, upstream, response);
+  if (status < 200 || status > 599) throw new RelayError(ERRORS.invalidResponse);
+  const headers = inboundHeaders(x, upstream, response);
+  if ([204, 205, 304].includes(status) || x.method === 'HEAD') return { status, headers, body: null };
+  if (isEventStream(response.headers) && response.body) return events(x, response, headers);
+  return { status, headers, body: (await held(x, response)) ?? response.body };
+}
+
+const MAX_HELD = 2 ** 20;
+
+/**
+ * Returns the whole body of a short JSON response where there are several upstreams: of
+ * one that goes between header and body SDKs make an error, while they retry a 502.
+ */
+async function held(x, response) {
+  const { headers, body } = response;
+  const length = headers.get('content-length');
+  if (x.relay.upstreams.length === 1 || !body || length === null || Number(length) > MAX_HELD || mediaType(headers) !== 'application/json' || isEncoded(headers)) return null;
+  try {
+    return await response.arrayBuffer();
+  } catch {
+    throw new RelayError(x.cause ?? ERRORS.interrupted);
+  }
+}
+
+const mediaType = (headers) => (headers.get('content-type') ?? '').split(';', 1)[0].trim().toLowerCase();
+const isEncoded = (headers) => !['', 'identity'].includes((headers.get('content-encoding') ?? '').trim().toLowerCase());
+
+/** Reports whether headers begin an event stream that an error event can be written into. */
+const isEventStream = (headers) => mediaType(headers) === 'text/event-stream' && !isEncoded(headers);
+
+// stream: events as they come, an error event and a broken connection where they are cut
+
+/** Forwards an event stream: natively, or chunk by chunk where a setting needs to see every one. */
+function events(x, response, headers) {
+  headers.delete('content-length'); // an error event may come on top
+  headers.set('X-Accel-Buffering', 'no');
+  if (!/no-transform/i.test(headers.get('cache-control'))) headers.append('cache-control', 'no-transform');
+  const { idleTimeout, keepalive } = x.relay;
+  const body = idleTimeout > 0 || keepalive > 0 ? pulled(x, response.body) : piped(x, response.body);
+  return { status: response.status, headers, body, later: true };
+}
+
+/** How long a cut pipe stays open behind its error event: a slow client would lose what it has not taken yet. */
+const LAST_WORDS_MS = 250;
+
+/** Returns body through a pipe that runs without JavaScript until its end. Not in waitUntil, which would keep the upstream of a client that has gone. */
+function piped(x, body) {
+  const { readable, writable } = new IdentityTransformStream();
+  pipe(x, body, writable).catch(() => {}); // the client has gone
+  return readable;
+}
+
+async function pipe(x, body, writable) {
+  let cut = false;
+  try {
+    await body.pipeTo(writable, { preventAbort: true, preventClose: true });
+  } catch {
+    cut = true;
+  }
+  const writer = writable.getWriter();
+  if (!cut) {
+    log(x, 0);
+    await writer.close();
+    return;
+  }
+  const error = cutError(x);
+  await writer.write(errorEvent(x, error));
+  await writer.write(encode('\n'));
+  log(x, 0);
+  await sleep(LAST_WORDS_MS);
+  await writer.abort(new RelayError(error));
+}
+
+/** Returns why a stream was cut, and notes it for the log. */
+function cutError(x) {
+  const error = x.cause ?? ERRORS.interrupted;
+  x.error = error.code;
+  return error;
+}
+
+/**
+ * Returns error as the last event. The blank line in front ends an event that was
+ * cut inside; no [DONE] is behind. In a Responses stream it is that API's own error
+ * event as well, so that SDKs show its sentence.
+ */
+function errorEvent(x, error) {
+  const fields = errorFields(error, error.message);
+  const { code, message, param } = fields;
+  const event = routeClass(x.path) === 'responses' ? { type: 'error', sequence_number: 0, code, message, param, error: fields } : { error: fields };
+  return encode(`\n\ndata: ${JSON.stringify(event)}\n\n`);
+}
+
+/** Returns body chunk by chunk, with the comments and the end that silence calls for. */
+function pulled(x, body) {
+  const reader = body.getReader();
+  const s = { reader, tail: '', last: Date.now(), commented: Date.now(), idle: 0, failing: [], controller: null };
+  const watch = setInterval(() => watchSilence(x, s), Math.min(1000, ...[x.relay.idleTimeout, x.relay.keepalive].filter((ms) => ms > 0)) / 4);
+  return new ReadableStream({
+    start: (controller) => void (s.controller = controller),
+    async pull(controller) {
+      if (s.failing.length > 0) return fail(s, controller);
+      const chunk = await reader.read().catch(() => undefined);
+      if (chunk?.value) return pass(s, chunk.value);
+      clearInterval(watch);
+      if (chunk?.done && !x.cause) {
+        log(x, 0);
+        return controller.close();
+      }
+      const error = cutError(x);
+      log(x, 0);
+      // The error drops what was enqueued just before, so that filler stands in between.
+      s.failing = [encode('\n'), new RelayError(error)];
+      controller.enqueue(errorEvent(x, error));
+    },
+    cancel(reason) {
+      clearInterval(watch);
+      return reader.cancel(reason);
+    },
+  }, { highWaterMark: 0 });
+}
+
+/** Takes the next step of a failing stream. */
+function fail(s, controller) {
+  const next = s.failing.shift();
+  if (next instanceof Error) controller.error(next);
+  else controller.enqueue(next);
+}
+
+function pass(s, bytes) {
+  s.last = s.commented = Date.now();
+  s.tail = (s.tail + String.fromCharCode(...bytes.subarray(-4))).slice(-4);
+  s.controller.enqueue(bytes);
+}
+
+/** Writes a comment into a silent stream between two events, and ends one that is silent for too long. */
+function watchSilence(x, s) {
+  const { idleTimeout, keepalive } = x.relay;
+  const now = Date.now();
+  if (idleTimeout > 0 && now - s.last >= idleTimeout && s.controller.desiredSize >= 0) {
+    end(x, ERRORS.idle);
+    s.reader.cancel().catch(() => {}); // ends the read that waits
+  } else if (keepalive > 0 && now - s.commented >= keepalive && /^$|\n\n$|\r\n\r\n$|\r\r$/.test(s.tail)) {
+    s.commented = now;
+    s.controller.enqueue(encode(': keepalive\n'));
+  }
+}
+
+// websocket: passed through natively, the handshake excepted
+
+/** Reports whether the client asks for a WebSocket, even if something on its way took the Upgrade header out. */
+const isWebSocket = (x) => /^websocket$/i.test(x.headers.get('upgrade') ?? '') || x.headers.has('sec-websocket-key');
+const canUpgrade = (x) => x.method === 'GET' && x.headers.has('upgrade');
+
+/** Hands the upstream's socket to the client. It is never accepted here, so that messages pass without JavaScript. */
+function upgraded(x, upstream, response) {
+  const headers = inboundHeaders(x, upstream, response);
+  for (const name of ['sec-websocket-accept', 'sec-websocket-extensions']) headers.delete(name); // the runtime makes its own
+  return { status: 101, headers, body: null, webSocket: response.webSocket };
+}
+
+const encoder = new TextEncoder();
+const encode = (text) => encoder.encode(text);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,328 @@
+package core
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/relay/internal/vectors"
+)
+
+const vectorsFile = "../cloudflare/testdata/vectors.json"
+
+// What this package makes of each vector is what the Worker must make of it.
+// Of those that are pending, the contract's word stands.
+func TestWorkerVectors(t *testing.T) {
+	runner := vectors.NewRunner(t, func(t *testing.T, settings []string) string {
+		server := httptest.NewServer(FromEnv(append(settings, "RELAY_LOG_LEVEL=off"),
+			Platform{Name: "Cloudflare Workers", Serverless: true}))
+		t.Cleanup(server.Close)
+		return server.URL
+	})
+	list := slices.Concat(targetVectors(), accessVectors(), headerVectors(), corsVectors(), responseVectors(),
+		refusalVectors(), pendingVectors())
+	for i, v := range list {
+		got := runner.Run(t, v)
+		switch {
+		case !v.Pending:
+			list[i].Want = got
+		case got.Status == v.Want.Status && got.Code == v.Want.Code:
+			t.Logf("%s: core keeps it now, so that it need not be pending", v.Name)
+		}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	if err := enc.Encode(list); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, vectorsFile, b.Bytes())
+}
+
+// get returns a vector without settings of a GET with header lines.
+func get(name, target string, headers ...string) vectors.Vector {
+	return vectors.Vector{Name: name, Request: vectors.Message{Method: "GET", Target: target, Headers: headers}}
+}
+
+// under returns list with settings.
+func under(settings []string, list ...vectors.Vector) []vectors.Vector {
+	for i := range list {
+		list[i].Settings = settings
+	}
+	return list
+}
+
+// targetVectors lack fragments, which the Worker's runtime cuts off.
+func targetVectors() []vectors.Vector {
+	var list []vectors.Vector
+	for _, target := range []string{
+		"/v1/../x", "/v1/..", "/v1/./models", "/v1/%2e%2e/x", "/v1/%2E%2e/x", "/v1/.%2e", "//v1/models",
+		"/v1//models", "/v1/a%5cb",
+		`/v1/a\b`, "/v1/a%00", "/v1/a%0d%0aX:y", "/v1/a;x=1", "/v1/a%3bx", "/v1/a%23b", "/v1/a%3fb",
+		"/v1/%c0%ae%c0%ae/x",
+		"/v1/%zz", "/v1/a%", "*", "/v2/models", "/v1", "/v1/", "/index.html", "/%76%31/models", "/relay/",
+		"/relay/health/", "/t/token/v1/models",
+		"/v1/models", "/v1/models/", "/v1/models/ft:gpt-4o:org::id", "/v1/a%20b", "/v1/%E4%BD%A0", "/v1/a%252e",
+		"/v1/files/a%21b!c", "/v1/...",
+		"/v1/models?", "/v1/models?a=1;b=2", "/v1/models?a=%zz&b=2", `/v1/models?q=../..//%00%2f\`,
+		"/v1/models?after=a+b%20c&limit=2&&",
+		"/v1/models?a?b", "/dashboard/billing/usage?start_date=2026-11-01", "http://other.example/v1/models?x",
+		"/v1/models?" + strings.Repeat("a=1&", 1500),
+		"/v1/models?" + strings.Repeat("a=1&", 3000), "/v1/" + strings.Repeat("a", 9000), "/v1/models?x=/v1/../y",
+		"?/v1/models",
+	} {
+		list = append(list, get("target "+target[:min(len(target), 40)], target))
+	}
+	for _, method := range []string{"HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
+		v := get("method "+method, "/v1/files")
+		v.Request.Method = method
+		list = append(list, v)
+	}
+	list = append(list, under([]string{"RELAY_UPSTREAMS={upstream}/base/v1/"},
+		get("upstream with a path", "/v1/a%21b?q"))...)
+	list = append(list, under([]string{"RELAY_PATHS=/openai/,/v1beta/"}, get("other paths", "/v1beta/models"),
+		get("not the other paths", "/v1/models"))...)
+	list = append(list, under([]string{"RELAY_ALLOWED_HOSTS=relay.example"},
+		get("host", "/v1/models", "Host: Relay.example:8443"), get("other host", "/v1/models", "Host: evil.example"),
+		get("host, health", "/relay/health", "Host: evil.example"))...)
+	list = append(list, under([]string{"RELAY_PAGE=off"}, get("no page", "/"))...)
+	return append(list, under([]string{"RELAY_MAX_BODY_BYTES=10"},
+		post("body of the limit", "0123456789"), post("body over the limit", "0123456789a"))...)
+}
+
+// post returns a vector of a POST with a body.
+func post(name, body string, headers ...string) vectors.Vector {
+	v := get(name, "/v1/files", headers...)
+	v.Request.Method, v.Request.Body = "POST", body
+	return v
+}
+
+// Tokens as the vectors' settings have them.
+const vectorToken = "vector-token-7c1e"
+
+func accessVectors() []vectors.Vector {
+	sum := sha256.Sum256([]byte("second-token-51ab"))
+	tokens := "RELAY_ACCESS_TOKENS=" + vectorToken + ",sha256:" + hex.EncodeToString(sum[:]) + ",rt_third-token-99d0"
+	var list []vectors.Vector
+	for _, held := range []string{"", "RELAY_API_KEY=sk-held"} {
+		carriers := []vectors.Vector{
+			get("no token", "/v1/models"),
+			get("key alone", "/v1/models", "Authorization: Bearer sk-client"),
+			get("header", "/v1/models", "X-Relay-Token: "+vectorToken, "Authorization: Bearer sk-client"),
+			get("header with prefix", "/v1/models", "X-Relay-Token: rt_"+vectorToken),
+			get("header, hashed token", "/v1/models", "X-Relay-Token: second-token-51ab"),
+			get("header, hashed token with prefix", "/v1/models", "X-Relay-Token: rt_second-token-51ab"),
+			get("header, token configured with prefix", "/v1/models", "X-Relay-Token: third-token-99d0"),
+			get("in the key", "/v1/models", "Authorization: Bearer rt_"+vectorToken+".sk-client"),
+			get("in the key, dots in the key", "/v1/models", "Authorization: Bearer rt_"+vectorToken+".sk-a.b.c"),
+			get("in the key, tab", "/v1/models", "Authorization: Bearer\trt_"+vectorToken+".sk-client"),
+			get("in the key, no scheme", "/v1/models", "Authorization: rt_"+vectorToken+".sk-client"),
+			get("in the key, no key", "/v1/models", "Authorization: Bearer rt_"+vectorToken),
+			get("in the key, empty key", "/v1/models", "Authorization: Bearer rt_"+vectorToken+"."),
+			get("in another key header", "/v1/models", "X-Api-Key: rt_"+vectorToken+".sk-client"),
+			get("in a third key header", "/v1/models", "Api-Key: rt_"+vectorToken),
+			get("bare in the key", "/v1/models", "Authorization: Bearer "+vectorToken),
+			get("empty header before key", "/v1/models", "X-Relay-Token:",
+				"Authorization: Bearer rt_"+vectorToken+".sk-client"),
+			get("wrong header before key", "/v1/models", "X-Relay-Token: wrong",
+				"Authorization: Bearer rt_"+vectorToken+".sk-client"),
+			get("wrong", "/v1/models", "X-Relay-Token: wrong"),
+			get("prefix alone", "/v1/models", "X-Relay-Token: rt_"),
+			get("beginning of a token", "/v1/models", "X-Relay-Token: "+vectorToken[:10]),
+			get("more than a token", "/v1/models", "X-Relay-Token: "+vectorToken+"x"),
+			get("hash digits", "/v1/models", "X-Relay-Token: "+hex.EncodeToString(sum[:])),
+			get("basic scheme", "/v1/models", "Authorization: Basic "+vectorToken),
+			get("underscore twin", "/v1/models", "X_Relay_Token: "+vectorToken),
+			get("two headers", "/v1/models", "X-Relay-Token: "+vectorToken, "X-Relay-Token: x"),
+			get("two keys", "/v1/models", "Authorization: Bearer a", "Authorization: Bearer b"),
+			get("organization and project", "/v1/models", "X-Relay-Token: "+vectorToken, "OpenAI-Organization: org-1",
+				"OpenAI-Project: proj_1"),
+			get("unknown path", "/v2/models", "X-Relay-Token: "+vectorToken),
+			get("in the path, not opted in", "/t/"+vectorToken+"/v1/models"),
+		}
+		settings := strings.Fields(tokens + " " + held)
+		list = append(list, under(settings, carriers...)...)
+		list = append(list, under(append(settings, "RELAY_PATH_TOKENS=true"),
+			get("in the path", "/t/"+vectorToken+"/v1/models?a=b", "Authorization: Bearer sk-client"),
+			get("in the path, with prefix", "/t/rt_"+vectorToken+"/v1/models"),
+			get("wrong in the path", "/t/wrong/v1/models"),
+			get("escaped in the path", "/t/%76"+vectorToken[1:]+"/v1/models"),
+			get("twice in the path", "/t/"+vectorToken+"/t/"+vectorToken+"/v1/models"),
+			get("in the path, unknown path", "/t/"+vectorToken+"/v2/models"),
+			get("in the path, nothing behind", "/t/"+vectorToken),
+		)...)
+	}
+	list = append(list, get("open, token in the key", "/v1/models",
+		"Authorization: Bearer rt_"+vectorToken+".sk-client"),
+		get("open, token in the header", "/v1/models", "X-Relay-Token: "+vectorToken))
+	return list
+}
+
+func headerVectors() []vectors.Vector {
+	var up []string
+	for _, name := range slices.Sorted(maps.Keys(droppedUp)) {
+		switch name {
+		case "Content-Length", "Transfer-Encoding", "Host", "Upgrade", "Connection", "Relay-Hop":
+		default:
+			up = append(up, name+": leak")
+		}
+	}
+	for _, prefix := range droppedUpPrefixes {
+		up = append(up, prefix+"Anything: leak", strings.ToUpper(prefix)+"OTHER: leak")
+	}
+	pass := []string{
+		"Authorization: Bearer sk-client", "OpenAI-Organization: org-1", "OpenAI-Beta: assistants=v2",
+		"X-Stainless-Lang: go", "Idempotency-Key: i-1",
+		"User-Agent: OpenAI/Go 3", "Accept: application/json", "Accept-Encoding: gzip, br, zstd",
+		"Accept-Language: de", "Range: bytes=0-1",
+		`If-None-Match: "a,b"`, "X-Custom: kept", "X-Api-Key: k", "X-Relayed: kept", "Cfx: kept",
+	}
+	return []vectors.Vector{
+		get("headers that stay here", "/v1/models", up...),
+		get("headers that pass", "/v1/models", pass...),
+		get("nominated by Connection", "/v1/models", "Connection: keep-alive, X-One, Authorization, content-type",
+			"X-One: 1", "X-Two: 2", "Authorization: Bearer k", "Content-Type: a/b"),
+		get("first hop", "/v1/models", "Relay-Hop: 1"),
+		get("too many hops", "/v1/models", "Relay-Hop: 2"),
+		get("made up hops", "/v1/models", "Relay-Hop: x"),
+		get("large header", "/v1/models", "X-Large: "+strings.Repeat("x", 65<<10)),
+	}
+}
+
+func corsVectors() []vectors.Vector {
+	preflight := func(name string, headers ...string) vectors.Vector {
+		v := get("preflight "+name, "/v1/chat/completions", headers...)
+		v.Request.Method = "OPTIONS"
+		return v
+	}
+	many := strings.TrimSuffix(strings.Repeat("x-many,", 100), ",")
+	var list []vectors.Vector
+	for _, origins := range []string{"*", "none", "https://chat.example,http://localhost:3000", "null"} {
+		list = append(list, under([]string{"RELAY_ALLOWED_ORIGINS=" + origins},
+			preflight("listed", "Origin: https://chat.example", "Access-Control-Request-Method: POST",
+				"Access-Control-Request-Headers: authorization,x-stainless-lang"),
+			preflight("other", "Origin: https://evil.example", "Access-Control-Request-Method: POST",
+				"Access-Control-Request-Headers: authorization"),
+			preflight("null", "Origin: null", "Access-Control-Request-Method: POST"),
+			preflight("names that are none", "Origin: https://chat.example", "Access-Control-Request-Method: PUT",
+				"Access-Control-Request-Headers: a b, c, , d:e, f"),
+			preflight("many names", "Origin: https://chat.example", "Access-Control-Request-Method: PUT",
+				"Access-Control-Request-Headers: "+many),
+			preflight("unknown path", "Origin: https://chat.example", "Access-Control-Request-Method: PUT"),
+			get("no origin", "/v1/models"),
+		)...)
+	}
+	list = append(list, under([]string{"RELAY_ALLOWED_ORIGINS=https://chat.example", "RELAY_ACCESS_TOKENS=" +
+		vectorToken},
+		get("listed origin, error", "/v1/models", "Origin: https://chat.example"))...)
+	return append(list, get("any origin", "/v1/models", "Origin: https://chat.example"),
+		get("any origin, error", "/v2/models", "Origin: https://chat.example"))
+}
+
+func responseVectors() []vectors.Vector {
+	respond := func(name string, status int, headers ...string) vectors.Vector {
+		v := get("response "+name, "/v1/models", "Origin: https://chat.example")
+		v.Response = &vectors.Message{Status: status, Headers: headers}
+		return v
+	}
+	var down []string
+	for _, name := range slices.Sorted(maps.Keys(droppedDown)) {
+		switch name {
+		case "Connection", "Transfer-Encoding", "Trailer", "Upgrade":
+		default:
+			down = append(down, name+": leak")
+		}
+	}
+	list := []vectors.Vector{
+		respond("headers that stay here", 200,
+			append(down, "Access-Control-Allow-Origin: https://a.example",
+				"Access-Control-Allow-Credentials: true")...),
+		respond("headers that pass", 200, "Content-Type: application/json", "Openai-Version: 2020-10-01",
+			"X-Ratelimit-Remaining-Requests: 9", "Cache-Control: private", "Vary: Accept", "Etag: \"e\""),
+		respond("error of the API", 429, "Content-Type: application/json", "Retry-After-Ms: 20"),
+		respond("no content", 204),
+		respond("event stream", 200, "Content-Type: text/event-stream; charset=utf-8", "Cache-Control: no-cache"),
+		respond("event stream, no-transform", 200, "Content-Type: text/event-stream",
+			"Cache-Control: no-cache, no-transform"),
+		respond("event stream, encoded", 200, "Content-Type: text/event-stream", "Content-Encoding: br"),
+	}
+	for _, location := range []string{"/v1/files/x?y", "{upstream}/v1/files/x", "https://evil.example/v1/files",
+		"//evil.example/v1", "javascript:alert(1)", "https:evil", "http://user:pass@evil.example/", "other",
+		"other?a=b", "data:text/html,x",
+		"///evil.example/x", `/\evil.example/x`, `\\evil.example/x`, "{upstream}//evil.example/x", "/v1/../../x",
+		"/v1/other?a=b"} {
+		list = append(list, respond("location "+location, 302, "Location: "+location))
+	}
+	return list
+}
+
+// refusalVectors are of what browsers may not do, and of tokens in wrong places.
+func refusalVectors() []vectors.Vector {
+	const evil = "Origin: https://evil.example"
+	listed := under([]string{"RELAY_ALLOWED_ORIGINS=https://chat.example"},
+		get("origin that is not listed", "/v1/models", evil),
+		get("origin null", "/v1/models", "Origin: null"),
+		get("cross-site without an origin", "/v1/models", "Sec-Fetch-Site: cross-site"),
+		get("same-site is another site", "/v1/models", "Sec-Fetch-Site: same-site", "Origin: https://b.example"),
+		get("listed and cross-site", "/v1/models", "Sec-Fetch-Site: cross-site", "Origin: https://chat.example"),
+		post("text/plain from elsewhere", "{}", evil, "Content-Type: text/plain"),
+		get("health from elsewhere", "/relay/health", evil),
+		get("a link to an unknown path", "/v2/models", "Sec-Fetch-Site: cross-site"),
+	)
+	none := under([]string{"RELAY_ALLOWED_ORIGINS=none"},
+		get("origin beside none", "/v1/models", "Origin: https://chat.example"),
+		get("the relay's own origin", "/v1/models", "Origin: http://{host}"),
+		get("the relay's own host by another scheme", "/v1/models", "Origin: https://{host}"),
+		get("same origin by Sec-Fetch-Site", "/v1/models", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Dest: empty"),
+		get("two sites", "/v1/models", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"),
+	)
+	list := slices.Concat(listed, none)
+	for _, dest := range []string{"", "document", "iframe", "script", "worker", "sharedworker", "serviceworker",
+		"style", "embed", "object", "image", "audio", "empty", "websocket"} {
+		list = append(list, get("destination "+dest, "/v1/models", "Sec-Fetch-Dest: "+dest))
+	}
+	list = append(list, get("service worker", "/v1/models", "Service-Worker: script"),
+		get("navigation", "/v1/models", "Sec-Fetch-Mode: navigate"))
+	token := "X-Relay-Token: " + vectorToken
+	basic := base64.StdEncoding.EncodeToString([]byte("user:" + vectorToken))
+	for _, held := range []string{"", "RELAY_API_KEY=sk-held"} {
+		list = append(list, under(strings.Fields("RELAY_ACCESS_TOKENS="+vectorToken+",short-1 "+held),
+			get("token in a second key header", "/v1/models", token, "X-Goog-Api-Key: k-"+vectorToken),
+			get("token in a key header without its prefix", "/v1/models", token, "Api-Key: "+vectorToken),
+			get("token as the organization", "/v1/models", token, "OpenAI-Organization: "+vectorToken),
+			get("token quoted", "/v1/models", token, `X-Other: "rt_`+vectorToken+`"`),
+			get("token in a header's name", "/v1/models", token, "X-"+vectorToken+": x"),
+			get("token in Basic credentials", "/v1/models", token, "X-Other: Basic "+basic),
+			get("token in the query", "/v1/models?api_key="+vectorToken, token),
+			get("token in the query, escaped", "/v1/models?api_key=%76"+vectorToken[1:], token),
+			get("token in the path", "/v1/models/"+vectorToken, token),
+			get("another token in the path", "/v1/models/short-1", token),
+			get("a short token as part of a word", "/v1/models/ashort-12", "X-Relay-Token: short-1"),
+			get("token in Google's key header", "/v1/models", "X-Goog-Api-Key: rt_"+vectorToken+".k"),
+			get("token in Google's key header, no key", "/v1/models", "X-Goog-Api-Key: rt_"+vectorToken),
+			get("two key headers", "/v1/models", token, "Api-Key: a", "Api-Key: b"),
+			get("subprotocols", "/v1/models",
+				"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.rt_"+vectorToken+
+					".sk-client, openai-organization.org-1"),
+			get("subprotocols, other case", "/v1/models", token,
+				"Sec-WebSocket-Protocol: realtime, OpenAI-Insecure-API-Key.sk-client, x"),
+		)...)
+	}
+	return list
+}
+
+// pendingVectors are what the contract says and this package does not do yet.
+func pendingVectors() []vectors.Vector {
+	v := get("WebSocket without its Upgrade", "/v1/realtime", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+	v.Pending, v.Want = true, &vectors.Decision{Status: http.StatusUpgradeRequired, Code: errWebSocket.Code}
+	return []vectors.Vector{v}
+}

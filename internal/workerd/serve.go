@@ -1,0 +1,151 @@
+package workerd
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Worker is one module and what it runs with.
+type Worker struct {
+	Module   []byte
+	Name     string            // of the module's file; if empty, worker.js
+	Date     string            // compatibility date; if empty, DefaultDate
+	Bindings map[string]string // variables and secrets, which are the same here
+	Address  string            // to listen on; if empty, a free port of 127.0.0.1
+}
+
+// DefaultDate is the compatibility date of a Worker that names none: what the
+// dashboard gives to new ones.
+const DefaultDate = "2026-11-01"
+
+// A Process is a workerd that serves one Worker.
+type Process struct {
+	URL string // "http://127.0.0.1:port"
+	cmd *exec.Cmd
+	dir string
+}
+
+// Pid returns the process's id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Start starts program for w and returns when it listens. What the Worker writes
+// by console goes to out.
+func Start(program string, w Worker, out io.Writer) (*Process, error) {
+	dir, err := os.MkdirTemp("", "workerd")
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{dir: dir}
+	if p.URL, err = p.start(program, w, out); err != nil {
+		p.Stop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Wait waits for the process to end.
+func (p *Process) Wait() error { return p.cmd.Wait() }
+
+// Stop ends the process and returns when it has ended.
+func (p *Process) Stop() {
+	if p.cmd != nil && p.cmd.Process != nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	}
+	os.RemoveAll(p.dir)
+}
+
+func (p *Process) start(program string, w Worker, out io.Writer) (url string, err error) {
+	if w.Name == "" {
+		w.Name = "worker.js"
+	}
+	if err := os.WriteFile(filepath.Join(p.dir, w.Name), w.Module, 0o600); err != nil {
+		return "", err
+	}
+	file := filepath.Join(p.dir, "config.capnp")
+	if err := os.WriteFile(file, []byte(config(w)), 0o600); err != nil {
+		return "", err
+	}
+	events, control, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	defer events.Close()
+	p.cmd = exec.Command(program, "serve", "--control-fd=3", file)
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.ExtraFiles = []*os.File{control}
+	p.cmd.SysProcAttr = dieWithParent()
+	err = p.cmd.Start()
+	control.Close()
+	if err != nil {
+		return "", err
+	}
+	scan := bufio.NewScanner(events)
+	for scan.Scan() {
+		var event struct {
+			Event string
+			Port  int
+		}
+		if json.Unmarshal(scan.Bytes(), &event) == nil && event.Event == "listen" {
+			return fmt.Sprintf("http://127.0.0.1:%d", event.Port), nil
+		}
+	}
+	return "", errors.New("workerd ended before it listened")
+}
+
+// config returns the configuration by which workerd serves w. Without "private"
+// it would not connect to loopback addresses.
+func config(w Worker) string {
+	var bindings strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(w.Bindings)) {
+		fmt.Fprintf(&bindings, "    (name = %s, text = %s),\n", quote(name), quote(w.Bindings[name]))
+	}
+	date, address := w.Date, w.Address
+	if date == "" {
+		date = DefaultDate
+	}
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	return fmt.Sprintf(`using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+  ],
+  sockets = [(name = "http", address = %s, http = (), service = "main")],
+);
+
+const worker :Workerd.Worker = (
+  modules = [(name = %[2]s, esModule = embed %[2]s)],
+  compatibilityDate = %[3]s,
+  bindings = [
+%[4]s  ],
+);
+`, quote(address), quote(w.Name), quote(date), bindings.String())
+}
+
+// quote writes s as a text of Cap'n Proto.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
