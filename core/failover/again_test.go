@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -31,6 +32,7 @@ func TestEarlyAnswerAnywhere(t *testing.T) {
 		numbered = binary.BigEndian.AppendUint32(numbered, uint32(len(numbered)))
 	}
 	var after, size atomic.Int64 // bytes of the body that the first region reads, and that there are
+	var src atomic.Pointer[dripping]
 	first := scripted(t, func(conn *net.TCPConn, _ int) {
 		wire(conn, func(req *http.Request, _ *bufio.Reader) {
 			_, _ = io.CopyN(io.Discard, req.Body, after.Load())
@@ -40,6 +42,7 @@ func TestEarlyAnswerAnywhere(t *testing.T) {
 	})
 	second := scripted(t, func(conn *net.TCPConn, _ int) {
 		wire(conn, func(req *http.Request, _ *bufio.Reader) {
+			src.Load().goOn()
 			got, err := io.ReadAll(req.Body)
 			if want := numbered[:size.Load()]; !bytes.Equal(got, want) || err != nil {
 				t.Errorf("after %d of %d bytes, length %d: the second region got %d bytes, not those of the request: %v",
@@ -52,28 +55,37 @@ func TestEarlyAnswerAnywhere(t *testing.T) {
 	for run := range runs {
 		n := 1 + rand.IntN(200<<10)
 		switch run % 10 {
-		case 0:
+		case 0, 1:
 			n = replay.MaxBytes + 4042
-		case 1:
+		case 2, 3:
 			n = most
 		}
 		size.Store(int64(n))
-		after.Store(int64(rand.IntN(n + 1)))
-		if run%3 == 0 {
-			after.Store(min(int64(run/3), int64(n))) // each of the first, one by one
+		switch run % 5 {
+		case 0:
+			after.Store(int64(min(rand.IntN(8000)+replay.MaxBytes-4000, n))) // about the limit
+		case 1, 2:
+			after.Store(int64(min(run/5, n))) // each of the first, one by one
+		default:
+			after.Store(int64(rand.IntN(n + 1)))
 		}
 		p := openPool(t, Options{Serverless: true}, first, second)
-		body := io.NopCloser(&dripping{b: numbered[:n]})
+		d := &dripping{b: numbered[:n], free: int(after.Load()), wait: make(chan struct{})}
+		src.Store(d)
+		body := io.NopCloser(d)
 		req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/x", body)
 		req.ContentLength = -1
-		if run%2 == 0 {
-			req.ContentLength = int64(n)
+		if rand.IntN(2) == 0 {
+			if req.ContentLength = int64(n); n <= smallBody {
+				d.goOn() // it is read whole before anything is written
+			}
 		}
 		if run%4 < 2 { // as core sends it
 			kept := replay.New(body, req.ContentLength)
 			req.Body, req.GetBody = kept.Open(), kept.Reopen
 		}
 		res, sent, err := p.Send(req)
+		d.goOn()
 		switch e, ok := errors.AsType[*Error](err); {
 		case err == nil && res.StatusCode == 200:
 			answered++
@@ -97,15 +109,26 @@ func TestEarlyAnswerAnywhere(t *testing.T) {
 	t.Logf("%d runs: the second region got %d whole, %d could not be sent again", runs, answered, refused)
 }
 
-// A dripping reader gives pieces of any size.
-type dripping struct{ b []byte }
+// A dripping reader gives pieces of any size. Once it has given so many bytes,
+// it waits until it may go on.
+type dripping struct {
+	b    []byte
+	free int // bytes that it gives before it waits
+	wait chan struct{}
+	once sync.Once
+}
+
+func (d *dripping) goOn() { d.once.Do(func() { close(d.wait) }) }
 
 func (d *dripping) Read(p []byte) (int, error) {
 	if len(d.b) == 0 {
 		return 0, io.EOF
 	}
+	if d.free <= 0 {
+		<-d.wait
+	}
 	n := copy(p, d.b[:min(1+rand.IntN(40<<10), len(d.b))])
-	d.b = d.b[n:]
+	d.b, d.free = d.b[n:], d.free-n
 	return n, nil
 }
 
