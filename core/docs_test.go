@@ -2,7 +2,6 @@ package core_test
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -21,8 +20,6 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-var update = flag.Bool("update", false, "write the generated tables in docs/")
-
 // The tables of settings and errors in docs/ say what the code says.
 func TestDocsAreUpToDate(t *testing.T) {
 	for _, table := range []struct{ file, name, want string }{
@@ -40,7 +37,7 @@ func TestDocsAreUpToDate(t *testing.T) {
 		case !hasBegin || !hasEnd:
 			t.Errorf("%s has no section %s", table.file, table.name)
 		case got == table.want:
-		case *update:
+		case *core.Update:
 			if err := os.WriteFile(table.file, []byte(before+begin+table.want+end+after), 0o644); err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"maps"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -19,7 +18,6 @@ import (
 const vectorsFile = "../cloudflare/testdata/vectors.json"
 
 // What this package makes of each vector is what the Worker must make of it.
-// Of those that are pending, the contract's word stands.
 func TestWorkerVectors(t *testing.T) {
 	runner := vectors.NewRunner(t, func(t *testing.T, settings []string) string {
 		server := httptest.NewServer(FromEnv(append(settings, "RELAY_LOG_LEVEL=off"),
@@ -28,15 +26,9 @@ func TestWorkerVectors(t *testing.T) {
 		return server.URL
 	})
 	list := slices.Concat(targetVectors(), accessVectors(), headerVectors(), corsVectors(), responseVectors(),
-		refusalVectors(), pendingVectors())
+		refusalVectors(), webSocketVectors())
 	for i, v := range list {
-		got := runner.Run(t, v)
-		switch {
-		case !v.Pending:
-			list[i].Want = got
-		case got.Status == v.Want.Status && got.Code == v.Want.Code:
-			t.Logf("%s: core keeps it now, so that it need not be pending", v.Name)
-		}
+		list[i].Want = runner.Run(t, v)
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -320,9 +312,9 @@ func refusalVectors() []vectors.Vector {
 	return list
 }
 
-// pendingVectors are what the contract says and this package does not do yet.
-func pendingVectors() []vectors.Vector {
-	v := get("WebSocket without its Upgrade", "/v1/realtime", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-	v.Pending, v.Want = true, &vectors.Decision{Status: http.StatusUpgradeRequired, Code: errWebSocket.Code}
-	return []vectors.Vector{v}
+// webSocketVectors are handshakes that something on their way has damaged.
+func webSocketVectors() []vectors.Vector {
+	return []vectors.Vector{
+		get("WebSocket without its Upgrade", "/v1/realtime", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+	}
 }

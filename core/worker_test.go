@@ -23,7 +23,7 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-var update = flag.Bool("update", false, "write what ../cloudflare has from this package, rather than compare it")
+var Update = flag.Bool("update", false, "write what is generated from this package, rather than compare it")
 
 // Where the tables stand in workerFile.
 const (
@@ -53,7 +53,7 @@ func golden(t *testing.T, file string, want []byte) {
 	if err == nil && bytes.Equal(got, want) {
 		return
 	}
-	if !*update {
+	if !*Update {
 		t.Fatalf("%s is stale: go test ./core -run TestWorker -update, and read the diff", file)
 	}
 	if err := os.WriteFile(file, want, 0o644); err != nil {

@@ -28,9 +28,6 @@ type Vector struct {
 	Request  Message   `json:"request"`
 	Response *Message  `json:"response,omitempty"` // the upstream's; nil: 200
 	Want     *Decision `json:"want"`
-
-	// Pending says that Want is the contract's, which core does not keep yet.
-	Pending bool `json:"pending,omitempty"`
 }
 
 // A Message is a request or a response.
