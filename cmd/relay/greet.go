@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,9 @@ func greet(out io.Writer, addr net.Addr, cfg core.Config) {
 	page := ""
 	if !cfg.NoPage {
 		page = "page:     " + strings.TrimSuffix(base, "v1") + "\n"
+	}
+	if proxy := proxyName(cfg.Upstreams); proxy != "" {
+		page += "proxy:    " + proxy + "\n"
 	}
 	fmt.Fprintf(out, `relay %s to %s, %s
 base URL: %s
@@ -46,6 +50,21 @@ func upstreamNames(urls []core.Secret) string {
 		names[i] = base.String()
 	}
 	return strings.Join(names, ", ")
+}
+
+// proxyName returns the proxy through which upstreams are called, without its
+// user and password, or "". There is at most one: HTTPS_PROXY.
+func proxyName(upstreams []core.Secret) string {
+	if len(upstreams) == 0 {
+		upstreams = []core.Secret{"https://api.openai.com"}
+	}
+	for _, u := range upstreams {
+		base, _ := failover.Base(string(u)) // they were checked
+		if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: base}); err == nil && proxy != nil {
+			return proxy.Scheme + "://" + proxy.Host
+		}
+	}
+	return ""
 }
 
 // reachable returns addr as a client on this machine can call it.

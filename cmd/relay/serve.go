@@ -125,6 +125,16 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
+// stopSignals returns the signals that drain the relay. SIGHUP is not one if it is
+// ignored, as by nohup.
+func stopSignals() []os.Signal {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	return list
+}
+
 // ballastSize is by how much the heap may grow before the garbage collector runs.
 // A relay keeps little and allocates much: with a live heap of one megabyte, Go
 // would collect every two hundred requests. The ballast is an array that nobody
@@ -137,7 +147,8 @@ const ballastSize = 16 << 20
 func listenAndServe(
 	ctx context.Context, relay *core.Relay, cfg core.Config, listen string, stdout, stderr io.Writer,
 ) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end serving
+	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
