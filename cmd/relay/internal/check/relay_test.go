@@ -123,13 +123,23 @@ func TestUpstreamAndAccess(t *testing.T) {
 		{"restricted key", keyed(apiError(403, "insufficient_permissions")), nil, canaryToken, canaryKey, exitOK, map[string]string{"access": "warn key_restricted"}},
 		{"key at its limit", keyed(apiError(429, "insufficient_quota")), nil, canaryToken, canaryKey, exitOK, map[string]string{"access": "warn key_limited"}},
 		{"API ill", keyed(apiError(500, "server_error")), nil, canaryToken, canaryKey, exitError, map[string]string{"access": "fail api_status"}},
-		{"wrong token of a relay behind", page(401, "X-Relay-Error", "invalid_access_token"), nil, canaryToken, canaryKey, exitError, map[string]string{"access": "fail invalid_access_token", "body": "ok"}},
+		{"wrong token of a relay behind", relayError(401, "invalid_access_token"), nil, canaryToken, canaryKey, exitError, map[string]string{"access": "fail invalid_access_token", "body": "ok"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			url := serveHandler(t, newRelay(t, test.api, test.change))
 			examine(t, url, func(d *doctor) { d.token, d.key = test.token, test.key }).want(t, test.exit, test.want)
 		})
+	}
+}
+
+// relayError returns a relay as an upstream: its error, of which only the body is
+// forwarded.
+func relayError(status int, code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"error":{"message":"no","type":"relay_error","param":null,"code":"`+code+`"}}`)
 	}
 }
 
