@@ -47,7 +47,8 @@ type fileEntry struct {
 	Token string `json:"token"`
 }
 
-var errFile = errors.New(`must be a JSON list of objects with "url", "name" and "token", as terraform output -json endpoints prints it`)
+var errFile = errors.New(`must be a JSON list of objects with "url", "name" and "token", ` +
+	"as terraform output -json endpoints prints it")
 
 // fileEntries returns the entries in data, which may wrap the list.
 func fileEntries(data []byte, depth int) ([]fileEntry, error) {
@@ -89,9 +90,9 @@ func listEntries(data []byte) ([]fileEntry, error) {
 	}
 	var entries []fileEntry
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields() // a misspelt token would be none
+	dec.DisallowUnknownFields() // a misspelt "token" would be ignored
 	if dec.Decode(&entries) != nil || dec.InputOffset() != int64(len(data)) {
-		return nil, errFile // or there is something behind the list
+		return nil, errFile // or there is something after the list
 	}
 	return entries, nil
 }
