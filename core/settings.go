@@ -90,7 +90,8 @@ var settings = []Setting{
 		}},
 	{"RELAY_ALLOWED_HOSTS", "*",
 		"host names by which the relay may be called, comma-separated; on a loopback address, " +
-			"`relay serve` allows only that address, `localhost`, `127.0.0.1`, `::1` and `host.docker.internal` by default",
+			"`relay serve` allows only that address, `localhost`, `127.0.0.1`, `::1` and `host.docker.internal` " +
+			"by default",
 		func(cfg *Config, v string) error {
 			return setList(&cfg.AllowedHosts, v)
 		}},
@@ -256,7 +257,8 @@ func isServiceLink(name, value string) bool {
 }
 
 var (
-	serviceHost = regexp.MustCompile(`^RELAY_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$`)
+	serviceHost = regexp.MustCompile(
+		`^RELAY_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$`)
 	servicePort = regexp.MustCompile(`^RELAY_(.*_)?PORT(_\d+_(TCP|UDP|SCTP))?$`)
 )
 
