@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/relay/core/failover"
+	"example.com/relay/core/protocol"
 )
 
 // An Error is a response that the relay makes itself, in the shape of the errors
@@ -136,7 +137,8 @@ var (
 	// any of it.
 	ErrInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
 		RetryAfter: 500 * time.Millisecond,
-		Msg:        "The API closed the connection in the middle of this response, so it is incomplete. Retry the request."}
+		Msg: "The API closed the connection in the middle of this response, so it is incomplete. " +
+			"Retry the request."}
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request."}
 	errStreamLimit = &Error{Status: http.StatusGatewayTimeout, Code: "stream_limit", NoRetry: true,
@@ -196,8 +198,8 @@ func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	rec.fail(e)
 
 	h := w.Header()
-	if h.Get("X-Relay") == "" { // an adapter's response, outside of the stages
-		h.Set("X-Relay", "relay; origin=relay")
+	if h.Get(protocol.Marker) == "" { // an adapter's response, outside of the stages
+		h.Set(protocol.Marker, protocol.RelayMarker("relay"))
 	}
 	if rec.id == "" {
 		rec.id = requestID()
@@ -206,7 +208,7 @@ func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Request-Id", rec.id)
-	h.Set("X-Relay-Error", e.Code)
+	h.Set(protocol.ErrorCode, e.Code)
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After-Ms", strconv.FormatInt(e.RetryAfter.Milliseconds(), 10))
 	}

@@ -28,12 +28,14 @@ func Settings() []Setting { return slices.Clone(settings) }
 var settings = []Setting{
 	{"RELAY_UPSTREAMS", defaultUpstream,
 		"base URLs of the API or of relays, comma-separated, in order of preference, with or without `/v1`; " +
-			"`https://rt_<token>@host#name` adds a relay's access token and a name; plain http to loopback addresses only",
+			"`https://rt_<token>@host#name` adds a relay's access token and a name; " +
+			"plain http to loopback addresses only",
 		func(cfg *Config, v string) error {
 			return setList(&cfg.Upstreams, v)
 		}},
 	{"RELAY_POLICY", "order",
-		"which healthy upstream is preferred: `order`, the first in the list, or `latency`, the one with the lowest latency",
+		"which healthy upstream is preferred: `order`, the first in the list, or `latency`, " +
+			"the one with the lowest latency",
 		func(cfg *Config, v string) error {
 			cfg.Policy = failover.Policy(v)
 			return nil

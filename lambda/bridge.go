@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // A bridge serves events by a handler. It knows nothing of relays but the
@@ -34,7 +35,7 @@ func (b *bridge) invoke(ctx context.Context, e event) (any, error) {
 	kind := e.kind()
 	if kind == kindOther && e.err == nil {
 		// Not a request: a schedule that keeps the function warm, or a test.
-		return buffered(b.handler, newRequest(ctx, "/relay/health"), kindHTTPAPI), nil
+		return buffered(b.handler, newRequest(ctx, protocol.HealthPath), kindHTTPAPI), nil
 	}
 	h := b.handler
 	req, err := e.request(ctx)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
 // ParseFile returns the base URLs that a file names, in the form that [New]
@@ -107,7 +109,7 @@ func (e fileEntry) address() (string, error) {
 		if u.User != nil {
 			return "", errors.New("has a token in its url and another beside it")
 		}
-		u.User = url.User("rt_" + strings.TrimPrefix(e.Token, "rt_"))
+		u.User = url.User(protocol.TokenPrefix + strings.TrimPrefix(e.Token, protocol.TokenPrefix))
 	}
 	if e.Name != "" {
 		u.Fragment = e.Name

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // access checks whether the relay accepts the token, and the API the key.
@@ -71,7 +72,7 @@ func (d *doctor) wrongToken() result {
 
 // tokenInKey reports whether an API key may hold an access token.
 func tokenInKey(key core.Secret, held bool) bool {
-	return strings.HasPrefix(string(key), "rt_") || held && key != ""
+	return strings.HasPrefix(string(key), protocol.TokenPrefix) || held && key != ""
 }
 
 // judgeAPI explains the API's response, which proves that the token is right.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // defaultTimeout is how long a probe may take unless -timeout says otherwise.
@@ -132,7 +133,7 @@ func parseRelayURL(s string) (*url.URL, error) {
 		return nil, errors.New("the URL holds an access token: leave /t/<token> out and pass the token with -token")
 	}
 	path, _, _ = strings.Cut(path, "/v1/")
-	path = strings.TrimRight(strings.TrimSuffix(path, healthPath+"/"), "/")
+	path = strings.TrimRight(strings.TrimSuffix(path, protocol.HealthPath+"/"), "/")
 	return url.Parse(u.Scheme + "://" + u.Host + path)
 }
 

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // The canaries must never be printed. They look like error codes, which check
@@ -260,7 +261,7 @@ func TestParseRelayURL(t *testing.T) {
 // A server may send back what it was shown, and what terminals obey.
 func TestPrintsNoSecret(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{healthPath, "/v1/models"} {
+	for _, path := range []string{protocol.HealthPath, "/v1/models"} {
 		url := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("X-Relay", canaryToken+"; origin=upstream")
 			w.Header().Set("Location", "https://"+canaryToken+".example/"+canaryKey)

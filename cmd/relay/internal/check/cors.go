@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
 const (
@@ -23,7 +25,7 @@ func (d *doctor) cors(ctx context.Context) result {
 	if err != nil {
 		return explain("http", err)
 	}
-	actual, err := d.send(d.request(ctx, http.MethodGet, healthPath, "Origin", corsOrigin))
+	actual, err := d.send(d.request(ctx, http.MethodGet, protocol.HealthPath, "Origin", corsOrigin))
 	if err != nil {
 		return explain("http", err)
 	}

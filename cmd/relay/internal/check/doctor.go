@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // A probe checks one thing. It is skipped if the probe it needs has failed.
@@ -46,8 +47,8 @@ type doctor struct {
 	transport *http.Transport // of client
 	proxy     *url.URL        // that requests go through, or nil
 
-	platform string // where the relay runs, as far as its responses tell
-	health   health // zero until the relay probe has passed
+	platform string          // where the relay runs, as far as its responses tell
+	health   protocol.Health // zero until the relay probe has passed
 
 	upstreamFailed bool // reported by the upstream probe
 	admitted       bool // the relay accepted the token
@@ -134,7 +135,7 @@ func (d *doctor) request(ctx context.Context, method, path string, headers ...st
 // authorized adds the user's token and key to req, and returns it.
 func (d *doctor) authorized(req *http.Request) *http.Request {
 	if d.token != "" {
-		req.Header.Set("X-Relay-Token", string(d.token))
+		req.Header.Set(protocol.Token, string(d.token))
 	}
 	if d.key != "" {
 		req.Header.Set("Authorization", "Bearer "+string(d.key))
@@ -169,11 +170,11 @@ func readResponse(res *http.Response) (*response, error) {
 
 // isRelays reports whether the response came through a relay, which marks every
 // response.
-func (r *response) isRelays() bool { return r.header.Get("X-Relay") != "" }
+func (r *response) isRelays() bool { return r.header.Get(protocol.Marker) != "" }
 
 // isUpstreams reports whether the relay forwarded the response from its upstream.
 func (r *response) isUpstreams() bool {
-	_, origin, _ := strings.Cut(r.header.Get("X-Relay"), "origin=")
+	_, origin, _ := strings.Cut(r.header.Get(protocol.Marker), "origin=")
 	return origin == "upstream"
 }
 
@@ -183,7 +184,7 @@ var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,63}$`)
 // relayError returns the code of a relay's error, or "". For the error of another
 // relay upstream, only the body has it: the header is not forwarded.
 func (r *response) relayError() string {
-	if code := r.header.Get("X-Relay-Error"); errorCode.MatchString(code) {
+	if code := r.header.Get(protocol.ErrorCode); errorCode.MatchString(code) {
 		return code
 	}
 	if e := r.errorBody(); e.Type == relayErrorType {

@@ -6,36 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
-// healthPath is the path of a relay's health.
-const healthPath = "/relay/health"
-
-// A health is what a relay reports about itself.
-type health struct {
-	Status        string          `json:"status"`
-	Name          string          `json:"name"`
-	Version       string          `json:"version"`
-	Region        string          `json:"region"`
-	Platform      string          `json:"platform"`
-	TokenRequired bool            `json:"token_required"`
-	HoldsKey      bool            `json:"holds_key"`
-	MaxBodyBytes  int64           `json:"max_body_bytes"`
-	WebSocket     bool            `json:"websocket"`
-	Upstream      *upstreamHealth `json:"upstream"`
-}
-
-// An upstreamHealth is what a relay reports about its upstream if asked for it.
-type upstreamHealth struct {
-	OK        bool    `json:"ok"`
-	Status    int     `json:"status"`
-	Code      string  `json:"code"`
-	LatencyMS float64 `json:"latency_ms"`
-}
-
 // parseHealth returns the health in a response, or false if it holds none.
-func parseHealth(res *response) (health, bool) {
-	var h health
+func parseHealth(res *response) (protocol.Health, bool) {
+	var h protocol.Health
 	err := json.Unmarshal(res.body, &h)
 	return h, err == nil && h.Status != ""
 }
@@ -43,7 +20,7 @@ func parseHealth(res *response) (health, bool) {
 // relay checks whether a relay responds, and which.
 func (d *doctor) relay(ctx context.Context) result {
 	// Without a query it might respond as to a load balancer, whatever the host.
-	res, err := d.send(d.request(ctx, http.MethodGet, healthPath+"?check=1"))
+	res, err := d.send(d.request(ctx, http.MethodGet, protocol.HealthPath+"?check=1"))
 	if err != nil {
 		return explain("http", err)
 	}
@@ -69,10 +46,10 @@ func (d *doctor) relay(ctx context.Context) result {
 		return failure("health_unreadable", "a relay, but its health cannot be read",
 			"something on the way changes responses, or the relay is of another version: update both")
 	}
-	return pass(d.health.text())
+	return pass(describe(d.health))
 }
 
-func (h health) text() string {
+func describe(h protocol.Health) string {
 	text := fmt.Sprintf("%s, version %s", brief(h.Name), brief(h.Version))
 	if h.Platform != "" {
 		text += " on " + brief(h.Platform)
@@ -86,10 +63,10 @@ func (h health) text() string {
 // upstream checks whether the relay reaches the API, and whether the API serves the
 // relay's region.
 func (d *doctor) upstream(ctx context.Context) result {
-	res, err := d.send(d.request(ctx, http.MethodGet, healthPath+"?deep=1"))
+	res, err := d.send(d.request(ctx, http.MethodGet, protocol.HealthPath+"?deep=1"))
 	switch {
 	case err != nil && timedOut(err):
-		return d.upstreamFailure(upstreamHealth{Code: "upstream_timeout"})
+		return d.upstreamFailure(protocol.DeepCheck{Code: "upstream_timeout"})
 	case err != nil:
 		return explain("http", err)
 	case !res.isRelays():
@@ -106,7 +83,7 @@ func (d *doctor) upstream(ctx context.Context) result {
 }
 
 // upstreamFailure explains the failure of an upstream.
-func (d *doctor) upstreamFailure(u upstreamHealth) result {
+func (d *doctor) upstreamFailure(u protocol.DeepCheck) result {
 	d.upstreamFailed = true
 	const where = "see whether RELAY_UPSTREAMS is right and whether the relay's network lets it " +
 		"out; the relay's log says more"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // page returns a platform that answers everything with a page of its own.
@@ -178,7 +179,7 @@ func TestJudgeOpenness(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &doctor{options: options{base: base}, health: health{TokenRequired: test.required}}
+		d := &doctor{options: options{base: base}, health: protocol.Health{TokenRequired: test.required}}
 		if r := d.judgeOpenness(pass("works")); r.Verdict != test.want {
 			t.Errorf("judgeOpenness at %s, token required %v = %s, want %s", test.base, test.required, r.Verdict, test.want)
 		}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 const (
@@ -70,13 +72,13 @@ type timing struct {
 // the response is not a stream, listen returns it instead.
 func (d *doctor) listen(ctx context.Context, t *timing) (*response, error) {
 	*t = timing{}
-	res, err := d.client.Do(d.request(ctx, http.MethodGet, healthPath+"?stream=1", "Accept", "text/event-stream"))
+	res, err := d.client.Do(d.request(ctx, http.MethodGet, protocol.HealthPath+"?stream=1", "Accept", "text/event-stream"))
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if res.StatusCode != http.StatusOK || res.Header.Get("X-Relay") == "" || kind != "text/event-stream" {
+	if res.StatusCode != http.StatusOK || res.Header.Get(protocol.Marker) == "" || kind != "text/event-stream" {
 		return readResponse(res)
 	}
 	// Much more than a relay sends, so that an endless stream of another server ends.
