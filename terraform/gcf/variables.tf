@@ -25,7 +25,7 @@ variable "alarm_email" {
 }
 
 variable "allow_any_region" {
-  description = "Takes regions that this module refuses: those that OpenAI refuses, and those it has not heard of."
+  description = "Takes regions that this module refuses, since OpenAI does, and does not warn of those it has not heard of."
   type        = bool
   default     = false
   nullable    = false
@@ -95,7 +95,7 @@ variable "domain" {
   default = null
 
   validation {
-    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+([a-z]{2,}|xn--[a-z0-9-]*[a-z0-9])$", var.domain.name))
     error_message = "domain.name must be a host name in lower case, such as relay.example.com, without https:// and without a path."
   }
   validation {
@@ -210,8 +210,8 @@ variable "regions" {
     error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
   }
   validation {
-    condition     = var.allow_any_region || length(setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions)))) == 0
-    error_message = "${join(", ", setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions))))} is no Google Cloud region that this module knows. Those are ${join(", ", local.known_regions)}. If it is a new one, set allow_any_region = true."
+    condition     = alltrue([for region in var.regions : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
+    error_message = "regions takes names such as us-central1: no such name is ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])}."
   }
 }
 

@@ -70,7 +70,7 @@ resource "aws_cloudfront_distribution" "this" {
       https_port               = 443
       origin_protocol_policy   = "https-only"
       origin_ssl_protocols     = ["TLSv1.2"]
-      origin_read_timeout      = 60 # the most without asking AWS
+      origin_read_timeout      = 120 # the most without asking AWS
       origin_keepalive_timeout = 60
     }
   }

@@ -4,7 +4,7 @@ locals {
 
   # The own domain first: who has one has a reason.
   ordered_urls = concat(local.domain_url, [for region in var.regions : local.urls[region]])
-  names        = concat([for url in local.domain_url : "aws"], [for region in var.regions : "aws-${region}"])
+  names        = concat([for url in local.domain_url : "${var.name}-aws"], [for region in var.regions : "${var.name}-aws-${region}"])
 
   token_in_shell = nonsensitive(local.access_token == null) ? "$ACCESS_TOKEN" : "$(terraform output -raw access_token)"
   key_in_shell   = nonsensitive(var.api_key == null) && var.api_key_secret == null ? "rt_${local.token_in_shell}.$OPENAI_API_KEY" : "rt_${local.token_in_shell}"
@@ -22,7 +22,7 @@ output "base_urls" {
 }
 
 output "endpoints" {
-  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (terraform output -json endpoints > urls.json)."
+  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (umask 077 && terraform output -json endpoints > urls.json, as it holds the token)."
   value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = local.access_token }]
   sensitive   = true
 }

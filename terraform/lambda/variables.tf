@@ -25,7 +25,7 @@ variable "alarm_email" {
 }
 
 variable "allow_any_region" {
-  description = "Takes regions that this module refuses: those without function URLs, those that OpenAI refuses, and those it has not heard of."
+  description = "Takes regions that this module refuses: those without function URLs and those that OpenAI refuses; and does not warn of those it has not heard of."
   type        = bool
   default     = false
   nullable    = false
@@ -88,7 +88,7 @@ variable "domain" {
     error_message = "domain.via must be \"api_gateway\" (failover between regions) or \"cloudfront\" (one region)."
   }
   validation {
-    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+([a-z]{2,}|xn--[a-z0-9-]*[a-z0-9])$", var.domain.name))
     error_message = "domain.name must be a host name in lower case, such as relay.example.com, without https:// and without a path."
   }
   validation {
@@ -181,8 +181,8 @@ variable "regions" {
     error_message = "AWS offers no function URLs in ${join(", ", setintersection(var.regions, local.regions_without_urls))}, as of this module's last look: choose another region. If AWS does now, set allow_any_region = true."
   }
   validation {
-    condition     = var.allow_any_region || length(setsubtract(var.regions, concat(local.regions_with_urls, local.regions_without_urls, keys(local.refused_regions)))) == 0
-    error_message = "${join(", ", setsubtract(var.regions, concat(local.regions_with_urls, local.regions_without_urls, keys(local.refused_regions))))} is no AWS region with function URLs that this module knows. Those are ${join(", ", local.regions_with_urls)}. If it is a new one, set allow_any_region = true."
+    condition     = alltrue([for region in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", region))])
+    error_message = "regions takes names such as us-east-1: no such name is ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", region))])}."
   }
 }
 

@@ -36,7 +36,7 @@ resource "vercel_project" "this" {
   resource_config = {
     fluid                    = true
     function_default_regions = toset(var.regions)
-    function_default_timeout = 300
+    function_default_timeout = var.timeout
   }
 }
 

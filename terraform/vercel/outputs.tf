@@ -1,14 +1,22 @@
 locals {
-  # Vercel names a production deployment in several ways; the shortest is the project's own name and does not change.
-  vercel_names = sort([for name in vercel_deployment.this.domains : format("%04d %s", length(name), name)])
-  vercel_url   = "https://${try(split(" ", local.vercel_names[0])[1], vercel_deployment.this.url)}"
-  domain_url   = var.domain == null ? [] : ["https://${var.domain.name}"]
+  # Vercel names a production deployment in several ways, and domains of one's own are among them. Of vercel.app's names the
+  # shortest is the project's own and does not change.
+  vercel_names = sort([
+    for name in vercel_deployment.this.domains : format("%04d %s", length(name), name)
+    if endswith(name, ".vercel.app") && name != try(var.domain.name, "")
+  ])
+  vercel_url = "https://${try(split(" ", local.vercel_names[0])[1], vercel_deployment.this.url)}"
+  domain_url = var.domain == null ? [] : ["https://${var.domain.name}"]
 
   # The own domain first: who has one has a reason.
   ordered_urls = concat(local.domain_url, [local.vercel_url])
-  names        = concat([for url in local.domain_url : "vercel"], ["vercel-${join("-", var.regions)}"])
+  names        = concat([for url in local.domain_url : "${var.name}-vercel"], ["${var.name}-vercel-${join("-", var.regions)}"])
 
-  is_apex     = length(split(".", try(var.domain.name, ""))) == 2
+  # An apex, which takes no CNAME, has one label more than what registries sell below.
+  labels      = split(".", try(var.domain.name, ""))
+  suffix      = length(local.labels) < 3 ? "" : join(".", slice(local.labels, length(local.labels) - 2, length(local.labels)))
+  guess       = length(local.labels) == (can(regex("^(ac|co|com|edu|go|gob|gov|ltd|me|ne|net|or|org|plc)\\.[a-z]{2}$", local.suffix)) ? 3 : 2)
+  is_apex     = coalesce(try(var.domain.apex, null), local.guess)
   dns_address = [for ip in flatten(data.vercel_domain_config.this[*].recommended_ipv4s) : { name = var.domain.name, type = "A", value = ip }]
   dns_alias   = [for config in data.vercel_domain_config.this : { name = var.domain.name, type = "CNAME", value = config.recommended_cname }]
   dns_proof   = [for record in flatten([for domain in vercel_project_domain.this : domain.verification == null ? [] : domain.verification]) : { name = record.domain, type = record.type, value = record.value }]
@@ -34,7 +42,7 @@ output "dns_records" {
 }
 
 output "endpoints" {
-  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (terraform output -json endpoints > urls.json)."
+  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (umask 077 && terraform output -json endpoints > urls.json, as it holds the token)."
   value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = local.access_token }]
   sensitive   = true
 }

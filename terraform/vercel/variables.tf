@@ -14,7 +14,7 @@ variable "access_tokens" {
 }
 
 variable "allow_any_region" {
-  description = "Takes regions that this module refuses: those that OpenAI refuses, and those it has not heard of."
+  description = "Takes regions that this module refuses, since OpenAI does, and does not warn of those it has not heard of."
   type        = bool
   default     = false
   nullable    = false
@@ -49,14 +49,15 @@ variable "api_key" {
 }
 
 variable "domain" {
-  description = "Domain of your own for the project: name. The output dns_records says what to set where it is registered. If null, the project's vercel.app name is all there is."
+  description = "Domain of your own for the project: name; apex, whether it is a registered domain itself, which takes an A record and no CNAME (if null, judged by its form: example.com and example.co.uk are). The output dns_records says what to set where it is registered. If null, the project's vercel.app name is all there is."
   type = object({
+    apex = optional(bool)
     name = string
   })
   default = null
 
   validation {
-    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+([a-z]{2,}|xn--[a-z0-9-]*[a-z0-9])$", var.domain.name))
     error_message = "domain.name must be a host name in lower case, such as relay.example.com, without https:// and without a path."
   }
 }
@@ -92,8 +93,8 @@ variable "regions" {
     error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
   }
   validation {
-    condition     = var.allow_any_region || length(setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions)))) == 0
-    error_message = "${join(", ", setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions))))} is no Vercel region that this module knows. Those are ${join(", ", local.known_regions)}. If it is a new one, set allow_any_region = true."
+    condition     = alltrue([for region in var.regions : can(regex("^[a-z]{3}[0-9]+$", region))])
+    error_message = "regions takes names such as iad1: no such name is ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]{3}[0-9]+$", region))])}."
   }
 }
 
@@ -121,6 +122,18 @@ variable "source_path" {
   validation {
     condition     = fileexists("${coalesce(var.source_path, "${path.module}/../..")}/vercel/vercel.json")
     error_message = "The source is missing: source_path must be the repository of the relay, in which there is vercel/vercel.json."
+  }
+}
+
+variable "timeout" {
+  description = "Seconds that a request, stream or WebSocket may take. The Hobby plan allows 300, paid plans 800."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.timeout >= 1 && var.timeout <= 800 && floor(var.timeout) == var.timeout
+    error_message = "timeout must be a whole number of seconds from 1 to 800; models that think long want 300 or more."
   }
 }
 

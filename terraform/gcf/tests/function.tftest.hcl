@@ -167,7 +167,7 @@ run "outputs_are_named_for_regions_in_the_order_given" {
     error_message = "urls must have every region."
   }
   assert {
-    condition     = [for e in output.endpoints : e.name] == ["gcp-us-central1", "gcp-europe-west1"]
+    condition     = [for e in output.endpoints : e.name] == ["relay-gcp-us-central1", "relay-gcp-europe-west1"]
     error_message = "endpoints must be in the order of regions."
   }
 }
@@ -232,7 +232,7 @@ run "a_domain_leads_to_all_regions_and_leaves_out_those_that_fail" {
     error_message = "Without a zone, the record to set must be given out."
   }
   assert {
-    condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "gcp" && length(output.endpoints) == 3
+    condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "relay-gcp" && length(output.endpoints) == 3
     error_message = "The own domain must come first."
   }
 }

@@ -212,3 +212,13 @@ run "who_knows_better_may_have_any_region" {
     error_message = "allow_any_region must override the refusals."
   }
 }
+
+run "a_region_that_is_new_gets_a_warning" {
+  command = plan
+
+  variables {
+    regions = ["us-moon1"]
+  }
+
+  expect_failures = [check.regions]
+}

@@ -62,7 +62,7 @@ run "a_domain_leads_to_the_nearest_region_that_is_healthy" {
     error_message = "A certificate per region, proven by the one record that they share."
   }
   assert {
-    condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].url == "https://relay.example.com" && output.endpoints[0].name == "aws" && length(output.endpoints) == 3
+    condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].url == "https://relay.example.com" && output.endpoints[0].name == "relay-aws" && length(output.endpoints) == 3
     error_message = "The own domain must come first."
   }
   assert {

@@ -197,7 +197,7 @@ run "outputs_are_named_for_regions_in_the_order_given" {
     error_message = "urls must have every region."
   }
   assert {
-    condition     = length(output.base_urls) == 3 && [for e in output.endpoints : e.name] == ["aws-us-west-2", "aws-eu-west-3", "aws-us-east-1"]
+    condition     = length(output.base_urls) == 3 && [for e in output.endpoints : e.name] == ["relay-aws-us-west-2", "relay-aws-eu-west-3", "relay-aws-us-east-1"]
     error_message = "base_urls and endpoints must be in the order of regions."
   }
   assert {

@@ -61,7 +61,7 @@ run "a_region_that_there_is_not_is_refused" {
   command = plan
 
   variables {
-    regions = ["us-east-9"]
+    regions = ["us-central1"]
   }
 
   expect_failures = [var.regions]
@@ -202,8 +202,9 @@ run "a_region_without_a_known_extension_is_refused" {
   command = plan
 
   variables {
-    regions        = ["ap-northeast-3"]
-    api_key_secret = "relay/openai"
+    allow_any_region = true
+    regions          = ["us-east-9"]
+    api_key_secret   = "relay/openai"
   }
 
   expect_failures = [var.secrets_extension_arns]
@@ -271,4 +272,14 @@ run "who_knows_better_may_have_any_region" {
     condition     = length(aws_lambda_function.this) == 3
     error_message = "allow_any_region must override the refusals."
   }
+}
+
+run "a_region_that_is_new_gets_a_warning" {
+  command = plan
+
+  variables {
+    regions = ["us-east-9"]
+  }
+
+  expect_failures = [check.regions]
 }

@@ -115,7 +115,7 @@ run "outputs_are_one_url_for_all_regions" {
   }
 
   assert {
-    condition     = keys(output.urls) == ["iad1,cdg1"] && length(output.base_urls) == 1 && output.endpoints[0].name == "vercel-iad1-cdg1"
+    condition     = keys(output.urls) == ["iad1,cdg1"] && length(output.base_urls) == 1 && output.endpoints[0].name == "relay-vercel-iad1-cdg1"
     error_message = "Vercel has one URL for all regions."
   }
 }
@@ -137,7 +137,20 @@ run "a_domain_says_which_records_to_set" {
   }
 
   assert {
-    condition     = vercel_project_domain.this[0].domain == "relay.example.com" && output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "vercel"
+    condition     = vercel_project_domain.this[0].domain == "relay.example.com" && output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "relay-vercel"
     error_message = "The own domain must come first."
+  }
+}
+
+run "a_longer_timeout_reaches_the_project" {
+  command = plan
+
+  variables {
+    timeout = 800
+  }
+
+  assert {
+    condition     = vercel_project.this.resource_config.function_default_timeout == 800
+    error_message = "The project must have the timeout that was asked for."
   }
 }

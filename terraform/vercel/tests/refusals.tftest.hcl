@@ -132,3 +132,23 @@ run "a_name_that_vercel_would_refuse_is_refused" {
 
   expect_failures = [var.name]
 }
+
+run "a_timeout_that_no_plan_has_is_refused" {
+  command = plan
+
+  variables {
+    timeout = 900
+  }
+
+  expect_failures = [var.timeout]
+}
+
+run "a_region_that_is_new_gets_a_warning" {
+  command = plan
+
+  variables {
+    regions = ["zrh1"]
+  }
+
+  expect_failures = [check.regions]
+}
