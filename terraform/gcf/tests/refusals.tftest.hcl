@@ -1,11 +1,12 @@
 # What is wrong stops at the plan, with a sentence that says what to do.
 mock_provider "google" {}
 
+mock_provider "archive" {}
+
 mock_provider "random" {}
 
 variables {
-  project      = "my-project-123456"
-  package_path = "versions.tf"
+  project = "my-project-123456"
 }
 
 run "no_region_is_refused" {
@@ -208,7 +209,7 @@ run "who_knows_better_may_have_any_region" {
   }
 
   assert {
-    condition     = length(google_cloudfunctions2_function.this) == 2
+    condition     = length(google_cloud_run_v2_service.this) == 2
     error_message = "allow_any_region must override the refusals."
   }
 }
@@ -221,4 +222,84 @@ run "a_region_that_is_new_gets_a_warning" {
   }
 
   expect_failures = [check.regions]
+}
+
+run "no_way_in_is_refused" {
+  command = plan
+
+  variables {
+    direct_urls = false
+  }
+
+  expect_failures = [var.direct_urls]
+}
+
+run "a_failover_that_there_is_not_is_refused" {
+  command = plan
+
+  variables {
+    domain = { name = "relay.example.com", failover = "hope" }
+  }
+
+  expect_failures = [var.domain]
+}
+
+run "half_a_request_is_refused" {
+  command = plan
+
+  variables {
+    domain = { name = "relay.example.com", requests_per_minute = 1.5 }
+  }
+
+  expect_failures = [var.domain]
+}
+
+run "an_image_that_is_a_url_is_refused" {
+  command = plan
+
+  variables {
+    image = "https://us-docker.pkg.dev/my-project/relay/relay:v1"
+  }
+
+  expect_failures = [var.image]
+}
+
+run "a_key_that_is_missing_in_a_region_is_refused" {
+  command = plan
+
+  variables {
+    kms_keys = { us-central1 = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k" }
+  }
+
+  expect_failures = [var.kms_keys]
+}
+
+run "a_key_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    kms_keys = { us-central1 = "k", us = "k" }
+  }
+
+  expect_failures = [var.kms_keys]
+}
+
+run "more_that_wait_than_there_may_be_are_refused" {
+  command = plan
+
+  variables {
+    min_instances = 6
+  }
+
+  expect_failures = [var.min_instances]
+}
+
+run "a_place_for_the_source_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    source_location = "Belgium"
+  }
+
+  expect_failures = [var.source_location]
 }

@@ -1,3 +1,5 @@
+mock_provider "archive" {}
+
 mock_provider "google" {}
 
 mock_provider "random" {}
