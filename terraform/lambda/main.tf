@@ -1,6 +1,4 @@
 locals {
-  package_path = coalesce(var.package_path, "${path.module}/../../dist/lambda.zip")
-
   # The function cannot find out its URL's mode, so both get it from here.
   invoke_mode = "RESPONSE_STREAM"
   timeout     = 900
@@ -100,9 +98,11 @@ resource "aws_lambda_function" "this" {
 
   runtime          = "provided.al2023"
   handler          = "bootstrap"
-  architectures    = ["arm64"]
-  filename         = local.package_path
-  source_code_hash = filebase64sha256(local.package_path)
+  architectures    = [var.architecture]
+  filename         = local.from_url ? local.downloads[each.key] : local.package_path
+  s3_bucket        = local.from_s3 ? replace(var.package.s3_bucket, "{region}", each.key) : null
+  s3_key           = local.from_s3 ? replace(var.package.s3_key, "{region}", each.key) : null
+  source_code_hash = local.package_hash
   layers           = local.secrets_layers[each.key]
 
   memory_size                    = 256
@@ -128,7 +128,7 @@ resource "aws_lambda_function" "this" {
   }
 
   # A function that starts before it may write its log loses the reason why it fails.
-  depends_on = [aws_iam_role_policy.this]
+  depends_on = [aws_iam_role_policy.this, terraform_data.download]
 }
 
 # Open to all, since the Authorization header is OpenAI's; the access tokens guard it. No cors block: the relay answers

@@ -40,7 +40,7 @@ locals {
 
   secrets_extension_arns = {
     for region, layer in local.secrets_extensions :
-    region => "arn:aws:lambda:${region}:${layer.account}:layer:AWS-Parameters-and-Secrets-Lambda-Extension-Arm64:${layer.arm64}"
+    region => "arn:aws:lambda:${region}:${layer.account}:layer:AWS-Parameters-and-Secrets-Lambda-Extension${var.architecture == "arm64" ? "-Arm64:${layer.arm64}" : ":${layer.x86_64}"}"
   }
 
   secrets_layers = {

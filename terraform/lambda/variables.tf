@@ -74,6 +74,18 @@ variable "api_key_secret" {
   }
 }
 
+variable "architecture" {
+  description = "Processor that the zip is for: \"arm64\" (lambda-arm64.zip, the cheaper one) or \"x86_64\" (lambda-amd64.zip)."
+  type        = string
+  default     = "arm64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "architecture must be \"arm64\" or \"x86_64\", which is AWS's name of amd64."
+  }
+}
+
 variable "domain" {
   description = "Domain of your own in front: name, the Route 53 hosted zone zone_id that holds it, and via: \"api_gateway\" (every region, latency routing with health checks) or \"cloudfront\" (one region). If null, the function URLs are all there is."
   type = object({
@@ -147,14 +159,44 @@ variable "name" {
   }
 }
 
-variable "package_path" {
-  description = "Path of the zip that make dist/lambda.zip builds. If null, dist/lambda.zip of the repository that this module lies in."
-  type        = string
-  default     = null
+variable "package" {
+  description = "Where the function's zip is: path, a file; or url and sha256, a download, such as lambda-arm64.zip of a release and its line in SHA256SUMS (it takes curl); or s3_bucket and s3_key, in which {region} stands for the region, as AWS wants the bucket there (and sha256, so that a new zip under the same key is noticed). If null, what make dist/lambda.zip has built in the clone that this module lies in."
+  type = object({
+    path      = optional(string)
+    s3_bucket = optional(string)
+    s3_key    = optional(string)
+    sha256    = optional(string)
+    url       = optional(string)
+  })
+  default = null
 
   validation {
-    condition     = fileexists(coalesce(var.package_path, "${path.module}/../../dist/lambda.zip"))
-    error_message = "The function's zip is missing: run make dist/lambda.zip at the root of the repository, or set package_path to where it is."
+    condition     = var.package != null || length(local.local_zips) > 0
+    error_message = "The function's zip is missing: take the URL of lambda-${local.goarch}.zip and its SHA-256 from the release's page (SHA256SUMS has it) and set package = { url = \"https://…/lambda-${local.goarch}.zip\", sha256 = \"…\" }. In a clone, run make dist/lambda.zip${local.goarch == "arm64" ? "" : " GOARCH=amd64"}."
+  }
+  validation {
+    condition     = var.package == null || length([for place in [try(var.package.path, null), try(var.package.url, null), try(var.package.s3_bucket, null)] : place if place != null]) == 1
+    error_message = "package takes one of path, url (with sha256) and s3_bucket (with s3_key)."
+  }
+  validation {
+    condition     = try(var.package.path, null) == null || try(fileexists(var.package.path), false)
+    error_message = "There is no file at package.path: download lambda-${local.goarch}.zip from the release, or run make dist/lambda.zip in a clone."
+  }
+  validation {
+    condition     = try(var.package.url, null) == null || (can(regex("^https?://[^ ]+$", var.package.url)) && try(var.package.sha256, null) != null)
+    error_message = "package.url must begin with https:// and needs package.sha256, the zip's line in the release's SHA256SUMS, or nobody would notice another zip."
+  }
+  validation {
+    condition     = try(var.package.sha256, null) == null || can(regex("^[0-9A-Fa-f]{64}$", var.package.sha256))
+    error_message = "package.sha256 must be 64 hexadecimal digits, as in SHA256SUMS."
+  }
+  validation {
+    condition     = (try(var.package.s3_bucket, null) == null) == (try(var.package.s3_key, null) == null)
+    error_message = "package.s3_bucket and package.s3_key go together: set both or neither."
+  }
+  validation {
+    condition     = !anytrue([for word in var.architecture == "arm64" ? ["amd64", "x86"] : ["arm64", "aarch64"] : strcontains(basename(coalesce(try(var.package.path, null), try(var.package.url, null), try(var.package.s3_key, null), "-")), word)])
+    error_message = "The zip's name says that it is for another processor than architecture = \"${var.architecture}\": take lambda-${local.goarch}.zip, or set architecture to what the zip is for."
   }
 }
 
@@ -187,14 +229,14 @@ variable "regions" {
 }
 
 variable "secrets_extension_arns" {
-  description = "Layer ARN of AWS's Parameters and Secrets extension (arm64) by region, in place of the built-in ones. Only with api_key_secret."
+  description = "Layer ARN of AWS's Parameters and Secrets extension (for architecture) by region, in place of the built-in ones. Only with api_key_secret."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = var.api_key_secret == null || length(setsubtract(var.regions, concat(keys(local.secrets_extension_arns), keys(var.secrets_extension_arns)))) == 0
-    error_message = "No layer of AWS's Parameters and Secrets extension is known for ${join(", ", setsubtract(var.regions, concat(keys(local.secrets_extension_arns), keys(var.secrets_extension_arns))))}: look its arm64 ARN up in AWS's Secrets Manager user guide and set secrets_extension_arns = { region = \"arn:…\" }."
+    error_message = "No layer of AWS's Parameters and Secrets extension is known for ${join(", ", setsubtract(var.regions, concat(keys(local.secrets_extension_arns), keys(var.secrets_extension_arns))))}: look its ${var.architecture} ARN up in AWS's Secrets Manager user guide and set secrets_extension_arns = { region = \"arn:…\" }."
   }
 }
 

@@ -16,7 +16,7 @@ mock_provider "aws" {
 mock_provider "random" {}
 
 variables {
-  package_path  = "versions.tf"
+  package       = { path = "versions.tf" }
   regions       = ["eu-west-3", "us-east-1"]
   access_tokens = ["0123456789abcdef0123456789abcdef"]
 }

@@ -11,7 +11,7 @@ mock_provider "aws" {
 mock_provider "random" {}
 
 variables {
-  package_path  = "versions.tf" # any file will do for a plan
+  package       = { path = "versions.tf" } # any file will do for a plan
   regions       = ["eu-west-3", "us-east-1"]
   access_tokens = ["0123456789abcdef0123456789abcdef", "rt_fedcba9876543210fedcba9876543210", "sha256:00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"]
 }
@@ -255,5 +255,50 @@ run "alarms_watch_errors_throttles_5xx_and_the_time_limit_in_every_region" {
   assert {
     condition     = aws_budgets_budget.this[0].limit_amount == "20" && alltrue([for n in aws_budgets_budget.this[0].notification : n.subscriber_email_addresses == toset(["ops@example.com"])])
     error_message = "The budget must mail."
+  }
+}
+
+run "a_zip_of_a_release_is_fetched_and_known_by_its_checksum" {
+  command = plan
+
+  variables {
+    package = { url = "https://relay.example/lambda-arm64.zip", sha256 = sha256("test") }
+  }
+
+  assert {
+    condition     = alltrue([for f in aws_lambda_function.this : f.source_code_hash == base64sha256("test") && strcontains(f.filename, substr(sha256("test"), 0, 16))])
+    error_message = "The plan must know the zip's hash, in AWS's form, before it is there."
+  }
+  assert {
+    condition     = keys(terraform_data.download) == ["eu-west-3", "us-east-1"]
+    error_message = "Each region must fetch its own, or one that comes later, on another machine, would find none."
+  }
+}
+
+run "a_zip_in_s3_is_taken_from_the_regions_own_bucket" {
+  command = plan
+
+  variables {
+    package = { s3_bucket = "zips-{region}", s3_key = "v1/lambda-arm64.zip", sha256 = upper(sha256("zip 2")) }
+  }
+
+  assert {
+    condition     = alltrue([for region, f in aws_lambda_function.this : f.s3_bucket == "zips-${region}" && f.s3_key == "v1/lambda-arm64.zip" && f.filename == null && f.source_code_hash == base64sha256("zip 2")])
+    error_message = "AWS takes the zip from a bucket in the function's region only."
+  }
+}
+
+run "another_processor_has_another_layer" {
+  command = plan
+
+  variables {
+    api_key_secret = "relay/openai"
+    architecture   = "x86_64"
+    package        = { s3_bucket = "zips", s3_key = "v1/lambda-amd64.zip" }
+  }
+
+  assert {
+    condition     = alltrue([for f in aws_lambda_function.this : f.architectures == tolist(["x86_64"]) && can(regex(":layer:AWS-Parameters-and-Secrets-Lambda-Extension:[0-9]+$", f.layers[0]))])
+    error_message = "The function and its extension must be for the processor that was asked for."
   }
 }

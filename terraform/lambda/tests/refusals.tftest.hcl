@@ -4,7 +4,7 @@ mock_provider "aws" {}
 mock_provider "random" {}
 
 variables {
-  package_path = "versions.tf"
+  package = { path = "versions.tf" }
 }
 
 run "no_region_is_refused" {
@@ -71,10 +71,10 @@ run "a_zip_that_is_not_there_is_refused" {
   command = plan
 
   variables {
-    package_path = "dist/missing.zip"
+    package = { path = "dist/missing.zip" }
   }
 
-  expect_failures = [var.package_path]
+  expect_failures = [var.package]
 }
 
 run "a_weak_token_is_refused" {
@@ -282,4 +282,75 @@ run "a_region_that_is_new_gets_a_warning" {
   }
 
   expect_failures = [check.regions]
+}
+
+run "a_download_without_a_checksum_is_refused" {
+  command = plan
+
+  variables {
+    package = { url = "https://relay.example/lambda-arm64.zip" }
+  }
+
+  expect_failures = [var.package]
+}
+
+run "a_checksum_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    package = { url = "https://relay.example/lambda-arm64.zip", sha256 = "abc" }
+  }
+
+  expect_failures = [var.package]
+}
+
+run "two_places_of_the_zip_are_refused" {
+  command = plan
+
+  variables {
+    package = { path = "versions.tf", url = "https://relay.example/lambda-arm64.zip", sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }
+  }
+
+  expect_failures = [var.package]
+}
+
+run "a_bucket_without_a_key_is_refused" {
+  command = plan
+
+  variables {
+    package = { s3_bucket = "zips" }
+  }
+
+  expect_failures = [var.package]
+}
+
+run "a_zip_for_another_processor_is_refused" {
+  command = plan
+
+  variables {
+    package = { url = "https://relay.example/lambda-amd64.zip", sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }
+  }
+
+  expect_failures = [var.package]
+}
+
+run "and_so_is_it_the_other_way_round" {
+  command = plan
+
+  variables {
+    architecture = "x86_64"
+    package      = { s3_bucket = "zips", s3_key = "v1/lambda-arm64.zip" }
+  }
+
+  expect_failures = [var.package]
+}
+
+run "an_architecture_that_there_is_not_is_refused" {
+  command = plan
+
+  variables {
+    architecture = "amd64"
+  }
+
+  expect_failures = [var.architecture]
 }
