@@ -169,3 +169,67 @@ func TestTerraformAppliesAZipFromARelease(t *testing.T) {
 		t.Errorf("another zip than was meant: %v\n%s", err, out)
 	}
 }
+
+// A change between API Gateway and CloudFront changes the records that there
+// are: Route 53 would refuse others beside them.
+func TestTerraformAppliesAnotherWayInFront(t *testing.T) {
+	w := newWorkspace(t)
+	config := func(via string) string {
+		return lambda(`  regions = ["us-east-1"]
+  package = { path = "bin/gcloud" } # any file will do
+  domain  = {
+    name             = "relay.example.com"
+    via              = "` + via + `"
+    zone_id          = "Z0123"
+    certificate_arns = { us-east-1 = "arn:aws:acm:us-east-1:123456789012:certificate/a" }
+  }
+`)
+	}
+	w.apply(config("api_gateway"))
+	for _, via := range []string{"cloudfront", "api_gateway"} {
+		steps := w.apply(config(via))
+		for _, kind := range []string{"A", "AAAA"} {
+			if !slices.Contains(steps, `update module.relay.aws_route53_record.this["us-east-1/`+kind+`"] ends`) {
+				t.Errorf("to %s, terraform does %q", via, steps)
+			}
+		}
+		if slices.ContainsFunc(steps, func(s string) bool {
+			return strings.Contains(s, "aws_route53_record") && !strings.HasPrefix(s, "update ")
+		}) {
+			t.Errorf("to %s, records are made or deleted: %q", via, steps)
+		}
+	}
+	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
+}
+
+// Regions come and go on AWS, with a domain and alarms, and all of it can be
+// destroyed.
+func TestTerraformAppliesRegionsOnAWS(t *testing.T) {
+	w := newWorkspace(t)
+	config := func(regions ...string) string {
+		var certificates strings.Builder
+		for _, region := range regions {
+			fmt.Fprintf(&certificates, "%s = \"arn:aws:acm:%s:123456789012:certificate/a\"\n", region, region)
+		}
+		return lambda(`  regions     = ["` + strings.Join(regions, `", "`) + `"]
+  package     = { path = "bin/gcloud" } # any file will do
+  alarm_email = "ops@example.com"
+  domain = {
+    name             = "relay.example.com"
+    zone_id          = "Z0123"
+    certificate_arns = {
+` + certificates.String() + "    }\n  }\n")
+	}
+	w.apply(config("us-east-1", "eu-west-3"))
+	for _, step := range w.apply(config("eu-west-3")) {
+		if !strings.HasPrefix(step, "delete ") || !strings.Contains(step, `["us-east-1`) {
+			t.Errorf("a region is taken out, and terraform does %s", step)
+		}
+	}
+	for _, step := range w.apply(config("us-east-1", "eu-west-3")) {
+		if !strings.HasPrefix(step, "create ") || !strings.Contains(step, `["us-east-1`) {
+			t.Errorf("a region is added, and terraform does %s", step)
+		}
+	}
+	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
+}

@@ -1,5 +1,5 @@
 locals {
-  urls       = { for region in var.regions : region => trimsuffix(aws_lambda_function_url.this[region].function_url, "/") }
+  urls       = { for region in var.regions : region => trimsuffix(var.function_url ? aws_lambda_function_url.this[region].function_url : aws_api_gateway_stage.this[region].invoke_url, "/") }
   domain_url = var.domain == null ? [] : ["https://${var.domain.name}"]
 
   # The own domain first: who has one has a reason.
@@ -21,6 +21,11 @@ output "base_urls" {
   value       = [for url in local.ordered_urls : "${url}/v1"]
 }
 
+output "dns_records" {
+  description = "Records to set for the domain where no zone_id is given. Several are for one name, and which of them leads where is for your DNS to decide: set one, or use its load balancing."
+  value       = local.zone_id != null ? [] : [for region in keys(local.targets) : { name = var.domain.name, type = "CNAME", value = local.targets[region].name }]
+}
+
 output "endpoints" {
   description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (umask 077 && terraform output -json endpoints > urls.json, as it holds the token)."
   value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = local.access_token }]
@@ -33,6 +38,6 @@ output "try" {
 }
 
 output "urls" {
-  description = "Function URL of each region."
+  description = "URL of each region: the function's, or with function_url = false its API's."
   value       = local.urls
 }

@@ -24,6 +24,21 @@ variable "alarm_email" {
   }
 }
 
+variable "alarm_topic_arn" {
+  description = "SNS topic of your own for the alarms in place of a mail, in which {region} stands for the region: arn:aws:sns:{region}:123456789012:ops. With a domain, one in us-east-1 is needed, too, where Route 53 tells of regions that are out."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_topic_arn == null || can(regex("^arn:[a-z-]+:sns:\\{region\\}:[0-9]{12}:[A-Za-z0-9_-]+$", var.alarm_topic_arn))
+    error_message = "alarm_topic_arn must be a topic's ARN with {region} in place of its region, such as arn:aws:sns:{region}:123456789012:ops."
+  }
+  validation {
+    condition     = var.alarm_topic_arn == null || var.alarm_email == null
+    error_message = "Set alarm_email or alarm_topic_arn, not both: subscribe the address to the topic instead."
+  }
+}
+
 variable "allow_any_region" {
   description = "Takes regions that this module refuses: those without function URLs and those that OpenAI refuses; and does not warn of those it has not heard of."
   type        = bool
@@ -87,11 +102,13 @@ variable "architecture" {
 }
 
 variable "domain" {
-  description = "Domain of your own in front: name, the Route 53 hosted zone zone_id that holds it, and via: \"api_gateway\" (every region, latency routing with health checks) or \"cloudfront\" (one region). If null, the function URLs are all there is."
+  description = "Domain of your own in front: name; via, \"api_gateway\" (every region, latency routing with health checks) or \"cloudfront\" (one region); zone_id, the Route 53 hosted zone that holds it (if null, the output dns_records says what to set elsewhere); certificate_arns, by region, certificates of ACM to use in place of new ones (needed without zone_id; CloudFront's is in us-east-1); deep_health, whether health checks ask OpenAI, too. If null, the regions' own URLs are all there is."
   type = object({
-    name    = string
-    via     = optional(string, "api_gateway")
-    zone_id = string
+    certificate_arns = optional(map(string))
+    deep_health      = optional(bool, false)
+    name             = string
+    via              = optional(string, "api_gateway")
+    zone_id          = optional(string)
   })
   default = null
 
@@ -106,6 +123,42 @@ variable "domain" {
   validation {
     condition     = try(var.domain.via, "") != "cloudfront" || length(var.regions) == 1
     error_message = "domain.via = \"cloudfront\" works with one region: CloudFront's origin groups repeat GET only, so a second region would never get a chat. Use \"api_gateway\" for several."
+  }
+  validation {
+    condition     = try(var.domain.via, "") != "cloudfront" || var.function_url
+    error_message = "domain.via = \"cloudfront\" leads to the function URL: leave function_url true, or use \"api_gateway\"."
+  }
+  validation {
+    condition = var.domain == null || try(var.domain.zone_id, null) != null || length(setsubtract(
+      try(var.domain.via, "") == "cloudfront" ? ["us-east-1"] : var.regions, keys(try(coalesce(var.domain.certificate_arns, {}), {}))
+    )) == 0
+    error_message = "Without domain.zone_id this module can prove to ACM nothing: ask for the certificates (aws acm request-certificate --validation-method DNS --domain-name NAME --region REGION), set their record in your DNS, and give domain.certificate_arns for ${try(var.domain.via, "") == "cloudfront" ? "us-east-1" : join(", ", var.regions)}."
+  }
+  validation {
+    condition     = alltrue([for arn in values(try(coalesce(var.domain.certificate_arns, {}), {})) : can(regex("^arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$", arn))])
+    error_message = "domain.certificate_arns takes ARNs such as arn:aws:acm:us-east-1:123456789012:certificate/…, by region."
+  }
+}
+
+variable "function_url" {
+  description = "Makes a URL for each function. false makes an API of API Gateway its one way in, also in the regions where AWS has no function URLs."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "kms_key_arn" {
+  description = "KMS key for the environment and the log, in which {region} stands for the region, as a key of several regions wants it: arn:aws:kms:{region}:123456789012:key/mrk-…. CloudWatch Logs must be allowed to use it. If null, AWS's own keys."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:([a-z0-9-]+|\\{region\\}):[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be a key's ARN (no alias), such as arn:aws:kms:{region}:123456789012:key/mrk-0123, in which {region} stands for each region."
+  }
+  validation {
+    condition     = var.kms_key_arn == null || length(var.regions) == 1 || strcontains(coalesce(var.kms_key_arn, "{region}"), "{region}")
+    error_message = "A KMS key holds for one region: make it a multi-region key, replicate it, and write {region} where its ARN has the region."
   }
 }
 
@@ -122,13 +175,25 @@ variable "log_retention_days" {
 }
 
 variable "max_instances" {
-  description = "Most requests at a time per region (reserved concurrency). AWS takes it out of the account's quota and wants 100 left over, which a new account does not have. If null, the account's quota is the limit."
+  description = "Most requests at a time per region (reserved concurrency). AWS takes it out of the account's quota and wants 100 left over, which a new account does not have. 0 is the emergency stop: every request is refused, and nothing is lost. If null, the account's quota is the limit."
   type        = number
   default     = null
 
   validation {
-    condition     = var.max_instances == null || (try(var.max_instances >= 1, false) && try(floor(var.max_instances) == var.max_instances, false))
-    error_message = "max_instances must be a whole number from 1 on, or null for the account's own limit."
+    condition     = var.max_instances == null || (try(var.max_instances >= 0, false) && try(floor(var.max_instances) == var.max_instances, false))
+    error_message = "max_instances must be a whole number, 0 to stop the relay at once, or null for the account's own limit."
+  }
+}
+
+variable "memory" {
+  description = "Megabytes of a function, which also say what it costs and how much processor it gets."
+  type        = number
+  default     = 256
+  nullable    = false
+
+  validation {
+    condition     = var.memory >= 128 && var.memory <= 10240 && floor(var.memory) == var.memory
+    error_message = "memory must be a whole number of megabytes from 128 to 10240; 256 are enough for a relay."
   }
 }
 
@@ -142,8 +207,8 @@ variable "monthly_budget" {
     error_message = "monthly_budget must be more than 0 US dollars, or null for no budget."
   }
   validation {
-    condition     = var.monthly_budget == null || var.alarm_email != null
-    error_message = "monthly_budget needs alarm_email, or nobody would be told: set both or neither."
+    condition     = var.monthly_budget == null || var.alarm_email != null || var.alarm_topic_arn != null
+    error_message = "monthly_budget needs alarm_email or alarm_topic_arn, or nobody would be told."
   }
 }
 
@@ -200,6 +265,17 @@ variable "package" {
   }
 }
 
+variable "permissions_boundary" {
+  description = "ARN of the policy that bounds the functions' roles, where the organisation wants one."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary))
+    error_message = "permissions_boundary must be a policy's ARN, such as arn:aws:iam::123456789012:policy/boundary."
+  }
+}
+
 variable "regions" {
   description = "AWS regions to run in, in order of preference."
   type        = list(string)
@@ -219,12 +295,27 @@ variable "regions" {
     error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
   }
   validation {
-    condition     = var.allow_any_region || length(setintersection(var.regions, local.regions_without_urls)) == 0
-    error_message = "AWS offers no function URLs in ${join(", ", setintersection(var.regions, local.regions_without_urls))}, as of this module's last look: choose another region. If AWS does now, set allow_any_region = true."
+    condition     = var.allow_any_region || !var.function_url || length(setintersection(var.regions, local.regions_without_urls)) == 0
+    error_message = "AWS offers no function URLs in ${join(", ", setintersection(var.regions, local.regions_without_urls))}, as of this module's last look: set function_url = false to use API Gateway, or choose another region. If AWS does now, set allow_any_region = true."
   }
   validation {
     condition     = alltrue([for region in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", region))])
     error_message = "regions takes names such as us-east-1: no such name is ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", region))])}."
+  }
+}
+
+variable "role_arn" {
+  description = "Role of your own for the functions, where you may not make one. It must be allowed to write the log (and to read the secret, use the key and bind to the VPC, where these are set). If null, one for each region."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.role_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", var.role_arn))
+    error_message = "role_arn must be a role's ARN, such as arn:aws:iam::123456789012:role/relay."
+  }
+  validation {
+    condition     = var.role_arn == null || var.permissions_boundary == null
+    error_message = "permissions_boundary is for roles that this module makes, and with role_arn it makes none: set one of the two."
   }
 }
 
@@ -267,6 +358,18 @@ variable "tags" {
   nullable    = false
 }
 
+variable "timeout" {
+  description = "Seconds after which AWS ends a request or stream, and what a stream whose reader has left may cost at most."
+  type        = number
+  default     = 900
+  nullable    = false
+
+  validation {
+    condition     = var.timeout >= 30 && var.timeout <= 900 && floor(var.timeout) == var.timeout
+    error_message = "timeout must be a whole number of seconds from 30 to 900, which is AWS's limit."
+  }
+}
+
 variable "upstreams" {
   description = "Base URLs of the API, in order of preference. Another relay's access token and a name may stand in one: https://rt_TOKEN@host#name."
   type        = list(string)
@@ -277,5 +380,25 @@ variable "upstreams" {
   validation {
     condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex("^https://[^/?#, ]+(/[^?#, ]*)?(#[A-Za-z0-9.-]+)?$", upstream))])
     error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without a query."
+  }
+}
+
+variable "vpc" {
+  description = "Subnets and security groups of your own, by region, for one fixed address to the outside (of a NAT gateway, which you make), as allow-lists want it. Without a way out of the subnets, no request gets to OpenAI. ipv6 lets functions use IPv6 in dual-stack subnets. If empty, AWS's own network."
+  type = map(object({
+    ipv6               = optional(bool, false)
+    security_group_ids = list(string)
+    subnet_ids         = list(string)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = length(var.vpc) == 0 || length(setsubtract(var.regions, keys(var.vpc))) == 0
+    error_message = "vpc has no subnets for ${join(", ", setsubtract(var.regions, keys(var.vpc)))}: a region without would call from addresses of AWS's. Add them, or take the region out."
+  }
+  validation {
+    condition     = alltrue([for network in values(var.vpc) : length(network.subnet_ids) > 0 && length(network.security_group_ids) > 0])
+    error_message = "Each entry of vpc must have one or more subnet_ids and security_group_ids."
   }
 }

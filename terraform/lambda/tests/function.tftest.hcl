@@ -302,3 +302,68 @@ run "another_processor_has_another_layer" {
     error_message = "The function and its extension must be for the processor that was asked for."
   }
 }
+
+run "what_organisations_want_is_taken" {
+  command = plan
+
+  variables {
+    alarm_topic_arn      = "arn:aws:sns:{region}:123456789012:ops"
+    kms_key_arn          = "arn:aws:kms:{region}:123456789012:key/mrk-1"
+    memory               = 512
+    monthly_budget       = 20
+    permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
+    timeout              = 300
+    vpc = {
+      eu-west-3 = { subnet_ids = ["subnet-a"], security_group_ids = ["sg-a"] }
+      us-east-1 = { subnet_ids = ["subnet-b"], security_group_ids = ["sg-b"], ipv6 = true }
+    }
+  }
+
+  assert {
+    condition = alltrue([for region, f in aws_lambda_function.this : f.memory_size == 512 && f.timeout == 300 && f.kms_key_arn == "arn:aws:kms:${region}:123456789012:key/mrk-1" &&
+    f.vpc_config[0].subnet_ids == toset([{ eu-west-3 = "subnet-a", us-east-1 = "subnet-b" }[region]]) && f.vpc_config[0].ipv6_allowed_for_dual_stack == (region == "us-east-1")])
+    error_message = "The function must have the memory, time, key and network that was asked for."
+  }
+  assert {
+    condition     = alltrue([for r in aws_iam_role.this : r.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"]) && alltrue([for region, g in aws_cloudwatch_log_group.this : g.kms_key_id == "arn:aws:kms:${region}:123456789012:key/mrk-1"])
+    error_message = "Roles must be bounded, and the log encrypted."
+  }
+  assert {
+    condition     = alltrue([for region, p in aws_iam_role_policy.this : jsondecode(p.policy).Statement[1] == { Effect = "Allow", Action = ["kms:Decrypt"], Resource = "arn:aws:kms:${region}:123456789012:key/mrk-1" } && contains(jsondecode(p.policy).Statement[2].Action, "ec2:CreateNetworkInterface")])
+    error_message = "The role must be allowed the key and the network."
+  }
+  assert {
+    condition     = length(aws_sns_topic.alarms) == 0 && alltrue([for a in aws_cloudwatch_metric_alarm.this : a.alarm_actions == toset(["arn:aws:sns:${a.region}:123456789012:ops"])]) && aws_cloudwatch_metric_alarm.this["eu-west-3/duration"].threshold == 240000
+    error_message = "Alarms must go to the topic that is there."
+  }
+  assert {
+    condition     = alltrue([for n in aws_budgets_budget.this[0].notification : n.subscriber_sns_topic_arns == toset(["arn:aws:sns:us-east-1:123456789012:ops"])])
+    error_message = "And so must the budget."
+  }
+}
+
+run "a_role_of_ones_own_is_used" {
+  command = plan
+
+  variables {
+    role_arn = "arn:aws:iam::123456789012:role/relay"
+  }
+
+  assert {
+    condition     = length(aws_iam_role.this) == 0 && length(aws_iam_role_policy.this) == 0 && alltrue([for f in aws_lambda_function.this : f.role == "arn:aws:iam::123456789012:role/relay"])
+    error_message = "No role must be made."
+  }
+}
+
+run "no_instances_stop_the_relay" {
+  command = plan
+
+  variables {
+    max_instances = 0
+  }
+
+  assert {
+    condition     = alltrue([for f in aws_lambda_function.this : f.reserved_concurrent_executions == 0])
+    error_message = "The emergency stop must stop it."
+  }
+}

@@ -230,11 +230,11 @@ run "a_retention_that_cloudwatch_has_not_is_refused" {
   expect_failures = [var.log_retention_days]
 }
 
-run "no_instances_is_refused" {
+run "less_than_no_instances_are_refused" {
   command = plan
 
   variables {
-    max_instances = 0
+    max_instances = -1
   }
 
   expect_failures = [var.max_instances]
@@ -353,4 +353,128 @@ run "an_architecture_that_there_is_not_is_refused" {
   }
 
   expect_failures = [var.architecture]
+}
+
+run "a_key_for_one_of_two_regions_is_refused" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/mrk-1"
+    regions     = ["us-east-1", "eu-west-3"]
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
+
+run "an_alias_of_a_key_is_refused" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-1:123456789012:alias/relay"
+  }
+
+  expect_failures = [var.kms_key_arn]
+}
+
+run "a_region_without_its_subnets_is_refused" {
+  command = plan
+
+  variables {
+    regions = ["us-east-1", "eu-west-3"]
+    vpc     = { us-east-1 = { subnet_ids = ["subnet-a"], security_group_ids = ["sg-a"] } }
+  }
+
+  expect_failures = [var.vpc]
+}
+
+run "a_network_without_subnets_is_refused" {
+  command = plan
+
+  variables {
+    vpc = { us-east-1 = { subnet_ids = [], security_group_ids = ["sg-a"] } }
+  }
+
+  expect_failures = [var.vpc]
+}
+
+run "more_time_than_aws_gives_is_refused" {
+  command = plan
+
+  variables {
+    timeout = 901
+  }
+
+  expect_failures = [var.timeout]
+}
+
+run "less_memory_than_aws_has_is_refused" {
+  command = plan
+
+  variables {
+    memory = 64
+  }
+
+  expect_failures = [var.memory]
+}
+
+run "a_role_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    role_arn = "relay"
+  }
+
+  expect_failures = [var.role_arn]
+}
+
+run "a_boundary_for_a_role_of_ones_own_is_refused" {
+  command = plan
+
+  variables {
+    role_arn             = "arn:aws:iam::123456789012:role/relay"
+    permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
+  }
+
+  expect_failures = [var.role_arn]
+}
+
+run "a_boundary_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    permissions_boundary = "boundary"
+  }
+
+  expect_failures = [var.permissions_boundary]
+}
+
+run "a_topic_of_one_region_is_refused" {
+  command = plan
+
+  variables {
+    alarm_topic_arn = "arn:aws:sns:us-east-1:123456789012:ops"
+  }
+
+  expect_failures = [var.alarm_topic_arn]
+}
+
+run "a_mail_and_a_topic_are_refused" {
+  command = plan
+
+  variables {
+    alarm_email     = "ops@example.com"
+    alarm_topic_arn = "arn:aws:sns:{region}:123456789012:ops"
+  }
+
+  expect_failures = [var.alarm_topic_arn]
+}
+
+run "a_certificate_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    domain = { name = "relay.example.com", zone_id = "Z0123", certificate_arns = { us-east-1 = "b" } }
+  }
+
+  expect_failures = [var.domain]
 }
