@@ -233,3 +233,57 @@ func TestTerraformAppliesRegionsOnAWS(t *testing.T) {
 	}
 	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
 }
+
+// With hashes, and a secret's name in place of the key, neither is in the
+// state, nor in what an apply prints.
+func TestTerraformAppliesWithoutASecretInTheState(t *testing.T) {
+	w := newWorkspace(t)
+	const token = "0123456789abcdef0123456789abcdef"
+	t.Setenv("TF_VAR_access_tokens", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(token))))
+	write(t, filepath.Join(w.dir, "variables.tf"), "variable \"access_tokens\" {\n  type      = list(string)\n  sensitive = true\n}\n")
+	w.apply(lambda("  access_tokens  = var.access_tokens\n  api_key_secret = \"relay/openai\"\n  package        = { path = \"bin/gcloud\" }\n") +
+		"output \"endpoints\" {\n  value     = module.relay.endpoints\n  sensitive = true\n}\n")
+	state, err := os.ReadFile(filepath.Join(w.dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(state), token) || strings.Contains(string(state), `"random_bytes"`) || !strings.Contains(string(state), "RELAY_API_KEY_SECRET") {
+		t.Errorf("the state has a token, or is none of this relay:\n%s", state)
+	}
+}
+
+// The recipe of docs/deploy.md: two applies, by the environment alone, and the
+// outputs give the new token from the first one on.
+func TestTerraformAppliesANewTokenFromTheEnvironment(t *testing.T) {
+	w := newWorkspace(t)
+	config := lambda("  access_tokens = var.access_tokens\n  package = { path = \"bin/gcloud\" }\n") + "output \"access_token\" {\n  value     = module.relay.access_token\n  sensitive = true\n}\n"
+	write(t, filepath.Join(w.dir, "variables.tf"), "variable \"access_tokens\" {\n  type      = list(string)\n  default   = []\n  sensitive = true\n}\n")
+	token := func() string { return run(t, w.dir, w.terraform, "output", "-raw", "access_token") }
+	hashes := func() string {
+		t.Helper()
+		state, err := os.ReadFile(filepath.Join(w.dir, "terraform.tfstate"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(state), `"RELAY_ACCESS_TOKENS": "`)
+		value, _, _ := strings.Cut(rest, `"`)
+		return value
+	}
+	hash := func(token string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(token))) }
+	old, fresh := "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
+	t.Setenv("TF_VAR_access_tokens", fmt.Sprintf("[%q]", old))
+	w.apply(config)
+	if token() != old {
+		t.Errorf("%s is given out, want %s", token(), old)
+	}
+	t.Setenv("TF_VAR_access_tokens", fmt.Sprintf("[%q, %q]", fresh, old))
+	w.apply(config)
+	if token() != fresh || hashes() != hash(fresh)+","+hash(old) {
+		t.Errorf("with both tokens, %s is given out and the function has %s", token(), hashes())
+	}
+	t.Setenv("TF_VAR_access_tokens", fmt.Sprintf("[%q]", fresh))
+	w.apply(config)
+	if token() != fresh || hashes() != hash(fresh) {
+		t.Errorf("with the new token, %s is given out and the function has %s", token(), hashes())
+	}
+}

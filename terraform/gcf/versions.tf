@@ -10,9 +10,5 @@ terraform {
       source  = "hashicorp/google"
       version = ">= 7, < 8"
     }
-    random = {
-      source  = "hashicorp/random"
-      version = ">= 3.5, < 4"
-    }
   }
 }

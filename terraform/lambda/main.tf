@@ -22,17 +22,29 @@ locals {
   }
 
   environment = merge(
-    var.settings,
-    {
-      RELAY_ACCESS_TOKENS      = join(",", local.token_hashes)
-      RELAY_ALLOWED_ORIGINS    = join(",", var.allowed_origins)
-      RELAY_LAMBDA_INVOKE_MODE = local.invoke_mode
-      RELAY_NAME               = var.name
-      RELAY_UPSTREAMS          = join(",", var.upstreams)
-    },
-    nonsensitive(var.api_key == null) ? {} : { RELAY_API_KEY = var.api_key },
+    module.common.environment,
+    { RELAY_LAMBDA_INVOKE_MODE = local.invoke_mode },
     var.api_key_secret == null ? {} : { RELAY_API_KEY_SECRET = var.api_key_secret },
   )
+}
+
+module "common" {
+  source = "../common"
+
+  access_tokens    = var.access_tokens
+  allowed_origins  = var.allowed_origins
+  api_key          = var.api_key
+  holds_key        = var.api_key_secret != null
+  managed_settings = local.managed_settings
+  name             = var.name
+  settings         = var.settings
+  upstreams        = var.upstreams
+}
+
+# An older state has the token here: it stays the same.
+moved {
+  from = random_bytes.token
+  to   = module.common.random_bytes.token
 }
 
 data "aws_caller_identity" "this" {}

@@ -20,14 +20,11 @@ locals {
   dns_address = [for ip in flatten(data.vercel_domain_config.this[*].recommended_ipv4s) : { name = var.domain.name, type = "A", value = ip }]
   dns_alias   = [for config in data.vercel_domain_config.this : { name = var.domain.name, type = "CNAME", value = config.recommended_cname }]
   dns_proof   = [for record in flatten([for domain in vercel_project_domain.this : domain.verification == null ? [] : domain.verification]) : { name = record.domain, type = record.type, value = record.value }]
-
-  token_in_shell = nonsensitive(local.access_token == null) ? "$ACCESS_TOKEN" : "$(terraform output -raw access_token)"
-  key_in_shell   = nonsensitive(var.api_key == null) ? "rt_${local.token_in_shell}.$OPENAI_API_KEY" : "rt_${local.token_in_shell}"
 }
 
 output "access_token" {
   description = "Token to show the relay: in front of the API key, as rt_<token>.<key>, or in the header X-Relay-Token. Null if access_tokens has hashes only."
-  value       = local.access_token
+  value       = module.common.access_token
   sensitive   = true
 }
 
@@ -43,13 +40,13 @@ output "dns_records" {
 
 output "endpoints" {
   description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (umask 077 && terraform output -json endpoints > urls.json, as it holds the token)."
-  value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = local.access_token }]
+  value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = module.common.access_token }]
   sensitive   = true
 }
 
 output "try" {
   description = "A command that shows that it works, to be run in this folder."
-  value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${local.key_in_shell}\""
+  value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${module.common.key_in_shell}\""
 }
 
 output "urls" {

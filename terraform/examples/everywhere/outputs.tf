@@ -1,6 +1,6 @@
 output "access_token" {
   description = "Token to show any of the relays, in front of the API key: rt_<token>.<key>."
-  value       = random_bytes.token.hex
+  value       = module.aws.access_token
   sensitive   = true
 }
 

@@ -59,56 +59,6 @@ run "a_zip_that_is_not_there_is_refused" {
   expect_failures = [var.package_path]
 }
 
-run "a_weak_token_is_refused" {
-  command = plan
-
-  variables {
-    access_tokens = ["hunter2"]
-  }
-
-  expect_failures = [var.access_tokens]
-}
-
-run "an_unknown_setting_is_refused" {
-  command = plan
-
-  variables {
-    settings = { RELAY_NONSENSE = "1" }
-  }
-
-  expect_failures = [var.settings]
-}
-
-run "a_setting_that_has_a_variable_is_refused" {
-  command = plan
-
-  variables {
-    settings = { RELAY_REGION = "here" }
-  }
-
-  expect_failures = [var.settings]
-}
-
-run "a_plain_http_upstream_is_refused" {
-  command = plan
-
-  variables {
-    upstreams = ["http://api.example"]
-  }
-
-  expect_failures = [var.upstreams]
-}
-
-run "an_origin_with_a_path_is_refused" {
-  command = plan
-
-  variables {
-    allowed_origins = ["https://chat.example/path"]
-  }
-
-  expect_failures = [var.allowed_origins]
-}
-
 run "two_api_keys_are_refused" {
   command = plan
 

@@ -93,23 +93,6 @@ run "a_token_is_never_in_plain_text_in_a_functions_environment" {
     condition     = output.access_token == "0123456789abcdef0123456789abcdef"
     error_message = "The first plain token must be given out."
   }
-  assert {
-    condition     = length(random_bytes.token) == 0
-    error_message = "No token must be made where some are given."
-  }
-}
-
-run "without_tokens_one_of_256_bits_is_made" {
-  command = plan
-
-  variables {
-    access_tokens = []
-  }
-
-  assert {
-    condition     = length(random_bytes.token) == 1 && random_bytes.token[0].length == 32
-    error_message = "A token of 32 random bytes must be made: an open relay is found and used up within hours."
-  }
 }
 
 run "the_role_may_write_its_own_log_and_nothing_else" {

@@ -64,19 +64,6 @@ run "a_token_is_never_in_plain_text_in_a_functions_environment" {
   }
 }
 
-run "without_tokens_one_of_256_bits_is_made" {
-  command = plan
-
-  variables {
-    access_tokens = []
-  }
-
-  assert {
-    condition     = length(random_bytes.token) == 1 && random_bytes.token[0].length == 32
-    error_message = "A token of 32 random bytes must be made."
-  }
-}
-
 run "old_deployments_with_old_tokens_do_not_stay" {
   command = plan
 
