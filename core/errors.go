@@ -136,7 +136,8 @@ var (
 	// any of it.
 	ErrInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
 		RetryAfter: 500 * time.Millisecond,
-		Msg:        "The API closed the connection in the middle of this response, so it is incomplete. Retry the request."}
+		Msg: "The API closed the connection in the middle of this response, so it is incomplete. " +
+			"Retry the request."}
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request."}
 	errStreamLimit = &Error{Status: http.StatusGatewayTimeout, Code: "stream_limit", NoRetry: true,

@@ -18,9 +18,10 @@ const (
 	// ErrorCode is the header that holds the code of an error which a relay made.
 	ErrorCode = "X-Relay-Error"
 
-	// Attempts and Upstream are the headers by which a gateway says how many
-	// upstreams it tried and which one responded.
+	// Attempts is the header in which a gateway says how many upstreams it tried.
 	Attempts = "X-Relay-Attempts"
+
+	// Upstream is the header in which a gateway names the upstream that responded.
 	Upstream = "X-Relay-Upstream"
 
 	// Token is the request header that carries an access token.
