@@ -72,7 +72,8 @@ type timing struct {
 // the response is not a stream, listen returns it instead.
 func (d *doctor) listen(ctx context.Context, t *timing) (*response, error) {
 	*t = timing{}
-	res, err := d.client.Do(d.request(ctx, http.MethodGet, protocol.HealthPath+"?stream=1", "Accept", "text/event-stream"))
+	const path = protocol.HealthPath + "?stream=1"
+	res, err := d.client.Do(d.request(ctx, http.MethodGet, path, "Accept", "text/event-stream"))
 	if err != nil {
 		return nil, err
 	}
