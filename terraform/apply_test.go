@@ -207,18 +207,11 @@ func TestTerraformAppliesAnotherWayInFront(t *testing.T) {
 func TestTerraformAppliesRegionsOnAWS(t *testing.T) {
 	w := newWorkspace(t)
 	config := func(regions ...string) string {
-		var certificates strings.Builder
-		for _, region := range regions {
-			fmt.Fprintf(&certificates, "%s = \"arn:aws:acm:%s:123456789012:certificate/a\"\n", region, region)
-		}
 		return lambda(`  regions     = ["` + strings.Join(regions, `", "`) + `"]
   package     = { path = "bin/gcloud" } # any file will do
   alarm_email = "ops@example.com"
-  domain = {
-    name             = "relay.example.com"
-    zone_id          = "Z0123"
-    certificate_arns = {
-` + certificates.String() + "    }\n  }\n")
+  domain      = { name = "relay.example.com", zone_id = "Z0123" }
+`)
 	}
 	w.apply(config("us-east-1", "eu-west-3"))
 	for _, step := range w.apply(config("eu-west-3")) {
@@ -286,4 +279,18 @@ func TestTerraformAppliesANewTokenFromTheEnvironment(t *testing.T) {
 	if token() != fresh || hashes() != hash(fresh) {
 		t.Errorf("with the new token, %s is given out and the function has %s", token(), hashes())
 	}
+}
+
+// A project on Vercel can be made, changed and destroyed.
+func TestTerraformAppliesAProjectOnVercel(t *testing.T) {
+	w := newWorkspace(t)
+	config := func(arguments string) string {
+		return "terraform {\n  required_providers {\n    vercel = { source = \"vercel/vercel\" }\n  }\n}\n\nmodule \"relay\" {\n  source = \"../vercel\"\n\n" + arguments + "}\n"
+	}
+	w.apply(config(""))
+	steps := w.apply(config("  settings = { RELAY_MAX_STREAM_TIME = \"4m\" }\n  domain = { name = \"relay.example.com\" }\n"))
+	if !before(steps, "create module.relay.vercel_deployment.this ends", "delete module.relay.vercel_deployment.this begins") {
+		t.Errorf("a new setting is deployed in this order, with a gap or not at all:\n%s", strings.Join(steps, "\n"))
+	}
+	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
 }

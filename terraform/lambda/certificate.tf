@@ -43,9 +43,9 @@ resource "aws_route53_record" "certificate" {
   count = length(local.own_certificates) > 0 ? 1 : 0
 
   zone_id         = local.zone_id
-  name            = tolist(aws_acm_certificate.this[local.own_certificates[0]].domain_validation_options)[0].resource_record_name
-  type            = tolist(aws_acm_certificate.this[local.own_certificates[0]].domain_validation_options)[0].resource_record_type
-  records         = [tolist(aws_acm_certificate.this[local.own_certificates[0]].domain_validation_options)[0].resource_record_value]
+  name            = one(aws_acm_certificate.this[local.own_certificates[0]].domain_validation_options[*].resource_record_name)
+  type            = one(aws_acm_certificate.this[local.own_certificates[0]].domain_validation_options[*].resource_record_type)
+  records         = [one(aws_acm_certificate.this[local.own_certificates[0]].domain_validation_options[*].resource_record_value)]
   ttl             = 300
   allow_overwrite = true # another relay's certificate for the name has the same
 }

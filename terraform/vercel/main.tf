@@ -52,11 +52,11 @@ resource "vercel_project" "this" {
 
 # Sensitive: nobody can read them back, in Vercel's dashboard neither.
 resource "vercel_project_environment_variable" "this" {
-  for_each = local.environment
+  for_each = nonsensitive(toset(keys(local.environment)))
 
   project_id = vercel_project.this.id
   key        = each.key
-  value      = each.value
+  value      = local.environment[each.key]
   sensitive  = true
   target     = ["preview", "production"]
 }
