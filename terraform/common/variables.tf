@@ -59,7 +59,7 @@ variable "name" {
 }
 
 variable "settings" {
-  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; README of the repository lists them all."
+  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; docs/configuration.md lists them all."
   type        = map(string)
   nullable    = false
 

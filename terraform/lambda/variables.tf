@@ -311,7 +311,7 @@ variable "secrets_extension_arns" {
 }
 
 variable "settings" {
-  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; README of the repository lists them all."
+  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; docs/configuration.md lists them all."
   type        = map(string)
   default     = {}
   nullable    = false

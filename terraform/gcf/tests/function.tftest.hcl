@@ -19,7 +19,7 @@ run "the_function_streams_long_and_serves_many_with_one_cpu" {
       f.template[0].timeout == "3600s" && f.template[0].max_instance_request_concurrency == 80 && f.template[0].scaling[0].max_instance_count == 5 &&
       f.template[0].scaling[0].min_instance_count == 0 && f.template[0].containers[0].resources[0].limits.cpu == "1" && f.template[0].containers[0].resources[0].cpu_idle
     ])
-    error_message = "The function must be what README says it wants, and cost nothing while idle."
+    error_message = "The function must be what docs/platforms/gcf.md says it wants, and cost nothing while idle."
   }
   assert {
     condition = alltrue([for region, f in google_cloud_run_v2_service.this :

@@ -57,7 +57,7 @@ run "the_function_is_the_zip_on_arm64_with_json_logs" {
     condition = alltrue([for f in aws_lambda_function.this :
       f.runtime == "provided.al2023" && f.handler == "bootstrap" && f.architectures == tolist(["arm64"]) && f.timeout == 900 && f.memory_size == 256
     ])
-    error_message = "The function must be what README says it wants."
+    error_message = "The function must be what docs/platforms/lambda.md says it wants."
   }
   assert {
     condition     = alltrue([for f in aws_lambda_function.this : f.source_code_hash == filebase64sha256("versions.tf")])
