@@ -151,9 +151,11 @@ sbom: dist ## write what is compiled into each artifact into dist/sbom/ (Cyclone
 reproducible: ## build dist twice, in different folders, and compare
 	@./scripts/reproducible
 
-tf: ## check the Terraform modules and examples, without any account
+tf: export TF_MIRROR := $(TF_MIRROR)
+tf: ## check the Terraform modules and examples, without any account (TF_MIRROR=program that prints a CLI configuration)
 	@./scripts/tf
 
+tf-update: export TF_MIRROR := $(TF_MIRROR)
 tf-update: ## write what is generated for them: settings, tables, expected plans
 	$(GO) test -count=1 ./terraform -update
 	@./scripts/tf -update

@@ -57,6 +57,9 @@ func parseEndpoints(data []byte) ([]endpoint, error) {
 // -upstreams-file reads. The file is written by make tf from what terraform
 // really gives.
 func TestGatewayFileParses(t *testing.T) {
+	if *update {
+		t.Skip("make tf-update is about to write the file")
+	}
 	data, err := os.ReadFile("testdata/endpoints.json")
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +88,7 @@ func TestGatewayFileParses(t *testing.T) {
 		}
 		pool.Close()
 	}
-	if len(endpoints) != 5 || endpoints[0].Name != "aws-us-east-1" || endpoints[4].Name != "vercel-iad1" {
+	if len(endpoints) != 5 || endpoints[0].Name != "relay-aws-us-east-1" || endpoints[4].Name != "relay-vercel-iad1" {
 		t.Errorf("got %+v", endpoints)
 	}
 	for _, bad := range []string{

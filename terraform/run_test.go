@@ -43,9 +43,11 @@ type after struct {
 	Environment []struct {
 		Variables map[string]string `json:"variables"`
 	} `json:"environment"`
-	ServiceConfig []struct {
-		Variables map[string]string `json:"environment_variables"`
-	} `json:"service_config"`
+	Template []struct {
+		Containers []struct {
+			Env []struct{ Name, Value string }
+		}
+	}
 	Key   string `json:"key"`
 	Value string `json:"value"`
 }
@@ -60,11 +62,7 @@ type outputs map[string]struct {
 // their names.
 func terraformTest(t *testing.T, folder, file string) map[string]event {
 	t.Helper()
-	terraform, tree := os.Getenv("RELAY_TERRAFORM"), os.Getenv("RELAY_TERRAFORM_TREE")
-	if terraform == "" || tree == "" {
-		// It takes terraform and its providers' schemas, which make tf sees to.
-		t.Skip("make tf runs this")
-	}
+	terraform, tree := tools(t)
 	source, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
@@ -195,9 +193,11 @@ func environ(e event) []string {
 				env = append(env, name+"="+value)
 			}
 		}
-		for _, block := range after.ServiceConfig {
-			for name, value := range block.Variables {
-				env = append(env, name+"="+value)
+		for _, template := range after.Template {
+			for _, container := range template.Containers {
+				for _, v := range container.Env {
+					env = append(env, v.Name+"="+v.Value)
+				}
 			}
 		}
 	}

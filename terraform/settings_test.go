@@ -1,6 +1,7 @@
 package terraform_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,24 +13,41 @@ import (
 	"example.com/relay/core"
 )
 
-// settingsFile returns a module's settings.tf: the names that its variable
-// settings takes.
+// settingsFile returns common/settings.tf: the names that the variable settings
+// takes, and what their values are like.
 func settingsFile() string {
 	var b strings.Builder
 	b.WriteString("# Written by make tf-update from the settings of core. Do not edit.\nlocals {\n  setting_names = [\n")
 	for _, s := range core.Settings() {
 		fmt.Fprintf(&b, "    %q,\n", s.Name)
 	}
-	b.WriteString("  ]\n}\n")
+	b.WriteString("  ]\n\n  # What a value is like, and what it is not.\n  setting_values = {\n")
+	width := 0
+	for name, r := range rules {
+		if r != elsewhere {
+			width = max(width, len(name)) // as terraform fmt has it
+		}
+	}
+	for _, s := range core.Settings() {
+		if r := rules[s.Name]; r != elsewhere {
+			fmt.Fprintf(&b, "    %-*s = %s\n", width, s.Name, quoted(r))
+		}
+	}
+	fmt.Fprintf(&b, "  }\n\n  origin_value = %s\n\n  upstream_value = %s\n}\n", quoted(originRule), quoted(upstreamRule))
 	return b.String()
+}
+
+// quoted returns a rule as an object of Terraform's. No value is like an unlike
+// that there is not.
+func quoted(r rule) string {
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", "$${", "%{", "%%{")
+	return fmt.Sprintf("{ like = \"%s\", unlike = \"%s\" }", quote.Replace(r.like), quote.Replace(cmp.Or(r.unlike, `^\b$`)))
 }
 
 // Terraform knows the settings that there are: a name that a plan takes, no
 // function refuses.
 func TestModulesKnowTheSettings(t *testing.T) {
-	for _, module := range modules {
-		golden(t, filepath.Join(module, "settings.tf"), settingsFile())
-	}
+	golden(t, "common/settings.tf", settingsFile())
 }
 
 var settingName = regexp.MustCompile(`\bRELAY_[A-Z_]+\b`)
@@ -60,6 +78,11 @@ func TestModulesNameNoOtherSettings(t *testing.T) {
 			}
 		}
 	}
+	outputs, err := os.ReadFile("common/outputs.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	common := string(outputs)
 	for _, module := range modules {
 		source, err := os.ReadFile(filepath.Join(module, "main.tf"))
 		if err != nil {
@@ -72,7 +95,12 @@ func TestModulesNameNoOtherSettings(t *testing.T) {
 				t.Errorf("%s sets %s, but managed_settings does not have it, so that settings would be overridden silently", module, name)
 			}
 		}
-		if !strings.Contains(managed, "RELAY_LAMBDA_INVOKE_MODE") || !strings.Contains(rest, "RELAY_ACCESS_TOKENS") {
+		for _, name := range settingName.FindAllString(common, -1) {
+			if !strings.Contains(managed, name) {
+				t.Errorf("common sets %s, but managed_settings of %s does not have it", name, module)
+			}
+		}
+		if !strings.Contains(managed, "RELAY_LAMBDA_INVOKE_MODE") || !strings.Contains(common, "RELAY_ACCESS_TOKENS") {
 			t.Errorf("%s: managed_settings was not found", module)
 		}
 	}

@@ -60,8 +60,8 @@ func checkFunction(t *testing.T, dir string) {
 	if err := json.Unmarshal(content, &config); err != nil {
 		t.Fatal(err)
 	}
-	// No regions: they would override the project's, which Terraform sets.
-	if config.Runtime != "executable" || config.Handler != "executable" || !config.SupportsResponseStreaming || config.MaxDuration != 300 || len(config.Regions) > 0 {
+	// No regions and no duration: they would override the project's, which Terraform sets.
+	if config.Runtime != "executable" || config.Handler != "executable" || !config.SupportsResponseStreaming || config.MaxDuration != 0 || len(config.Regions) > 0 {
 		t.Errorf("the function is configured as %s", content)
 	}
 	routes, err := os.ReadFile(filepath.Join(dir, "..", "..", "config.json"))

@@ -12,8 +12,8 @@ locals {
     }
     instances = {
       description = "As many instances run as max_instances allows, so requests wait or are turned away."
-      filter      = "${local.service} AND metric.type = \"run.googleapis.com/container/instance_count\""
-      aligner     = "ALIGN_MAX"
+      filter      = "${local.service} AND metric.type = \"run.googleapis.com/container/instance_count\" AND metric.labels.state = \"active\""
+      aligner     = "ALIGN_MEAN" # means add up over revisions; maxima would count an instance once before a deployment and once after
       reducer     = "REDUCE_SUM"
       threshold   = var.max_instances - 0.5
     }

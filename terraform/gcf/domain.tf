@@ -1,5 +1,8 @@
 # One name before all regions: Google's global load balancer leads to the nearest one, and leaves out for a while those
 # that fail.
+#
+# What the backend service names is made before it and goes after it (create_before_destroy): Google deletes nothing that is
+# still named, and without it Terraform would try to, each time a region or the rate limit is taken out.
 locals {
   domain_regions = var.domain == null ? [] : var.regions
   rate_limit     = try(var.domain.requests_per_minute, null)
@@ -14,7 +17,11 @@ resource "google_compute_region_network_endpoint_group" "this" {
   network_endpoint_type = "SERVERLESS"
 
   cloud_run {
-    service = google_cloudfunctions2_function.this[each.key].name
+    service = google_cloud_run_v2_service.this[each.key].name
+  }
+
+  lifecycle {
+    create_before_destroy = true
   }
 
   depends_on = [google_project_service.this]
@@ -37,18 +44,23 @@ resource "google_compute_backend_service" "this" {
     }
   }
 
-  # It sees OpenAI's 5xx as well, so it may leave out half of the regions at most.
-  outlier_detection {
-    consecutive_errors           = 5
-    enforcing_consecutive_errors = 100
-    max_ejection_percent         = 50
+  # Each of Google's proxies counts for itself and by the requests that it happens to carry, so this is best effort. It sees
+  # OpenAI's 5xx as well, so it may leave out half of the regions at most.
+  dynamic "outlier_detection" {
+    for_each = local.probes ? [] : [1]
 
-    base_ejection_time {
-      seconds = 30
-    }
+    content {
+      consecutive_errors           = 5
+      enforcing_consecutive_errors = 100
+      max_ejection_percent         = 50
 
-    interval {
-      seconds = 10
+      base_ejection_time {
+        seconds = 30
+      }
+
+      interval {
+        seconds = 10
+      }
     }
   }
 }
@@ -97,6 +109,10 @@ resource "google_compute_security_policy" "this" {
     }
   }
 
+  lifecycle {
+    create_before_destroy = true
+  }
+
   depends_on = [google_project_service.this]
 }
 
@@ -126,6 +142,17 @@ resource "google_compute_managed_ssl_certificate" "this" {
   depends_on = [google_project_service.this]
 }
 
+resource "google_compute_ssl_policy" "this" {
+  count = var.domain == null ? 0 : 1
+
+  project         = var.project
+  name            = var.name
+  min_tls_version = "TLS_1_2"
+  profile         = "MODERN"
+
+  depends_on = [google_project_service.this]
+}
+
 resource "google_compute_target_https_proxy" "this" {
   count = var.domain == null ? 0 : 1
 
@@ -133,6 +160,7 @@ resource "google_compute_target_https_proxy" "this" {
   name             = var.name
   url_map          = google_compute_url_map.this[0].id
   ssl_certificates = [google_compute_managed_ssl_certificate.this[0].id]
+  ssl_policy       = google_compute_ssl_policy.this[0].id
 }
 
 resource "google_compute_global_address" "this" {

@@ -1,6 +1,9 @@
 locals {
-  package_path = coalesce(var.package_path, "${path.module}/../../dist/gcf.zip")
-  timeout      = 3600 # Google's default of 60 s is too short for models
+  timeout = 3600 # Google's default of 300 s is too short for models
+  probes  = try(var.domain.failover, "") == "probes"
+
+  # Each key holds for one place.
+  source_key = length(var.kms_keys) == 0 ? null : lookup(var.kms_keys, lower(var.source_location), null)
 
   # Settings that a variable sets, and which.
   managed_settings = {
@@ -14,19 +17,12 @@ locals {
     RELAY_UPSTREAMS          = "upstreams"
   }
 
-  environment = merge(
-    var.settings,
-    {
-      RELAY_ACCESS_TOKENS   = join(",", local.token_hashes)
-      RELAY_ALLOWED_ORIGINS = join(",", var.allowed_origins)
-      RELAY_NAME            = var.name
-      RELAY_UPSTREAMS       = join(",", var.upstreams)
-    },
-    nonsensitive(var.api_key == null) ? {} : { RELAY_API_KEY = var.api_key },
-  )
+  environment = module.common.environment
 
   services = concat(
-    ["artifactregistry", "cloudbuild", "cloudfunctions", "iam", "run"],
+    ["iam", "run"],
+    var.image == null ? ["artifactregistry", "cloudbuild"] : [],
+    length(var.kms_keys) == 0 ? [] : ["cloudkms"],
     var.api_key_secret == null ? [] : ["secretmanager"],
     var.alarm_email == null ? [] : ["monitoring"],
     var.monthly_budget == null ? [] : ["billingbudgets"],
@@ -35,34 +31,31 @@ locals {
   )
 }
 
+module "common" {
+  source = "../common"
+
+  access_tokens    = var.access_tokens
+  allowed_origins  = var.allowed_origins
+  api_key          = var.api_key
+  holds_key        = var.api_key_secret != null
+  managed_settings = local.managed_settings
+  name             = var.name
+  settings         = var.settings
+  upstreams        = var.upstreams
+}
+
+# An older state has the token here: it stays the same.
+moved {
+  from = random_bytes.token
+  to   = module.common.random_bytes.token
+}
+
 resource "google_project_service" "this" {
   for_each = toset(local.services)
 
   project            = var.project
   service            = "${each.key}.googleapis.com"
   disable_on_destroy = false # others in the project may need it
-}
-
-# Source for Google to build. Its place does not depend on regions, so that a change of these replaces nothing.
-resource "google_storage_bucket" "source" {
-  project                     = var.project
-  name                        = "${replace(var.project, "/[.:]/", "-")}-${var.name}-source"
-  location                    = "US"
-  uniform_bucket_level_access = true
-  public_access_prevention    = "enforced"
-  force_destroy               = true # it holds copies of the zip only
-  labels                      = var.labels
-}
-
-# Named for its content: Google builds anew when the name changes, and not otherwise.
-resource "google_storage_bucket_object" "source" {
-  bucket = google_storage_bucket.source.name
-  name   = "gcf-${filesha256(local.package_path)}.zip"
-  source = local.package_path
-
-  lifecycle {
-    create_before_destroy = true
-  }
 }
 
 # Without a role: the function needs nothing of Google's. The default account may change the whole project.
@@ -83,61 +76,129 @@ resource "google_secret_manager_secret_iam_member" "api_key" {
   member    = "serviceAccount:${google_service_account.this.email}"
 }
 
-resource "google_cloudfunctions2_function" "this" {
+resource "google_cloud_run_v2_service" "this" {
   for_each = toset(var.regions)
 
-  project     = var.project
-  location    = each.key
-  name        = var.name
-  description = "Relays ${var.name}'s clients to the API. Made by Terraform."
-  labels      = var.labels
+  project              = var.project
+  location             = each.key
+  name                 = var.name
+  description          = "Relays ${var.name}'s clients to the API. Made by Terraform."
+  labels               = var.labels
+  ingress              = var.direct_urls ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+  default_uri_disabled = !var.direct_urls
+  invoker_iam_disabled = !var.public_invoker
+  deletion_protection  = false # or destroy would take two applies
 
-  build_config {
-    runtime         = "go126"
-    entry_point     = "Relay"
-    service_account = var.build_service_account
+  dynamic "build_config" {
+    for_each = google_storage_bucket_object.source
 
-    source {
-      storage_source {
-        bucket = google_storage_bucket.source.name
-        object = google_storage_bucket_object.source.name
-      }
+    content {
+      function_target = "Relay"
+      source_location = "gs://${build_config.value.bucket}/${build_config.value.name}"
+      image_uri       = local.image
+      service_account = var.build_service_account
     }
   }
 
-  service_config {
-    available_cpu                    = "1" # with less, Google lets an instance serve one request at a time
-    available_memory                 = "512Mi"
+  template {
+    timeout                          = "${local.timeout}s"
     max_instance_request_concurrency = var.max_concurrency
-    max_instance_count               = var.max_instances
-    timeout_seconds                  = local.timeout
-    ingress_settings                 = "ALLOW_ALL"
-    all_traffic_on_latest_revision   = true
-    service_account_email            = google_service_account.this.email
-    environment_variables            = merge(local.environment, { RELAY_REGION = each.key })
+    service_account                  = google_service_account.this.email
+    encryption_key                   = lookup(var.kms_keys, each.key, null)
+    labels                           = var.labels
 
-    dynamic "secret_environment_variables" {
-      for_each = var.api_key_secret[*]
+    scaling {
+      min_instance_count = local.probes ? max(var.min_instances, 1) : var.min_instances
+      max_instance_count = var.max_instances
+    }
 
-      content {
-        key        = "RELAY_API_KEY"
-        project_id = var.project
-        secret     = secret_environment_variables.value
-        version    = "latest"
+    containers {
+      image = local.image
+
+      resources {
+        limits            = { cpu = "1", memory = "512Mi" } # with less than a CPU, Google lets an instance serve one request at a time
+        cpu_idle          = true                            # billed while it serves
+        startup_cpu_boost = true
+      }
+
+      dynamic "env" {
+        for_each = nonsensitive(toset(keys(local.environment)))
+
+        content {
+          name  = env.key
+          value = local.environment[env.key]
+        }
+      }
+
+      env {
+        name  = "RELAY_REGION"
+        value = each.key
+      }
+
+      dynamic "env" {
+        for_each = var.api_key_secret[*]
+
+        content {
+          name = "RELAY_API_KEY"
+
+          value_source {
+            secret_key_ref {
+              secret  = env.value
+              version = "latest"
+            }
+          }
+        }
+      }
+
+      # It serves when the relay answers, not when its port is open.
+      startup_probe {
+        period_seconds    = 1
+        timeout_seconds   = 1
+        failure_threshold = 30
+
+        http_get {
+          path = "/relay/health"
+        }
+      }
+
+      # One that hangs is replaced. The relay answers this itself, whatever OpenAI does.
+      liveness_probe {
+        period_seconds    = 30
+        timeout_seconds   = 5
+        failure_threshold = 3
+
+        http_get {
+          path = "/relay/health"
+        }
+      }
+
+      dynamic "readiness_probe" {
+        for_each = local.probes ? [1] : []
+
+        content {
+          period_seconds    = 10
+          timeout_seconds   = 5
+          failure_threshold = 2
+          success_threshold = 2
+
+          http_get {
+            path = "/relay/health"
+          }
+        }
       }
     }
   }
 
-  depends_on = [google_project_service.this, google_secret_manager_secret_iam_member.api_key]
+  depends_on = [google_project_service.this, google_secret_manager_secret_iam_member.api_key, terraform_data.build]
 }
 
-# Without it, every request answers 403 of Google's.
+# Without it, every request answers 403 of Google's, unless the check is off.
 resource "google_cloud_run_v2_service_iam_member" "public" {
   for_each = toset(var.public_invoker ? var.regions : [])
 
   project  = var.project
   location = each.key
-  name     = google_cloudfunctions2_function.this[each.key].name
+  name     = google_cloud_run_v2_service.this[each.key].name
   role     = "roles/run.invoker"
   member   = "allUsers"
 }

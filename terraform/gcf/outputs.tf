@@ -1,18 +1,16 @@
 locals {
-  urls       = { for region in var.regions : region => trimsuffix(google_cloudfunctions2_function.this[region].service_config[0].uri, "/") }
-  domain_url = var.domain == null ? [] : ["https://${var.domain.name}"]
+  url_regions = var.direct_urls ? var.regions : []
+  urls        = { for region in local.url_regions : region => trimsuffix(google_cloud_run_v2_service.this[region].uri, "/") }
+  domain_url  = var.domain == null ? [] : ["https://${var.domain.name}"]
 
   # The own domain first: who has one has a reason.
-  ordered_urls = concat(local.domain_url, [for region in var.regions : local.urls[region]])
-  names        = concat([for url in local.domain_url : "gcp"], [for region in var.regions : "gcp-${region}"])
-
-  token_in_shell = nonsensitive(local.access_token == null) ? "$ACCESS_TOKEN" : "$(terraform output -raw access_token)"
-  key_in_shell   = nonsensitive(var.api_key == null) && var.api_key_secret == null ? "rt_${local.token_in_shell}.$OPENAI_API_KEY" : "rt_${local.token_in_shell}"
+  ordered_urls = concat(local.domain_url, [for region in local.url_regions : local.urls[region]])
+  names        = concat([for url in local.domain_url : "${var.name}-gcp"], [for region in local.url_regions : "${var.name}-gcp-${region}"])
 }
 
 output "access_token" {
   description = "Token to show the relay: in front of the API key, as rt_<token>.<key>, or in the header X-Relay-Token. Null if access_tokens has hashes only."
-  value       = local.access_token
+  value       = module.common.access_token
   sensitive   = true
 }
 
@@ -27,22 +25,17 @@ output "dns_records" {
 }
 
 output "endpoints" {
-  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (terraform output -json endpoints > urls.json)."
-  value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = local.access_token }]
+  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (umask 077 && terraform output -json endpoints > urls.json, as it holds the token)."
+  value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = module.common.access_token }]
   sensitive   = true
-}
-
-output "open_commands" {
-  description = "What to run, once per region, where public_invoker is false."
-  value       = var.public_invoker ? [] : [for region in var.regions : "gcloud run services update ${var.name} --project=${var.project} --region=${region} --no-invoker-iam-check"]
 }
 
 output "try" {
   description = "A command that shows that it works, to be run in this folder."
-  value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${local.key_in_shell}\""
+  value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${module.common.key_in_shell}\""
 }
 
 output "urls" {
-  description = "URL of each region's function (…run.app)."
+  description = "URL of each region's function (…run.app); none if direct_urls is false."
   value       = local.urls
 }

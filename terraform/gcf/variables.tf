@@ -4,13 +4,6 @@ variable "access_tokens" {
   default     = []
   nullable    = false
   sensitive   = true
-
-  validation {
-    condition = alltrue([for token in var.access_tokens :
-      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(token, "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
-    ])
-    error_message = "An access token is too weak or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
-  }
 }
 
 variable "alarm_email" {
@@ -25,7 +18,7 @@ variable "alarm_email" {
 }
 
 variable "allow_any_region" {
-  description = "Takes regions that this module refuses: those that OpenAI refuses, and those it has not heard of."
+  description = "Takes regions that this module refuses, since OpenAI does, and does not warn of those it has not heard of."
   type        = bool
   default     = false
   nullable    = false
@@ -36,15 +29,6 @@ variable "allowed_origins" {
   type        = list(string)
   default     = ["*"]
   nullable    = false
-
-  validation {
-    condition     = length(var.allowed_origins) > 0 && alltrue([for origin in var.allowed_origins : can(regex("^(\\*|none|null|[a-z][a-z0-9+.-]*://[^/, ]+)$", origin))])
-    error_message = "allowed_origins must be [\"*\"], [\"none\"], or origins such as https://chat.example, without a path."
-  }
-  validation {
-    condition     = length(var.allowed_origins) == 1 || !anytrue([for origin in var.allowed_origins : contains(["*", "none"], origin)])
-    error_message = "In allowed_origins, \"*\" and \"none\" must stand alone: take them out, or take the others out."
-  }
 }
 
 variable "api_key" {
@@ -52,11 +36,6 @@ variable "api_key" {
   type        = string
   default     = null
   sensitive   = true
-
-  validation {
-    condition     = var.api_key == null || can(regex("^[!-+\\--~]+$", var.api_key))
-    error_message = "api_key has a character that no API key has, such as a space, a comma or a line break: paste it again, or leave it null."
-  }
 }
 
 variable "api_key_secret" {
@@ -85,9 +64,22 @@ variable "build_service_account" {
   }
 }
 
+variable "direct_urls" {
+  description = "Lets the functions' own URLs (…run.app) be called. false, with a domain, leaves the load balancer as the one way in, past which its rate limit cannot be avoided."
+  type        = bool
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = var.direct_urls || var.domain != null
+    error_message = "direct_urls = false needs a domain, or there would be no way in: set domain, or leave direct_urls true."
+  }
+}
+
 variable "domain" {
-  description = "Domain of your own in front of all regions, by a global load balancer: name; zone, the name of the Cloud DNS zone in this project that holds it (if null, set the output dns_records yourself); requests_per_minute, the most that one address may send (if null, no Cloud Armor rule). If null, the functions' own URLs are all there is."
+  description = "Domain of your own in front of all regions, by a global load balancer: name; zone, the name of the Cloud DNS zone in this project that holds it (if null, set the output dns_records yourself); requests_per_minute, the most that one address may send (if null, no Cloud Armor rule); failover, \"outliers\" (regions that fail are left out as each of Google's proxies notices) or \"probes\" (regions whose instances do not pass their readiness probe are left out, for which one instance per region stays on and is paid for). If null, the functions' own URLs are all there is."
   type = object({
+    failover            = optional(string, "outliers")
     name                = string
     requests_per_minute = optional(number)
     zone                = optional(string)
@@ -95,12 +87,43 @@ variable "domain" {
   default = null
 
   validation {
-    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+([a-z]{2,}|xn--[a-z0-9-]*[a-z0-9])$", var.domain.name))
     error_message = "domain.name must be a host name in lower case, such as relay.example.com, without https:// and without a path."
   }
   validation {
-    condition     = try(var.domain.requests_per_minute, null) == null || try(var.domain.requests_per_minute >= 1, false)
-    error_message = "domain.requests_per_minute must be 1 or more, or null for no limit."
+    condition     = try(var.domain.requests_per_minute, null) == null || try(var.domain.requests_per_minute >= 1 && floor(var.domain.requests_per_minute) == var.domain.requests_per_minute, false)
+    error_message = "domain.requests_per_minute must be a whole number from 1 on, or null for no limit."
+  }
+  validation {
+    condition     = contains(["outliers", "probes"], try(var.domain.failover, "outliers"))
+    error_message = "domain.failover must be \"outliers\" (best effort, costs nothing) or \"probes\" (one instance per region stays on)."
+  }
+}
+
+variable "image" {
+  description = "Image to run in place of one that Cloud Build makes, such as us-docker.pkg.dev/my-project/relay/relay:v1. Nothing is packed, uploaded or built then. It must be in a registry that Cloud Run pulls from."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image == null || can(regex("^[a-z0-9.-]+/[a-z0-9._/-]+(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?$", var.image))
+    error_message = "image must be the name of a container image with its registry, such as us-docker.pkg.dev/my-project/relay/relay:v1, without https://."
+  }
+}
+
+variable "kms_keys" {
+  description = "KMS keys of your own for what Google keeps, by location: one for each region, and one for source_location in lower case. Google's service agents of Cloud Run, Artifact Registry and Cloud Storage must be allowed to use them. If empty, Google's own keys."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key in values(var.kms_keys) : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", key))])
+    error_message = "kms_keys takes names such as projects/my-project/locations/us/keyRings/relay/cryptoKeys/relay."
+  }
+  validation {
+    condition     = length(var.kms_keys) == 0 || length(setsubtract(concat(var.regions, var.image == null ? [lower(var.source_location)] : []), keys(var.kms_keys))) == 0
+    error_message = "kms_keys has no key for ${join(", ", setsubtract(concat(var.regions, var.image == null ? [lower(var.source_location)] : []), keys(var.kms_keys)))}: a key holds for its own location only, so add one there."
   }
 }
 
@@ -135,6 +158,18 @@ variable "max_instances" {
   }
 }
 
+variable "min_instances" {
+  description = "Fewest instances per region. One that waits spares a request the second or two of a start, and is paid for."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.min_instances >= 0 && floor(var.min_instances) == var.min_instances && var.min_instances <= var.max_instances
+    error_message = "min_instances must be a whole number from 0 to max_instances."
+  }
+}
+
 variable "monthly_budget" {
   description = "What the project may cost in a month, in the billing account's currency, before alarm_email is told: at 80 % and when 100 % are forecast. Google stops nothing. If null, there is no budget."
   type        = number
@@ -163,13 +198,13 @@ variable "name" {
 }
 
 variable "package_path" {
-  description = "Path of the zip that make dist/gcf.zip builds. If null, dist/gcf.zip of the repository that this module lies in."
+  description = "Path of a zip to build in place of the source that came with this module, such as gcf.zip of a release. If null, the module packs its own."
   type        = string
   default     = null
 
   validation {
-    condition     = fileexists(coalesce(var.package_path, "${path.module}/../../dist/gcf.zip"))
-    error_message = "The function's zip is missing: run make dist/gcf.zip at the root of the repository, or set package_path to where it is."
+    condition     = var.package_path == null || try(fileexists(var.package_path), false)
+    error_message = "There is no file at package_path: download gcf.zip from the release (its page has SHA256SUMS, too), run make dist/gcf.zip in a clone, or leave package_path null."
   }
 }
 
@@ -185,7 +220,7 @@ variable "project" {
 }
 
 variable "public_invoker" {
-  description = "Opens the functions to all, since the Authorization header is OpenAI's; the access tokens guard them. Set it to false where the organisation forbids allUsers, and run what the output open_commands says instead."
+  description = "How the functions are opened to all, since the Authorization header is OpenAI's and the access tokens guard them: true grants allUsers the role Cloud Run Invoker; false switches Google's check of that role off, which organisations allow that forbid allUsers (domain restricted sharing)."
   type        = bool
   default     = true
   nullable    = false
@@ -210,8 +245,8 @@ variable "regions" {
     error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
   }
   validation {
-    condition     = var.allow_any_region || length(setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions)))) == 0
-    error_message = "${join(", ", setsubtract(var.regions, concat(local.known_regions, keys(local.refused_regions))))} is no Google Cloud region that this module knows. Those are ${join(", ", local.known_regions)}. If it is a new one, set allow_any_region = true."
+    condition     = alltrue([for region in var.regions : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
+    error_message = "regions takes names such as us-central1: no such name is ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])}."
   }
 }
 
@@ -220,14 +255,17 @@ variable "settings" {
   type        = map(string)
   default     = {}
   nullable    = false
+}
+
+variable "source_location" {
+  description = "Where the source and the image are kept: a multi-region (US, EU, ASIA) or a region. It need not be one of regions, and does not move with them."
+  type        = string
+  default     = "US"
+  nullable    = false
 
   validation {
-    condition     = length(setsubtract(keys(var.settings), local.setting_names)) == 0
-    error_message = "${join(", ", setsubtract(keys(var.settings), local.setting_names))}: no such setting. There are ${join(", ", local.setting_names)}."
-  }
-  validation {
-    condition     = length(setintersection(keys(var.settings), keys(local.managed_settings))) == 0
-    error_message = "Do not put into settings what has a variable of its own: ${join(", ", [for name in setintersection(keys(var.settings), keys(local.managed_settings)) : "${name} is ${local.managed_settings[name]}"])}."
+    condition     = can(regex("^(US|EU|ASIA|us|eu|asia|[a-z]+-[a-z]+[0-9]+)$", var.source_location))
+    error_message = "source_location must be US, EU, ASIA, or a region such as europe-west1."
   }
 }
 
@@ -237,9 +275,4 @@ variable "upstreams" {
   default     = ["https://api.openai.com"]
   nullable    = false
   sensitive   = true
-
-  validation {
-    condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex("^https://[^/?#, ]+(/[^?#, ]*)?(#[A-Za-z0-9.-]+)?$", upstream))])
-    error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without a query."
-  }
 }

@@ -1,6 +1,15 @@
 # Mails when something is wrong. Alarms and topics belong to a region, so each has its own.
 locals {
-  alarm_regions = var.alarm_email == null ? [] : var.regions
+  alarms_on     = var.alarm_email != null || var.alarm_topic_arn != null
+  alarm_regions = local.alarms_on ? var.regions : []
+
+  # Route 53 tells how its health checks fare in us-east-1 only.
+  check_regions = local.alarms_on ? keys(aws_route53_health_check.this) : []
+  topic_regions = var.alarm_topic_arn != null ? [] : distinct(concat(local.alarm_regions, length(local.check_regions) > 0 ? ["us-east-1"] : []))
+  topics = {
+    for region in distinct(concat(local.alarm_regions, ["us-east-1"])) :
+    region => var.alarm_topic_arn != null ? replace(var.alarm_topic_arn, "{region}", region) : try(aws_sns_topic.alarms[region].arn, null)
+  }
 
   # The API in front of a domain counts for itself.
   api_alarms = length(local.api_regions) == 0 ? {} : {
@@ -34,17 +43,20 @@ locals {
       threshold   = 10
     }
     duration = {
-      description = "A request took nearly all of the ${local.timeout} s that a function has; behind them it is cut."
+      description = "A request took nearly all of the ${var.timeout} s that a function has; after them it is cut."
       metric      = "Duration"
       statistic   = "Maximum"
-      threshold   = (local.timeout - 60) * 1000
+      threshold   = (var.timeout > 120 ? var.timeout - 60 : floor(var.timeout * 0.9)) * 1000
     }
   }
 
-  alarms = merge(local.api_alarms, { for name, alarm in local.function_alarms : name => merge(alarm, {
-    namespace  = "AWS/Lambda"
-    dimensions = { FunctionName = var.name }
-  }) })
+  alarms = merge(local.api_alarms, {
+    for name, alarm in local.function_alarms : name => merge(alarm, {
+      namespace  = "AWS/Lambda"
+      dimensions = { FunctionName = var.name }
+    })
+    if name != "url-5xx" || var.function_url
+  })
 
   region_alarms = {
     for pair in setproduct(local.alarm_regions, keys(local.alarms)) :
@@ -53,7 +65,7 @@ locals {
 }
 
 resource "aws_sns_topic" "alarms" {
-  for_each = toset(local.alarm_regions)
+  for_each = toset(local.topic_regions)
 
   region = each.key
   name   = "${var.name}-alarms"
@@ -61,7 +73,7 @@ resource "aws_sns_topic" "alarms" {
 }
 
 resource "aws_sns_topic_subscription" "alarms" {
-  for_each = toset(local.alarm_regions)
+  for_each = toset(local.topic_regions)
 
   region    = each.key
   topic_arn = aws_sns_topic.alarms[each.key].arn
@@ -84,8 +96,28 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold
   treat_missing_data  = "notBreaching" # no requests, no trouble
-  alarm_actions       = [aws_sns_topic.alarms[each.value.region].arn]
-  ok_actions          = [aws_sns_topic.alarms[each.value.region].arn]
+  alarm_actions       = [local.topics[each.value.region]]
+  ok_actions          = [local.topics[each.value.region]]
+  tags                = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "region_out" {
+  for_each = toset(local.check_regions)
+
+  region              = "us-east-1"
+  alarm_name          = "${var.name}-${each.key}-out"
+  alarm_description   = "Route 53 leads nobody to ${each.key} any more: its relay does not answer."
+  namespace           = "AWS/Route53"
+  metric_name         = "HealthCheckStatus"
+  dimensions          = { HealthCheckId = aws_route53_health_check.this[each.key].id }
+  statistic           = "Minimum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  treat_missing_data  = "breaching"
+  alarm_actions       = [local.topics["us-east-1"]]
+  ok_actions          = [local.topics["us-east-1"]]
   tags                = var.tags
 }
 
@@ -105,6 +137,7 @@ resource "aws_budgets_budget" "this" {
     threshold                  = 80
     threshold_type             = "PERCENTAGE"
     subscriber_email_addresses = var.alarm_email[*]
+    subscriber_sns_topic_arns  = var.alarm_email == null ? [local.topics["us-east-1"]] : []
   }
 
   notification {
@@ -113,5 +146,6 @@ resource "aws_budgets_budget" "this" {
     threshold                  = 100
     threshold_type             = "PERCENTAGE"
     subscriber_email_addresses = var.alarm_email[*]
+    subscriber_sns_topic_arns  = var.alarm_email == null ? [local.topics["us-east-1"]] : []
   }
 }

@@ -1,9 +1,10 @@
 locals {
-  package_path = coalesce(var.package_path, "${path.module}/../../dist/lambda.zip")
-
   # The function cannot find out its URL's mode, so both get it from here.
   invoke_mode = "RESPONSE_STREAM"
-  timeout     = 900
+
+  # An id or a place stands for every region where it has {region} in it.
+  key_arns = { for region in var.regions : region => var.kms_key_arn == null ? null : replace(var.kms_key_arn, "{region}", region) }
+  own_role = var.role_arn == null ? var.regions : []
 
   arn     = "arn:${data.aws_partition.this.partition}"
   account = data.aws_caller_identity.this.account_id
@@ -21,17 +22,29 @@ locals {
   }
 
   environment = merge(
-    var.settings,
-    {
-      RELAY_ACCESS_TOKENS      = join(",", local.token_hashes)
-      RELAY_ALLOWED_ORIGINS    = join(",", var.allowed_origins)
-      RELAY_LAMBDA_INVOKE_MODE = local.invoke_mode
-      RELAY_NAME               = var.name
-      RELAY_UPSTREAMS          = join(",", var.upstreams)
-    },
-    nonsensitive(var.api_key == null) ? {} : { RELAY_API_KEY = var.api_key },
+    module.common.environment,
+    { RELAY_LAMBDA_INVOKE_MODE = local.invoke_mode },
     var.api_key_secret == null ? {} : { RELAY_API_KEY_SECRET = var.api_key_secret },
   )
+}
+
+module "common" {
+  source = "../common"
+
+  access_tokens    = var.access_tokens
+  allowed_origins  = var.allowed_origins
+  api_key          = var.api_key
+  holds_key        = var.api_key_secret != null
+  managed_settings = local.managed_settings
+  name             = var.name
+  settings         = var.settings
+  upstreams        = var.upstreams
+}
+
+# An older state has the token here: it stays the same.
+moved {
+  from = random_bytes.token
+  to   = module.common.random_bytes.token
 }
 
 data "aws_caller_identity" "this" {}
@@ -44,16 +57,18 @@ resource "aws_cloudwatch_log_group" "this" {
   region            = each.key
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
+  kms_key_id        = local.key_arns[each.key]
   tags              = var.tags
 }
 
 # Roles are global, so each region's has its own name: with one for all, a new region would touch the others.
 resource "aws_iam_role" "this" {
-  for_each = toset(var.regions)
+  for_each = toset(local.own_role)
 
-  name        = "${var.name}-${each.key}"
-  description = "What the relay ${var.name} in ${each.key} may do: write its own log."
-  tags        = var.tags
+  name                 = "${var.name}-${each.key}"
+  permissions_boundary = var.permissions_boundary
+  description          = "What the relay ${var.name} in ${each.key} may do: write its own log."
+  tags                 = var.tags
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -66,7 +81,7 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  for_each = toset(var.regions)
+  for_each = toset(local.own_role)
 
   name = "relay"
   role = aws_iam_role.this[each.key].name
@@ -85,6 +100,20 @@ resource "aws_iam_role_policy" "this" {
         # AWS puts a hyphen and six characters behind a secret's name.
         Resource = "${local.arn}:secretsmanager:${each.key}:${local.account}:secret:${secret}-??????"
       }],
+      [for key in local.key_arns[each.key][*] : {
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt"]
+        Resource = key
+      }],
+      # Lambda itself uses these to bind the function to the VPC; AWS takes no narrower resource.
+      length(var.vpc) == 0 ? [] : [{
+        Effect = "Allow"
+        Action = [
+          "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+          "ec2:UnassignPrivateIpAddresses",
+        ]
+        Resource = "*"
+      }],
     )
   })
 }
@@ -95,22 +124,35 @@ resource "aws_lambda_function" "this" {
   region        = each.key
   function_name = var.name
   description   = "Relays ${var.name}'s clients to the API. Made by Terraform."
-  role          = aws_iam_role.this[each.key].arn
+  role          = var.role_arn != null ? var.role_arn : aws_iam_role.this[each.key].arn
+  kms_key_arn   = local.key_arns[each.key]
   tags          = var.tags
 
   runtime          = "provided.al2023"
   handler          = "bootstrap"
-  architectures    = ["arm64"]
-  filename         = local.package_path
-  source_code_hash = filebase64sha256(local.package_path)
+  architectures    = [var.architecture]
+  filename         = local.from_url ? local.downloads[each.key] : local.package_path
+  s3_bucket        = local.from_s3 ? replace(var.package.s3_bucket, "{region}", each.key) : null
+  s3_key           = local.from_s3 ? replace(var.package.s3_key, "{region}", each.key) : null
+  source_code_hash = local.package_hash
   layers           = local.secrets_layers[each.key]
 
-  memory_size                    = 256
-  timeout                        = local.timeout
+  memory_size                    = var.memory
+  timeout                        = var.timeout
   reserved_concurrent_executions = var.max_instances
 
   environment {
     variables = local.environment
+  }
+
+  dynamic "vpc_config" {
+    for_each = contains(keys(var.vpc), each.key) ? [var.vpc[each.key]] : []
+
+    content {
+      ipv6_allowed_for_dual_stack = vpc_config.value.ipv6
+      security_group_ids          = vpc_config.value.security_group_ids
+      subnet_ids                  = vpc_config.value.subnet_ids
+    }
   }
 
   logging_config {
@@ -128,13 +170,13 @@ resource "aws_lambda_function" "this" {
   }
 
   # A function that starts before it may write its log loses the reason why it fails.
-  depends_on = [aws_iam_role_policy.this]
+  depends_on = [aws_iam_role_policy.this, terraform_data.download]
 }
 
 # Open to all, since the Authorization header is OpenAI's; the access tokens guard it. No cors block: the relay answers
 # preflights itself, and AWS's headers would come on top of its own, which browsers reject.
 resource "aws_lambda_function_url" "this" {
-  for_each = toset(var.regions)
+  for_each = toset(var.function_url ? var.regions : [])
 
   region             = each.key
   function_name      = aws_lambda_function.this[each.key].function_name
@@ -145,7 +187,7 @@ resource "aws_lambda_function_url" "this" {
 # A URL of type NONE answers 403 without both of these. The provider makes two of its own, which it neither tracks nor
 # removes, under the names FunctionURLAllowPublicAccess and FunctionURLAllowInvokeAction; ours must have others.
 resource "aws_lambda_permission" "url" {
-  for_each = toset(var.regions)
+  for_each = toset(var.function_url ? var.regions : [])
 
   region                 = each.key
   statement_id           = "RelayUrl"
@@ -156,7 +198,7 @@ resource "aws_lambda_permission" "url" {
 }
 
 resource "aws_lambda_permission" "invoke" {
-  for_each = toset(var.regions)
+  for_each = toset(var.function_url ? var.regions : [])
 
   region                   = each.key
   statement_id             = "RelayUrlInvoke"

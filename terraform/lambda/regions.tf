@@ -3,7 +3,7 @@ locals {
   regions_with_urls = [
     "af-south-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1", "ap-southeast-2",
     "ap-southeast-3", "ca-central-1", "eu-central-1", "eu-north-1", "eu-south-1", "eu-west-1", "eu-west-2", "eu-west-3",
-    "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+    "me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
   ]
 
   # AWS's own pages name these as without function URLs.
@@ -17,5 +17,15 @@ locals {
     ap-east-1      = "Hong Kong"
     cn-north-1     = "mainland China"
     cn-northwest-1 = "mainland China"
+  }
+
+  unknown_regions = [for region in var.regions : region if !contains(concat(local.regions_with_urls, local.regions_without_urls, keys(local.refused_regions)), region)]
+}
+
+# AWS opens regions faster than modules are updated, so one that is not in the lists gets a warning and no more.
+check "regions" {
+  assert {
+    condition     = var.allow_any_region || length(local.unknown_regions) == 0
+    error_message = "${join(", ", local.unknown_regions)}: no AWS region that this module knows. If it is a new one, all may be well; if its function URL cannot be made, it has none. allow_any_region = true ends this warning."
   }
 }

@@ -4,13 +4,6 @@ variable "access_tokens" {
   default     = []
   nullable    = false
   sensitive   = true
-
-  validation {
-    condition = alltrue([for token in var.access_tokens :
-      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(token, "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
-    ])
-    error_message = "An access token is too weak or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
-  }
 }
 
 variable "alarm_email" {
@@ -24,8 +17,23 @@ variable "alarm_email" {
   }
 }
 
+variable "alarm_topic_arn" {
+  description = "SNS topic of your own for the alarms in place of a mail, in which {region} stands for the region: arn:aws:sns:{region}:123456789012:ops. With a domain, one in us-east-1 is needed, too, where Route 53 tells of regions that are out."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_topic_arn == null || can(regex("^arn:[a-z-]+:sns:\\{region\\}:[0-9]{12}:[A-Za-z0-9_-]+$", var.alarm_topic_arn))
+    error_message = "alarm_topic_arn must be a topic's ARN with {region} in place of its region, such as arn:aws:sns:{region}:123456789012:ops."
+  }
+  validation {
+    condition     = var.alarm_topic_arn == null || var.alarm_email == null
+    error_message = "Set alarm_email or alarm_topic_arn, not both: subscribe the address to the topic instead."
+  }
+}
+
 variable "allow_any_region" {
-  description = "Takes regions that this module refuses: those without function URLs, those that OpenAI refuses, and those it has not heard of."
+  description = "Takes regions that this module refuses: those without function URLs and those that OpenAI refuses; and does not warn of those it has not heard of."
   type        = bool
   default     = false
   nullable    = false
@@ -36,15 +44,6 @@ variable "allowed_origins" {
   type        = list(string)
   default     = ["*"]
   nullable    = false
-
-  validation {
-    condition     = length(var.allowed_origins) > 0 && alltrue([for origin in var.allowed_origins : can(regex("^(\\*|none|null|[a-z][a-z0-9+.-]*://[^/, ]+)$", origin))])
-    error_message = "allowed_origins must be [\"*\"], [\"none\"], or origins such as https://chat.example, without a path."
-  }
-  validation {
-    condition     = length(var.allowed_origins) == 1 || !anytrue([for origin in var.allowed_origins : contains(["*", "none"], origin)])
-    error_message = "In allowed_origins, \"*\" and \"none\" must stand alone: take them out, or take the others out."
-  }
 }
 
 variable "api_key" {
@@ -52,11 +51,6 @@ variable "api_key" {
   type        = string
   default     = null
   sensitive   = true
-
-  validation {
-    condition     = var.api_key == null || can(regex("^[!-+\\--~]+$", var.api_key))
-    error_message = "api_key has a character that no API key has, such as a space, a comma or a line break: paste it again, or leave it null."
-  }
 }
 
 variable "api_key_secret" {
@@ -74,12 +68,26 @@ variable "api_key_secret" {
   }
 }
 
+variable "architecture" {
+  description = "Processor that the zip is for: \"arm64\" (lambda-arm64.zip, the cheaper one) or \"x86_64\" (lambda-amd64.zip)."
+  type        = string
+  default     = "arm64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "architecture must be \"arm64\" or \"x86_64\", which is AWS's name of amd64."
+  }
+}
+
 variable "domain" {
-  description = "Domain of your own in front: name, the Route 53 hosted zone zone_id that holds it, and via: \"api_gateway\" (every region, latency routing with health checks) or \"cloudfront\" (one region). If null, the function URLs are all there is."
+  description = "Domain of your own in front: name; via, \"api_gateway\" (every region, latency routing with health checks) or \"cloudfront\" (one region); zone_id, the Route 53 hosted zone that holds it (if null, the output dns_records says what to set elsewhere); certificate_arns, by region, certificates of ACM to use in place of new ones (needed without zone_id; CloudFront's is in us-east-1); deep_health, whether health checks ask OpenAI, too. If null, the regions' own URLs are all there is."
   type = object({
-    name    = string
-    via     = optional(string, "api_gateway")
-    zone_id = string
+    certificate_arns = optional(map(string))
+    deep_health      = optional(bool, false)
+    name             = string
+    via              = optional(string, "api_gateway")
+    zone_id          = optional(string)
   })
   default = null
 
@@ -88,12 +96,48 @@ variable "domain" {
     error_message = "domain.via must be \"api_gateway\" (failover between regions) or \"cloudfront\" (one region)."
   }
   validation {
-    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain.name))
+    condition     = var.domain == null || can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+([a-z]{2,}|xn--[a-z0-9-]*[a-z0-9])$", var.domain.name))
     error_message = "domain.name must be a host name in lower case, such as relay.example.com, without https:// and without a path."
   }
   validation {
     condition     = try(var.domain.via, "") != "cloudfront" || length(var.regions) == 1
     error_message = "domain.via = \"cloudfront\" works with one region: CloudFront's origin groups repeat GET only, so a second region would never get a chat. Use \"api_gateway\" for several."
+  }
+  validation {
+    condition     = try(var.domain.via, "") != "cloudfront" || var.function_url
+    error_message = "domain.via = \"cloudfront\" leads to the function URL: leave function_url true, or use \"api_gateway\"."
+  }
+  validation {
+    condition = var.domain == null || try(var.domain.zone_id, null) != null || length(setsubtract(
+      try(var.domain.via, "") == "cloudfront" ? ["us-east-1"] : var.regions, keys(try(coalesce(var.domain.certificate_arns, {}), {}))
+    )) == 0
+    error_message = "Without domain.zone_id this module can prove to ACM nothing: ask for the certificates (aws acm request-certificate --validation-method DNS --domain-name NAME --region REGION), set their record in your DNS, and give domain.certificate_arns for ${try(var.domain.via, "") == "cloudfront" ? "us-east-1" : join(", ", var.regions)}."
+  }
+  validation {
+    condition     = alltrue([for arn in values(try(coalesce(var.domain.certificate_arns, {}), {})) : can(regex("^arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$", arn))])
+    error_message = "domain.certificate_arns takes ARNs such as arn:aws:acm:us-east-1:123456789012:certificate/…, by region."
+  }
+}
+
+variable "function_url" {
+  description = "Makes a URL for each function. false makes an API of API Gateway its one way in, also in the regions where AWS has no function URLs."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "kms_key_arn" {
+  description = "KMS key for the environment and the log, in which {region} stands for the region, as a key of several regions wants it: arn:aws:kms:{region}:123456789012:key/mrk-…. CloudWatch Logs must be allowed to use it. If null, AWS's own keys."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:([a-z0-9-]+|\\{region\\}):[0-9]{12}:key/.+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be a key's ARN (no alias), such as arn:aws:kms:{region}:123456789012:key/mrk-0123, in which {region} stands for each region."
+  }
+  validation {
+    condition     = var.kms_key_arn == null || length(var.regions) == 1 || strcontains(coalesce(var.kms_key_arn, "{region}"), "{region}")
+    error_message = "A KMS key holds for one region: make it a multi-region key, replicate it, and write {region} where its ARN has the region."
   }
 }
 
@@ -110,13 +154,25 @@ variable "log_retention_days" {
 }
 
 variable "max_instances" {
-  description = "Most requests at a time per region (reserved concurrency). AWS takes it out of the account's quota and wants 100 left over, which a new account does not have. If null, the account's quota is the limit."
+  description = "Most requests at a time per region (reserved concurrency). AWS takes it out of the account's quota and wants 100 left over, which a new account does not have. 0 is the emergency stop: every request is refused, and nothing is lost. If null, the account's quota is the limit."
   type        = number
   default     = null
 
   validation {
-    condition     = var.max_instances == null || (try(var.max_instances >= 1, false) && try(floor(var.max_instances) == var.max_instances, false))
-    error_message = "max_instances must be a whole number from 1 on, or null for the account's own limit."
+    condition     = var.max_instances == null || (try(var.max_instances >= 0, false) && try(floor(var.max_instances) == var.max_instances, false))
+    error_message = "max_instances must be a whole number, 0 to stop the relay at once, or null for the account's own limit."
+  }
+}
+
+variable "memory" {
+  description = "Megabytes of a function, which also say what it costs and how much processor it gets."
+  type        = number
+  default     = 256
+  nullable    = false
+
+  validation {
+    condition     = var.memory >= 128 && var.memory <= 10240 && floor(var.memory) == var.memory
+    error_message = "memory must be a whole number of megabytes from 128 to 10240; 256 are enough for a relay."
   }
 }
 
@@ -130,8 +186,8 @@ variable "monthly_budget" {
     error_message = "monthly_budget must be more than 0 US dollars, or null for no budget."
   }
   validation {
-    condition     = var.monthly_budget == null || var.alarm_email != null
-    error_message = "monthly_budget needs alarm_email, or nobody would be told: set both or neither."
+    condition     = var.monthly_budget == null || var.alarm_email != null || var.alarm_topic_arn != null
+    error_message = "monthly_budget needs alarm_email or alarm_topic_arn, or nobody would be told."
   }
 }
 
@@ -147,14 +203,55 @@ variable "name" {
   }
 }
 
-variable "package_path" {
-  description = "Path of the zip that make dist/lambda.zip builds. If null, dist/lambda.zip of the repository that this module lies in."
+variable "package" {
+  description = "Where the function's zip is: path, a file; or url and sha256, a download, such as lambda-arm64.zip of a release and its line in SHA256SUMS (it takes curl); or s3_bucket and s3_key, in which {region} stands for the region, as AWS wants the bucket there (and sha256, so that a new zip under the same key is noticed). If null, what make dist/lambda.zip has built in the clone that this module lies in."
+  type = object({
+    path      = optional(string)
+    s3_bucket = optional(string)
+    s3_key    = optional(string)
+    sha256    = optional(string)
+    url       = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.package != null || length(local.local_zips) > 0
+    error_message = "The function's zip is missing: take the URL of lambda-${local.goarch}.zip and its SHA-256 from the release's page (SHA256SUMS has it) and set package = { url = \"https://…/lambda-${local.goarch}.zip\", sha256 = \"…\" }. In a clone, run make dist/lambda.zip${local.goarch == "arm64" ? "" : " GOARCH=amd64"}."
+  }
+  validation {
+    condition     = var.package == null || length([for place in [try(var.package.path, null), try(var.package.url, null), try(var.package.s3_bucket, null)] : place if place != null]) == 1
+    error_message = "package takes one of path, url (with sha256) and s3_bucket (with s3_key)."
+  }
+  validation {
+    condition     = try(var.package.path, null) == null || try(fileexists(var.package.path), false)
+    error_message = "There is no file at package.path: download lambda-${local.goarch}.zip from the release, or run make dist/lambda.zip in a clone."
+  }
+  validation {
+    condition     = try(var.package.url, null) == null || (can(regex("^https?://[^ ]+$", var.package.url)) && try(var.package.sha256, null) != null)
+    error_message = "package.url must begin with https:// and needs package.sha256, the zip's line in the release's SHA256SUMS, or nobody would notice another zip."
+  }
+  validation {
+    condition     = try(var.package.sha256, null) == null || can(regex("^[0-9A-Fa-f]{64}$", var.package.sha256))
+    error_message = "package.sha256 must be 64 hexadecimal digits, as in SHA256SUMS."
+  }
+  validation {
+    condition     = (try(var.package.s3_bucket, null) == null) == (try(var.package.s3_key, null) == null)
+    error_message = "package.s3_bucket and package.s3_key go together: set both or neither."
+  }
+  validation {
+    condition     = !anytrue([for word in var.architecture == "arm64" ? ["amd64", "x86"] : ["arm64", "aarch64"] : strcontains(basename(coalesce(try(var.package.path, null), try(var.package.url, null), try(var.package.s3_key, null), "-")), word)])
+    error_message = "The zip's name says that it is for another processor than architecture = \"${var.architecture}\": take lambda-${local.goarch}.zip, or set architecture to what the zip is for."
+  }
+}
+
+variable "permissions_boundary" {
+  description = "ARN of the policy that bounds the functions' roles, where the organisation wants one."
   type        = string
   default     = null
 
   validation {
-    condition     = fileexists(coalesce(var.package_path, "${path.module}/../../dist/lambda.zip"))
-    error_message = "The function's zip is missing: run make dist/lambda.zip at the root of the repository, or set package_path to where it is."
+    condition     = var.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary))
+    error_message = "permissions_boundary must be a policy's ARN, such as arn:aws:iam::123456789012:policy/boundary."
   }
 }
 
@@ -177,24 +274,39 @@ variable "regions" {
     error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
   }
   validation {
-    condition     = var.allow_any_region || length(setintersection(var.regions, local.regions_without_urls)) == 0
-    error_message = "AWS offers no function URLs in ${join(", ", setintersection(var.regions, local.regions_without_urls))}, as of this module's last look: choose another region. If AWS does now, set allow_any_region = true."
+    condition     = var.allow_any_region || !var.function_url || length(setintersection(var.regions, local.regions_without_urls)) == 0
+    error_message = "AWS offers no function URLs in ${join(", ", setintersection(var.regions, local.regions_without_urls))}, as of this module's last look: set function_url = false to use API Gateway, or choose another region. If AWS does now, set allow_any_region = true."
   }
   validation {
-    condition     = var.allow_any_region || length(setsubtract(var.regions, concat(local.regions_with_urls, local.regions_without_urls, keys(local.refused_regions)))) == 0
-    error_message = "${join(", ", setsubtract(var.regions, concat(local.regions_with_urls, local.regions_without_urls, keys(local.refused_regions))))} is no AWS region with function URLs that this module knows. Those are ${join(", ", local.regions_with_urls)}. If it is a new one, set allow_any_region = true."
+    condition     = alltrue([for region in var.regions : can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", region))])
+    error_message = "regions takes names such as us-east-1: no such name is ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", region))])}."
+  }
+}
+
+variable "role_arn" {
+  description = "Role of your own for the functions, where you may not make one. It must be allowed to write the log (and to read the secret, use the key and bind to the VPC, where these are set). If null, one for each region."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.role_arn == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/.+$", var.role_arn))
+    error_message = "role_arn must be a role's ARN, such as arn:aws:iam::123456789012:role/relay."
+  }
+  validation {
+    condition     = var.role_arn == null || var.permissions_boundary == null
+    error_message = "permissions_boundary is for roles that this module makes, and with role_arn it makes none: set one of the two."
   }
 }
 
 variable "secrets_extension_arns" {
-  description = "Layer ARN of AWS's Parameters and Secrets extension (arm64) by region, in place of the built-in ones. Only with api_key_secret."
+  description = "Layer ARN of AWS's Parameters and Secrets extension (for architecture) by region, in place of the built-in ones. Only with api_key_secret."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = var.api_key_secret == null || length(setsubtract(var.regions, concat(keys(local.secrets_extension_arns), keys(var.secrets_extension_arns)))) == 0
-    error_message = "No layer of AWS's Parameters and Secrets extension is known for ${join(", ", setsubtract(var.regions, concat(keys(local.secrets_extension_arns), keys(var.secrets_extension_arns))))}: look its arm64 ARN up in AWS's Secrets Manager user guide and set secrets_extension_arns = { region = \"arn:…\" }."
+    error_message = "No layer of AWS's Parameters and Secrets extension is known for ${join(", ", setsubtract(var.regions, concat(keys(local.secrets_extension_arns), keys(var.secrets_extension_arns))))}: look its ${var.architecture} ARN up in AWS's Secrets Manager user guide and set secrets_extension_arns = { region = \"arn:…\" }."
   }
 }
 
@@ -204,14 +316,6 @@ variable "settings" {
   default     = {}
   nullable    = false
 
-  validation {
-    condition     = length(setsubtract(keys(var.settings), local.setting_names)) == 0
-    error_message = "${join(", ", setsubtract(keys(var.settings), local.setting_names))}: no such setting. There are ${join(", ", local.setting_names)}."
-  }
-  validation {
-    condition     = length(setintersection(keys(var.settings), keys(local.managed_settings))) == 0
-    error_message = "Do not put into settings what has a variable of its own: ${join(", ", [for name in setintersection(keys(var.settings), keys(local.managed_settings)) : "${name} is ${local.managed_settings[name]}"])}."
-  }
   validation {
     condition     = var.domain == null || lookup(var.settings, "RELAY_ALLOWED_HOSTS", "*") == "*"
     error_message = "With a domain, leave RELAY_ALLOWED_HOSTS out of settings: health checks and CloudFront call the function by AWS's host names, and the relay would refuse them."
@@ -225,15 +329,42 @@ variable "tags" {
   nullable    = false
 }
 
+variable "timeout" {
+  description = "Seconds after which AWS ends a request or stream, and what a stream whose reader has left may cost at most."
+  type        = number
+  default     = 900
+  nullable    = false
+
+  validation {
+    condition     = var.timeout >= 30 && var.timeout <= 900 && floor(var.timeout) == var.timeout
+    error_message = "timeout must be a whole number of seconds from 30 to 900, which is AWS's limit."
+  }
+}
+
 variable "upstreams" {
   description = "Base URLs of the API, in order of preference. Another relay's access token and a name may stand in one: https://rt_TOKEN@host#name."
   type        = list(string)
   default     = ["https://api.openai.com"]
   nullable    = false
   sensitive   = true
+}
+
+variable "vpc" {
+  description = "Subnets and security groups of your own, by region, for one fixed address to the outside (of a NAT gateway, which you make), as allow-lists want it. Without a way out of the subnets, no request gets to OpenAI. ipv6 lets functions use IPv6 in dual-stack subnets. If empty, AWS's own network."
+  type = map(object({
+    ipv6               = optional(bool, false)
+    security_group_ids = list(string)
+    subnet_ids         = list(string)
+  }))
+  default  = {}
+  nullable = false
 
   validation {
-    condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex("^https://[^/?#, ]+(/[^?#, ]*)?(#[A-Za-z0-9.-]+)?$", upstream))])
-    error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without a query."
+    condition     = length(var.vpc) == 0 || length(setsubtract(var.regions, keys(var.vpc))) == 0
+    error_message = "vpc has no subnets for ${join(", ", setsubtract(var.regions, keys(var.vpc)))}: a region without would call from addresses of AWS's. Add them, or take the region out."
+  }
+  validation {
+    condition     = alltrue([for network in values(var.vpc) : length(network.subnet_ids) > 0 && length(network.security_group_ids) > 0])
+    error_message = "Each entry of vpc must have one or more subnet_ids and security_group_ids."
   }
 }

@@ -6,9 +6,5 @@ terraform {
       source  = "hashicorp/aws"
       version = ">= 6.28, < 7" # 6.28 has invoked_via_function_url, without which a new URL answers 403
     }
-    random = {
-      source  = "hashicorp/random"
-      version = ">= 3.5, < 4"
-    }
   }
 }

@@ -1,3 +1,5 @@
+mock_provider "archive" {}
+
 mock_provider "google" {}
 
 mock_provider "random" {}
@@ -8,7 +10,6 @@ variables {
   api_key         = "sk-test"
   name            = "relay-2"
   settings        = { RELAY_MAX_STREAM_TIME = "10m", RELAY_PATHS = "/v1/", RELAY_LOG_LEVEL = "debug" }
-  package_path    = "versions.tf"
   project         = "my-project-123456"
 }
 

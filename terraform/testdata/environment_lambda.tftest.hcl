@@ -8,7 +8,7 @@ variables {
   api_key         = "sk-test"
   name            = "relay-2"
   settings        = { RELAY_MAX_STREAM_TIME = "10m", RELAY_PATHS = "/v1/", RELAY_LOG_LEVEL = "debug" }
-  package_path    = "versions.tf"
+  package         = { path = "versions.tf" }
 }
 
 run "a_function_with_everything_set" {

@@ -1,5 +1,7 @@
 # A plan, and an apply of made-up clouds, whose output endpoints is what the gateway reads. (All regions of a cloud have
 # one made-up URL, since OpenTofu cannot tell instances apart here.)
+mock_provider "archive" {}
+
 mock_provider "aws" {
   mock_resource "aws_lambda_function_url" {
     defaults = { function_url = "https://abcdefghij.lambda-url.us-east-1.on.aws/" }
@@ -7,8 +9,8 @@ mock_provider "aws" {
 }
 
 mock_provider "google" {
-  mock_resource "google_cloudfunctions2_function" {
-    defaults = { service_config = { uri = "https://relay-abcdefghij-uc.a.run.app" } }
+  mock_resource "google_cloud_run_v2_service" {
+    defaults = { uri = "https://relay-abcdefghij-uc.a.run.app" }
   }
 }
 

@@ -1,10 +1,11 @@
+mock_provider "archive" {}
+
 mock_provider "google" {}
 
 mock_provider "random" {}
 
 variables {
-  project      = "my-project-123456"
-  package_path = "versions.tf"
+  project = "my-project-123456"
 }
 
 run "two_regions" {

@@ -13,9 +13,9 @@ mock_provider "aws" {
 mock_provider "random" {}
 
 variables {
-  package_path = "versions.tf"
-  alarm_email  = "ops@example.com"
-  domain       = { name = "relay.example.com", zone_id = "Z0123" }
+  package     = { path = "versions.tf" }
+  alarm_email = "ops@example.com"
+  domain      = { name = "relay.example.com", zone_id = "Z0123" }
 }
 
 run "two_regions" {

@@ -11,16 +11,26 @@ locals {
     RELAY_UPSTREAMS          = "upstreams"
   }
 
-  environment = merge(
-    var.settings,
-    {
-      RELAY_ACCESS_TOKENS   = join(",", local.token_hashes)
-      RELAY_ALLOWED_ORIGINS = join(",", var.allowed_origins)
-      RELAY_NAME            = var.name
-      RELAY_UPSTREAMS       = join(",", var.upstreams)
-    },
-    nonsensitive(var.api_key == null) ? {} : { RELAY_API_KEY = var.api_key },
-  )
+  environment = module.common.environment
+}
+
+module "common" {
+  source = "../common"
+
+  access_tokens    = var.access_tokens
+  allowed_origins  = var.allowed_origins
+  api_key          = var.api_key
+  holds_key        = false
+  managed_settings = local.managed_settings
+  name             = var.name
+  settings         = var.settings
+  upstreams        = var.upstreams
+}
+
+# An older state has the token here: it stays the same.
+moved {
+  from = random_bytes.token
+  to   = module.common.random_bytes.token
 }
 
 resource "vercel_project" "this" {
@@ -36,17 +46,17 @@ resource "vercel_project" "this" {
   resource_config = {
     fluid                    = true
     function_default_regions = toset(var.regions)
-    function_default_timeout = 300
+    function_default_timeout = var.timeout
   }
 }
 
 # Sensitive: nobody can read them back, in Vercel's dashboard neither.
 resource "vercel_project_environment_variable" "this" {
-  for_each = local.environment
+  for_each = nonsensitive(toset(keys(local.environment)))
 
   project_id = vercel_project.this.id
   key        = each.key
-  value      = each.value
+  value      = local.environment[each.key]
   sensitive  = true
   target     = ["preview", "production"]
 }

@@ -1,25 +1,30 @@
 locals {
-  # Vercel names a production deployment in several ways; the shortest is the project's own name and does not change.
-  vercel_names = sort([for name in vercel_deployment.this.domains : format("%04d %s", length(name), name)])
-  vercel_url   = "https://${try(split(" ", local.vercel_names[0])[1], vercel_deployment.this.url)}"
-  domain_url   = var.domain == null ? [] : ["https://${var.domain.name}"]
+  # Vercel names a production deployment in several ways, and domains of one's own are among them. Of vercel.app's names the
+  # shortest is the project's own and does not change.
+  vercel_names = sort([
+    for name in vercel_deployment.this.domains : format("%04d %s", length(name), name)
+    if endswith(name, ".vercel.app") && name != try(var.domain.name, "")
+  ])
+  vercel_url = "https://${try(split(" ", local.vercel_names[0])[1], vercel_deployment.this.url)}"
+  domain_url = var.domain == null ? [] : ["https://${var.domain.name}"]
 
   # The own domain first: who has one has a reason.
   ordered_urls = concat(local.domain_url, [local.vercel_url])
-  names        = concat([for url in local.domain_url : "vercel"], ["vercel-${join("-", var.regions)}"])
+  names        = concat([for url in local.domain_url : "${var.name}-vercel"], ["${var.name}-vercel-${join("-", var.regions)}"])
 
-  is_apex     = length(split(".", try(var.domain.name, ""))) == 2
+  # An apex, which takes no CNAME, has one label more than what registries sell below.
+  labels      = split(".", try(var.domain.name, ""))
+  suffix      = length(local.labels) < 3 ? "" : join(".", slice(local.labels, length(local.labels) - 2, length(local.labels)))
+  guess       = length(local.labels) == (can(regex("^(ac|co|com|edu|go|gob|gov|ltd|me|ne|net|or|org|plc)\\.[a-z]{2}$", local.suffix)) ? 3 : 2)
+  is_apex     = coalesce(try(var.domain.apex, null), local.guess)
   dns_address = [for ip in flatten(data.vercel_domain_config.this[*].recommended_ipv4s) : { name = var.domain.name, type = "A", value = ip }]
   dns_alias   = [for config in data.vercel_domain_config.this : { name = var.domain.name, type = "CNAME", value = config.recommended_cname }]
   dns_proof   = [for record in flatten([for domain in vercel_project_domain.this : domain.verification == null ? [] : domain.verification]) : { name = record.domain, type = record.type, value = record.value }]
-
-  token_in_shell = nonsensitive(local.access_token == null) ? "$ACCESS_TOKEN" : "$(terraform output -raw access_token)"
-  key_in_shell   = nonsensitive(var.api_key == null) ? "rt_${local.token_in_shell}.$OPENAI_API_KEY" : "rt_${local.token_in_shell}"
 }
 
 output "access_token" {
   description = "Token to show the relay: in front of the API key, as rt_<token>.<key>, or in the header X-Relay-Token. Null if access_tokens has hashes only."
-  value       = local.access_token
+  value       = module.common.access_token
   sensitive   = true
 }
 
@@ -34,14 +39,14 @@ output "dns_records" {
 }
 
 output "endpoints" {
-  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (terraform output -json endpoints > urls.json)."
-  value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = local.access_token }]
+  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (umask 077 && terraform output -json endpoints > urls.json, as it holds the token)."
+  value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = module.common.access_token }]
   sensitive   = true
 }
 
 output "try" {
   description = "A command that shows that it works, to be run in this folder."
-  value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${local.key_in_shell}\""
+  value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${module.common.key_in_shell}\""
 }
 
 output "urls" {

@@ -10,4 +10,14 @@ locals {
   refused_regions = {
     hkg1 = "Hong Kong"
   }
+
+  unknown_regions = [for region in var.regions : region if !contains(concat(local.known_regions, keys(local.refused_regions)), region)]
+}
+
+# Vercel opens regions faster than modules are updated, so one that is not in the list gets a warning and no more.
+check "regions" {
+  assert {
+    condition     = var.allow_any_region || length(local.unknown_regions) == 0
+    error_message = "${join(", ", local.unknown_regions)}: no Vercel region that this module knows. If it is a new one, all may be well; if the provider refuses it, there is none. allow_any_region = true ends this warning."
+  }
 }

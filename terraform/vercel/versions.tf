@@ -2,10 +2,6 @@ terraform {
   required_version = ">= 1.9"
 
   required_providers {
-    random = {
-      source  = "hashicorp/random"
-      version = ">= 3.5, < 4"
-    }
     vercel = {
       source  = "vercel/vercel"
       version = "~> 5.0"

@@ -13,13 +13,19 @@ provider "vercel" {
 
 # One token for all, so that clients may go to any.
 resource "random_bytes" "token" {
+  count = nonsensitive(length(var.access_tokens)) == 0 ? 1 : 0
+
   length = 32
+}
+
+locals {
+  access_tokens = length(random_bytes.token) > 0 ? random_bytes.token[*].hex : var.access_tokens
 }
 
 module "aws" {
   source = "../../lambda"
 
-  access_tokens = [random_bytes.token.hex]
+  access_tokens = local.access_tokens
   name          = var.name
   regions       = var.aws_regions
 }
@@ -27,7 +33,7 @@ module "aws" {
 module "gcp" {
   source = "../../gcf"
 
-  access_tokens = [random_bytes.token.hex]
+  access_tokens = local.access_tokens
   name          = var.name
   project       = var.project
   regions       = var.gcp_regions
@@ -36,7 +42,7 @@ module "gcp" {
 module "vercel" {
   source = "../../vercel"
 
-  access_tokens = [random_bytes.token.hex]
+  access_tokens = local.access_tokens
   name          = var.name
   regions       = var.vercel_regions
 }

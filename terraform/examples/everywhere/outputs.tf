@@ -1,6 +1,6 @@
 output "access_token" {
   description = "Token to show any of the relays, in front of the API key: rt_<token>.<key>."
-  value       = random_bytes.token.hex
+  value       = module.aws.access_token
   sensitive   = true
 }
 
@@ -10,7 +10,7 @@ output "base_urls" {
 }
 
 output "endpoints" {
-  description = "For the gateway: terraform output -json endpoints > urls.json, then relay serve -upstreams-file urls.json."
+  description = "For the gateway: (umask 077 && terraform output -json endpoints > urls.json), then relay serve -upstreams-file urls.json."
   value       = concat(module.aws.endpoints, module.gcp.endpoints, module.vercel.endpoints)
   sensitive   = true
 }

@@ -6,7 +6,8 @@ provider "google" {
 module "relay" {
   source = "../../gcf"
 
-  domain  = var.domain
-  project = var.project
-  regions = var.regions
+  access_tokens = var.access_tokens
+  domain        = var.domain
+  project       = var.project
+  regions       = var.regions
 }

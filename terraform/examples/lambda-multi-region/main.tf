@@ -7,6 +7,7 @@ provider "aws" {
 module "relay" {
   source = "../../lambda"
 
+  access_tokens  = var.access_tokens
   alarm_email    = var.alarm_email
   domain         = var.domain
   monthly_budget = var.alarm_email == null ? null : 20

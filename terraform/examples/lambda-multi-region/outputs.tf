@@ -10,7 +10,7 @@ output "base_urls" {
 }
 
 output "endpoints" {
-  description = "For the gateway: terraform output -json endpoints > urls.json, then relay serve -upstreams-file urls.json."
+  description = "For the gateway: (umask 077 && terraform output -json endpoints > urls.json), then relay serve -upstreams-file urls.json."
   value       = module.relay.endpoints
   sensitive   = true
 }

@@ -6,5 +6,6 @@ provider "aws" {
 module "relay" {
   source = "../../lambda"
 
-  regions = [var.region]
+  access_tokens = var.access_tokens
+  regions       = [var.region]
 }

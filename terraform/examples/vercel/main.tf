@@ -6,6 +6,7 @@ provider "vercel" {
 module "relay" {
   source = "../../vercel"
 
-  domain = var.domain
-  name   = var.name
+  access_tokens = var.access_tokens
+  domain        = var.domain
+  name          = var.name
 }

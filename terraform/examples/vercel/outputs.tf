@@ -15,7 +15,7 @@ output "dns_records" {
 }
 
 output "endpoints" {
-  description = "For the gateway: terraform output -json endpoints > urls.json, then relay serve -upstreams-file urls.json."
+  description = "For the gateway: (umask 077 && terraform output -json endpoints > urls.json), then relay serve -upstreams-file urls.json."
   value       = module.relay.endpoints
   sensitive   = true
 }

@@ -1,11 +1,12 @@
 # Plan only, with made-up answers of Google: no project, no credentials, no state.
 mock_provider "google" {}
 
+mock_provider "archive" {}
+
 mock_provider "random" {}
 
 variables {
   project       = "my-project-123456"
-  package_path  = "versions.tf" # any file will do for a plan
   regions       = ["europe-west1", "us-central1"]
   access_tokens = ["0123456789abcdef0123456789abcdef"]
 }
@@ -14,28 +15,105 @@ run "the_function_streams_long_and_serves_many_with_one_cpu" {
   command = plan
 
   assert {
-    condition = alltrue([for f in google_cloudfunctions2_function.this :
-      f.build_config[0].runtime == "go126" && f.build_config[0].entry_point == "Relay" && f.service_config[0].timeout_seconds == 3600 &&
-      f.service_config[0].max_instance_request_concurrency == 80 && f.service_config[0].available_cpu == "1" && f.service_config[0].max_instance_count == 5
+    condition = alltrue([for f in google_cloud_run_v2_service.this :
+      f.template[0].timeout == "3600s" && f.template[0].max_instance_request_concurrency == 80 && f.template[0].scaling[0].max_instance_count == 5 &&
+      f.template[0].scaling[0].min_instance_count == 0 && f.template[0].containers[0].resources[0].limits.cpu == "1" && f.template[0].containers[0].resources[0].cpu_idle
     ])
-    error_message = "The function must be what README says it wants."
+    error_message = "The function must be what README says it wants, and cost nothing while idle."
   }
   assert {
-    condition     = alltrue([for region, f in google_cloudfunctions2_function.this : f.location == region && f.service_config[0].environment_variables.RELAY_REGION == region])
+    condition = alltrue([for region, f in google_cloud_run_v2_service.this :
+      f.location == region && one([for e in f.template[0].containers[0].env : e.value if e.name == "RELAY_REGION"]) == region
+    ])
     error_message = "Each function must be in its region, and know it."
+  }
+  assert {
+    condition     = alltrue([for f in google_cloud_run_v2_service.this : f.ingress == "INGRESS_TRAFFIC_ALL" && !f.default_uri_disabled && !f.deletion_protection])
+    error_message = "Its own URL must lead to it, and destroy must destroy it."
   }
 }
 
-run "a_new_zip_has_a_new_name" {
+run "the_relay_itself_says_whether_it_lives" {
   command = plan
 
   assert {
-    condition     = google_storage_bucket_object.source.name == "gcf-${filesha256("versions.tf")}.zip"
-    error_message = "The object must be named for its content, or Google would not build anew."
+    condition = alltrue([for f in google_cloud_run_v2_service.this :
+      f.template[0].containers[0].startup_probe[0].http_get[0].path == "/relay/health" && f.template[0].containers[0].liveness_probe[0].http_get[0].path == "/relay/health" &&
+      length(f.template[0].containers[0].readiness_probe) == 0
+    ])
+    error_message = "Probes must ask the relay, and not OpenAI."
+  }
+}
+
+run "what_is_built_is_the_source_that_came_with_the_module" {
+  command = plan
+
+  assert {
+    condition     = contains(keys(local.archive_files), "function.go") && contains(keys(local.archive_files), "core/relay.go") && contains(keys(local.archive_files), "go.sum") && contains(keys(local.archive_files), "core/page/page.html")
+    error_message = "The function must lie at the archive's root, and core beside it."
   }
   assert {
-    condition     = google_storage_bucket.source.public_access_prevention == "enforced" && google_storage_bucket.source.location == "US"
-    error_message = "The bucket must be private, and must not move with the regions."
+    condition     = alltrue([for name in keys(local.archive_files) : can(regex("^(core/)?[a-z0-9_/.-]+\\.(go|css|html|mjs)$|^go\\.(mod|sum)$", name)) && !endswith(name, "_test.go") && !startswith(name, "cmd/") && !startswith(name, "source/")])
+    error_message = "No variables, state, keys or tests may be uploaded."
+  }
+  assert {
+    condition     = google_storage_bucket_object.source[0].name == "gcf-${local.source_hash}.zip" && endswith(local.image, "/relay:${local.source_hash}") && terraform_data.build[0].triggers_replace[0] == local.image
+    error_message = "What is built must be named for its source, or a new one would not be built."
+  }
+  assert {
+    condition = alltrue([for f in google_cloud_run_v2_service.this :
+      f.build_config[0].function_target == "Relay" && f.build_config[0].image_uri == local.image && f.template[0].containers[0].image == "us-docker.pkg.dev/my-project-123456/relay/relay:${local.source_hash}"
+    ])
+    error_message = "Every region must run the one image."
+  }
+  assert {
+    condition     = google_storage_bucket.source[0].public_access_prevention == "enforced" && google_storage_bucket.source[0].location == "US" && google_artifact_registry_repository.this[0].location == "us"
+    error_message = "The bucket must be private, and neither must move with the regions."
+  }
+}
+
+run "another_region_of_the_source_is_another_bucket" {
+  command = plan
+
+  variables {
+    source_location = "europe-west1"
+  }
+
+  assert {
+    condition     = google_storage_bucket.source[0].location == "europe-west1" && !endswith(google_storage_bucket.source[0].name, substr(sha256("US "), 0, 8)) && startswith(local.image, "europe-west1-docker.pkg.dev/")
+    error_message = "Buckets cannot move: another place must have another name."
+  }
+}
+
+run "a_zip_of_a_release_is_built_in_its_place" {
+  command = plan
+
+  variables {
+    package_path = "versions.tf" # any file will do for a plan
+  }
+
+  assert {
+    condition     = google_storage_bucket_object.source[0].source == "versions.tf" && google_storage_bucket_object.source[0].name == "gcf-${substr(filesha256("versions.tf"), 0, 16)}.zip" && length(data.archive_file.source) == 0
+    error_message = "The zip must be uploaded, under the name of its content."
+  }
+}
+
+run "an_image_of_ones_own_is_run_as_it_is" {
+  command = plan
+
+  variables {
+    image = "europe-docker.pkg.dev/my-project/relay/relay:v1"
+  }
+
+  assert {
+    condition = length(google_storage_bucket.source) == 0 && length(terraform_data.build) == 0 && length(google_artifact_registry_repository.this) == 0 && alltrue([for f in google_cloud_run_v2_service.this :
+      f.template[0].containers[0].image == "europe-docker.pkg.dev/my-project/relay/relay:v1" && length(f.build_config) == 0
+    ])
+    error_message = "Nothing must be packed, uploaded or built."
+  }
+  assert {
+    condition     = keys(google_project_service.this) == ["iam", "run"]
+    error_message = "No more APIs than are needed."
   }
 }
 
@@ -47,12 +125,12 @@ run "the_function_is_open_to_all" {
     error_message = "Without allUsers, every request answers 403 of Google's."
   }
   assert {
-    condition     = keys(google_cloud_run_v2_service_iam_member.public) == ["europe-west1", "us-central1"] && length(output.open_commands) == 0
+    condition     = keys(google_cloud_run_v2_service_iam_member.public) == ["europe-west1", "us-central1"] && alltrue([for f in google_cloud_run_v2_service.this : !f.invoker_iam_disabled])
     error_message = "In every region."
   }
 }
 
-run "where_all_users_is_forbidden_a_command_opens_it" {
+run "where_all_users_is_forbidden_the_check_is_off" {
   command = plan
 
   variables {
@@ -60,8 +138,42 @@ run "where_all_users_is_forbidden_a_command_opens_it" {
   }
 
   assert {
-    condition     = length(google_cloud_run_v2_service_iam_member.public) == 0 && output.open_commands[0] == "gcloud run services update relay --project=my-project-123456 --region=europe-west1 --no-invoker-iam-check"
-    error_message = "The command must be given out."
+    condition     = length(google_cloud_run_v2_service_iam_member.public) == 0 && alltrue([for f in google_cloud_run_v2_service.this : f.invoker_iam_disabled])
+    error_message = "Domain restricted sharing forbids allUsers, and allows this."
+  }
+}
+
+run "keys_of_ones_own_encrypt_all_that_is_kept" {
+  command = plan
+
+  variables {
+    kms_keys = {
+      europe-west1 = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k"
+      us           = "projects/p/locations/us/keyRings/r/cryptoKeys/k"
+      us-central1  = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
+    }
+  }
+
+  assert {
+    condition     = alltrue([for region, f in google_cloud_run_v2_service.this : f.template[0].encryption_key == "projects/p/locations/${region}/keyRings/r/cryptoKeys/k"])
+    error_message = "Each region must use its own key."
+  }
+  assert {
+    condition     = google_storage_bucket.source[0].encryption[0].default_kms_key_name == "projects/p/locations/us/keyRings/r/cryptoKeys/k" && google_artifact_registry_repository.this[0].kms_key_name == "projects/p/locations/us/keyRings/r/cryptoKeys/k"
+    error_message = "The source and the image must be encrypted, too."
+  }
+}
+
+run "instances_that_wait_are_there_if_asked_for" {
+  command = plan
+
+  variables {
+    min_instances = 2
+  }
+
+  assert {
+    condition     = alltrue([for f in google_cloud_run_v2_service.this : f.template[0].scaling[0].min_instance_count == 2])
+    error_message = "They must be there."
   }
 }
 
@@ -78,24 +190,11 @@ run "a_token_is_never_in_plain_text_in_a_functions_environment" {
   command = plan
 
   assert {
-    condition = alltrue([for f in google_cloudfunctions2_function.this :
-      f.service_config[0].environment_variables.RELAY_ACCESS_TOKENS == "sha256:${sha256("0123456789abcdef0123456789abcdef")}" &&
-      !strcontains(jsonencode(f.service_config[0].environment_variables), "0123456789abcdef0123456789abcdef")
+    condition = alltrue([for f in google_cloud_run_v2_service.this :
+      contains([for e in f.template[0].containers[0].env : "${e.name}=${e.value == null ? "" : e.value}"], "RELAY_ACCESS_TOKENS=sha256:${sha256("0123456789abcdef0123456789abcdef")}") &&
+      alltrue([for e in f.template[0].containers[0].env : !strcontains(e.value == null ? "" : e.value, "0123456789abcdef0123456789abcdef")])
     ])
     error_message = "The function must get hashes only."
-  }
-}
-
-run "without_tokens_one_of_256_bits_is_made" {
-  command = plan
-
-  variables {
-    access_tokens = []
-  }
-
-  assert {
-    condition     = length(random_bytes.token) == 1 && random_bytes.token[0].length == 32
-    error_message = "A token of 32 random bytes must be made."
   }
 }
 
@@ -107,9 +206,8 @@ run "a_secret_comes_from_secret_manager" {
   }
 
   assert {
-    condition = alltrue([for f in google_cloudfunctions2_function.this :
-      f.service_config[0].secret_environment_variables[0].key == "RELAY_API_KEY" && f.service_config[0].secret_environment_variables[0].secret == "openai-key" &&
-      !contains(keys(f.service_config[0].environment_variables), "RELAY_API_KEY")
+    condition = alltrue([for f in google_cloud_run_v2_service.this :
+      [for e in f.template[0].containers[0].env : e.value_source[0].secret_key_ref[0] if e.name == "RELAY_API_KEY"] == [{ secret = "openai-key", version = "latest" }]
     ])
     error_message = "The key must come from Secret Manager."
   }
@@ -127,7 +225,7 @@ run "the_apis_it_needs_are_on_and_stay_on" {
   command = plan
 
   assert {
-    condition     = keys(google_project_service.this) == ["artifactregistry", "cloudbuild", "cloudfunctions", "iam", "run"]
+    condition     = keys(google_project_service.this) == ["artifactregistry", "cloudbuild", "iam", "run"]
     error_message = "The APIs that a function needs, and no others."
   }
   assert {
@@ -146,10 +244,11 @@ run "settings_and_lists_reach_the_function" {
   }
 
   assert {
-    condition = alltrue([for f in google_cloudfunctions2_function.this :
-      f.service_config[0].environment_variables.RELAY_MAX_STREAM_TIME == "10m" &&
-      f.service_config[0].environment_variables.RELAY_UPSTREAMS == "https://api.openai.com,https://rt_abc@other.example#other" &&
-      f.service_config[0].environment_variables.RELAY_ALLOWED_ORIGINS == "https://chat.example,http://localhost:3000"
+    condition = alltrue([for f in google_cloud_run_v2_service.this :
+      length(setsubtract([
+        "RELAY_MAX_STREAM_TIME=10m", "RELAY_UPSTREAMS=https://api.openai.com,https://rt_abc@other.example#other",
+        "RELAY_ALLOWED_ORIGINS=https://chat.example,http://localhost:3000",
+      ], [for e in f.template[0].containers[0].env : "${e.name}=${e.value}"])) == 0
     ])
     error_message = "The function must get what was set."
   }
@@ -167,7 +266,7 @@ run "outputs_are_named_for_regions_in_the_order_given" {
     error_message = "urls must have every region."
   }
   assert {
-    condition     = [for e in output.endpoints : e.name] == ["gcp-us-central1", "gcp-europe-west1"]
+    condition     = [for e in output.endpoints : e.name] == ["relay-gcp-us-central1", "relay-gcp-europe-west1"]
     error_message = "endpoints must be in the order of regions."
   }
 }
@@ -196,6 +295,10 @@ run "alerts_watch_5xx_instances_and_the_time_limit" {
   assert {
     condition     = google_monitoring_alert_policy.this["slow"].conditions[0].condition_threshold[0].threshold_value == 3540000
     error_message = "The alert must come a minute before the time limit."
+  }
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.this["instances"].conditions[0].condition_threshold[0].filter, "metric.labels.state = \"active\"") && google_monitoring_alert_policy.this["instances"].conditions[0].condition_threshold[0].aggregations[0].per_series_aligner == "ALIGN_MEAN"
+    error_message = "An instance must count once, though it has a series as idle, and one for each revision."
   }
 }
 
@@ -228,11 +331,15 @@ run "a_domain_leads_to_all_regions_and_leaves_out_those_that_fail" {
     error_message = "TLS only, with a managed certificate."
   }
   assert {
+    condition     = google_compute_ssl_policy.this[0].min_tls_version == "TLS_1_2" && google_compute_ssl_policy.this[0].profile == "MODERN"
+    error_message = "Old TLS must be refused."
+  }
+  assert {
     condition     = length(google_compute_security_policy.this) == 0 && length(google_dns_record_set.this) == 0 && output.dns_records[0].name == "relay.example.com" && output.dns_records[0].type == "A"
     error_message = "Without a zone, the record to set must be given out."
   }
   assert {
-    condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "gcp" && length(output.endpoints) == 3
+    condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "relay-gcp" && length(output.endpoints) == 3
     error_message = "The own domain must come first."
   }
 }
@@ -251,5 +358,40 @@ run "a_zone_and_a_rate_limit_are_taken_care_of" {
   assert {
     condition     = length(google_compute_security_policy.this) == 1 && google_compute_security_policy.this[0].description == "At most 600 requests a minute from one address."
     error_message = "The rate rule must be there."
+  }
+}
+
+run "probes_leave_out_a_region_whose_instances_fail_and_keep_one_on" {
+  command = plan
+
+  variables {
+    domain = { name = "relay.example.com", failover = "probes" }
+  }
+
+  assert {
+    condition     = alltrue([for f in google_cloud_run_v2_service.this : f.template[0].containers[0].readiness_probe[0].http_get[0].path == "/relay/health" && f.template[0].scaling[0].min_instance_count == 1])
+    error_message = "Without an instance there is nobody to probe."
+  }
+  assert {
+    condition     = length(google_compute_backend_service.this[0].outlier_detection) == 0
+    error_message = "One way of leaving out at a time."
+  }
+}
+
+run "the_domain_may_be_the_one_way_in" {
+  command = plan
+
+  variables {
+    direct_urls = false
+    domain      = { name = "relay.example.com" }
+  }
+
+  assert {
+    condition     = alltrue([for f in google_cloud_run_v2_service.this : f.ingress == "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER" && f.default_uri_disabled])
+    error_message = "The functions' own URLs must be off."
+  }
+  assert {
+    condition     = output.base_urls == ["https://relay.example.com/v1"] && length(output.urls) == 0 && output.endpoints[*].name == ["relay-gcp"]
+    error_message = "What leads nowhere must not be given out."
   }
 }

@@ -1,11 +1,12 @@
 # What is wrong stops at the plan, with a sentence that says what to do.
 mock_provider "google" {}
 
+mock_provider "archive" {}
+
 mock_provider "random" {}
 
 variables {
-  project      = "my-project-123456"
-  package_path = "versions.tf"
+  project = "my-project-123456"
 }
 
 run "no_region_is_refused" {
@@ -56,56 +57,6 @@ run "a_zip_that_is_not_there_is_refused" {
   }
 
   expect_failures = [var.package_path]
-}
-
-run "a_weak_token_is_refused" {
-  command = plan
-
-  variables {
-    access_tokens = ["hunter2"]
-  }
-
-  expect_failures = [var.access_tokens]
-}
-
-run "an_unknown_setting_is_refused" {
-  command = plan
-
-  variables {
-    settings = { RELAY_NONSENSE = "1" }
-  }
-
-  expect_failures = [var.settings]
-}
-
-run "a_setting_that_has_a_variable_is_refused" {
-  command = plan
-
-  variables {
-    settings = { RELAY_REGION = "here" }
-  }
-
-  expect_failures = [var.settings]
-}
-
-run "a_plain_http_upstream_is_refused" {
-  command = plan
-
-  variables {
-    upstreams = ["http://api.example"]
-  }
-
-  expect_failures = [var.upstreams]
-}
-
-run "an_origin_with_a_path_is_refused" {
-  command = plan
-
-  variables {
-    allowed_origins = ["https://chat.example/path"]
-  }
-
-  expect_failures = [var.allowed_origins]
 }
 
 run "two_api_keys_are_refused" {
@@ -208,7 +159,97 @@ run "who_knows_better_may_have_any_region" {
   }
 
   assert {
-    condition     = length(google_cloudfunctions2_function.this) == 2
+    condition     = length(google_cloud_run_v2_service.this) == 2
     error_message = "allow_any_region must override the refusals."
   }
+}
+
+run "a_region_that_is_new_gets_a_warning" {
+  command = plan
+
+  variables {
+    regions = ["us-moon1"]
+  }
+
+  expect_failures = [check.regions]
+}
+
+run "no_way_in_is_refused" {
+  command = plan
+
+  variables {
+    direct_urls = false
+  }
+
+  expect_failures = [var.direct_urls]
+}
+
+run "a_failover_that_there_is_not_is_refused" {
+  command = plan
+
+  variables {
+    domain = { name = "relay.example.com", failover = "hope" }
+  }
+
+  expect_failures = [var.domain]
+}
+
+run "half_a_request_is_refused" {
+  command = plan
+
+  variables {
+    domain = { name = "relay.example.com", requests_per_minute = 1.5 }
+  }
+
+  expect_failures = [var.domain]
+}
+
+run "an_image_that_is_a_url_is_refused" {
+  command = plan
+
+  variables {
+    image = "https://us-docker.pkg.dev/my-project/relay/relay:v1"
+  }
+
+  expect_failures = [var.image]
+}
+
+run "a_key_that_is_missing_in_a_region_is_refused" {
+  command = plan
+
+  variables {
+    kms_keys = { us-central1 = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k" }
+  }
+
+  expect_failures = [var.kms_keys]
+}
+
+run "a_key_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    kms_keys = { us-central1 = "k", us = "k" }
+  }
+
+  expect_failures = [var.kms_keys]
+}
+
+run "more_that_wait_than_there_may_be_are_refused" {
+  command = plan
+
+  variables {
+    min_instances = 6
+  }
+
+  expect_failures = [var.min_instances]
+}
+
+run "a_place_for_the_source_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    source_location = "Belgium"
+  }
+
+  expect_failures = [var.source_location]
 }

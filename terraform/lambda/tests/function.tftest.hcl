@@ -11,7 +11,7 @@ mock_provider "aws" {
 mock_provider "random" {}
 
 variables {
-  package_path  = "versions.tf" # any file will do for a plan
+  package       = { path = "versions.tf" } # any file will do for a plan
   regions       = ["eu-west-3", "us-east-1"]
   access_tokens = ["0123456789abcdef0123456789abcdef", "rt_fedcba9876543210fedcba9876543210", "sha256:00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"]
 }
@@ -92,23 +92,6 @@ run "a_token_is_never_in_plain_text_in_a_functions_environment" {
   assert {
     condition     = output.access_token == "0123456789abcdef0123456789abcdef"
     error_message = "The first plain token must be given out."
-  }
-  assert {
-    condition     = length(random_bytes.token) == 0
-    error_message = "No token must be made where some are given."
-  }
-}
-
-run "without_tokens_one_of_256_bits_is_made" {
-  command = plan
-
-  variables {
-    access_tokens = []
-  }
-
-  assert {
-    condition     = length(random_bytes.token) == 1 && random_bytes.token[0].length == 32
-    error_message = "A token of 32 random bytes must be made: an open relay is found and used up within hours."
   }
 }
 
@@ -197,7 +180,7 @@ run "outputs_are_named_for_regions_in_the_order_given" {
     error_message = "urls must have every region."
   }
   assert {
-    condition     = length(output.base_urls) == 3 && [for e in output.endpoints : e.name] == ["aws-us-west-2", "aws-eu-west-3", "aws-us-east-1"]
+    condition     = length(output.base_urls) == 3 && [for e in output.endpoints : e.name] == ["relay-aws-us-west-2", "relay-aws-eu-west-3", "relay-aws-us-east-1"]
     error_message = "base_urls and endpoints must be in the order of regions."
   }
   assert {
@@ -255,5 +238,115 @@ run "alarms_watch_errors_throttles_5xx_and_the_time_limit_in_every_region" {
   assert {
     condition     = aws_budgets_budget.this[0].limit_amount == "20" && alltrue([for n in aws_budgets_budget.this[0].notification : n.subscriber_email_addresses == toset(["ops@example.com"])])
     error_message = "The budget must mail."
+  }
+}
+
+run "a_zip_of_a_release_is_fetched_and_known_by_its_checksum" {
+  command = plan
+
+  variables {
+    package = { url = "https://relay.example/lambda-arm64.zip", sha256 = sha256("test") }
+  }
+
+  assert {
+    condition     = alltrue([for f in aws_lambda_function.this : f.source_code_hash == base64sha256("test") && strcontains(f.filename, substr(sha256("test"), 0, 16))])
+    error_message = "The plan must know the zip's hash, in AWS's form, before it is there."
+  }
+  assert {
+    condition     = keys(terraform_data.download) == ["eu-west-3", "us-east-1"]
+    error_message = "Each region must fetch its own, or one that comes later, on another machine, would find none."
+  }
+}
+
+run "a_zip_in_s3_is_taken_from_the_regions_own_bucket" {
+  command = plan
+
+  variables {
+    package = { s3_bucket = "zips-{region}", s3_key = "v1/lambda-arm64.zip", sha256 = upper(sha256("zip 2")) }
+  }
+
+  assert {
+    condition     = alltrue([for region, f in aws_lambda_function.this : f.s3_bucket == "zips-${region}" && f.s3_key == "v1/lambda-arm64.zip" && f.filename == null && f.source_code_hash == base64sha256("zip 2")])
+    error_message = "AWS takes the zip from a bucket in the function's region only."
+  }
+}
+
+run "another_processor_has_another_layer" {
+  command = plan
+
+  variables {
+    api_key_secret = "relay/openai"
+    architecture   = "x86_64"
+    package        = { s3_bucket = "zips", s3_key = "v1/lambda-amd64.zip" }
+  }
+
+  assert {
+    condition     = alltrue([for f in aws_lambda_function.this : f.architectures == tolist(["x86_64"]) && can(regex(":layer:AWS-Parameters-and-Secrets-Lambda-Extension:[0-9]+$", f.layers[0]))])
+    error_message = "The function and its extension must be for the processor that was asked for."
+  }
+}
+
+run "what_organisations_want_is_taken" {
+  command = plan
+
+  variables {
+    alarm_topic_arn      = "arn:aws:sns:{region}:123456789012:ops"
+    kms_key_arn          = "arn:aws:kms:{region}:123456789012:key/mrk-1"
+    memory               = 512
+    monthly_budget       = 20
+    permissions_boundary = "arn:aws:iam::123456789012:policy/boundary"
+    timeout              = 300
+    vpc = {
+      eu-west-3 = { subnet_ids = ["subnet-a"], security_group_ids = ["sg-a"] }
+      us-east-1 = { subnet_ids = ["subnet-b"], security_group_ids = ["sg-b"], ipv6 = true }
+    }
+  }
+
+  assert {
+    condition = alltrue([for region, f in aws_lambda_function.this : f.memory_size == 512 && f.timeout == 300 && f.kms_key_arn == "arn:aws:kms:${region}:123456789012:key/mrk-1" &&
+    f.vpc_config[0].subnet_ids == toset([{ eu-west-3 = "subnet-a", us-east-1 = "subnet-b" }[region]]) && f.vpc_config[0].ipv6_allowed_for_dual_stack == (region == "us-east-1")])
+    error_message = "The function must have the memory, time, key and network that was asked for."
+  }
+  assert {
+    condition     = alltrue([for r in aws_iam_role.this : r.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"]) && alltrue([for region, g in aws_cloudwatch_log_group.this : g.kms_key_id == "arn:aws:kms:${region}:123456789012:key/mrk-1"])
+    error_message = "Roles must be bounded, and the log encrypted."
+  }
+  assert {
+    condition     = alltrue([for region, p in aws_iam_role_policy.this : jsondecode(p.policy).Statement[1] == { Effect = "Allow", Action = ["kms:Decrypt"], Resource = "arn:aws:kms:${region}:123456789012:key/mrk-1" } && contains(jsondecode(p.policy).Statement[2].Action, "ec2:CreateNetworkInterface")])
+    error_message = "The role must be allowed the key and the network."
+  }
+  assert {
+    condition     = length(aws_sns_topic.alarms) == 0 && alltrue([for a in aws_cloudwatch_metric_alarm.this : a.alarm_actions == toset(["arn:aws:sns:${a.region}:123456789012:ops"])]) && aws_cloudwatch_metric_alarm.this["eu-west-3/duration"].threshold == 240000
+    error_message = "Alarms must go to the topic that is there."
+  }
+  assert {
+    condition     = alltrue([for n in aws_budgets_budget.this[0].notification : n.subscriber_sns_topic_arns == toset(["arn:aws:sns:us-east-1:123456789012:ops"])])
+    error_message = "And so must the budget."
+  }
+}
+
+run "a_role_of_ones_own_is_used" {
+  command = plan
+
+  variables {
+    role_arn = "arn:aws:iam::123456789012:role/relay"
+  }
+
+  assert {
+    condition     = length(aws_iam_role.this) == 0 && length(aws_iam_role_policy.this) == 0 && alltrue([for f in aws_lambda_function.this : f.role == "arn:aws:iam::123456789012:role/relay"])
+    error_message = "No role must be made."
+  }
+}
+
+run "no_instances_stop_the_relay" {
+  command = plan
+
+  variables {
+    max_instances = 0
+  }
+
+  assert {
+    condition     = alltrue([for f in aws_lambda_function.this : f.reserved_concurrent_executions == 0])
+    error_message = "The emergency stop must stop it."
   }
 }

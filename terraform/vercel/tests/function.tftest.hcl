@@ -64,19 +64,6 @@ run "a_token_is_never_in_plain_text_in_a_functions_environment" {
   }
 }
 
-run "without_tokens_one_of_256_bits_is_made" {
-  command = plan
-
-  variables {
-    access_tokens = []
-  }
-
-  assert {
-    condition     = length(random_bytes.token) == 1 && random_bytes.token[0].length == 32
-    error_message = "A token of 32 random bytes must be made."
-  }
-}
-
 run "old_deployments_with_old_tokens_do_not_stay" {
   command = plan
 
@@ -115,7 +102,7 @@ run "outputs_are_one_url_for_all_regions" {
   }
 
   assert {
-    condition     = keys(output.urls) == ["iad1,cdg1"] && length(output.base_urls) == 1 && output.endpoints[0].name == "vercel-iad1-cdg1"
+    condition     = keys(output.urls) == ["iad1,cdg1"] && length(output.base_urls) == 1 && output.endpoints[0].name == "relay-vercel-iad1-cdg1"
     error_message = "Vercel has one URL for all regions."
   }
 }
@@ -137,7 +124,20 @@ run "a_domain_says_which_records_to_set" {
   }
 
   assert {
-    condition     = vercel_project_domain.this[0].domain == "relay.example.com" && output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "vercel"
+    condition     = vercel_project_domain.this[0].domain == "relay.example.com" && output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "relay-vercel"
     error_message = "The own domain must come first."
+  }
+}
+
+run "a_longer_timeout_reaches_the_project" {
+  command = plan
+
+  variables {
+    timeout = 800
+  }
+
+  assert {
+    condition     = vercel_project.this.resource_config.function_default_timeout == 800
+    error_message = "The project must have the timeout that was asked for."
   }
 }

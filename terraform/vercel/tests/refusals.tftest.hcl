@@ -53,66 +53,6 @@ run "a_folder_without_the_source_is_refused" {
   expect_failures = [var.source_path]
 }
 
-run "a_weak_token_is_refused" {
-  command = plan
-
-  variables {
-    access_tokens = ["hunter2"]
-  }
-
-  expect_failures = [var.access_tokens]
-}
-
-run "an_unknown_setting_is_refused" {
-  command = plan
-
-  variables {
-    settings = { RELAY_NONSENSE = "1" }
-  }
-
-  expect_failures = [var.settings]
-}
-
-run "a_setting_that_has_a_variable_is_refused" {
-  command = plan
-
-  variables {
-    settings = { RELAY_NAME = "other" }
-  }
-
-  expect_failures = [var.settings]
-}
-
-run "a_plain_http_upstream_is_refused" {
-  command = plan
-
-  variables {
-    upstreams = ["http://api.example"]
-  }
-
-  expect_failures = [var.upstreams]
-}
-
-run "an_origin_with_a_path_is_refused" {
-  command = plan
-
-  variables {
-    allowed_origins = ["https://chat.example/path"]
-  }
-
-  expect_failures = [var.allowed_origins]
-}
-
-run "an_api_key_with_a_space_is_refused" {
-  command = plan
-
-  variables {
-    api_key = "sk test"
-  }
-
-  expect_failures = [var.api_key]
-}
-
 run "a_domain_that_is_a_url_is_refused" {
   command = plan
 
@@ -131,4 +71,24 @@ run "a_name_that_vercel_would_refuse_is_refused" {
   }
 
   expect_failures = [var.name]
+}
+
+run "a_timeout_that_no_plan_has_is_refused" {
+  command = plan
+
+  variables {
+    timeout = 900
+  }
+
+  expect_failures = [var.timeout]
+}
+
+run "a_region_that_is_new_gets_a_warning" {
+  command = plan
+
+  variables {
+    regions = ["zrh1"]
+  }
+
+  expect_failures = [check.regions]
 }

@@ -1,3 +1,5 @@
+mock_provider "archive" {}
+
 mock_provider "aws" {}
 
 mock_provider "google" {}
@@ -19,7 +21,7 @@ run "three_clouds_are_planned_behind_one_token" {
   command = plan
 
   assert {
-    condition     = [for e in output.endpoints : e.name] == ["aws-us-east-1", "aws-eu-west-3", "gcp-us-central1", "gcp-europe-west1", "vercel-iad1"]
+    condition     = [for e in output.endpoints : e.name] == ["relay-aws-us-east-1", "relay-aws-eu-west-3", "relay-gcp-us-central1", "relay-gcp-europe-west1", "relay-vercel-iad1"]
     error_message = "endpoints must list every region of every cloud, in order."
   }
   assert {

@@ -1,3 +1,5 @@
+mock_provider "archive" {}
+
 mock_provider "google" {}
 
 mock_provider "random" {}
@@ -10,7 +12,7 @@ run "two_regions_are_planned_in_order" {
   command = plan
 
   assert {
-    condition     = [for e in output.endpoints : e.name] == ["gcp-us-central1", "gcp-europe-west1"]
+    condition     = [for e in output.endpoints : e.name] == ["relay-gcp-us-central1", "relay-gcp-europe-west1"]
     error_message = "Two regions, in the order given."
   }
 }

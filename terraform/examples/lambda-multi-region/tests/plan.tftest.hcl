@@ -13,7 +13,7 @@ run "three_regions_are_planned_in_order" {
   command = plan
 
   assert {
-    condition     = [for e in output.endpoints : e.name] == ["aws-us-east-1", "aws-us-west-2", "aws-eu-west-3"]
+    condition     = [for e in output.endpoints : e.name] == ["relay-aws-us-east-1", "relay-aws-us-west-2", "relay-aws-eu-west-3"]
     error_message = "Three regions, in the order given."
   }
 }

@@ -6,7 +6,7 @@ run "one_region_is_planned" {
   command = plan
 
   assert {
-    condition     = length(output.base_urls) == 1 && output.endpoints[0].name == "aws-us-east-1"
+    condition     = length(output.base_urls) == 1 && output.endpoints[0].name == "relay-aws-us-east-1"
     error_message = "One region, one base URL."
   }
 }

@@ -1,3 +1,5 @@
+# What all modules are told and make of it: tokens, settings, and the environment that core reads. It makes nothing on any
+# platform.
 resource "random_bytes" "token" {
   count = nonsensitive(length(var.access_tokens)) == 0 ? 1 : 0
 
@@ -11,4 +13,6 @@ locals {
 
   # Whoever reads a function's environment learns no token.
   token_hashes = [for token in local.tokens : startswith(token, "sha256:") ? lower(token) : "sha256:${sha256(trimprefix(token, "rt_"))}"]
+
+  token_in_shell = nonsensitive(local.access_token == null) ? "$ACCESS_TOKEN" : "$(terraform output -raw access_token)"
 }

@@ -1,0 +1,26 @@
+output "access_token" {
+  description = "Token to show the relay. Null if access_tokens has hashes only."
+  value       = local.access_token
+  sensitive   = true
+}
+
+output "environment" {
+  description = "Environment of the function, but for what the platform adds. Its names are no secret."
+  sensitive   = true
+
+  value = merge(
+    var.settings,
+    {
+      RELAY_ACCESS_TOKENS   = join(",", local.token_hashes)
+      RELAY_ALLOWED_ORIGINS = join(",", var.allowed_origins)
+      RELAY_NAME            = var.name
+      RELAY_UPSTREAMS       = join(",", var.upstreams)
+    },
+    nonsensitive(var.api_key == null) ? {} : { RELAY_API_KEY = var.api_key },
+  )
+}
+
+output "key_in_shell" {
+  description = "What a client shows as its API key, as a shell writes it."
+  value       = nonsensitive(var.api_key == null) && !var.holds_key ? "rt_${local.token_in_shell}.$OPENAI_API_KEY" : "rt_${local.token_in_shell}"
+}

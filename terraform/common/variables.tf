@@ -1,0 +1,94 @@
+variable "access_tokens" {
+  description = "Tokens that clients show the relay; any one of them admits. Each is plain (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, one of 256 random bits is made, which the output access_token gives. The function gets hashes only."
+  type        = list(string)
+  default     = []
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition = alltrue([for token in var.access_tokens :
+      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(token, "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
+    ])
+    error_message = "An access token is too weak or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
+  }
+}
+
+variable "allowed_origins" {
+  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for every one, [\"none\"] for none."
+  type        = list(string)
+  nullable    = false
+
+  validation {
+    condition     = length(var.allowed_origins) > 0 && alltrue([for origin in var.allowed_origins : can(regex(local.origin_value.like, origin)) && !can(regex(local.origin_value.unlike, origin))])
+    error_message = "allowed_origins must be [\"*\"], [\"none\"], or origins such as https://chat.example, without a path."
+  }
+  validation {
+    condition     = length(var.allowed_origins) == 1 || !anytrue([for origin in var.allowed_origins : contains(["*", "none"], origin)])
+    error_message = "In allowed_origins, \"*\" and \"none\" must stand alone: take them out, or take the others out."
+  }
+}
+
+variable "api_key" {
+  description = "OpenAI key that the relay puts in place of the clients'. If null, clients send their own, unless holds_key."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.api_key == null || can(regex("^[!-+\\--~]+$", var.api_key))
+    error_message = "api_key has a character that no API key has, such as a space, a comma or a line break: paste it again, or leave it null."
+  }
+}
+
+variable "holds_key" {
+  description = "Whether the function gets the OpenAI key by another way, such as a secret store, so that clients send none."
+  type        = bool
+  nullable    = false
+}
+
+variable "managed_settings" {
+  description = "Settings that variable settings must not have, since the module sets them, and what to use instead."
+  type        = map(string)
+  nullable    = false
+}
+
+variable "name" {
+  description = "Name of the relay."
+  type        = string
+  nullable    = false
+}
+
+variable "settings" {
+  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; README of the repository lists them all."
+  type        = map(string)
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.settings), local.setting_names)) == 0
+    error_message = "${join(", ", setsubtract(keys(var.settings), local.setting_names))}: no such setting. There are ${join(", ", local.setting_names)}."
+  }
+  validation {
+    condition     = length(setintersection(keys(var.settings), keys(var.managed_settings))) == 0
+    error_message = "Do not put into settings what has a variable of its own: ${join(", ", [for name in setintersection(keys(var.settings), keys(var.managed_settings)) : "${name} is ${var.managed_settings[name]}"])}."
+  }
+  validation {
+    condition     = length([for name, value in var.settings : name if can(local.setting_values[name]) && !(can(regex(local.setting_values[name].like, value)) && !can(regex(local.setting_values[name].unlike, value)))]) == 0
+    error_message = "The relay would refuse the value of ${join(", ", [for name, value in var.settings : name if can(local.setting_values[name]) && !(can(regex(local.setting_values[name].like, value)) && !can(regex(local.setting_values[name].unlike, value)))])}, and every request with it: README of the repository says what each takes (times are written as 90s or 10m, sizes as bytes, switches as true or false)."
+  }
+}
+
+variable "upstreams" {
+  description = "Base URLs of the API, in order of preference. Another relay's access token and a name may stand in one: https://rt_TOKEN@host#name."
+  type        = list(string)
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition     = length(var.upstreams) > 0 && alltrue([for upstream in var.upstreams : can(regex(local.upstream_value.like, upstream)) && !can(regex(local.upstream_value.unlike, upstream))])
+    error_message = "upstreams must be one or more base URLs that begin with https://, such as https://api.openai.com, without a query."
+  }
+  validation {
+    condition     = length(distinct(var.upstreams)) == length(var.upstreams)
+    error_message = "upstreams names one twice: take one of the two out."
+  }
+}
