@@ -1,11 +1,49 @@
 package terraform_test
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/relay/core"
 )
+
+// The plan refuses the settings that the Worker could only refuse.
+func TestCloudflareRefusesWhatTheWorkerCannotKeep(t *testing.T) {
+	worker := read(t, "../cloudflare/worker.js")
+	names := func(text, expression string) (found []string) {
+		for _, m := range regexp.MustCompile(expression).FindAllStringSubmatch(text, -1) {
+			found = append(found, m[1])
+		}
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	off := names(worker, `(RELAY_[A-Z_]+): off\(`)
+	_, list, _ := strings.Cut(read(t, "cloudflare/variables.tf"), "for name in [")
+	list, _, _ = strings.Cut(list, "]")
+	if refused := names(list, `"(RELAY_[A-Z_]+)"`); len(off) == 0 || !slices.Equal(refused, off) {
+		t.Errorf("settings that may only be off: the plan knows %q, the Worker %q", refused, off)
+	}
+	parsed := names(worker, `(?m)^  (RELAY_[A-Z_]+): `)
+	main := read(t, "cloudflare/main.tf")
+	for _, s := range core.Settings() {
+		if !slices.Contains(parsed, s.Name) && !strings.Contains(main, s.Name+" ") {
+			t.Errorf("the Worker refuses %s, and no plan does", s.Name)
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
 
 // A Worker can be made, left alone, changed and destroyed. What changes is
 // uploaded to the same Worker, and an address never leads to one that is gone.

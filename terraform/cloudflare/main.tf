@@ -54,7 +54,7 @@ resource "cloudflare_workers_script" "this" {
 
   lifecycle {
     precondition {
-      condition     = alltrue([for text in values(local.environment) : nonsensitive(length(text) <= 5000)])
+      condition     = alltrue([for text in values(local.environment) : length(text) <= 5000])
       error_message = "A setting is longer than 5,000 characters, and Cloudflare takes 5 KB for each: give fewer access_tokens (69 at most), upstreams or allowed_origins."
     }
   }
