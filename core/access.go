@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
 const (
 	// tokenPrefix marks an access token inside an API key. Anywhere else, it is
 	// optional in front of a token.
-	tokenPrefix = "rt_"
+	tokenPrefix = protocol.TokenPrefix
 
 	// pathPrefix begins a path that carries a token.
 	pathPrefix = "/t/"
@@ -78,7 +80,7 @@ func (a *access) admit(req *http.Request) error {
 		}
 	}
 	creds := credentials{req: req}
-	creds.addToken(req.Header.Get("X-Relay-Token"))
+	creds.addToken(req.Header.Get(protocol.Token))
 	if a.pathTokens && strings.HasPrefix(req.URL.EscapedPath(), pathPrefix) {
 		token, rest, ok := cutPathToken(req.URL)
 		if !ok {
@@ -148,7 +150,7 @@ var keyHeaders = []string{"Api-Key", "X-Api-Key", "X-Goog-Api-Key"}
 
 // credentialHeaders are the headers that may carry a token or a key. A request
 // must have at most one value of each: two servers could use different ones.
-var credentialHeaders = append([]string{"Authorization", "X-Relay-Token"}, keyHeaders...)
+var credentialHeaders = append([]string{"Authorization", protocol.Token}, keyHeaders...)
 
 // cutKeyTokens removes the tokens from wherever clients send API keys.
 func (a *access) cutKeyTokens(creds *credentials) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/relay/core/failover"
+	"example.com/relay/core/protocol"
 )
 
 // An Error is a response that the relay makes itself, in the shape of the errors
@@ -59,39 +60,40 @@ func (e *Error) because(err error) *Error {
 // Retry-After-Ms only up to 8 seconds (openai-go).
 var (
 	errInvalidTarget = &Error{Status: http.StatusBadRequest, Code: "invalid_target", NoRetry: true,
-		Msg: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without dot " +
-			"segments, double slashes, backslashes, semicolons, or encoded slashes and control characters."}
+		Msg: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without " +
+			"dot segments, double slashes, backslashes, semicolons, or encoded slashes and control characters."}
 	errMethod = &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", NoRetry: true,
 		Msg: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."}
 	errUnknownPath = &Error{Status: http.StatusNotFound, Code: "unknown_path", NoRetry: true,
-		Msg: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your client must " +
-			"end in /v1. To forward other paths, its operator adds them to RELAY_PATHS."}
+		Msg: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your " +
+			"client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS."}
 	errURITooLong = &Error{Status: http.StatusRequestURITooLong, Code: "uri_too_long", NoRetry: true,
 		Msg: "The request's URL is longer than 8 KiB. Send long values in the body."}
-	errHeadersTooLarge = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
-		Msg: "The request's headers are larger than 64 KiB or more than 500. Send fewer or shorter ones."}
+	errHeadersTooLarge = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large",
+		NoRetry: true,
+		Msg:     "The request's headers are larger than 64 KiB or more than 500. Send fewer or shorter ones."}
 	errHeadersRefused = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
-		Msg: "The request's headers are larger than any upstream of this relay takes, so nothing was sent. Send fewer or " +
-			"shorter ones."}
+		Msg: "The request's headers are larger than any upstream of this relay takes, so nothing was sent. Send " +
+			"fewer or shorter ones."}
 	errHost = &Error{Status: http.StatusForbidden, Code: "host_not_allowed", NoRetry: true,
-		Msg: "This relay may not be called by this host name. Use the address that it printed at start-up, or have its " +
-			"operator add the name to RELAY_ALLOWED_HOSTS."}
+		Msg: "This relay may not be called by this host name. Use the address that it printed at start-up, or have " +
+			"its operator add the name to RELAY_ALLOWED_HOSTS."}
 	errOrigin = &Error{Status: http.StatusForbidden, Code: "origin_not_allowed", NoRetry: true,
-		Msg: "This relay takes no requests from web pages of this origin. Have its operator add the origin by name to " +
-			"RELAY_ALLOWED_ORIGINS, or call the relay from a program."}
+		Msg: "This relay takes no requests from web pages of this origin. Have its operator add the origin by name " +
+			"to RELAY_ALLOWED_ORIGINS, or call the relay from a program."}
 	errNavigation = &Error{Status: http.StatusForbidden, Code: "browser_navigation_not_allowed", NoRetry: true,
-		Msg: "A browser may not open the API's responses as a page, frame, script or worker on this relay's address. Use " +
-			"fetch or XMLHttpRequest in a page, or a program."}
+		Msg: "A browser may not open the API's responses as a page, frame, script or worker on this relay's " +
+			"address. Use fetch or XMLHttpRequest in a page, or a program."}
 
 	errAccess = &Error{Status: http.StatusUnauthorized, Code: "invalid_access_token", NoRetry: true,
-		Msg: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API " +
-			"key as rt_<token>.<key>. Its operator has it."}
+		Msg: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of " +
+			"your API key as rt_<token>.<key>. Its operator has it."}
 	errDuplicateAuthorization = &Error{Status: http.StatusBadRequest, Code: "duplicate_authorization", NoRetry: true,
-		Msg: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at " +
-			"most one of each."}
+		Msg: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. " +
+			"Send at most one of each."}
 	errMisplacedToken = &Error{Status: http.StatusBadRequest, Code: "misplaced_access_token", NoRetry: true,
-		Msg: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send it once, " +
-			"in the X-Relay-Token header or in front of your API key as rt_<token>.<key>."}
+		Msg: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send " +
+			"it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>."}
 
 	errBodyTooLarge = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
 		Msg: "The request body is larger than this relay takes."}
@@ -100,46 +102,51 @@ var (
 	errBodyIncomplete = &Error{Status: http.StatusBadRequest, Code: "body_incomplete",
 		Msg: "The request body ended before it was complete. Send it again."}
 	errOverloaded = &Error{Status: http.StatusServiceUnavailable, Code: "relay_overloaded", RetryAfter: time.Second,
-		Msg: "This relay has reached its max number of requests in flight. Retry in a moment; its operator can raise " +
-			"RELAY_MAX_IN_FLIGHT."}
+		Msg: "This relay has reached its max number of requests in flight. Retry in a moment; its operator can " +
+			"raise RELAY_MAX_IN_FLIGHT."}
 	errSockets = &Error{Status: http.StatusServiceUnavailable, Code: "relay_overloaded", RetryAfter: time.Second,
-		Msg: "This access token has reached its max number of WebSockets, half of RELAY_MAX_IN_FLIGHT. Close some, or retry " +
-			"in a moment."}
+		Msg: "This access token has reached its max number of WebSockets, half of RELAY_MAX_IN_FLIGHT. Close some, " +
+			"or retry in a moment."}
 	errLoop = &Error{Status: http.StatusLoopDetected, Code: "relay_loop", NoRetry: true,
-		Msg: "This request has passed too many relays. RELAY_UPSTREAMS of one of them probably names a relay that leads back " +
-			"to it."}
+		Msg: "This request has passed too many relays. RELAY_UPSTREAMS of one of them probably names a relay that " +
+			"leads back to it."}
 	errWebSocket = &Error{Status: http.StatusUpgradeRequired, Code: "websocket_unsupported", NoRetry: true,
-		Msg: "WebSockets do not work here: the platform has none, the handshake is incomplete, or a proxy removed its Upgrade " +
-			"header. Use the HTTP endpoints, or a relay on a platform with WebSockets: relay serve, Google Cloud Functions or Vercel."}
+		Msg: "WebSockets do not work here: the platform has none, the handshake is incomplete, or a proxy removed " +
+			"its Upgrade header. Use the HTTP endpoints, or a relay on a platform with WebSockets: relay serve, " +
+			"Google Cloud Functions or Vercel."}
 
 	errConnect = &Error{Status: http.StatusBadGateway, Code: "upstream_connect", RetryAfter: 500 * time.Millisecond,
-		Msg: "This relay could not connect to the API, so nothing was sent. Retry in a moment; if that does not help, run " +
-			"relay check."}
+		Msg: "This relay could not connect to the API, so nothing was sent. Retry in a moment; if that does not " +
+			"help, run relay check."}
 	errReset = &Error{Status: http.StatusBadGateway, Code: "upstream_reset", RetryAfter: 500 * time.Millisecond,
-		Msg: "The API closed the connection, or sent something that is not HTTP, before its response began. It may have " +
-			"processed the request. Retry it."}
+		Msg: "The API closed the connection, or sent something that is not HTTP, before its response began. It may " +
+			"have processed the request. Retry it."}
 	errAllFailed = &Error{Status: http.StatusBadGateway, Code: "all_regions_failed", RetryAfter: time.Second,
-		Msg: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; relay check " +
-			"says what is wrong with each."}
+		Msg: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; " +
+			"relay check says what is wrong with each."}
 	errPlatform = &Error{Status: http.StatusBadGateway, Code: "platform_failed", RetryAfter: 500 * time.Millisecond,
-		Msg: "An upstream relay's platform returned its own error after the request was sent. The API may have processed the " +
-			"request. Retry it."}
+		Msg: "An upstream relay's platform returned its own error after the request was sent. The API may have " +
+			"processed the request. Retry it."}
 	errClientTimeout = &Error{Status: http.StatusGatewayTimeout, Code: "client_timeout",
-		Msg: "The API did not respond within this client's timeout, so the relay cancelled the request. Request less output, " +
-			"or raise the client's timeout."}
-	errInvalidResponse = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response", RetryAfter: 500 * time.Millisecond,
-		Msg: "The API returned an invalid HTTP status code. Retry the request."}
+		Msg: "The API did not respond within this client's timeout, so the relay cancelled the request. Request " +
+			"less output, or raise the client's timeout."}
+	errInvalidResponse = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response",
+		RetryAfter: 500 * time.Millisecond,
+		Msg:        "The API returned an invalid HTTP status code. Retry the request."}
 	// ErrInterrupted is the error for a response that was cut before the client had
 	// any of it.
-	ErrInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted", RetryAfter: 500 * time.Millisecond,
-		Msg: "The API closed the connection in the middle of this response, so it is incomplete. Retry the request."}
+	ErrInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
+		RetryAfter: 500 * time.Millisecond,
+		Msg: "The API closed the connection in the middle of this response, so it is incomplete. " +
+			"Retry the request."}
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request."}
 	errStreamLimit = &Error{Status: http.StatusGatewayTimeout, Code: "stream_limit", NoRetry: true,
-		Msg: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is incomplete."}
+		Msg: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is " +
+			"incomplete."}
 	errDeadline = &Error{Status: http.StatusGatewayTimeout, Code: "relay_deadline", NoRetry: true,
-		Msg: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or have the " +
-			"operator raise the function's timeout."}
+		Msg: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or " +
+			"have the operator raise the function's timeout."}
 	errShutdown = &Error{Status: http.StatusServiceUnavailable, Code: "relay_shutdown", RetryAfter: time.Second,
 		Msg: "This relay is shutting down, so the response is incomplete. Retry the request."}
 
@@ -191,8 +198,8 @@ func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	rec.fail(e)
 
 	h := w.Header()
-	if h.Get("X-Relay") == "" { // an adapter's response, outside of the stages
-		h.Set("X-Relay", "relay; origin=relay")
+	if h.Get(protocol.Marker) == "" { // an adapter's response, outside of the stages
+		h.Set(protocol.Marker, protocol.RelayMarker("relay"))
 	}
 	if rec.id == "" {
 		rec.id = requestID()
@@ -201,7 +208,7 @@ func (e *Error) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Request-Id", rec.id)
-	h.Set("X-Relay-Error", e.Code)
+	h.Set(protocol.ErrorCode, e.Code)
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After-Ms", strconv.FormatInt(e.RetryAfter.Milliseconds(), 10))
 	}

@@ -42,7 +42,7 @@ func newGateway(t *testing.T, change func(*Config), answers ...http.HandlerFunc)
 		server.Config.ErrorLog = log.New(io.Discard, "", 0)
 		server.Start()
 		if answer == nil {
-			server.Close()
+			defer server.Close() // when the gateway has its own port, which could be this one
 		}
 		t.Cleanup(server.Close)
 		g.regions = append(g.regions, server)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 // Listen wraps ln for server, which must serve r: requests with too many header
@@ -115,7 +117,7 @@ const (
 func (c *clientConn) refuse() {
 	c.inHeader.Store(false)
 	var response bytes.Buffer
-	w := &rawWriter{header: http.Header{"X-Relay": {c.marker}, "Connection": {"close"}}, out: &response}
+	w := &rawWriter{header: http.Header{protocol.Marker: {c.marker}, "Connection": {"close"}}, out: &response}
 	errHeadersTooLarge.ServeHTTP(w, &http.Request{Method: http.MethodGet})
 	_ = c.SetDeadline(time.Now().Add(refusalTimeout))
 	if _, err := c.Write(response.Bytes()); err != nil {

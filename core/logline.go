@@ -59,7 +59,8 @@ func (s *recordStage) logCause(rec *record) {
 	}
 	for _, f := range failed.Failures {
 		if f.Connecting() {
-			s.logger.Warn("no connection to the upstream", "request_id", rec.id, "upstream", f.Upstream, "cause", f.Err.Error())
+			s.logger.Warn("no connection to the upstream",
+				"request_id", rec.id, "upstream", f.Upstream, "cause", f.Err.Error())
 		}
 	}
 }

@@ -88,7 +88,7 @@ type recordStage struct {
 
 func newRecordStage(cfg Config) *recordStage {
 	return &recordStage{
-		logger: cfg.logger(), marker: cfg.Name + "; origin=relay", region: cfg.Region,
+		logger: cfg.logger(), marker: protocol.RelayMarker(cfg.Name), region: cfg.Region,
 		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
 	}
 }
@@ -116,7 +116,7 @@ func (s *recordStage) handler(next http.Handler) http.Handler {
 		// From here on the request is the relay's own copy, which stages may change,
 		// but for its header.
 		req = req.WithContext(rec)
-		w.Header()["X-Relay"] = []string{s.marker}
+		w.Header()[protocol.Marker] = []string{s.marker}
 		defer func() {
 			v := recover()
 			if v != nil && v != http.ErrAbortHandler {

@@ -28,12 +28,14 @@ func Settings() []Setting { return slices.Clone(settings) }
 var settings = []Setting{
 	{"RELAY_UPSTREAMS", defaultUpstream,
 		"base URLs of the API or of relays, comma-separated, in order of preference, with or without `/v1`; " +
-			"`https://rt_<token>@host#name` adds a relay's access token and a name; plain http to loopback addresses only",
+			"`https://rt_<token>@host#name` adds a relay's access token and a name; " +
+			"plain http to loopback addresses only",
 		func(cfg *Config, v string) error {
 			return setList(&cfg.Upstreams, v)
 		}},
 	{"RELAY_POLICY", "order",
-		"which healthy upstream is preferred: `order`, the first in the list, or `latency`, the one with the lowest latency",
+		"which healthy upstream is preferred: `order`, the first in the list, or `latency`, " +
+			"the one with the lowest latency",
 		func(cfg *Config, v string) error {
 			cfg.Policy = failover.Policy(v)
 			return nil
@@ -90,7 +92,8 @@ var settings = []Setting{
 		}},
 	{"RELAY_ALLOWED_HOSTS", "*",
 		"host names by which the relay may be called, comma-separated; on a loopback address, " +
-			"`relay serve` allows only that address, `localhost`, `127.0.0.1`, `::1` and `host.docker.internal` by default",
+			"`relay serve` allows only that address, `localhost`, `127.0.0.1`, `::1` and `host.docker.internal` " +
+			"by default",
 		func(cfg *Config, v string) error {
 			return setList(&cfg.AllowedHosts, v)
 		}},
@@ -256,7 +259,8 @@ func isServiceLink(name, value string) bool {
 }
 
 var (
-	serviceHost = regexp.MustCompile(`^RELAY_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$`)
+	serviceHost = regexp.MustCompile(
+		`^RELAY_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$`)
 	servicePort = regexp.MustCompile(`^RELAY_(.*_)?PORT(_\d+_(TCP|UDP|SCTP))?$`)
 )
 

@@ -134,7 +134,7 @@ func checkPath(escaped string) error {
 		return errors.New("encoded slash")
 	}
 	// An encoded # or ? could become a fragment or a query, and ; a parameter.
-	if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`\;#?`, r) }) {
+	if strings.ContainsFunc(path, isReserved) {
 		return errors.New("reserved character")
 	}
 	for segment := range strings.SplitSeq(path, "/") {
@@ -144,6 +144,9 @@ func checkPath(escaped string) error {
 	}
 	return nil
 }
+
+// isReserved reports whether an unescaped path must not contain r.
+func isReserved(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`\;#?`, r) }
 
 // isPlainPath reports whether a path has nothing but segments of letters, digits,
 // hyphens and underscores, as nearly all do.

@@ -45,8 +45,8 @@ func (cfg Config) problems() []error {
 	case cfg.APIKey != "":
 		add("RELAY_API_KEY_SECRET", errors.New("is set beside RELAY_API_KEY: set one of the two"))
 	default:
-		add("RELAY_API_KEY_SECRET", errors.New("could not be read, so there is no API key: only functions on AWS Lambda "+
-			"can, with AWS's Parameters and Secrets extension and the permission to read the secret"))
+		add("RELAY_API_KEY_SECRET", errors.New("could not be read, so there is no API key: only functions on "+
+			"AWS Lambda can, with AWS's Parameters and Secrets extension and the permission to read the secret"))
 	}
 	for i, origin := range cfg.AllowedOrigins {
 		add(nth("RELAY_ALLOWED_ORIGINS", i, len(cfg.AllowedOrigins)), checkOrigin(origin, len(cfg.AllowedOrigins)))
@@ -144,7 +144,8 @@ func checkToken(token Secret) error {
 		return errors.New("is empty")
 	}
 	if !isHeaderValue(t) || strings.Contains(t, ".") {
-		return errors.New("must not have spaces, commas, dots or control characters; openssl rand -hex 32 generates one")
+		return errors.New("must not have spaces, commas, dots or control characters; " +
+			"openssl rand -hex 32 generates one")
 	}
 	return nil
 }

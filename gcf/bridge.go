@@ -12,8 +12,8 @@ import (
 // relays but the shape of their errors.
 //
 // It exists because the functions framework recovers every panic, aborts
-// included, writes a sentence into the answer and ends it properly: what broke
-// off would look complete.
+// included, writes a sentence into the response and ends it properly: a truncated
+// response would look complete.
 func bridge(h http.Handler) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, req *http.Request) {
 		bw := &bridgeWriter{ResponseWriter: w}
@@ -42,8 +42,8 @@ func logPanic(v any) {
 	}
 }
 
-// hangUp closes the client's connection: an answer in chunks lacks its last
-// one, any other is shorter than it says.
+// hangUp closes the client's connection: a chunked response lacks its last chunk,
+// any other is shorter than its Content-Length.
 func hangUp(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -52,7 +52,7 @@ func hangUp(w http.ResponseWriter) {
 	conn.Close()
 }
 
-// A bridgeWriter notes whether an answer has begun.
+// A bridgeWriter records whether the response has begun.
 type bridgeWriter struct {
 	http.ResponseWriter
 	begun bool

@@ -5,8 +5,8 @@
 // it. Command gcf/cmd runs it on this machine.
 //
 // The functions framework serves it by net/http, so that streams and WebSockets
-// pass as they come. What the framework lacks is here: a broken answer that
-// looks broken (bridge.go), and an end without cutting streams (drain).
+// pass unbuffered. This package adds what the framework lacks: truncated responses
+// that look truncated (bridge.go), and a stop that drains streams (drain).
 package gcf
 
 import (
@@ -34,8 +34,8 @@ const (
 	// to a second more to end them, and 10 seconds after SIGTERM comes SIGKILL.
 	drainTime = 8 * time.Second
 
-	// lastBytes is the time for net/http to write the end of the last answer,
-	// which it does behind the handler's back, telling nobody.
+	// lastBytes is the time for net/http to write the end of the last response after
+	// the handler has returned, which cannot be observed.
 	lastBytes = 200 * time.Millisecond
 )
 

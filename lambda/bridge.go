@@ -6,15 +6,16 @@ import (
 	"net/url"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // A bridge serves events by a handler. It knows nothing of relays but the
 // shape of their errors.
 //
-// It exists because lambdaurl.Wrap loses what a relay needs: the length of
-// base64 bodies, final statuses after 1xx ones, broken answers, and the
-// process when a handler panics; and because requests that api-proxy makes
-// have torn headers, twofold cookies and queries in another order.
+// It exists because lambdaurl.Wrap loses what a relay needs: the length of base64
+// bodies, final statuses after 1xx ones, truncated responses, and the process when
+// a handler panics; and because api-proxy splits header values at commas,
+// duplicates cookies and reorders the query string.
 type bridge struct {
 	handler http.Handler
 	stream  bool // the function URL's invoke mode is RESPONSE_STREAM
@@ -22,18 +23,19 @@ type bridge struct {
 
 var (
 	errEvent = &core.Error{Status: http.StatusBadRequest, Code: "invalid_event", NoRetry: true,
-		Msg: "The platform handed over a request that makes no sense: its method, path, header or body encoding is broken."}
+		Msg: "The platform delivered a malformed event: its method, path, header or body encoding is invalid."}
 	errTooLarge = &core.Error{Status: http.StatusBadGateway, Code: "response_too_large", NoRetry: true,
-		Msg: "The API's answer is larger than this platform lets through in one piece. Use a function URL in the invoke mode RESPONSE_STREAM, which takes up to 200 MB."}
+		Msg: "The API's response is larger than this platform's max for buffered responses. Use a function URL in " +
+			"the invoke mode RESPONSE_STREAM, which takes up to 200 MB."}
 )
 
-// invoke answers one event. Its error is always nil: an error of the function
-// would be shown as a page of the platform.
+// invoke returns the response to one event. Its error is always nil: the platform
+// would turn an error of the function into a page of its own.
 func (b *bridge) invoke(ctx context.Context, e event) (any, error) {
 	kind := e.kind()
 	if kind == kindOther && e.err == nil {
 		// Not a request: a schedule that keeps the function warm, or a test.
-		return buffered(b.handler, newRequest(ctx, "/relay/health"), kindHTTPAPI), nil
+		return buffered(b.handler, newRequest(ctx, protocol.HealthPath), kindHTTPAPI), nil
 	}
 	h := b.handler
 	req, err := e.request(ctx)
@@ -46,8 +48,8 @@ func (b *bridge) invoke(ctx context.Context, e event) (any, error) {
 	return buffered(h, req, kind), nil
 }
 
-// streams reports whether answers to a kind of event are to be streamed. ALBs
-// and HTTP APIs cannot.
+// streams reports whether responses to a kind of event are streamed. ALBs and HTTP
+// APIs cannot stream.
 func (b *bridge) streams(kind kind) bool {
 	return b.stream && kind != kindHTTPAPI && kind != kindALB
 }

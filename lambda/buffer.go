@@ -8,15 +8,15 @@ import (
 	proxy "github.com/awslabs/aws-lambda-go-api-proxy/core"
 )
 
-// Limits of answers in one piece, as JSON. The platform ends the process over
-// them, so the bridge stays a little below.
+// Max sizes of buffered responses, as JSON. Above them the platform ends the
+// process, so the bridge stays a little below.
 const (
 	maxAnswer    = 6<<20 - 4<<10
 	maxALBAnswer = 1<<20 - 4<<10
 )
 
 // errAnswerFull ends the handler of an answer that cannot be delivered.
-var errAnswerFull = errors.New("the answer is too large for the platform")
+var errAnswerFull = errors.New("the response is too large for the platform")
 
 // buffered serves req and returns the whole answer as JSON in the shape for a
 // kind of event.

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// An event is any event that Lambda hands over, decoded once: the fields of
+// An event is any event that Lambda delivers, decoded once: the fields of
 // function URLs and HTTP APIs (payload 2.0), REST APIs (payload 1.0) and ALBs
 // together. What an event does not have stays empty.
 type event struct {
@@ -44,15 +44,15 @@ type event struct {
 	err error // why the event could not be decoded in full
 }
 
-// UnmarshalJSON decodes what it can and keeps the error: a malformed event is
-// to be answered rather than to end in an error of the function.
+// UnmarshalJSON decodes what it can and keeps the error: a malformed event
+// gets a response rather than an error of the function.
 func (e *event) UnmarshalJSON(data []byte) error {
 	type plain event
 	e.err = json.Unmarshal(data, (*plain)(e))
 	return nil
 }
 
-// A kind is where an event comes from, which says how to answer it.
+// A kind is the source of an event, which decides the form of the response.
 type kind int
 
 const (
@@ -188,8 +188,8 @@ func (e *event) url() (*url.URL, error) {
 	}
 	// An HTTP API puts its stage in front, unless it is the default one or the
 	// API has a domain of its own.
-	if stage := e.RequestContext.Stage; e.kind() == kindHTTPAPI && strings.Contains(e.RequestContext.DomainName, ".execute-api.") {
-		if rest, ok := strings.CutPrefix(raw, "/"+stage+"/"); ok {
+	if e.kind() == kindHTTPAPI && strings.Contains(e.RequestContext.DomainName, ".execute-api.") {
+		if rest, ok := strings.CutPrefix(raw, "/"+e.RequestContext.Stage+"/"); ok {
 			raw = "/" + rest
 		}
 	}
@@ -207,7 +207,7 @@ func (e *event) url() (*url.URL, error) {
 	return &url.URL{Path: path, RawPath: raw, RawQuery: query}, nil
 }
 
-// query returns the raw query. REST APIs hand over decoded parameters and ALBs
+// query returns the raw query. REST APIs deliver decoded parameters and ALBs
 // encoded ones, both without their order.
 func (e *event) query() string {
 	if e.RawQueryString != "" || e.RequestContext.HTTP != nil {

@@ -121,8 +121,8 @@ func newSecret(environ []string, name string) *secret {
 	return s
 }
 
-// errNotReady means that the extension may answer if it is asked again.
-var errNotReady = errors.New("AWS's Parameters and Secrets extension does not answer; is its layer there?")
+// errNotReady means that the request to the extension may be retried.
+var errNotReady = errors.New("AWS's Parameters and Secrets extension does not respond; is its layer attached?")
 
 // read returns the secret's value. Its errors hold nothing of it.
 func (s *secret) read(ctx context.Context) (core.Secret, error) {
@@ -141,7 +141,7 @@ func (s *secret) read(ctx context.Context) (core.Secret, error) {
 	}
 }
 
-// ask asks the extension once.
+// ask sends one request to the extension.
 func (s *secret) ask(ctx context.Context) (core.Secret, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
@@ -161,12 +161,13 @@ func (s *secret) ask(ctx context.Context) (core.Secret, error) {
 		if strings.Contains(string(body), "not ready to serve traffic") {
 			return "", errNotReady
 		}
-		return "", fmt.Errorf("AWS's Parameters and Secrets extension answers %d: is the secret in this region, and may the function's role read it?", res.StatusCode)
+		return "", fmt.Errorf("AWS's Parameters and Secrets extension responds with %d: "+
+			"is the secret in this region, and may the function's role read it?", res.StatusCode)
 	}
 	return parseSecret(body)
 }
 
-// parseSecret returns the value in an answer of Secrets Manager's.
+// parseSecret returns the value in a response of Secrets Manager's.
 func parseSecret(body []byte) (core.Secret, error) {
 	var answer struct{ SecretString string }
 	if json.Unmarshal(body, &answer) != nil {

@@ -14,9 +14,9 @@ import (
 	"example.com/relay/core"
 )
 
-// errAborted is what the platform is told of an answer that broke off. It
-// travels in the trailers of the Runtime API.
-var errAborted = errors.New("the answer broke off")
+// errAborted tells the platform that a response was truncated. It is sent in the
+// trailers of the Runtime API.
+var errAborted = errors.New("the response was truncated")
 
 // streamed serves req and returns as soon as the answer's header is there. What
 // the handler writes from then on leaves at once, piece by piece. The runtime
@@ -139,5 +139,6 @@ func platformHeaders(h http.Header) (headers map[string]string, cookies []string
 }
 
 var connectionHeaders = map[string]bool{
-	"Connection": true, "Content-Length": true, "Keep-Alive": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Connection": true, "Content-Length": true, "Keep-Alive": true, "Trailer": true,
+	"Transfer-Encoding": true, "Upgrade": true,
 }

@@ -1,12 +1,12 @@
 // Command vercel is the relay as a Vercel function in server mode: Vercel builds
-// this folder as its Root Directory, starts the program beside a proxy of its
-// own, and hands requests over by HTTP on the port that PORT names. vercel.json
-// says how long a request may take, and where the function runs; .vercelignore,
-// at the root of the repository, what is uploaded.
+// this folder as its Root Directory, starts the program next to a proxy of its
+// own, and sends requests over HTTP to the port in PORT. vercel.json sets the
+// max duration of a request, and where the function runs; .vercelignore, at the
+// root of the repository, selects what is uploaded.
 //
-// Vercel's older mode, a Handler in api/, is not used: it collects each answer
-// in memory, so nothing streams, a broken answer looks complete, and there are
-// no WebSockets.
+// Vercel's older mode, a Handler in api/, is not used: it buffers each response
+// in memory, so nothing streams, a truncated response looks complete, and there
+// are no WebSockets.
 package main
 
 import (
@@ -16,32 +16,32 @@ import (
 	"io"
 	"log"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/core/serve"
 )
 
-// platform is what Vercel is like.
+// platform describes Vercel.
 var platform = core.Platform{
 	Name:         "Vercel",
 	MaxBodyBytes: 4_500_000,
 	Serverless:   true,
 }
 
-// drainTime is how long streams may go on after SIGTERM.
+// drainTime is how long streams may continue after SIGTERM.
 const drainTime = 10 * time.Second
 
 func main() {
-	// net/http quotes what clients and upstreams sent, so it may not log. The
-	// relay's records say what is of interest.
+	// net/http quotes what clients and upstreams sent, so it must not log. The
+	// relay's own log has one line for each request.
 	log.SetOutput(io.Discard)
 	port := os.Getenv("PORT") // the platform's, not a setting of the relay
 	if port == "" {
-		fail(errors.New("PORT is not set, which Vercel does; relay serve is for other places"))
+		fail(errors.New("PORT is not set: Vercel sets it; to run the relay elsewhere, use relay serve"))
 	}
 	ln, err := net.Listen("tcp", ":"+port)
 	if err != nil {
@@ -49,7 +49,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx, ln, core.FromEnv(os.Environ(), platform)); err != nil {
+	if err := run(ctx, ln, core.FromEnv(os.Environ(), platform)); err != nil {
 		fail(err)
 	}
 }
@@ -59,43 +59,17 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// serve serves relay on ln until ctx ends. Then it takes no new connections and
-// lets streams finish for a while. (Vercel's proxy does not pass SIGTERM on, and
-// a function must not end by itself; elsewhere the signal comes.)
-func serve(ctx context.Context, ln net.Listener, relay *core.Relay) error {
-	server := &http.Server{
-		Handler:           relay,
-		ReadHeaderTimeout: 10 * time.Second,
-		// No WriteTimeout, which would end every stream: each write has its own.
-		// No IdleTimeout: Vercel's proxy keeps connections for 90 s, and after a
-		// freeze both ends' times are over at once, so that some POSTs would meet
-		// a connection just closed (2 of 20, measured) and become a 502.
-		// Above the relay's own limit of 64 KiB, so that the relay itself
-		// answers most headers that are too large.
-		MaxHeaderBytes: 128 << 10,
-		// net/http would answer OPTIONS * by itself.
-		DisableGeneralOptionsHandler: true,
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(relay.Listen(server, ln)) }()
-	select {
-	case err := <-failed:
+// run serves relay on ln until ctx ends, and then lets streams finish for a while.
+// (Vercel's proxy does not forward SIGTERM, and a function must not exit by
+// itself; elsewhere the signal arrives.)
+func run(ctx context.Context, ln net.Listener, relay *core.Relay) error {
+	// No IdleTimeout: Vercel's proxy keeps connections for 90 s, and after a freeze
+	// both ends' timeouts have passed at once, so that some POSTs would meet a
+	// connection that was just closed (2 of 20, measured) and become a 502.
+	server := serve.New(relay)
+	if err := serve.Serve(ctx, server, relay, ln); err != nil {
 		return err
-	case <-ctx.Done():
 	}
-	drain(server, relay)
+	_ = serve.Shutdown(server, relay, drainTime) // the log has a line for each stream that was cut
 	return nil
-}
-
-// drain stops server, lets streams finish for a while, and then ends them with
-// an error event.
-func drain(server *http.Server, relay *core.Relay) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	closed := make(chan error, 1)
-	go func() { closed <- server.Shutdown(ctx) }()
-	if relay.Shutdown(ctx) == nil {
-		<-closed // it still writes the ends of the last answers
-	}
-	_ = server.Close()
 }

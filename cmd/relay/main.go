@@ -37,11 +37,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	switch name {
 	case "serve":
-		return serve(ctx, args, environ, stdout, stderr)
+		return runServe(ctx, args, environ, stdout, stderr)
 	case "check":
 		return check.Run(ctx, args, stdout, stderr)
 	case "help":
-		return serve(ctx, []string{"-h"}, environ, stdout, stderr)
+		return runServe(ctx, []string{"-h"}, environ, stdout, stderr)
 	}
 	fmt.Fprintf(stderr, "relay: no command %q: use serve or check, each explains itself with -h\n", name)
 	return exitUsage

@@ -8,12 +8,16 @@ import (
 	"strings"
 )
 
+// errProxy does not quote the value, which may hold a password.
+var errProxy = errors.New("is not the address of a proxy, such as http://proxy.example:3128: " +
+	"correct it, or unset it to connect directly")
+
 // checkProxy reports why the proxy in environ cannot be used, or nil. net/http
-// takes no notice of one that it cannot parse, and goes direct: past whatever the
-// proxy was to keep.
+// ignores one that it cannot parse and connects directly, bypassing whatever the
+// proxy enforces.
 func checkProxy(environ []string) error {
-	// As net/http chooses it. HTTP_PROXY is none of ours: plain http goes to
-	// loopback addresses only, and never by way of a proxy.
+	// In net/http's order. HTTP_PROXY does not matter: plain http goes to loopback
+	// addresses only, and never through a proxy.
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
 		value := lookup(environ, name)
 		if value == "" {
@@ -23,15 +27,14 @@ func checkProxy(environ []string) error {
 			value = "http://" + value
 		}
 		if !isProxy(value) {
-			// The value may hold a password.
-			return fmt.Errorf("%s: %w", name, errors.New("is not the address of a proxy, such as http://proxy.example:3128: correct it, or unset it to connect directly"))
+			return fmt.Errorf("%s: %w", name, errProxy)
 		}
 		return nil
 	}
 	return nil
 }
 
-// lookup returns the value of name in environ, of which the last one counts.
+// lookup returns the value of name in environ, or "". The last entry counts.
 func lookup(environ []string, name string) string {
 	for _, entry := range slices.Backward(environ) {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -41,7 +44,7 @@ func lookup(environ []string, name string) string {
 	return ""
 }
 
-// isProxy reports whether address is that of a proxy which net/http can use.
+// isProxy reports whether net/http can use the proxy at address.
 func isProxy(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && u.Hostname() != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)

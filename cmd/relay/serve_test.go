@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -224,10 +225,7 @@ func TestServeSignals(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the command")
 	}
-	binary := t.TempDir() + "/relay"
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	binary := buildRelay(t)
 	u := fakeopenai.StartUpstream(t)
 	for _, signals := range []int{1, 2} {
 		p, err := proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off"}}, binary, "-listen", "127.0.0.1:0")
@@ -244,7 +242,11 @@ func TestServeSignals(t *testing.T) {
 			fault = "silence=2" // would go on for the whole drain time
 		}
 		r := stream(t, strings.TrimSuffix(base, "/v1"), fault)
-		_ = p.Signal(syscall.SIGTERM)
+		first := syscall.SIGTERM
+		if signals == 1 {
+			first = syscall.SIGHUP
+		}
+		_ = p.Signal(first)
 		if _, err := p.Await(t.Context(), "relay: stopping"); err != nil {
 			t.Error(err)
 		}
@@ -258,5 +260,61 @@ func TestServeSignals(t *testing.T) {
 		if code := p.ExitCode(); (code == 0) != (signals == 1) {
 			t.Errorf("%d signals: exit code %d", signals, code)
 		}
+	}
+}
+
+// buildRelay builds the command and returns its path.
+func buildRelay(t *testing.T) string {
+	t.Helper()
+	binary := t.TempDir() + "/relay"
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
+}
+
+// A log reader that goes away does not end the relay, the proxy is named without
+// its password, and SIGHUP stays ignored if it was at the start.
+func TestServeProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the command")
+	}
+	u := fakeopenai.StartUpstream(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" HUP; exec "$0" "$@"`, buildRelay(t), "-listen", "127.0.0.1:0")
+	cmd.Env = []string{"RELAY_UPSTREAMS=" + u.URL + "#a,https://relay.example#b", "HTTPS_PROXY=http://user:CANARY@127.0.0.1:9"}
+	cmd.Stderr = w
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	w.Close()
+	r.Close() // before the first line of the log
+	var base, said string
+	for lines := bufio.NewScanner(stdout); !strings.Contains(said, "try it:") && lines.Scan(); {
+		said += lines.Text() + "\n"
+		if url, ok := strings.CutPrefix(lines.Text(), "base URL: "); ok {
+			base = url
+		}
+	}
+	if !strings.Contains(said, "\nproxy:    http://127.0.0.1:9\n") || strings.Contains(said, "CANARY") {
+		t.Errorf("said %q, want the proxy without its password", said)
+	}
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		res, err := http.Get(base + "/models")
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		res.Body.Close()
 	}
 }

@@ -13,19 +13,20 @@ import (
 	"example.com/relay/core/failover"
 )
 
-// watchInterval is how often the upstreams file is looked at. Tests shorten it.
+// watchInterval is the interval at which the upstreams file is read. Tests shorten
+// it.
 var watchInterval = time.Second
 
 // An upstreamsFile names the upstreams, and may change.
 type upstreamsFile struct {
 	name string
 
-	// last is what it held when it was read. What has changed is the content: a
-	// file may be replaced within a clock tick, and be touched without a change.
+	// last is the content when the file was last read. Modification times would not
+	// do: a file may be replaced within a clock tick, or touched without a change.
 	last []byte
 }
 
-// read returns the upstreams that the file names. There must be no others.
+// read returns the upstreams that the file names. None may be configured elsewhere.
 func (f *upstreamsFile) read(configured []core.Secret) ([]core.Secret, error) {
 	if len(configured) > 0 {
 		return nil, errors.New("RELAY_UPSTREAMS: must not be set beside -upstreams-file")
@@ -50,12 +51,14 @@ func parseUpstreams(data []byte) ([]core.Secret, error) {
 	return urls, err
 }
 
-// watch gives relay the upstreams of the file whenever it has changed since it
-// was read, until ctx ends. A file that cannot be used changes nothing, and the
-// log says why.
+// watch sets relay's upstreams whenever the file's content changes, until ctx ends.
+// A file that cannot be used changes nothing, and the log says why: once for each
+// content, and once for a file that cannot be read twice in a row, as while it is
+// being replaced it may be missing for a moment.
 func (f *upstreamsFile) watch(ctx context.Context, relay *core.Relay, logger *slog.Logger) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
+	unreadable := 0 // reads in a row that failed
 	for {
 		select {
 		case <-ctx.Done():
@@ -63,8 +66,15 @@ func (f *upstreamsFile) watch(ctx context.Context, relay *core.Relay, logger *sl
 		case <-ticker.C:
 		}
 		data, err := os.ReadFile(f.name)
-		if err != nil || bytes.Equal(data, f.last) {
-			continue // being replaced, perhaps
+		if err != nil {
+			if unreadable++; unreadable == 2 {
+				logger.Error("upstreams file not used", "problem", err.Error())
+			}
+			continue
+		}
+		unreadable = 0
+		if bytes.Equal(data, f.last) {
+			continue
 		}
 		f.last = data
 		urls, err := parseUpstreams(data)

@@ -32,7 +32,7 @@ func IsOfficial(host string) bool {
 	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
 }
 
-// parseURL takes an upstream's address apart: a base URL, which may hold an access
+// parseURL parses an upstream's address: a base URL, which may hold an access
 // token as user name and the upstream's name as fragment.
 func parseURL(address string) (base *url.URL, name, token string, err error) {
 	u, err := url.Parse(address)
@@ -44,7 +44,8 @@ func parseURL(address string) (base *url.URL, name, token string, err error) {
 	case u.RawQuery != "" || u.ForceQuery:
 		return nil, "", "", errors.New("must not have a query")
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return nil, "", "", errors.New("must be https: plain http would show keys to the network, and is allowed to loopback addresses only")
+		return nil, "", "", errors.New("must be https: plain http would show keys to the network, " +
+			"and is allowed to loopback addresses only")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, "", "", errors.New("must begin with https://")
 	case strings.ContainsFunc(u.Fragment, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
@@ -67,7 +68,7 @@ func parseURL(address string) (base *url.URL, name, token string, err error) {
 	return base, name, token, nil
 }
 
-// userToken returns the access token that stands where URLs have user names.
+// userToken returns the access token, which URLs hold as their user name.
 func userToken(u *url.URL) (string, error) {
 	if u.User == nil {
 		return "", nil
@@ -90,14 +91,17 @@ func isPlain(path string) bool {
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		plain, err := url.PathUnescape(segment)
 		if err != nil || plain == "" || plain == "." || plain == ".." || !utf8.ValidString(plain) ||
-			strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`/\;#?`, r) }) {
+			strings.ContainsFunc(plain, isReserved) {
 			return false
 		}
 	}
 	return true
 }
 
-// isPort reports whether u has no port or a good one.
+// isReserved reports whether an unescaped segment must not contain r.
+func isReserved(r rune) bool { return r < ' ' || r == 0x7f || strings.ContainsRune(`/\;#?`, r) }
+
+// isPort reports whether u has no port or a valid one.
 func isPort(u *url.URL) bool {
 	port := u.Port()
 	if port == "" {

@@ -14,8 +14,9 @@ const (
 )
 
 // A budget bounds the retries of all requests together, so that upstreams in
-// trouble are not given more load. The idea is Finagle's retry budget. Retries of each reason have a budget of their own: those that a
-// client can provoke must not use up what others need when an upstream is gone.
+// trouble are not given more load. The idea is Finagle's retry budget. Retries of
+// each reason have a budget of their own: those that a client can provoke must not
+// use up what others need when an upstream is gone.
 // It is safe for concurrent use.
 type budget struct {
 	mu       sync.Mutex

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
 // ParseFile returns the base URLs that a file names, in the form that [New]
@@ -47,7 +49,8 @@ type fileEntry struct {
 	Token string `json:"token"`
 }
 
-var errFile = errors.New(`must be a JSON list of objects with "url", "name" and "token", as terraform output -json endpoints prints it`)
+var errFile = errors.New(`must be a JSON list of objects with "url", "name" and "token", ` +
+	"as terraform output -json endpoints prints it")
 
 // fileEntries returns the entries in data, which may wrap the list.
 func fileEntries(data []byte, depth int) ([]fileEntry, error) {
@@ -89,9 +92,9 @@ func listEntries(data []byte) ([]fileEntry, error) {
 	}
 	var entries []fileEntry
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields() // a misspelt token would be none
+	dec.DisallowUnknownFields() // a misspelt "token" would be ignored
 	if dec.Decode(&entries) != nil || dec.InputOffset() != int64(len(data)) {
-		return nil, errFile // or there is something behind the list
+		return nil, errFile // or there is something after the list
 	}
 	return entries, nil
 }
@@ -106,7 +109,7 @@ func (e fileEntry) address() (string, error) {
 		if u.User != nil {
 			return "", errors.New("has a token in its url and another beside it")
 		}
-		u.User = url.User("rt_" + strings.TrimPrefix(e.Token, "rt_"))
+		u.User = url.User(protocol.TokenPrefix + strings.TrimPrefix(e.Token, protocol.TokenPrefix))
 	}
 	if e.Name != "" {
 		u.Fragment = e.Name

@@ -121,7 +121,7 @@ func (p *Pool) MayRelay() bool {
 
 // A Result says how a request was sent.
 type Result struct {
-	Upstream string   // name of the one that answered, or was tried last
+	Upstream string   // name of the one that responded, or was tried last
 	Base     *url.URL // its base URL; not to be changed
 	Attempts int      // upstreams that were tried, if only by a connect
 	Several  bool     // there was a choice
@@ -194,7 +194,8 @@ func (p *Pool) logChange(u *upstream, c change) {
 	switch c {
 	case wentDown:
 		_, left := u.health.down()
-		p.logger.Warn("upstream down", "upstream", u.name, "reason", u.health.lastClass(), "retry_in_ms", left.Milliseconds())
+		p.logger.Warn("upstream down",
+			"upstream", u.name, "reason", u.health.lastClass(), "retry_in_ms", left.Milliseconds())
 	case cameBack:
 		p.logger.Info("upstream up", "upstream", u.name)
 	}

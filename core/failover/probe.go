@@ -18,14 +18,14 @@ const (
 	// probeTimeout bounds a probe, from the connect on.
 	probeTimeout = 1500 * time.Millisecond
 
-	// A prober goes through the upstreams every probeDown for those that are
-	// down, and every sixth interval when there was no traffic for an interval.
-	probeDown = 2 * time.Second
-	idleSixth = 6
+	// probeDown is the time between probes of an upstream that is failing. Without
+	// traffic for an interval, probes are idleFactor times as far apart, as they are
+	// for an upstream whose region OpenAI does not serve.
+	probeDown  = 2 * time.Second
+	idleFactor = 6
 )
 
-// A probeError says that an upstream connected and did not answer as a relay
-// does.
+// A probeError says that an upstream connected, but failed the health check.
 type probeError struct{ err error }
 
 func (e *probeError) Error() string { return "health: " + e.err.Error() }
@@ -33,9 +33,9 @@ func (e *probeError) Unwrap() error { return e.err }
 
 var errConnClosed = errors.New("connection was closed after the health check")
 
-// verify proves over cn, which is reserved and remains so, that u is alive: a
-// relay answers, of any other upstream the connection is all that can be asked.
-// The time that it may take is ctx's.
+// verify checks over cn, which is reserved and remains so, that u is alive: a relay
+// must pass a health check; of any other upstream the connection is enough. Its
+// timeout is ctx's.
 func (p *Pool) verify(ctx context.Context, u *upstream, cn *conn.Conn) error {
 	if u.official || !u.health.isMarked() {
 		return nil
@@ -51,8 +51,8 @@ func (p *Pool) verify(ctx context.Context, u *upstream, cn *conn.Conn) error {
 	return nil
 }
 
-// ask asks u over cn how it is; with deep, whether it reaches the API and is
-// served there too.
+// ask requests u's health over cn; with deep, it must reach the API too, and its
+// region must be served there.
 func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
 	of := &url.URL{Path: protocol.HealthPath}
 	if deep {
@@ -67,22 +67,21 @@ func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
 		return err
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can go on
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can be reused
 	switch marker := res.Header.Get(protocol.Marker); {
 	case marker == "":
 		return fmt.Errorf("status %d without a relay's marker", res.StatusCode)
 	case res.StatusCode != http.StatusOK:
 		return fmt.Errorf("status %d", res.StatusCode)
 	case !protocol.IsByRelay(marker):
-		return errors.New("answered by the API instead of the relay")
+		return errors.New("the API responded instead of the relay")
 	}
 	u.health.provedRelay()
 	return nil
 }
 
-// endLost ends the attempts whose answers will not come since the upstream has
-// failed and is silent: those without a byte at once, the others when they were
-// silent for as long as a dead connection may be.
+// endLost ends the attempts at an upstream that has failed and is silent: those
+// without a response after probeTimeout, the others after conn.DeadAfter.
 func (p *Pool) endLost(u *upstream) {
 	if !u.health.ejected() {
 		return
@@ -90,7 +89,11 @@ func (p *Pool) endLost(u *upstream) {
 	silent := u.silence.silentFor()
 	for _, a := range u.attempts() {
 		waited := time.Duration(now() - a.heardAt.Load())
-		if !a.answered.Load() && silent > probeTimeout && waited > probeTimeout || silent > conn.DeadAfter && waited > conn.DeadAfter {
+		limit := conn.DeadAfter
+		if !a.answered.Load() {
+			limit = min(limit, probeTimeout)
+		}
+		if silent > limit && waited > limit {
 			a.cancel(errUnresponsive)
 		}
 	}
@@ -121,11 +124,11 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 		period := interval
 		switch {
 		case u.health.refused():
-			period *= idleSixth
+			period *= idleFactor
 		case u.health.failing():
 			period = min(interval, probeDown)
 		case idle && !u.isAwaited():
-			period *= idleSixth
+			period *= idleFactor
 		}
 		if !p.Several() || time.Since(last[u]) < period-probeDown/2 {
 			continue
@@ -135,7 +138,7 @@ func (p *Pool) probeAll(ctx context.Context, interval time.Duration, last map[*u
 	}
 }
 
-// probe asks u how it is, on schedule.
+// probe checks u's health, on schedule.
 func (p *Pool) probe(ctx context.Context, u *upstream) {
 	start := time.Now()
 	class, err := p.examine(ctx, u, u.health.apiFault())
@@ -147,12 +150,12 @@ func (p *Pool) probe(ctx context.Context, u *upstream) {
 		p.logChange(u, u.health.probed())
 		return
 	}
-	p.strike(u, class, maxStrikes-1) // two of them are enough
+	p.strike(u, class, maxStrikes-1) // two failed probes take it down
 	p.endLost(u)
 }
 
-// examine asks u how it is, over a connection of its own, within probeTimeout. It
-// returns the class of the failure with the error.
+// examine checks u's health over a new connection, within probeTimeout. It returns
+// the class of the failure with the error.
 func (p *Pool) examine(ctx context.Context, u *upstream, deep bool) (class string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -167,7 +170,7 @@ func (p *Pool) examine(ctx context.Context, u *upstream, deep bool) (class strin
 	}
 	err = ask(ctx, u, cn, deep)
 	if err != nil && ctx.Err() == nil && u.token == "" && !u.health.isMarked() {
-		err = nil // it may be the API itself, which has no health to tell
+		err = nil // it may be the API itself, which has no health check
 	}
 	if err != nil {
 		return ClassUnresponsive, err

@@ -59,7 +59,8 @@ func (s *call) makeResumable(res *http.Response) {
 // isPlainEventStream reports whether res is an event stream that can be parsed.
 func isPlainEventStream(res *http.Response) bool {
 	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	return res.StatusCode == http.StatusOK && contentType == "text/event-stream" && res.Header.Get("Content-Encoding") == ""
+	return res.StatusCode == http.StatusOK && contentType == "text/event-stream" &&
+		res.Header.Get("Content-Encoding") == ""
 }
 
 // A resuming is a background response's event stream. It yields complete events
@@ -267,7 +268,7 @@ type event struct {
 	} `json:"error"`
 }
 
-// parseEvent returns what an event says. What is no JSON says nothing.
+// parseEvent parses an event. Data that is not JSON yields the zero event.
 func parseEvent(raw []byte) (e event) {
 	var data []byte
 	for line := range bytes.Lines(raw) {
@@ -281,8 +282,8 @@ func parseEvent(raw []byte) (e event) {
 	return e
 }
 
-// A scan looks for the end of an event in bytes that come piece by piece, each
-// of which it looks at once.
+// A scan searches for the end of an event in a growing buffer. It looks at each
+// byte once.
 type scan struct {
 	front  int // line breaks in front of the event
 	looked int // bytes in which no event ends

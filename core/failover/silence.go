@@ -128,16 +128,22 @@ func (s *silence) wait() {
 // answered notes that a response has begun, or will not.
 func (s *silence) answered() { s.waiting.Add(-1) }
 
+// isMeasured reports whether several requests wait and enough silences were measured
+// to judge this one.
+func (s *silence) isMeasured() bool {
+	return s.waiting.Load() > 0 && s.sent.Load() >= 2 && s.samples.Load() >= minSamples
+}
+
 // unusual reports whether the upstream has been silent for half of the longest
 // recent silence, while several requests wait.
 func (s *silence) unusual() bool {
-	return s.waiting.Load() > 0 && s.sent.Load() >= 2 && s.samples.Load() >= minSamples && int64(s.silentFor()) > s.usual.Load()/2
+	return s.isMeasured() && int64(s.silentFor()) > s.usual.Load()/2
 }
 
 // suspicious reports whether the upstream has been silent for longer than is
 // usual, while several requests wait.
 func (s *silence) suspicious() bool {
-	if s.waiting.Load() == 0 || s.sent.Load() < 2 || s.samples.Load() < minSamples {
+	if !s.isMeasured() {
 		return false
 	}
 	limit := max(minSilence, time.Duration(s.usual.Load())*3/2)

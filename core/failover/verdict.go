@@ -233,12 +233,12 @@ type peeked struct {
 	io.Closer
 }
 
-// A failingReader fails.
+// A failingReader fails with err.
 type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
-// errorFields is the error object of the API's answers.
+// errorFields is the error object of the API's responses.
 type errorFields struct {
 	Error struct {
 		Message *string         `json:"message"`
@@ -251,7 +251,7 @@ type errorFields struct {
 func errorCode(body []byte) string {
 	var e errorFields
 	var code string
-	// What is no JSON has no code.
+	// Without valid JSON there is no code.
 	if json.Unmarshal(body, &e) == nil {
 		_ = json.Unmarshal(e.Error.Code, &code)
 	}

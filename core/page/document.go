@@ -11,12 +11,12 @@ import (
 	"sync"
 )
 
-// html is what go generate made. It costs nothing before it is read.
+// html is the page, made by go generate.
 //
 //go:embed document.html
 var html []byte
 
-// A document is the page as it is handed out.
+// A document is the page as it is served.
 type document struct {
 	gzip   []byte
 	etag   string // weak: the page and its gzip have the same
@@ -35,8 +35,7 @@ func load() *document {
 	}
 }
 
-// element returns what stands between the tags of the only element of the page
-// with this start tag.
+// element returns the content of the page's only element with this start tag.
 func element(start string) string {
 	name, _, _ := strings.Cut(start, " ")
 	_, rest, _ := strings.Cut(string(html), "<"+start+">")
@@ -48,8 +47,16 @@ func element(start string) string {
 // origin, and nothing else. Trusted Types keep text from becoming markup.
 func policy(style, script string) string {
 	return strings.Join([]string{
-		"default-src 'none'", "script-src " + source(script), "style-src " + source(style), "connect-src 'self'", "img-src data:",
-		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
+		"default-src 'none'",
+		"script-src " + source(script),
+		"style-src " + source(style),
+		"connect-src 'self'",
+		"img-src data:",
+		"base-uri 'none'",
+		"form-action 'none'",
+		"frame-ancestors 'none'",
+		"require-trusted-types-for 'script'",
+		"trusted-types 'none'",
 	}, "; ")
 }
 
@@ -61,7 +68,7 @@ func source(text string) string {
 
 func compress(p []byte) []byte {
 	var b bytes.Buffer
-	zw, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // a good level
+	zw, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // a valid level
 	_, _ = zw.Write(p)                                     // into memory
 	_ = zw.Close()
 	return b.Bytes()

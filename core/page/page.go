@@ -1,12 +1,12 @@
 // Package page is the web page of a relay: its state, keys and what is left on
-// them, and a first chat, all in the browser and all through the relay itself.
+// them, and a first chat, all in the browser and through the relay itself.
 //
-// Its sources are page.html, page.css and a few modules, in src. They are handed
-// out as one document, document.html, which go generate makes of them: one
+// Its sources are page.html, page.css and a few modules, in src. They are served
+// as one document, document.html, which go generate makes of them: one
 // request is one invocation of a function, and with style and script inside the
 // document, the Content-Security-Policy can name their hashes. So nothing else
-// on the relay's origin, which hands on whatever the API answers, can ever run
-// in the page. The page holds no secret and needs no access token.
+// on the relay's origin, which forwards whatever the API responds, can run in the
+// page. The page holds no secret and needs no access token.
 package page
 
 import (
@@ -17,14 +17,14 @@ import (
 
 //go:generate go run -C ../../internal/pagebuild .
 
-// Handler returns the handler that answers GET and HEAD with the page. Its
-// first request costs a few milliseconds; until then it costs nothing.
+// Handler returns the handler that serves the page to GET and HEAD requests. It
+// takes a few milliseconds to compress the page for the first one.
 func Handler() http.Handler { return http.HandlerFunc(serve) }
 
 func serve(w http.ResponseWriter, req *http.Request) {
 	d := loaded()
 	h := w.Header()
-	h.Set("Cache-Control", "no-cache") // keep it, but ask each time
+	h.Set("Cache-Control", "no-cache") // cache it, but revalidate each time
 	h.Set("Content-Security-Policy", d.policy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -32,7 +32,7 @@ func serve(w http.ResponseWriter, req *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Add("Vary", "Accept-Encoding")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Robots-Tag", "noindex") // a relay that search engines find is found by others too
+	h.Set("X-Robots-Tag", "noindex") // others would find the relay by search engines
 	if matches(req.Header.Values("If-None-Match"), d.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
@@ -46,13 +46,13 @@ func serve(w http.ResponseWriter, req *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if req.Method != http.MethodHead {
-		// A client that does not take the page has no use for an error.
+		// If that fails, the client is gone.
 		_, _ = w.Write(body)
 	}
 }
 
-// matches reports whether the values of If-None-Match name etag, compared
-// weakly as RFC 9110, section 13.1.2, has it.
+// matches reports whether the values of If-None-Match include etag by weak
+// comparison (RFC 9110, section 13.1.2).
 func matches(values []string, etag string) bool {
 	for _, value := range values {
 		for tag := range strings.SplitSeq(value, ",") {
@@ -65,8 +65,8 @@ func matches(values []string, etag string) bool {
 	return false
 }
 
-// acceptsGzip reports whether the values of Accept-Encoding name gzip, and not
-// with a weight of zero.
+// acceptsGzip reports whether the values of Accept-Encoding include gzip with a
+// weight other than zero.
 func acceptsGzip(values []string) bool {
 	for _, value := range values {
 		for coding := range strings.SplitSeq(value, ",") {

@@ -19,7 +19,8 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", net.JoinHostPort("127.0.0.1", cmp.Or(os.Getenv("PORT"), "8080")), "address to listen on")
+	address := net.JoinHostPort("127.0.0.1", cmp.Or(os.Getenv("PORT"), "8080"))
+	listen := flag.String("listen", address, "address to listen on")
 	flag.Parse()
 	if err := run(*listen); err != nil {
 		fmt.Fprintln(os.Stderr, "gcf:", err)

@@ -9,58 +9,59 @@ import (
 	"sync/atomic"
 )
 
-// body finds out whether the relay refuses a body that is larger than it says
-// it takes, without uploading one: it announces the size, and asks to be told
-// to go on (RFC 9110, section 10.1.1).
+// body checks whether the relay refuses a body above its max size, without
+// uploading one: it announces the size and waits for 100 Continue (RFC 9110,
+// section 10.1.1).
 func (d *doctor) body(ctx context.Context) result {
 	limit := d.health.MaxBodyBytes
 	if !d.admitted {
 		return skipped("not_tried", "not tried, as access failed")
 	}
 	if limit <= 0 {
-		return skipped("body_untold", "this relay does not tell its limit")
+		return skipped("body_untold", "this relay does not state its limit")
 	}
-	body := new(askedBody)
+	body := new(probeBody)
 	req := d.authorized(d.request(ctx, http.MethodPost, "/v1/chat/completions",
 		"Content-Type", "application/json", "Expect", "100-continue"))
 	req.Body, req.ContentLength = body, limit+1
-	a, err := d.ask(req)
-	return judgeLimit("the relay says up to "+bytesText(limit), body.asked.Load(), a, err)
+	res, err := d.send(req)
+	return judgeLimit("the relay accepts up to "+bytesText(limit), body.wasRead.Load(), res, err)
 }
 
-// judgeLimit says what came of announcing a body over the limit.
-func judgeLimit(said string, asked bool, a *answer, err error) result {
+// judgeLimit explains what announcing a body over the limit led to. The limit is
+// what the relay states, and wasRead whether the body was asked for.
+func judgeLimit(limit string, wasRead bool, res *response, err error) result {
 	switch {
-	case asked:
-		return skipped("body_untold", said+"; something in front takes bodies before it asks the relay")
+	case wasRead:
+		return skipped("body_untold", limit+"; something in front reads bodies before it asks the relay")
 	case err != nil && timedOut(err):
-		return skipped("body_untold", said+"; nothing answers before the body comes")
+		return skipped("body_untold", limit+"; no response comes before the body is sent")
 	case err != nil:
 		return explain("http", err)
-	case a.relayError() == "body_too_large" && !a.isUpstreams():
-		return pass(said + ", and refuses what is larger")
-	case a.status == http.StatusRequestEntityTooLarge:
+	case res.relayError() == "body_too_large" && !res.isUpstreams():
+		return pass(limit + ", and refuses what is larger")
+	case res.status == http.StatusRequestEntityTooLarge:
 		return warning("body_platform",
-			said+", but what is larger gets the platform's own page, which does not explain itself",
-			"nothing has to be done; with RELAY_MAX_BODY_BYTES below the platform's limit the relay explains it")
+			limit+", but what is larger gets the platform's own page, which does not explain the error",
+			"optional: with RELAY_MAX_BODY_BYTES below the platform's limit, the relay explains it")
 	}
-	return skipped("body_untold", fmt.Sprintf("%s; a larger one is answered %d", said, a.status))
+	return skipped("body_untold", fmt.Sprintf("%s; a larger one gets %d", limit, res.status))
 }
 
-// An askedBody notes that it was asked for, and gives nothing.
-type askedBody struct{ asked atomic.Bool }
+// A probeBody records that it was read, and fails.
+type probeBody struct{ wasRead atomic.Bool }
 
-var errAsked = errors.New("body was asked for")
+var errProbeBody = errors.New("the body was read")
 
-func (b *askedBody) Read([]byte) (int, error) {
-	b.asked.Store(true)
-	return 0, errAsked
+func (b *probeBody) Read([]byte) (int, error) {
+	b.wasRead.Store(true)
+	return 0, errProbeBody
 }
 
 // Close does nothing.
-func (b *askedBody) Close() error { return nil }
+func (b *probeBody) Close() error { return nil }
 
-// bytesText writes n in the largest binary unit that is exact to a tenth.
+// bytesText formats n in the largest binary unit that needs at most one decimal.
 func bytesText(n int64) string {
 	for _, unit := range []struct {
 		size int64

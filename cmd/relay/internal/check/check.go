@@ -1,10 +1,10 @@
-// Package check is relay check: it finds out what is wrong with a relay
-// anywhere, from DNS to buffered streams, and what to do about it.
+// Package check is relay check: it diagnoses a relay anywhere, from DNS to buffered
+// streams, and says what to do about it.
 //
 // A doctor (doctor.go) runs its probes in order: net.go, relay.go, access.go,
-// cors.go, body.go, stream.go. A probe comes to a result (report.go); where it
-// cannot reach the relay, explain.go says why, and where a platform answers in
-// the relay's place, page.go says what that means.
+// cors.go, body.go, stream.go. Each returns a result (report.go). If the relay
+// cannot be reached, explain.go says why; if a platform responds instead of the
+// relay, page.go says what that means.
 package check
 
 import (
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // defaultTimeout is how long a probe may take unless -timeout says otherwise.
@@ -28,14 +29,14 @@ type options struct {
 	base       *url.URL // of the relay, without /v1 and trailing slashes
 	token, key core.Secret
 	json       bool
-	timeout    time.Duration // of each probe
+	timeout    time.Duration // for each probe
 }
 
 // Exit statuses.
 const (
 	exitOK    = 0 // no probe failed, whatever the warnings
 	exitError = 1 // a probe failed
-	exitUsage = 2 // the command line says no URL to check
+	exitUsage = 2 // the command line is wrong
 )
 
 // Run probes the relay at the URL in args, the command line after "relay
@@ -55,17 +56,17 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return d.examine(ctx, newReporter(stdout, opts.json))
 }
 
-// parse reads the command line; flags may stand on both sides of the URL.
-// Its errors quote no URL, which may be a token in the wrong place.
+// parse reads the command line; flags may come before or after the URL. Its errors
+// do not quote the URL, which may be a token in the wrong place.
 func parse(args []string, stderr io.Writer) (options, error) {
 	var opts options
 	flags := flag.NewFlagSet("relay check", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // one line says it, by whoever called
+	flags.SetOutput(io.Discard) // the caller prints the error
 	flags.StringVar((*string)(&opts.token), "token", "", "access `token` of the relay, such as \"$RELAY_TOKEN\"")
 	flags.StringVar((*string)(&opts.key), "key", "",
-		"API `key` to try, such as \"$OPENAI_API_KEY\"; without one, the way up to the key is checked")
+		"API `key` to try, such as \"$OPENAI_API_KEY\"; without one, everything up to the key is checked")
 	flags.BoolVar(&opts.json, "json", false, "print one JSON object")
-	flags.DurationVar(&opts.timeout, "timeout", defaultTimeout, "`time` that each probe may take")
+	flags.DurationVar(&opts.timeout, "timeout", defaultTimeout, "`timeout` of each probe")
 	var urls []string
 	for {
 		err := flags.Parse(args)
@@ -92,13 +93,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return opts, opts.tidy()
 }
 
-// tidy takes off what the shell left around values, and reports what no
-// request could carry.
+// tidy trims the space that a shell left around values, and reports what no header
+// can hold.
 func (opts *options) tidy() error {
 	for name, secret := range map[string]*core.Secret{"-token": &opts.token, "-key": &opts.key} {
 		*secret = core.Secret(strings.TrimSpace(string(*secret)))
 		if strings.ContainsFunc(string(*secret), func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-			return fmt.Errorf("%s has a space or another character that no header may have there", name)
+			return fmt.Errorf("%s has a space or another character that is not allowed in a header", name)
 		}
 	}
 	if opts.timeout <= 0 {
@@ -107,8 +108,8 @@ func (opts *options) tidy() error {
 	return nil
 }
 
-// parseRelayURL returns the URL of a relay's root for what people paste: a
-// client's base URL, the root, or an endpoint.
+// parseRelayURL returns the URL of a relay's root for what users paste: a client's
+// base URL, the root, or an endpoint.
 func parseRelayURL(s string) (*url.URL, error) {
 	scheme, _, ok := strings.Cut(s, "://")
 	if !ok {
@@ -121,7 +122,7 @@ func parseRelayURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Hostname() == "":
-		return nil, errors.New("this is no URL such as https://relay.example/v1")
+		return nil, errors.New("this is not a URL such as https://relay.example/v1")
 	case u.User != nil:
 		return nil, errors.New("the URL must not hold a user name or password")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
@@ -132,23 +133,23 @@ func parseRelayURL(s string) (*url.URL, error) {
 		return nil, errors.New("the URL holds an access token: leave /t/<token> out and pass the token with -token")
 	}
 	path, _, _ = strings.Cut(path, "/v1/")
-	path = strings.TrimRight(strings.TrimSuffix(path, healthPath+"/"), "/")
+	path = strings.TrimRight(strings.TrimSuffix(path, protocol.HealthPath+"/"), "/")
 	return url.Parse(u.Scheme + "://" + u.Host + path)
 }
 
-// usage prints the flags and what the output means.
+// usage prints the flags and explains the output.
 func usage(flags *flag.FlagSet) {
 	out := flags.Output()
-	fmt.Fprint(out, `relay check URL tells what works at a relay and what does not, and what to do about it:
+	fmt.Fprint(out, `relay check URL finds out what works at a relay and what does not, and what to do about it:
 
   relay check https://relay.example/v1 -token "$RELAY_TOKEN" -key "$OPENAI_API_KEY"
 
 `)
 	flags.PrintDefaults()
 	fmt.Fprint(out, `
-Each probe is ok, warn (works, but look at it), fail or skip (could not be told).
-The exit status is 0 if none failed, 1 if one did, 2 for a bad command line.
-It sends a few small requests, none of which costs tokens of the API, and takes
-HTTPS_PROXY into account as clients do.
+Each probe is ok, warn (works, but look at it), fail or skip (could not be checked).
+The exit status is 0 if none failed, 1 if one did, 2 for a usage error.
+It sends a few small requests, none of which uses tokens of the API, and honors
+HTTPS_PROXY as clients do.
 `)
 }

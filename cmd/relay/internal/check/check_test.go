@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // The canaries must never be printed. They look like error codes, which check
@@ -219,8 +220,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"127.0.0.1:8787"}, exitUsage, "no scheme"},
 		{[]string{canaryToken}, exitUsage, "no scheme"},
 		{[]string{"ftp://relay.example"}, exitUsage, "must begin with https://"},
-		{[]string{"https://"}, exitUsage, "no URL"},
-		{[]string{"https://relay.example:port"}, exitUsage, "no URL"},
+		{[]string{"https://"}, exitUsage, "not a URL"},
+		{[]string{"https://relay.example:port"}, exitUsage, "not a URL"},
 		{[]string{"https://user:" + canaryKey + "@relay.example"}, exitUsage, "user name or password"},
 		{[]string{"https://relay.example/v1?key=" + canaryKey}, exitUsage, "query"},
 		{[]string{"https://relay.example/t/" + canaryToken + "/v1"}, exitUsage, "pass the token with -token"},
@@ -260,7 +261,7 @@ func TestParseRelayURL(t *testing.T) {
 // A server may send back what it was shown, and what terminals obey.
 func TestPrintsNoSecret(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{healthPath, "/v1/models"} {
+	for _, path := range []string{protocol.HealthPath, "/v1/models"} {
 		url := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("X-Relay", canaryToken+"; origin=upstream")
 			w.Header().Set("Location", "https://"+canaryToken+".example/"+canaryKey)

@@ -29,7 +29,8 @@ func cloudflareError(status int, page []byte) (number, advice string) {
 // the page, the others are the page's status.
 var cloudflareAdvices = map[string]string{
 	"520": "what is behind Cloudflare broke off or sent something that is not HTTP: see its log",
-	"521": "what is behind Cloudflare refuses connections: start it, and let Cloudflare's addresses through its firewall",
+	"521": "what is behind Cloudflare refuses connections: start it, and let Cloudflare's addresses " +
+		"through its firewall",
 	"522": "what is behind Cloudflare does not take connections: see whether it runs, and whether a firewall or the " +
 		"DNS record is in the way",
 	"523": "Cloudflare finds no route to what is behind it: correct the zone's DNS record",
@@ -43,8 +44,9 @@ var cloudflareAdvices = map[string]string{
 	"1016": "the zone's DNS record leads to a host name that does not exist: correct it",
 	"1027": "the day's 100,000 free requests are used up: wait for midnight UTC, or take the Workers Paid plan",
 	"1033": "no tunnel is connected: start cloudflared where the relay runs",
-	"1042": "a Worker may not call another one of the same account by its workers.dev name: give that a domain of its own",
+	"1042": "a Worker may not call another one in its own zone, and an account's workers.dev names are one zone: " +
+		"give one of the two a domain in another",
 	"1101": "the Worker failed: paste worker.js again, whole, and see its log (Observability, or wrangler tail)",
-	"1102": "the Worker used up its CPU time, which is 10 ms on the free plan for a request with all its stream: leave " +
-		"RELAY_IDLE_TIMEOUT and RELAY_KEEPALIVE off, or take the Workers Paid plan",
+	"1102": "the Worker used up its CPU time, which is 10 ms on the free plan for a request with its whole " +
+		"stream: leave RELAY_IDLE_TIMEOUT and RELAY_KEEPALIVE off, or take the Workers Paid plan",
 }

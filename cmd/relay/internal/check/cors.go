@@ -5,49 +5,51 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"example.com/relay/core/protocol"
 )
 
 const (
-	// corsOrigin stands for any web page.
+	// corsOrigin is the origin of some web page.
 	corsOrigin = "https://example.com"
-	// corsHeaders are what official SDKs send from browsers, one of many
-	// X-Stainless- headers among them.
+	// corsHeaders are headers that official SDKs send from browsers, with one of
+	// many X-Stainless- ones.
 	corsHeaders = "authorization, content-type, x-stainless-lang"
 )
 
-// cors finds out whether browsers may call the relay: by a preflight, and by
-// an answer that a page would read.
+// cors checks whether browsers may call the relay, with a preflight and with a
+// request whose response a page would read.
 func (d *doctor) cors(ctx context.Context) result {
-	preflight, err := d.ask(d.request(ctx, http.MethodOptions, "/v1/chat/completions",
+	preflight, err := d.send(d.request(ctx, http.MethodOptions, "/v1/chat/completions",
 		"Origin", corsOrigin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", corsHeaders))
 	if err != nil {
 		return explain("http", err)
 	}
-	actual, err := d.ask(d.request(ctx, http.MethodGet, healthPath, "Origin", corsOrigin))
+	actual, err := d.send(d.request(ctx, http.MethodGet, protocol.HealthPath, "Origin", corsOrigin))
 	if err != nil {
 		return explain("http", err)
 	}
 	return judgeCORS(preflight, actual)
 }
 
-// judgeCORS returns what a browser would make of a preflight's answer and of
-// the real one.
-func judgeCORS(preflight, actual *answer) result {
+// judgeCORS returns what a browser would make of the responses to a preflight and
+// to the request after it.
+func judgeCORS(preflight, actual *response) result {
 	allowed := preflight.header.Get("Access-Control-Allow-Origin")
 	refused := refusedHeaders(preflight.header)
 	switch {
 	case isDuplicated(preflight.header), isDuplicated(actual.header):
-		return failure("cors_duplicated", "answers carry Access-Control-Allow-Origin twice, so browsers reject them",
-			"turn the CORS of the platform or of the proxy in front off: the relay does it")
+		return failure("cors_duplicated", "responses have Access-Control-Allow-Origin twice, so browsers reject them",
+			"turn off CORS at the platform or at the proxy in front: the relay handles it")
 	case !preflight.isRelays() && (allowed == "" || refused != ""):
 		return failure("cors_platform",
 			fmt.Sprintf("preflights do not reach the relay: "+
-				"something in front answers them %d, without permission", preflight.status),
-			"let OPTIONS requests through, and turn the CORS of the platform off: the relay does it")
+				"something in front responds with %d, without permission", preflight.status),
+			"let OPTIONS requests through, and turn off CORS at the platform: the relay handles it")
 	case !preflight.isRelays():
 		return warning("cors_platform",
-			"preflights do not reach the relay: something in front answers them, with permission",
-			"turn the CORS of the platform off: the relay permits headers that a fixed list forgets")
+			"preflights do not reach the relay: something in front responds to them, with permission",
+			"turn off CORS at the platform: the relay permits headers that a fixed list leaves out")
 	case allowed == "":
 		return warning("cors_off", "web pages may not call this relay, or not those of "+corsOrigin,
 			"if pages should, add their origins to RELAY_ALLOWED_ORIGINS; * means all")
@@ -55,20 +57,20 @@ func judgeCORS(preflight, actual *answer) result {
 	return judgePermission(preflight, actual, allowed, refused)
 }
 
-// judgePermission goes on where the relay itself permitted something.
-func judgePermission(preflight, actual *answer, allowed, refused string) result {
-	const meddled = "something between changes the relay's answers: let it pass Access-Control headers and OPTIONS " +
-		"as they are"
+// judgePermission continues judgeCORS where the relay itself permitted an origin.
+func judgePermission(preflight, actual *response, allowed, refused string) result {
+	const meddled = "something in front changes the relay's responses: " +
+		"let it pass Access-Control headers and OPTIONS unchanged"
 	switch {
 	case allowed != "*" && allowed != corsOrigin:
 		return failure("cors_origin", "the preflight permits another origin than the one that asked", meddled)
 	case preflight.status < 200 || preflight.status > 299:
 		return failure("cors_status",
-			fmt.Sprintf("the preflight is answered %d, which browsers take for a refusal", preflight.status), meddled)
+			fmt.Sprintf("the preflight gets %d, which browsers take for a refusal", preflight.status), meddled)
 	case refused != "":
 		return failure("cors_headers", "the preflight does not permit "+refused, meddled)
 	case actual.header.Get("Access-Control-Allow-Origin") == "":
-		return failure("cors_lost", "the preflight permits what the answer then does not", meddled)
+		return failure("cors_lost", "the preflight permits what the response then does not", meddled)
 	}
 	if allowed == "*" {
 		return pass("web pages of every origin may call this relay")
@@ -76,7 +78,7 @@ func judgePermission(preflight, actual *answer, allowed, refused string) result 
 	return pass("web pages of " + corsOrigin + " may call this relay")
 }
 
-// isDuplicated reports whether a browser would find several permissions.
+// isDuplicated reports whether a browser would find more than one allowed origin.
 func isDuplicated(h http.Header) bool {
 	values := h.Values("Access-Control-Allow-Origin")
 	return len(values) > 1 || len(values) == 1 && strings.Contains(values[0], ",")

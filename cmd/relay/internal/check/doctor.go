@@ -13,17 +13,18 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
-// A probe is one thing to find out. Without what it needs, it is skipped.
+// A probe checks one thing. It is skipped if the probe it needs has failed.
 type probe struct {
 	name  string
 	needs string // the probe that must not have failed, or ""
 	run   func(*doctor, context.Context) result
 }
 
-// probes are all probes, in their order: the way of a request first, then what
-// may be wrong with the relay at its end.
+// probes are all probes in order: those along a request's path first, then those
+// of the relay at its end.
 var probes = []probe{
 	{"dns", "", (*doctor).dns},
 	{"connect", "dns", (*doctor).connect},
@@ -46,23 +47,23 @@ type doctor struct {
 	transport *http.Transport // of client
 	proxy     *url.URL        // that requests go through, or nil
 
-	platform string // where the relay runs, as far as its answers tell
-	health   health // once the relay has told
+	platform string          // where the relay runs, as far as its responses tell
+	health   protocol.Health // zero until the relay probe has passed
 
-	upstreamFailed bool // it has been said that the API does not answer
-	admitted       bool // the relay took the token
+	upstreamFailed bool // reported by the upstream probe
+	admitted       bool // the relay accepted the token
 }
 
 func newDoctor(opts options) *doctor {
 	d := &doctor{options: opts, probes: probes}
-	// An error here is a proxy that cannot be parsed; clients fail at it too.
+	// The error means that the proxy cannot be parsed; clients fail on that too.
 	d.proxy, _ = http.ProxyFromEnvironment(&http.Request{URL: opts.base})
 	d.transport = &http.Transport{
 		Proxy:              func(*http.Request) (*url.URL, error) { return d.proxy, nil },
 		TLSClientConfig:    &tls.Config{MinVersion: tls.VersionTLS12},
 		DisableCompression: true,
 		ForceAttemptHTTP2:  true,
-		// Longer than any probe: a body is sent when it is asked for, or never.
+		// Longer than any probe: the body is sent when the server asks for it, or never.
 		ExpectContinueTimeout:  opts.timeout + time.Minute,
 		OnProxyConnectResponse: refusedByProxy,
 	}
@@ -80,7 +81,7 @@ func (d *doctor) examine(ctx context.Context, out *reporter) int {
 		proxy = d.proxy.Host // the rest may hold a password
 	}
 	out.begin(d.base.String(), proxy)
-	missing := make(map[string]string) // probe that has not come through: the one to blame
+	missing := make(map[string]string) // probe that failed or was skipped: the one to blame
 	for _, p := range d.probes {
 		r := skipped("not_tried", "not tried, as "+missing[p.needs]+" failed")
 		if blame, ok := missing[p.needs]; ok {
@@ -122,7 +123,7 @@ func (d *doctor) address() string {
 func (d *doctor) request(ctx context.Context, method, path string, headers ...string) *http.Request {
 	req, err := http.NewRequestWithContext(ctx, method, d.base.String()+path, nil)
 	if err != nil {
-		panic(err) // the base was parsed, and paths are constants
+		panic(err) // the base has been parsed, and paths are constants
 	}
 	req.Header.Set("User-Agent", "relay-check/"+core.Version)
 	for i := 0; i+1 < len(headers); i += 2 {
@@ -131,10 +132,10 @@ func (d *doctor) request(ctx context.Context, method, path string, headers ...st
 	return req
 }
 
-// authorized shows the relay what the user gave, and returns req.
+// authorized adds the user's token and key to req, and returns it.
 func (d *doctor) authorized(req *http.Request) *http.Request {
 	if d.token != "" {
-		req.Header.Set("X-Relay-Token", string(d.token))
+		req.Header.Set(protocol.Token, string(d.token))
 	}
 	if d.key != "" {
 		req.Header.Set("Authorization", "Bearer "+string(d.key))
@@ -142,62 +143,76 @@ func (d *doctor) authorized(req *http.Request) *http.Request {
 	return req
 }
 
-// An answer is a response, read up to 64 KiB.
-type answer struct {
+// A response is what came back for a request; its body is cut at 64 KiB.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// ask sends req and reads the answer.
-func (d *doctor) ask(req *http.Request) (*answer, error) {
+// send sends req and reads the response.
+func (d *doctor) send(req *http.Request) (*response, error) {
 	res, err := d.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
-	return readAnswer(res)
+	return readResponse(res)
 }
 
-func readAnswer(res *http.Response) (*answer, error) {
+func readResponse(res *http.Response) (*response, error) {
 	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err != nil {
 		return nil, err
 	}
-	return &answer{res.StatusCode, res.Header, body}, nil
+	return &response{res.StatusCode, res.Header, body}, nil
 }
 
-// isRelays reports whether the answer came through a relay, which marks all of
-// them.
-func (a *answer) isRelays() bool { return a.header.Get("X-Relay") != "" }
+// isRelays reports whether the response came through a relay, which marks every
+// response.
+func (r *response) isRelays() bool { return r.header.Get(protocol.Marker) != "" }
 
-// isUpstreams reports whether a relay handed the answer on.
-func (a *answer) isUpstreams() bool {
-	_, origin, _ := strings.Cut(a.header.Get("X-Relay"), "origin=")
+// isUpstreams reports whether the relay forwarded the response from its upstream.
+func (r *response) isUpstreams() bool {
+	_, origin, _ := strings.Cut(r.header.Get(protocol.Marker), "origin=")
 	return origin == "upstream"
 }
 
-// aCode is what the codes of errors look like; others are not worth showing.
-var aCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,63}$`)
+// errorCode matches the codes of errors; anything else is not shown.
+var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,63}$`)
 
-// relayError returns the code of the relay's own error, or "".
-func (a *answer) relayError() string {
-	if code := a.header.Get("X-Relay-Error"); aCode.MatchString(code) {
+// relayError returns the code of a relay's error, or "". For the error of another
+// relay upstream, only the body has it: the header is not forwarded.
+func (r *response) relayError() string {
+	if code := r.header.Get(protocol.ErrorCode); errorCode.MatchString(code) {
 		return code
+	}
+	if e := r.errorBody(); e.Type == relayErrorType {
+		return e.Code
 	}
 	return ""
 }
 
 // apiError returns the code of an error in OpenAI's shape, or "".
-func (a *answer) apiError() string {
+func (r *response) apiError() string { return r.errorBody().Code }
+
+// relayErrorType is the type in the bodies of a relay's errors.
+const relayErrorType = "relay_error"
+
+// An errorBody is an error in OpenAI's shape.
+type errorBody struct {
+	Type string `json:"type"`
+	Code string `json:"code"`
+}
+
+// errorBody returns the error in the body, or the zero errorBody if it holds none
+// with a presentable code.
+func (r *response) errorBody() errorBody {
 	var body struct {
-		Error struct {
-			Code string `json:"code"`
-		} `json:"error"`
+		Error errorBody `json:"error"`
 	}
-	// What is no JSON has no code.
-	if _ = json.Unmarshal(a.body, &body); aCode.MatchString(body.Error.Code) {
-		return body.Error.Code
+	if json.Unmarshal(r.body, &body) != nil || !errorCode.MatchString(body.Error.Code) {
+		return errorBody{}
 	}
-	return ""
+	return body.Error
 }

@@ -23,9 +23,9 @@ const (
 	adviceSpeak = "check scheme and port: it may be http rather than https, or no web server at all"
 )
 
-// explain returns the failure for an error of the network. The phase, which is
-// dns, connect, tls or http, begins the codes of what can happen in each. Errors
-// are told apart by their types.
+// explain returns the failure for a network error. The phase, which is dns,
+// connect, tls or http, is the prefix of codes that several phases share. Errors
+// are told apart by type.
 func explain(phase string, err error) result {
 	for _, look := range []func(string, error) (result, bool){
 		explainCanceled, explainProxy, explainDNS, explainCertificate, explainHandshake, explainConnection,
@@ -47,9 +47,11 @@ func explainCanceled(_ string, err error) (result, bool) {
 // A proxyRefusal is the status with which a proxy refused to connect.
 type proxyRefusal int
 
-func (status proxyRefusal) Error() string { return fmt.Sprintf("proxy answered %d", int(status)) }
+func (status proxyRefusal) Error() string {
+	return fmt.Sprintf("the proxy responded with %d", int(status))
+}
 
-// refusedByProxy gives the transport's error for it a type.
+// refusedByProxy gives the refusal of a proxy a type of its own.
 func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
 	if res.StatusCode != http.StatusOK {
 		return proxyRefusal(res.StatusCode)
@@ -59,9 +61,9 @@ func refusedByProxy(_ context.Context, _ *url.URL, _ *http.Request, res *http.Re
 
 func explainProxy(_ string, err error) (result, bool) {
 	if status, ok := errors.AsType[proxyRefusal](err); ok {
-		return failure("proxy_refused", fmt.Sprintf("the proxy answers %d instead of connecting", int(status)),
-			"the proxy may want a password in HTTPS_PROXY, or not allow the relay's host; "+
-				"NO_PROXY goes around it"), true
+		return failure("proxy_refused", fmt.Sprintf("the proxy responds with %d instead of connecting", int(status)),
+			"the proxy may need a password in HTTPS_PROXY, or not allow the relay's host; "+
+				"NO_PROXY bypasses it"), true
 	}
 	op, ok := errors.AsType[*net.OpError](err)
 	return failure("proxy_unreachable", "the proxy cannot be reached or does not speak HTTP",
@@ -77,13 +79,14 @@ func explainDNS(_ string, err error) (result, bool) {
 	case e.IsNotFound:
 		return failure("dns_not_found", "the name does not exist", adviceName), true
 	case e.IsTimeout:
-		return failure("dns_timeout", "no resolver answered in time", "check this machine's network and resolver"), true
+		return failure("dns_timeout", "no resolver responded in time",
+			"check this machine's network and resolver"), true
 	}
-	return failure("dns_failed", "the resolver could not tell the address",
+	return failure("dns_failed", "the resolver could not look up the address",
 		"check this machine's network and resolver"), true
 }
 
-// explainCertificate tells what is wrong with a certificate.
+// explainCertificate explains what is wrong with a certificate.
 func explainCertificate(_ string, err error) (result, bool) {
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
 		return failure("tls_expired", "the certificate has expired, or is not valid yet",
@@ -92,29 +95,29 @@ func explainCertificate(_ string, err error) (result, bool) {
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return failure("tls_wrong_host", "the certificate is for another name",
 			"use the name that the certificate is for; "+
-				"if this is it, the network leads the name to another server"), true
+				"if this is the right name, the network resolves it to another server"), true
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return failure("tls_unknown_authority",
 			"the certificate is signed by an authority that this machine does not trust",
-			"something on the way may open TLS, such as a company's firewall or a virus scanner; a relay's own "+
+			"something on the way may intercept TLS, such as a company's firewall or a virus scanner; a relay's own "+
 				"certificate must come with its chain"), true
 	}
 	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
 	return failure("tls_bad_certificate", "the certificate cannot be verified",
-		"let the relay's host serve a valid certificate with its chain"), ok
+		"make the relay's host serve a valid certificate with its chain"), ok
 }
 
-// explainHandshake tells why TLS did not come about, apart from certificates.
+// explainHandshake explains why the TLS handshake failed, apart from certificates.
 func explainHandshake(phase string, err error) (result, bool) {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
-		return failure("tls_not_tls", "what listens there does not speak TLS", adviceSpeak), true
+		return failure("tls_not_tls", "the server does not speak TLS", adviceSpeak), true
 	}
-	// An alert has no exported type, but net's error around it has an Op.
+	// A TLS alert has no exported type, but the net.OpError around it has an Op.
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
 		return failure("tls_refused", "the server refuses the TLS handshake",
 			"the server may not know this name, "+
-				"or want a TLS version or client certificate that clients do not have"), true
+				"or require a TLS version or client certificate that clients do not have"), true
 	}
 	if phase == "tls" && wasCut(err) {
 		return failure("tls_reset", "the connection was cut during the TLS handshake", adviceCut), true
@@ -122,20 +125,20 @@ func explainHandshake(phase string, err error) (result, bool) {
 	return result{}, false
 }
 
-// explainConnection tells what became of a connection.
+// explainConnection explains why a connection failed.
 func explainConnection(phase string, err error) (result, bool) {
 	switch {
 	case isErrno(err, syscall.ECONNREFUSED, wsaRefused):
 		return failure("connect_refused", "nothing listens at this address and port",
 			"check host and port, and whether the server runs"), true
 	case isErrno(err, syscall.EHOSTUNREACH, syscall.ENETUNREACH, wsaHostUnreachable, wsaNetUnreachable):
-		return failure("connect_unreachable", "no way leads to this address",
+		return failure("connect_unreachable", "there is no route to this address",
 			"check this machine's network; without IPv6, an IPv6 address cannot be reached"), true
 	case timedOut(err) && phase == "http":
-		return failure("http_timeout", "no complete answer in time",
-			"try again with a longer -timeout; if that does not help, look in the platform's log"), true
+		return failure("http_timeout", "no complete response in time",
+			"retry with a longer -timeout; if that does not help, see the platform's log"), true
 	case timedOut(err):
-		return failure(phase+"_timeout", "no answer in time", adviceCut), true
+		return failure(phase+"_timeout", "no response in time", adviceCut), true
 	case wasCut(err):
 		return failure(phase+"_reset", "the connection was cut", adviceCut), true
 	}
@@ -152,8 +155,8 @@ func wasCut(err error) bool {
 		isErrno(err, syscall.ECONNRESET, syscall.EPIPE, wsaReset)
 }
 
-// What Windows says instead of ENETUNREACH and its like, which package syscall
-// only invents there. Other systems have no such numbers.
+// What Windows returns instead of ENETUNREACH and the like, whose values in package
+// syscall are invented there. Other systems have no such numbers.
 const (
 	wsaNetUnreachable  = syscall.Errno(10051)
 	wsaReset           = syscall.Errno(10054)
@@ -161,7 +164,7 @@ const (
 	wsaHostUnreachable = syscall.Errno(10065)
 )
 
-// isErrno reports whether err is one of those of the system.
+// isErrno reports whether err is one of the system's errors in list.
 func isErrno(err error, list ...syscall.Errno) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	return ok && slices.Contains(list, errno)

@@ -199,7 +199,7 @@ func TestBody(t *testing.T) {
 		{"platform", bodies(page(413)), "warn body_platform", "4.5 MiB"},
 		{"asks for it", bodies(func(w http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(io.Discard, req.Body)
-		}), "skip body_untold", "takes bodies"},
+		}), "skip body_untold", "reads bodies"},
 		{"another answer", bodies(page(400)), "skip body_untold", "400"},
 		{"cut", bodies(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "fail http_reset", "cut"},
 	} {
@@ -233,7 +233,7 @@ func TestUnansweredBody(t *testing.T) {
 	t.Cleanup(func() { close(end) })
 	c := examine(t, url, func(d *doctor) { d.timeout = 500 * time.Millisecond })
 	c.want(t, exitOK, map[string]string{"body": "skip body_untold"})
-	if detail := c.find(t, "body").Detail; !strings.Contains(detail, "nothing answers") {
+	if detail := c.find(t, "body").Detail; !strings.Contains(detail, "no response comes") {
 		t.Errorf("detail = %q, want that nothing answers", detail)
 	}
 }

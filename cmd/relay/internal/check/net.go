@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// dns finds out whether the relay's name resolves.
+// dns checks whether the relay's name resolves.
 func (d *doctor) dns(ctx context.Context) result {
 	if d.proxy != nil {
 		return skipped("", "the proxy resolves the name")
@@ -22,8 +22,8 @@ func (d *doctor) dns(ctx context.Context) result {
 	return judgeAddresses(host, addrs)
 }
 
-// judgeAddresses returns what to think of the addresses of a name. Networks
-// and filters that block a name often answer with an address of no use.
+// judgeAddresses judges what a name resolves to. Networks and filters that block a
+// name often return an address that leads nowhere.
 func judgeAddresses(host string, addrs []netip.Addr) result {
 	var texts []string
 	unspecified, loopback := 0, 0
@@ -42,15 +42,16 @@ func judgeAddresses(host string, addrs []netip.Addr) result {
 	case len(addrs) == 0:
 		return failure("dns_empty", "the name has no address", adviceName)
 	case unspecified == len(addrs):
-		return failure("dns_blocked", "the name leads to "+list+", which is how filters block names", adviceName)
+		return failure("dns_blocked", "the name resolves to "+list+", which is how filters block names", adviceName)
 	case loopback == len(addrs) && !isLocal(host):
-		return warning("dns_loopback", "the name leads to this machine, "+list,
+		return warning("dns_loopback", "the name resolves to this machine, "+list,
 			"if the relay is elsewhere, this network blocks its name: use another resolver, or a domain of your own")
 	}
 	return pass(list)
 }
 
-// isLocal reports whether host plainly names this machine or a private network.
+// isLocal reports whether host is by its form on this machine or in a private
+// network.
 func isLocal(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()
@@ -59,7 +60,7 @@ func isLocal(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// connect finds out whether anything listens there, or whether the proxy does.
+// connect checks whether the relay's address, or the proxy's, accepts connections.
 func (d *doctor) connect(ctx context.Context) result {
 	address, what := d.address(), ""
 	if d.proxy != nil {
@@ -76,7 +77,7 @@ func (d *doctor) connect(ctx context.Context) result {
 	}
 	r := explain("connect", err)
 	if r.Code == "connect_refused" && isLocal(d.base.Hostname()) {
-		r.Advice = "start the relay with relay serve, or correct the port: it prints its base URL at its start"
+		r.Advice = "start the relay with relay serve, or correct the port: it prints its base URL at start-up"
 	}
 	return r
 }
@@ -91,15 +92,15 @@ func proxyAddress(scheme, host, port string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// tls finds out whether the relay proves to be who it is called.
+// tls checks whether the relay has a valid certificate for its name.
 func (d *doctor) tls(ctx context.Context) result {
 	switch {
 	case d.base.Scheme == "http" && isLocal(d.base.Hostname()):
 		return skipped("", "plain http")
 	case d.base.Scheme == "http":
-		return warning("tls_none", "plain http: everyone on the way can read token and key", "use https")
+		return warning("tls_none", "plain http: anyone on the way can read the token and the key", "use https")
 	case d.proxy != nil:
-		return skipped("", "goes through the proxy; the relay probe shows what is wrong")
+		return skipped("", "goes through the proxy; the relay probe shows any problem")
 	}
 	config := d.transport.TLSClientConfig.Clone()
 	config.ServerName = d.base.Hostname()

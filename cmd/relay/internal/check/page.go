@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The platforms that answer with pages of their own.
+// The platforms whose own pages are recognized.
 const (
 	lambda     = "AWS Lambda"
 	google     = "Google Cloud"
@@ -15,8 +15,8 @@ const (
 	cloudflare = "Cloudflare"
 )
 
-// platformOf tells by the host, or by the headers of an answer, which platform
-// it comes from. It returns "" if it cannot tell.
+// platformOf returns the platform that a response comes from, judged by its host
+// and headers, or "" if it cannot tell.
 func platformOf(host string, h http.Header) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	switch {
@@ -33,32 +33,32 @@ func platformOf(host string, h http.Header) string {
 	return ""
 }
 
-// page says what an answer that no relay marked means: it is a page of the
-// platform, or of something in front.
-func (d *doctor) page(a *answer) result {
-	platform := platformOf(d.base.Hostname(), a.header)
-	code := pageCode(platform, a.status)
+// page explains a response that no relay marked: it comes from the platform, or
+// from something in front.
+func (d *doctor) page(res *response) result {
+	platform := platformOf(d.base.Hostname(), res.header)
+	code := pageCode(platform, res.status)
 	from := "the platform"
 	if platform != "" {
 		from = platform
 	}
-	detail := fmt.Sprintf("%d %s from %s, not from a relay", a.status, http.StatusText(a.status), from)
-	if own := a.header.Get("X-Vercel-Error"); own != "" {
+	detail := fmt.Sprintf("%d %s from %s, not from a relay", res.status, http.StatusText(res.status), from)
+	if own := res.header.Get("X-Vercel-Error"); own != "" {
 		detail += ": " + brief(own)
 	}
 	if code == "platform_redirect" {
-		detail += leadsTo(a.header)
+		detail += leadsTo(res.header)
 	}
 	if platform == cloudflare {
-		if number, advice := cloudflareError(a.status, a.body); advice != "" {
+		if number, advice := cloudflareError(res.status, res.body); advice != "" {
 			return failure(code, detail+": error "+number, advice)
 		}
 	}
 	return failure(code, detail, pageAdvice(platform, code))
 }
 
-// leadsTo says where a redirection leads, without a query, which may hold what
-// is nobody's business.
+// leadsTo returns where a redirect leads, without the query, which may hold
+// secrets.
 func leadsTo(h http.Header) string {
 	u, err := url.Parse(h.Get("Location"))
 	if err != nil || u.Host == "" {
@@ -71,7 +71,7 @@ func leadsTo(h http.Header) string {
 func pageCode(platform string, status int) string {
 	switch {
 	case status == http.StatusUnauthorized, platform == vercel && status >= 300 && status <= 399:
-		return "platform_protected" // Vercel leads to its login
+		return "platform_protected" // Vercel redirects to its login
 	case status >= 300 && status <= 399:
 		return "platform_redirect"
 	case status == http.StatusForbidden:
@@ -90,7 +90,7 @@ func pageCode(platform string, status int) string {
 	return "not_a_relay"
 }
 
-// pageAdvice says what to do about a page.
+// pageAdvice returns what to do about a page.
 func pageAdvice(platform, code string) string {
 	for _, advice := range []string{pageAdvices[platform][code], pageAdvices[""][code]} {
 		if advice != "" {
@@ -103,26 +103,27 @@ func pageAdvice(platform, code string) string {
 // pageAdvices are by platform and code; those of the platform "" are for all.
 var pageAdvices = map[string]map[string]string{
 	"": {
-		"platform_redirect": "use the URL to which it leads, if that is the relay's: clients do not take keys along",
-		"platform_protected": "what stands in front wants a login of its own: let everyone through, as the relay " +
+		"platform_redirect": "use the URL that it leads to, if that is the relay's: " +
+			"clients drop the key when they follow a redirect",
+		"platform_protected": "something in front requires its own login: let everyone through, as the relay " +
 			"checks its access token itself",
-		"platform_forbidden": "what stands in front lets nobody through: let it admit everyone, as the relay checks " +
+		"platform_forbidden": "something in front lets nobody through: make it admit everyone, as the relay checks " +
 			"its access token itself",
 		"platform_not_found": "correct the URL, or deploy the relay again: nothing is there",
-		"platform_throttled": "try again in a minute; if it goes on, raise the platform's limit",
-		"platform_timeout":   "the relay did not answer in time: look in the platform's log",
-		"platform_crashed":   "the relay does not start, crashed, or is not there: look in the platform's log",
+		"platform_throttled": "try again in a minute; if it persists, raise the platform's limit",
+		"platform_timeout":   "the relay did not respond in time: see the platform's log",
+		"platform_crashed":   "the relay does not start, crashed, or is not there: see the platform's log",
 		"platform_refused":   "see whether scheme, host and port are the relay's",
-		"not_a_relay": "correct the URL: another web server answers there, or something " +
-			"in front replaces the relay's answers",
+		"not_a_relay": "correct the URL: another web server responds there, or something " +
+			"in front replaces the relay's responses",
 	},
 	lambda: {
 		"platform_forbidden": "the function's policy must allow both lambda:InvokeFunctionUrl and " +
-			"lambda:InvokeFunction to everyone, and the URL's auth type be NONE; a new URL takes a minute",
+			"lambda:InvokeFunction to everyone, and the URL's auth type must be NONE; a new URL takes a minute",
 		"platform_not_found": "correct the URL: the function URL was deleted, or its alias has no function",
 		"platform_throttled": "the function is throttled: raise its reserved concurrency (0 switches " +
 			"it off), or the account's",
-		"platform_timeout": "the function ran out of time: raise its timeout; aws logs tail /aws/lambda/<function>",
+		"platform_timeout": "the function reached its timeout: raise it; aws logs tail /aws/lambda/<function>",
 		"platform_crashed": "the function crashed or does not start: aws logs tail /aws/lambda/<function>; its " +
 			"binary must be named bootstrap and be built for its architecture",
 	},
@@ -130,9 +131,9 @@ var pageAdvices = map[string]map[string]string{
 		"platform_forbidden": "allUsers lacks the role roles/run.invoker on the Cloud Run service; an organization " +
 			"policy (domain restricted sharing) may forbid it",
 		"platform_not_found": "correct the URL, or set ingress to all traffic: a service with internal ingress " +
-			"answers 404 too",
-		"platform_throttled": "no instance was free: raise the largest number of instances, or the concurrency",
-		"platform_timeout":   "the function ran out of time: raise its timeout_seconds",
+			"also returns 404",
+		"platform_throttled": "no instance was free: raise the max number of instances, or the concurrency",
+		"platform_timeout":   "the function reached its timeout: raise timeout_seconds",
 		"platform_crashed":   "the function crashed or does not start: gcloud functions logs read <function> --gen2",
 	},
 	vercel: {
@@ -142,18 +143,18 @@ var pageAdvices = map[string]map[string]string{
 			"pass API clients",
 		"platform_not_found": "correct the URL: there is no such deployment (DEPLOYMENT_NOT_FOUND), " +
 			"or it has no such route",
-		"platform_throttled": "the firewall or the plan's limit stops requests: see the " +
+		"platform_throttled": "the firewall or the plan's limit blocks requests: see the " +
 			"project's Firewall and Usage pages",
-		"platform_timeout": "the function ran out of time: raise its maxDuration",
+		"platform_timeout": "the function reached its timeout: raise maxDuration",
 		"platform_crashed": "the function crashed: vercel logs <deployment>",
 	},
 	cloudflare: {
 		"platform_forbidden": "Cloudflare blocks or challenges the request: add a rule that skips bot protection for " +
 			"the relay's host",
 		"platform_crashed": "Cloudflare does not reach the relay behind it: see whether that " +
-			"runs and what its certificate is",
+			"runs and whether its certificate is valid",
 		"platform_timeout": "the relay behind Cloudflare was silent for too long",
-		"platform_not_found": "correct the URL: no Worker, Pages project or route has it, or its workers.dev address is " +
-			"switched off",
+		"platform_not_found": "correct the URL: no Worker, Pages project or route has it, or its workers.dev address " +
+			"is switched off",
 	},
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/relay/core"
+	"example.com/relay/core/protocol"
 )
 
 // page returns a platform that answers everything with a page of its own.
@@ -167,13 +168,23 @@ func TestUpstreamAndAccess(t *testing.T) {
 		{"restricted key", keyed(apiError(403, "insufficient_permissions")), nil, canaryToken, canaryKey, exitOK, map[string]string{"access": "warn key_restricted"}},
 		{"key at its limit", keyed(apiError(429, "insufficient_quota")), nil, canaryToken, canaryKey, exitOK, map[string]string{"access": "warn key_limited"}},
 		{"API ill", keyed(apiError(500, "server_error")), nil, canaryToken, canaryKey, exitError, map[string]string{"access": "fail api_status"}},
-		{"wrong token of a relay behind", page(401, "X-Relay-Error", "invalid_access_token"), nil, canaryToken, canaryKey, exitError, map[string]string{"access": "fail invalid_access_token", "body": "ok"}},
+		{"wrong token of a relay behind", relayError(401, "invalid_access_token"), nil, canaryToken, canaryKey, exitError, map[string]string{"access": "fail invalid_access_token", "body": "ok"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			url := serveHandler(t, newRelay(t, test.api, test.change))
 			examine(t, url, func(d *doctor) { d.token, d.key = test.token, test.key }).want(t, test.exit, test.want)
 		})
+	}
+}
+
+// relayError returns a relay as an upstream: its error, of which only the body is
+// forwarded.
+func relayError(status int, code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"error":{"message":"no","type":"relay_error","param":null,"code":"`+code+`"}}`)
 	}
 }
 
@@ -212,7 +223,7 @@ func TestJudgeOpenness(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &doctor{options: options{base: base}, health: health{TokenRequired: test.required}}
+		d := &doctor{options: options{base: base}, health: protocol.Health{TokenRequired: test.required}}
 		if r := d.judgeOpenness(pass("works")); r.Verdict != test.want {
 			t.Errorf("judgeOpenness at %s, token required %v = %s, want %s", test.base, test.required, r.Verdict, test.want)
 		}

@@ -12,18 +12,18 @@ import (
 	"example.com/relay/core"
 )
 
-// A verdict is how a probe went.
+// A verdict is the outcome of a probe.
 type verdict string
 
 const (
 	verdictOK   verdict = "ok"
 	verdictWarn verdict = "warn" // works, but look at it
 	verdictFail verdict = "fail"
-	verdictSkip verdict = "skip" // could not be told
+	verdictSkip verdict = "skip" // could not be checked
 )
 
-// A result is what a probe found. The JSON form is stable: names are those of
-// the probes table, and codes, empty where all is well, are these:
+// A result is what a probe found. The JSON form is stable: names are those of the
+// probes table, and codes, which are empty if the verdict is ok, are these:
 //
 //	any probe   not_tried, http_timeout, http_reset, http_failed, canceled,
 //	            proxy_refused, proxy_unreachable
@@ -34,7 +34,7 @@ const (
 //	tls         tls_expired, tls_wrong_host, tls_unknown_authority,
 //	            tls_bad_certificate, tls_not_tls, tls_refused, tls_reset,
 //	            tls_timeout, tls_failed, tls_none
-//	a page that is not the relay's, in any later probe
+//	a page that is not the relay's, in relay and any later probe
 //	            platform_redirect, platform_protected, platform_forbidden,
 //	            platform_not_found, platform_throttled, platform_timeout,
 //	            platform_crashed, platform_refused, not_a_relay
@@ -75,18 +75,18 @@ func skipped(code, detail string) result {
 	return result{Verdict: verdictSkip, Code: code, Detail: detail}
 }
 
-// took returns r with the time that its probe took.
+// took returns r with the duration of its probe.
 func (r result) took(d time.Duration) result {
 	r.MS = math.Round(d.Seconds()*1e4) / 10
 	return r
 }
 
-// clean returns r fit for a terminal: what it quotes of a server's answer may
-// hold control characters, or the secrets that the server was shown.
+// clean returns r fit for a terminal: what it quotes of a response may hold control
+// characters, or the secrets that were sent.
 func (r result) clean(secrets ...core.Secret) result {
 	for _, text := range []*string{&r.Detail, &r.Code, &r.Advice} {
 		for _, secret := range secrets {
-			// Anything shorter is no secret, and would garble the text.
+			// Replacing anything shorter would garble the text.
 			if s := string(secret); len(s) >= 6 {
 				*text = strings.ReplaceAll(*text, s, secret.String())
 			}
@@ -101,16 +101,16 @@ func (r result) clean(secrets ...core.Secret) result {
 	return r
 }
 
-// brief shortens what a server said to what fits into a line.
+// brief shortens what a server sent to fit on a line.
 func brief(s string) string {
-	const most = 60
-	if runes := []rune(s); len(runes) > most {
-		return string(runes[:most]) + "…"
+	const maxRunes = 60
+	if runes := []rune(s); len(runes) > maxRunes {
+		return string(runes[:maxRunes]) + "…"
 	}
 	return s
 }
 
-// A reporter prints results: as text each at once, as JSON all at the end.
+// A reporter prints results: as text one by one, or as JSON all at the end.
 type reporter struct {
 	out    io.Writer
 	json   bool
@@ -128,7 +128,7 @@ type report struct {
 
 func newReporter(out io.Writer, asJSON bool) *reporter { return &reporter{out: out, json: asJSON} }
 
-// begin says what is checked.
+// begin prints what is checked, and the proxy if there is one.
 func (p *reporter) begin(url, proxy string) {
 	p.report.URL, p.report.Proxy = url, proxy
 	if p.json {
@@ -166,7 +166,7 @@ func (p *reporter) end() int {
 		enc := json.NewEncoder(p.out)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(p.report) // who closed the output has no use for it
+		_ = enc.Encode(p.report) // an error means that the output was closed
 		return p.report.Exit
 	}
 	fmt.Fprintf(p.out, "\n%d ok, %d to look at, %d failed, %d skipped\n",

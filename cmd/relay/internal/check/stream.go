@@ -10,74 +10,79 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 const (
-	// streamTries is how often a stream may look buffered: a network that
-	// stalls once looks like one that collects answers.
-	streamTries = 2
+	// streamAttempts is how many streams must look buffered: a network that stalls
+	// once looks like one that buffers responses.
+	streamAttempts = 2
 
-	// streamTime is how long the relay's probe takes, unless its events say.
-	streamTime = 400 * time.Millisecond
+	// streamDuration is how long the relay takes to send its events, unless they
+	// say.
+	streamDuration = 400 * time.Millisecond
 )
 
-// stream finds out whether events come as they are sent.
+// stream checks whether events arrive as they are sent.
 func (d *doctor) stream(ctx context.Context) result {
 	var t timing
-	for range streamTries {
-		a, err := d.listen(ctx, &t)
+	for range streamAttempts {
+		res, err := d.listen(ctx, &t)
 		switch {
-		case a != nil && !a.isRelays():
-			return d.page(a)
-		case a != nil:
-			return failure("stream_missing", fmt.Sprintf("a relay, but it answers %d instead of a stream", a.status),
-				"update the relay, or see what changes answers on the way")
+		case res != nil && !res.isRelays():
+			return d.page(res)
+		case res != nil:
+			return failure("stream_missing",
+				fmt.Sprintf("a relay, but it responds with %d instead of a stream", res.status),
+				"update the relay, or see what changes responses on the way")
 		case !t.isWhole():
 			return t.fault(err)
 		case !t.isBuffered():
 			return pass(t.text())
 		}
 	}
-	return failure("stream_buffered", "events come all together: "+t.text(), d.unbuffer())
+	return failure("stream_buffered", "events arrive all together: "+t.text(), d.unbuffer())
 }
 
-// unbuffer says how to get rid of the buffer that is most likely there.
+// unbuffer returns how to turn off the most likely buffer.
 func (d *doctor) unbuffer() string {
 	switch where := d.platform + d.health.Platform; {
 	case d.proxy != nil:
-		return "the proxy may collect answers: add the relay's host to NO_PROXY"
+		return "the proxy may buffer responses: add the relay's host to NO_PROXY"
 	case strings.Contains(where, "Lambda"):
 		return "set the function URL's invoke mode and RELAY_LAMBDA_INVOKE_MODE to RESPONSE_STREAM"
 	case strings.Contains(where, cloudflare):
-		return "let Cloudflare neither cache nor transform the relay's answers, and see that " +
-			"no virus scanner reads along"
+		return "let Cloudflare neither cache nor transform the relay's responses, and make sure that " +
+			"no virus scanner inspects them"
 	}
-	return "see what stands in front: nginx wants proxy_buffering off, a CDN no caching or compression, Lambda " +
-		"RESPONSE_STREAM; virus scanners and company firewalls collect answers too"
+	return "see what is in front: nginx needs proxy_buffering off, a CDN no caching or compression, Lambda " +
+		"RESPONSE_STREAM; virus scanners and company firewalls buffer responses too"
 }
 
-// A timing is when the events of one stream came.
+// A timing records when the events of one stream arrived.
 type timing struct {
 	arrivals []time.Time
 	sent     []time.Duration // by the relay, since its first event
-	of       int             // events that the relay sends
-	done     bool            // the last word came
+	of       int             // how many events the relay sends
+	done     bool            // [DONE] arrived
 }
 
-// listen reads one stream into t, up to the error that it returns. If what
-// comes is no stream, it returns the answer.
-func (d *doctor) listen(ctx context.Context, t *timing) (*answer, error) {
+// listen reads one stream into t and returns the error that ended it, if any. If
+// the response is not a stream, listen returns it instead.
+func (d *doctor) listen(ctx context.Context, t *timing) (*response, error) {
 	*t = timing{}
-	res, err := d.client.Do(d.request(ctx, http.MethodGet, healthPath+"?stream=1", "Accept", "text/event-stream"))
+	const path = protocol.HealthPath + "?stream=1"
+	res, err := d.client.Do(d.request(ctx, http.MethodGet, path, "Accept", "text/event-stream"))
 	if err != nil {
 		return nil, err
 	}
 	defer res.Body.Close()
 	kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if res.StatusCode != http.StatusOK || res.Header.Get("X-Relay") == "" || kind != "text/event-stream" {
-		return readAnswer(res)
+	if res.StatusCode != http.StatusOK || res.Header.Get(protocol.Marker) == "" || kind != "text/event-stream" {
+		return readResponse(res)
 	}
-	// Much more than a relay sends, so that a mistaken URL comes to an end.
+	// Much more than a relay sends, so that an endless stream of another server ends.
 	lines := bufio.NewScanner(io.LimitReader(res.Body, 64<<10))
 	for lines.Scan() {
 		t.read(lines.Text(), time.Now())
@@ -85,7 +90,7 @@ func (d *doctor) listen(ctx context.Context, t *timing) (*answer, error) {
 	return nil, lines.Err()
 }
 
-// read takes in a line that came at now.
+// read parses a line that arrived at now.
 func (t *timing) read(line string, now time.Time) {
 	data, ok := strings.CutPrefix(line, "data:")
 	if !ok {
@@ -106,45 +111,44 @@ func (t *timing) read(line string, now time.Time) {
 	}
 }
 
-// isWhole reports whether everything came that was sent.
+// isWhole reports whether everything that was sent has arrived.
 func (t *timing) isWhole() bool { return t.done && t.of > 0 && len(t.arrivals) == t.of }
 
-// fault says what is wrong with a stream that is not whole and ended with err.
+// fault explains a stream that is not whole and ended with err.
 func (t *timing) fault(err error) result {
 	switch {
 	case err != nil && len(t.arrivals) > 0 && timedOut(err):
 		return failure("stream_stalled", "the stream stalls: "+t.text(),
-			"something on the way holds events back; try again with a longer -timeout")
+			"something on the way holds events back; retry with a longer -timeout")
 	case err != nil && len(t.arrivals) == 0:
 		return explain("http", err)
 	}
-	return failure("stream_truncated", "the stream breaks off: "+t.text(),
-		"something on the way ends answers early: see the time-outs of the platform and of what stands in front")
+	return failure("stream_truncated", "the stream is truncated: "+t.text(),
+		"something on the way ends responses early: see the timeouts of the platform and of what is in front")
 }
 
-// isBuffered reports whether the events came within less than half of the time
-// in which they were sent. The spread of all tells it best: single gaps are at
-// the mercy of the network.
+// isBuffered reports whether the events arrived within less than half of the time
+// in which they were sent. Single gaps vary too much with the network.
 func (t *timing) isBuffered() bool {
 	last := len(t.arrivals) - 1
 	sent := t.sent[last] - t.sent[0]
 	if sent <= 0 {
-		sent = streamTime
+		sent = streamDuration
 	}
 	return t.arrivals[last].Sub(t.arrivals[0]) < sent/2
 }
 
-// text says what came, and in which gaps.
+// text describes what arrived, and in which gaps.
 func (t *timing) text() string {
 	if len(t.arrivals) < 2 {
 		return fmt.Sprintf("%d events", len(t.arrivals))
 	}
-	least, most := time.Duration(1<<62), time.Duration(0)
+	shortest, longest := time.Duration(1<<62), time.Duration(0)
 	for i, at := range t.arrivals[1:] {
 		gap := at.Sub(t.arrivals[i])
-		least, most = min(least, gap), max(most, gap)
+		shortest, longest = min(shortest, gap), max(longest, gap)
 	}
 	spread := t.arrivals[len(t.arrivals)-1].Sub(t.arrivals[0])
 	return fmt.Sprintf("%d of %d events over %d ms, gaps of %d to %d ms",
-		len(t.arrivals), t.of, spread.Milliseconds(), least.Milliseconds(), most.Milliseconds())
+		len(t.arrivals), t.of, spread.Milliseconds(), shortest.Milliseconds(), longest.Milliseconds())
 }

@@ -1,6 +1,6 @@
 // Package conn keeps the connections to one upstream. A [Set] makes and pools
 // them; a [Conn] carries requests, one at a time over HTTP/1.1 and several over
-// HTTP/2. Two clients stand behind the same methods, those of [http.ClientConn]:
+// HTTP/2. Two clients implement the same methods, those of [http.ClientConn]:
 // one of our own for HTTP/1.1, which needs no goroutine per connection, and
 // net/http's for HTTP/2, for proxies and for connections that switch protocols.
 // Which one it is, [Set.Connect] decides; no caller needs to know.

@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// maxHeaderLines limits each header of an answer. A line costs some hundred
-	// bytes once it is fastHeader, whatever its length.
+	// maxHeaderLines limits each header of a response. A line costs some hundred
+	// bytes once it is parsed, whatever its length.
 	maxHeaderLines = 500
 
-	// maxAllLines limits an answer's header together with the 1xx ones before it,
-	// which are gone by then.
+	// maxAllLines limits a response's header together with the 1xx ones before it,
+	// which are not kept.
 	maxAllLines = 4 * maxHeaderLines
 )
 
-// A headerReader reads from a connection and ends when a header has too many
-// bytes or lines, before anybody has fastHeader it. In a body it only reads.
+// A headerReader reads from a connection and fails when a header has too many bytes
+// or lines, before it is parsed. Bodies are read without limits.
 type headerReader struct {
 	conn net.Conn
 

@@ -8,15 +8,13 @@ import (
 	"strings"
 )
 
-// maxFields is how many header lines an ordinary answer has at most.
+// maxFields is the max number of header lines of an ordinary response.
 const maxFields = 48
 
-// parseFast reads the header of an answer as nearly all are: complete in br's
-// buffer, of known length, well-formed to the letter. It costs a fraction of
-// what [http.ReadResponse] does, most of which is for names and values, one by
-// one. Of any other answer it reads nothing and returns nil: those are for
-// net/http to judge. FuzzAnswer holds the two against each other. The answer's
-// body is what is left of it in br.
+// parseFast reads the header of an ordinary response: complete in br's buffer, of
+// known length, strictly well-formed. It costs a fraction of [http.ReadResponse],
+// which allocates names and values one by one. Of any other response it reads
+// nothing and returns nil, and net/http parses it. FuzzAnswer compares the two.
 func parseFast(br *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodHead {
 		return nil, nil
@@ -51,7 +49,7 @@ func parseFast(br *bufio.Reader, req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// A fastHeader is the header of an ordinary answer.
+// A fastHeader is the header of an ordinary response.
 type fastHeader struct {
 	code   int
 	length int64 // Content-Length

@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// Where things are in struct tcp_info of the kernel's tcp.h.
+// Offsets in struct tcp_info of the kernel's tcp.h.
 const (
 	infoUnacked = 24 // segments that were sent and not acknowledged
 	infoRTT     = 68 // in microseconds
@@ -31,5 +31,6 @@ func unacked(raw syscall.RawConn) (unacknowledged bool, roundTrip time.Duration)
 	if err != nil || size < infoSize {
 		return false, 0
 	}
-	return binary.NativeEndian.Uint32(info[infoUnacked:]) > 0, time.Duration(binary.NativeEndian.Uint32(info[infoRTT:])) * time.Microsecond
+	segments, micros := binary.NativeEndian.Uint32(info[infoUnacked:]), binary.NativeEndian.Uint32(info[infoRTT:])
+	return segments > 0, time.Duration(micros) * time.Microsecond
 }

@@ -19,7 +19,7 @@ const (
 	// handshakeTimeout bounds TLS handshakes.
 	handshakeTimeout = 10 * time.Second
 
-	// maxHeaderBytes limits an answer's header.
+	// maxHeaderBytes limits a response's header.
 	maxHeaderBytes = 256 << 10
 )
 

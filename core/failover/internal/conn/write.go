@@ -189,7 +189,8 @@ func appendHeader(b []byte, req *http.Request) ([]byte, error) {
 	uri := req.URL.RequestURI()
 	// Of the forms of a target (RFC 9112, section 3.2), only a path cannot name another
 	// host.
-	if !strings.HasPrefix(uri, "/") || !isFieldValue(uri) || strings.ContainsAny(uri, " \t") || !isFieldValue(req.Host) || !isToken(req.Method) {
+	if !strings.HasPrefix(uri, "/") || !isFieldValue(uri) || strings.ContainsAny(uri, " \t") ||
+		!isFieldValue(req.Host) || !isToken(req.Method) {
 		return b, errInvalidRequest
 	}
 	b = append(append(append(append(b, req.Method...), ' '), uri...), " HTTP/1.1\r\nHost: "...)
@@ -209,7 +210,8 @@ func appendHeader(b []byte, req *http.Request) ([]byte, error) {
 		}
 	}
 	switch {
-	case req.Body == nil && (req.Method == http.MethodPost || req.Method == http.MethodPut || req.Method == http.MethodPatch):
+	case req.Body == nil &&
+		(req.Method == http.MethodPost || req.Method == http.MethodPut || req.Method == http.MethodPatch):
 		b = append(b, "Content-Length: 0\r\n"...)
 	case req.Body != nil && req.ContentLength > 0:
 		b = append(strconv.AppendInt(append(b, "Content-Length: "...), req.ContentLength, 10), "\r\n"...)
@@ -234,7 +236,7 @@ func isFraming(name string) bool {
 	return false
 }
 
-// isExpect reports whether name is Expect, in whatever case.
+// isExpect reports whether name is Expect, in any case.
 func isExpect(name string) bool {
 	return len(name) == len("Expect") && strings.EqualFold(name, "Expect")
 }

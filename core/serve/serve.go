@@ -1,0 +1,68 @@
+// Package serve runs a relay in a program that listens itself: the HTTP server
+// with the relay's limits, and its graceful stop.
+package serve
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"example.com/relay/core"
+)
+
+// maxHeaderBytes is above the relay's own limit of 64 KiB, so that the relay
+// itself responds to most headers that are too large.
+const maxHeaderBytes = 128 << 10
+
+// New returns a server for relay, to be passed to [Serve]. It has no
+// IdleTimeout, and no ErrorLog: the caller sets one that drops what net/http
+// says, or redacts it, since net/http quotes clients and upstreams.
+func New(relay *core.Relay) *http.Server {
+	return &http.Server{
+		Handler:           relay,
+		ReadHeaderTimeout: 10 * time.Second,
+		// No WriteTimeout, which would end every stream: the relay sets a deadline
+		// for each write.
+		MaxHeaderBytes: maxHeaderBytes,
+		// net/http would respond to OPTIONS * by itself.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
+// Serve accepts connections from ln until ctx ends, and returns nil then; the
+// server still runs, and [Shutdown] stops it. If the server fails before, Serve
+// returns its error. It sets server.ConnState.
+func Serve(ctx context.Context, server *http.Server, relay *core.Relay, ln net.Listener) error {
+	failed := make(chan error, 1)
+	counted := relay.Listen(server, ln)
+	go func() { failed <- server.Serve(counted) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// Shutdown stops server: it closes the listener at once and gives requests in
+// flight up to timeout to finish. Streams that are left then end with an error
+// event, and Shutdown returns [context.DeadlineExceeded].
+func Shutdown(server *http.Server, relay *core.Relay, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	// The server refuses new connections and then waits for the old ones, as the
+	// relay does for its requests; but it does not track hijacked connections,
+	// and does not end streams.
+	closed := make(chan struct{})
+	go func() {
+		_ = server.Shutdown(ctx)
+		close(closed)
+	}()
+	err := relay.Shutdown(ctx)
+	if err == nil {
+		<-closed // net/http may still be writing the ends of the last responses
+	}
+	_ = server.Close()
+	return err
+}
