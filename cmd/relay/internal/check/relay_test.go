@@ -78,6 +78,8 @@ func TestCloudflarePages(t *testing.T) {
 		{500, html, "platform_crashed", "1101", "paste worker.js again"},
 		{503, text, "platform_crashed", "1102", "CPU time"},
 		{530, "error code: 1016", "platform_crashed", "1016", "host name that does not exist"},
+		{530, "error code: 1033", "platform_crashed", "1033", "cloudflared"},
+		{403, "error code: 1042", "platform_forbidden", "1042", "its own zone"},
 		{530, "error code: 1999", "platform_crashed", "530", "DNS record"},
 		{520, "<html>", "platform_crashed", "520", "its log"},
 		{521, "error code: 521", "platform_crashed", "521", "refuses connections"},
