@@ -74,7 +74,7 @@ docs: ## write the tables of settings and errors in docs/
 	$(GO) test -count=1 -run TestDocsAreUpToDate ./core -update
 
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
-	CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel
+	CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel ./cloudflare
 
 bench: ## benchmarks, and the comparisons that write docs/evidence/performance.md and its plots (15 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core

@@ -20,9 +20,13 @@ var runtimes = []struct{ name, date, module string }{
 func TestAdapter(t *testing.T) {
 	for _, rt := range runtimes {
 		t.Run(rt.name, func(t *testing.T) {
+			options := []contract.Option{contract.Resetting(), contract.Without(contract.Refusals, "fetch fails in one way for all")}
+			if rt.name == "worker" {
+				options = append(options, contract.As("Cloudflare Workers"))
+			}
 			contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 				return serve(t, rt.module, rt.date, environ...).URL
-			}, contract.Resetting(), contract.Without(contract.Refusals, "fetch fails in one way for all"))
+			}, options...)
 		})
 	}
 }

@@ -109,6 +109,8 @@ func TestSeveralUpstreams(t *testing.T) {
 		{"who says to be a relay", "{up}", 502, "upstream_connect",
 			`{"error":{"message":"m","type":"relay_error","code":"upstream_connect"}}`, "first"},
 		{"platform throttles", "http://rt_t@{host}", 429, "", "busy", "second"},
+		{"platform has no instance", "http://rt_t@{host}", 503, "", "busy", "second"},
+		{"a Worker's CPU time", "http://rt_t@{host}", 503, "", "error code: 1102", "platform_failed"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -121,6 +123,9 @@ func TestSeveralUpstreams(t *testing.T) {
 					w.Header().Set("X-Relay-Error", test.header)
 				}
 				w.Header().Set("Content-Type", "text/html")
+				if strings.HasPrefix(test.body, "error code: ") {
+					w.Header().Set("Cf-Ray", "1") // as on all that comes through Cloudflare
+				}
 				if strings.HasPrefix(test.body, "{") {
 					w.Header().Set("Content-Type", "application/json")
 				}

@@ -1152,6 +1152,7 @@ function judgePage(upstream, { status, headers }, error) {
   const isRelay = upstream.token !== '' || upstream.marked;
   const own = fromAPI || (!isRelay && ((status >= 400 && status < 500) || mediaType(headers) === 'application/json'));
   const page = (ambiguous, avoid) => [`platform_${status}`, ambiguous, isRelay ? avoid : NEVER, own];
+  if (status === 503 && headers.has('cf-ray')) return page(true, 0); // perhaps a Worker that used up its CPU time, error 1102
   if (status === 429 || status === 503) return page(false, 0); // throttled or no instance, before a function is started
   if (status === 413) return page(false, NEVER);
   if (fromAPI || status === 304) return undefined;

@@ -88,7 +88,8 @@ func TestGatewayFileParses(t *testing.T) {
 		}
 		pool.Close()
 	}
-	if len(endpoints) != 5 || endpoints[0].Name != "relay-aws-us-east-1" || endpoints[4].Name != "relay-vercel-iad1" {
+	if len(endpoints) != 6 || endpoints[0].Name != "relay-aws-us-east-1" || endpoints[4].Name != "relay-vercel-iad1" ||
+		endpoints[5].Name != "relay-cloudflare-workers-dev" {
 		t.Errorf("got %+v", endpoints)
 	}
 	for _, bad := range []string{

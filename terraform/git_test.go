@@ -19,13 +19,18 @@ var released = map[string]string{
 `,
 	"gcf":    "  project = \"my-project-123456\"\n",
 	"vercel": "",
+	"cloudflare": `
+  account_id            = "0123456789abcdef0123456789abcdef"
+  workers_dev_subdomain = "my-account"
+`,
 }
 
 // providers are the modules' own: OpenTofu knows no others.
 var providers = map[string]string{
-	"lambda": "mock_provider \"aws\" {}\nmock_provider \"random\" {}\n",
-	"gcf":    "mock_provider \"archive\" {}\nmock_provider \"google\" {}\nmock_provider \"random\" {}\n",
-	"vercel": "mock_provider \"random\" {}\nmock_provider \"vercel\" {}\n",
+	"lambda":     "mock_provider \"aws\" {}\nmock_provider \"random\" {}\n",
+	"gcf":        "mock_provider \"archive\" {}\nmock_provider \"google\" {}\nmock_provider \"random\" {}\n",
+	"vercel":     "mock_provider \"random\" {}\nmock_provider \"vercel\" {}\n",
+	"cloudflare": "mock_provider \"cloudflare\" {}\nmock_provider \"random\" {}\n",
 }
 
 // Whoever has Terraform and nothing of this repository can plan each module
@@ -40,7 +45,8 @@ func TestTerraformFromGit(t *testing.T) {
 			write(t, filepath.Join(dir, "main.tf"), `
 terraform {
   required_providers {
-    vercel = { source = "vercel/vercel" }
+    cloudflare = { source = "cloudflare/cloudflare" }
+    vercel     = { source = "vercel/vercel" }
   }
 }
 module "relay" {
@@ -96,7 +102,7 @@ func gitRepository(t *testing.T, tree string) string {
 		run(t, tree, "git", append([]string{"--git-dir=" + dir, "--work-tree=" + tree, "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"}, args...)...)
 	}
 	git("init", "--quiet")
-	git("add", "--", "terraform", "core", "gcf", "vercel", "go.mod", "go.sum", ":(exclude,glob)**/.terraform/**", ":(exclude,glob)**/gotests/**")
+	git("add", "--", "terraform", "cloudflare", "core", "gcf", "vercel", "go.mod", "go.sum", ":(exclude,glob)**/.terraform/**", ":(exclude,glob)**/gotests/**")
 	git("commit", "--quiet", "--message", "release")
 	git("tag", "v1")
 	return dir

@@ -48,8 +48,9 @@ type after struct {
 			Env []struct{ Name, Value string }
 		}
 	}
-	Key   string `json:"key"`
-	Value string `json:"value"`
+	Bindings []struct{ Name, Text string }
+	Key      string `json:"key"`
+	Value    string `json:"value"`
 }
 
 // outputs are the outputs of a root module.
@@ -185,6 +186,9 @@ func environ(e event) []string {
 	for _, c := range e.Plan.Changes {
 		var after after
 		_ = json.Unmarshal(c.Change.After, &after) // other resources have other things under these names
+		for _, v := range after.Bindings {
+			env = append(env, v.Name+"="+v.Text)
+		}
 		if after.Key != "" {
 			env = append(env, after.Key+"="+after.Value)
 		}

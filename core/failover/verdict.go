@@ -140,7 +140,17 @@ func judgeStatus(res *http.Response) verdict {
 		// Throttled or no instance: Lambda, Google and Vercel say so before
 		// they start the function.
 		page.penalty, page.reason, page.selfExplaining = strike, failing, isAPIError(peek(res))
+		if isCutShort(res) {
+			page.outcome, page.reason = ambiguous, provoked
+		}
 		return page
+	case 521, 522, 523, 525, 526, 530:
+		// Cloudflare did not reach what stands behind it: it was refused, in vain,
+		// or there is no certificate or DNS record for it.
+		if !isAPIError(peek(res)) {
+			page.penalty, page.reason = strike, failing
+			return page
+		}
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		// No permission to invoke, deployment protection, no such deployment; or
 		// a firewall that refuses this one request.
@@ -169,11 +179,28 @@ const (
 	peekTimeout = 2 * time.Second
 )
 
-// peek returns the beginning of a JSON response's body, which stays unread. If it
-// does not come in time, the body is closed, which ends the read.
+// isCutShort reports whether a 503 may be Cloudflare's error 1102: a Worker used up
+// its CPU time, after it may have sent the request. The page says so, in HTML or
+// in a line of text; one that is compressed may be any.
+func isCutShort(res *http.Response) bool {
+	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Cf-Ray") == "" {
+		return false
+	}
+	return isEncoded(res) || bytes.Contains(head(res), []byte("1102"))
+}
+
+// peek returns the beginning of a JSON response's body, which stays unread.
 func peek(res *http.Response) []byte {
-	encoding := res.Header.Get("Content-Encoding")
-	if !isJSON(res) || encoding != "" && !strings.EqualFold(encoding, "identity") || res.Body == nil {
+	if !isJSON(res) {
+		return nil
+	}
+	return head(res)
+}
+
+// head returns the beginning of a response's body, which stays unread. If it does
+// not come in time, the body is closed, which ends the read.
+func head(res *http.Response) []byte {
+	if isEncoded(res) || res.Body == nil {
 		return nil
 	}
 	body := res.Body
@@ -186,6 +213,12 @@ func peek(res *http.Response) []byte {
 	}
 	res.Body = peeked{io.MultiReader(bytes.NewReader(head), rest), body}
 	return head
+}
+
+// isEncoded reports whether a response's body is compressed.
+func isEncoded(res *http.Response) bool {
+	encoding := res.Header.Get("Content-Encoding")
+	return encoding != "" && !strings.EqualFold(encoding, "identity")
 }
 
 // isJSON reports whether a response says that it is JSON.

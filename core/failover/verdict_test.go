@@ -95,6 +95,61 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// What Cloudflare's own errors prove of a relay behind it or on it.
+func TestJudgeCloudflare(t *testing.T) {
+	const apiError = `{"error":{"message":"m","type":"server_error","param":null,"code":"x"}}`
+	const cpu = `<html><span class="cf-error-code">1102</span>`
+	for _, test := range []struct {
+		name     string
+		status   int
+		encoding string
+		body     string
+		outcome  outcome
+		penalty  penalty
+		reason   reason
+	}{
+		{"web server is down", 521, "", "error code: 521", unprocessed, strike, failing},
+		{"connection timed out", 522, "", "<html>", unprocessed, strike, failing},
+		{"origin is unreachable", 523, "gzip", "packed", unprocessed, strike, failing},
+		{"TLS handshake failed", 525, "", "error code: 525", unprocessed, strike, failing},
+		{"invalid certificate", 526, "", "error code: 526", unprocessed, strike, failing},
+		{"no DNS record", 530, "", "error code: 1016", unprocessed, strike, failing},
+		{"the API's own 530", 530, "", apiError, passThrough, noPenalty, 0},
+		{"unknown error", 520, "", "error code: 520", ambiguous, strike, provoked},
+		{"timeout", 524, "", "error code: 524", ambiguous, strike, provoked},
+		{"a Worker's exception", 500, "", "error code: 1101", ambiguous, strike, provoked},
+		{"a Worker's CPU", 503, "", "error code: 1102", ambiguous, strike, provoked},
+		{"a Worker's CPU, as a page", 503, "", cpu, ambiguous, strike, provoked},
+		{"a Worker's CPU, perhaps", 503, "br", "packed", ambiguous, strike, provoked},
+		{"no instance, behind Cloudflare", 503, "", "Service Unavailable", unprocessed, strike, failing},
+		{"rate limit", 429, "", "error code: 1015", unprocessed, strike, failing},
+	} {
+		res := &http.Response{
+			StatusCode: test.status,
+			Header:     http.Header{"Cf-Ray": {"1"}, "Content-Type": {"text/html"}},
+			Body:       io.NopCloser(strings.NewReader(test.body)),
+		}
+		if strings.HasPrefix(test.body, "{") {
+			res.Header.Set("Content-Type", "application/json")
+		}
+		if test.encoding != "" {
+			res.Header.Set("Content-Encoding", test.encoding)
+		}
+		got := judge(&upstream{}, &http.Request{}, res, true)
+		if got.outcome != test.outcome || got.penalty != test.penalty || got.reason != test.reason {
+			t.Errorf("%s: judge = %+v, want %v, %v, %v", test.name, got, test.outcome, test.penalty, test.reason)
+		}
+		if left, err := io.ReadAll(res.Body); string(left) != test.body || err != nil {
+			t.Errorf("%s: %q is left of the body, %v", test.name, left, err)
+		}
+	}
+	// api.openai.com itself stands behind Cloudflare: its word is the API's.
+	res := &http.Response{StatusCode: 521, Header: http.Header{}, Body: http.NoBody}
+	if got := judge(&upstream{official: true}, &http.Request{}, res, false); got.outcome != passThrough {
+		t.Errorf("OpenAI's own 521: judge = %+v, want it forwarded", got)
+	}
+}
+
 // An upstream goes down after three failures in a row, is left alone for longer
 // each time, and is up again after a success.
 func TestStrikesAndEjection(t *testing.T) {

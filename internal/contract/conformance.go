@@ -19,7 +19,8 @@ const conformanceFile = "docs/platforms.md"
 
 // conformanceColumns are the columns in their order.
 var conformanceColumns = []string{
-	"local server", "AWS Lambda, RESPONSE_STREAM", "AWS Lambda, BUFFERED", "Google Cloud Functions", "Vercel",
+	"local server", "AWS Lambda, RESPONSE_STREAM", "AWS Lambda, BUFFERED", "Google Cloud Functions",
+	"Vercel", "Cloudflare Workers",
 }
 
 // conform compares results with a column of the table, or rewrites it.

@@ -8,6 +8,8 @@ mock_provider "aws" {
   }
 }
 
+mock_provider "cloudflare" {}
+
 mock_provider "google" {
   mock_resource "google_cloud_run_v2_service" {
     defaults = { uri = "https://relay-abcdefghij-uc.a.run.app" }
@@ -27,7 +29,9 @@ mock_provider "vercel" {
 }
 
 variables {
-  project = "my-project-123456"
+  account_id            = "0123456789abcdef0123456789abcdef"
+  project               = "my-project-123456"
+  workers_dev_subdomain = "my-account"
 }
 
 run "a_plan" {

@@ -1,7 +1,9 @@
-# Three clouds, and one list of them all for the gateway, which fails over between them.
+# Four clouds, and one list of them all for the gateway, which fails over between them.
 provider "aws" {
   region = var.aws_regions[0]
 }
+
+provider "cloudflare" {}
 
 provider "google" {
   project = var.project
@@ -28,6 +30,15 @@ module "aws" {
   access_tokens = local.access_tokens
   name          = var.name
   regions       = var.aws_regions
+}
+
+module "cloudflare" {
+  source = "../../cloudflare"
+
+  access_tokens         = local.access_tokens
+  account_id            = var.account_id
+  name                  = var.name
+  workers_dev_subdomain = var.workers_dev_subdomain
 }
 
 module "gcp" {

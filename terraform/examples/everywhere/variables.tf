@@ -5,6 +5,11 @@ variable "access_tokens" {
   sensitive   = true
 }
 
+variable "account_id" {
+  description = "Id of the Cloudflare account: 32 hexadecimal digits, in the dashboard's address."
+  type        = string
+}
+
 variable "aws_regions" {
   description = "AWS regions to run in, in order of preference."
   type        = list(string)
@@ -38,4 +43,9 @@ variable "vercel_regions" {
   description = "Vercel regions to run in. More than one needs a paid plan."
   type        = list(string)
   default     = ["iad1"]
+}
+
+variable "workers_dev_subdomain" {
+  description = "The Cloudflare account's subdomain of workers.dev, such as my-account."
+  type        = string
 }

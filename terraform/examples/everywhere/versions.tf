@@ -6,6 +6,10 @@ terraform {
       source  = "hashicorp/aws"
       version = ">= 6.28, < 7"
     }
+    cloudflare = {
+      source  = "cloudflare/cloudflare"
+      version = ">= 5.22, < 6"
+    }
     google = {
       source  = "hashicorp/google"
       version = ">= 7, < 8"

@@ -49,7 +49,7 @@ run "what_is_built_is_the_source_that_came_with_the_module" {
   command = plan
 
   assert {
-    condition     = contains(keys(local.archive_files), "function.go") && contains(keys(local.archive_files), "core/relay.go") && contains(keys(local.archive_files), "go.sum") && contains(keys(local.archive_files), "core/page/page.html")
+    condition     = contains(keys(local.archive_files), "function.go") && contains(keys(local.archive_files), "core/relay.go") && contains(keys(local.archive_files), "go.sum") && contains(keys(local.archive_files), "core/page/document.html")
     error_message = "The function must lie at the archive's root, and core beside it."
   }
   assert {

@@ -27,7 +27,7 @@ func platformOf(host string, h http.Header) string {
 		return google
 	case strings.HasSuffix(host, ".vercel.app"), h.Get("X-Vercel-Id") != "":
 		return vercel
-	case h.Get("Cf-Ray") != "":
+	case strings.HasSuffix(host, ".workers.dev"), strings.HasSuffix(host, ".pages.dev"), h.Get("Cf-Ray") != "":
 		return cloudflare
 	}
 	return ""
@@ -48,6 +48,11 @@ func (d *doctor) page(res *response) result {
 	}
 	if code == "platform_redirect" {
 		detail += leadsTo(res.header)
+	}
+	if platform == cloudflare {
+		if number, advice := cloudflareError(res.status, res.body); advice != "" {
+			return failure(code, detail+": error "+number, advice)
+		}
 	}
 	return failure(code, detail, pageAdvice(platform, code))
 }
@@ -149,5 +154,7 @@ var pageAdvices = map[string]map[string]string{
 		"platform_crashed": "Cloudflare does not reach the relay behind it: see whether that " +
 			"runs and whether its certificate is valid",
 		"platform_timeout": "the relay behind Cloudflare was silent for too long",
+		"platform_not_found": "correct the URL: no Worker, Pages project or route has it, or its workers.dev address " +
+			"is switched off",
 	},
 }

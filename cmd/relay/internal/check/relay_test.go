@@ -43,7 +43,7 @@ func TestPlatformPages(t *testing.T) {
 		{"Vercel 302", page(302, vrcl, "1", "Location", "https://vercel.com/sso-api?nonce=1"), "platform_protected", "Deployment Protection"},
 		{"Vercel 404", page(404, vrcl, "1", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), "platform_not_found", "no such deployment"},
 		{"Cloudflare 403", page(403, "Cf-Ray", "1"), "platform_forbidden", "bot protection"},
-		{"Cloudflare 521", page(521, "Cf-Ray", "1"), "platform_crashed", "does not reach"},
+		{"Cloudflare 521", page(521, "Cf-Ray", "1"), "platform_crashed", "refuses connections"},
 		{"404", page(404), "platform_not_found", "URL"},
 		{"429", page(429), "platform_throttled", "again"},
 		{"502", page(502), "platform_crashed", "log"},
@@ -62,6 +62,50 @@ func TestPlatformPages(t *testing.T) {
 	}
 }
 
+// Cloudflare's own errors are told by the number in their page, in either of its
+// forms, or by their status.
+func TestCloudflarePages(t *testing.T) {
+	t.Parallel()
+	const text, html = "error code: 1102", `<title>Worker threw exception | relay.example | Cloudflare</title>` +
+		`<h1><span>Error</span><span>1101</span></h1><h2>Ray ID: 1102</h2><div class="cf-error-code">1101</div>`
+	for _, test := range []struct {
+		status               int
+		body                 string
+		code, number, advice string
+	}{
+		{429, "error code: 1015", "platform_throttled", "1015", "rate limiting rule"},
+		{429, "error code: 1027", "platform_throttled", "1027", "midnight UTC"},
+		{500, html, "platform_crashed", "1101", "paste worker.js again"},
+		{503, text, "platform_crashed", "1102", "CPU time"},
+		{530, "error code: 1016", "platform_crashed", "1016", "host name that does not exist"},
+		{530, "error code: 1033", "platform_crashed", "1033", "cloudflared"},
+		{403, "error code: 1042", "platform_forbidden", "1042", "its own zone"},
+		{530, "error code: 1999", "platform_crashed", "530", "DNS record"},
+		{520, "<html>", "platform_crashed", "520", "its log"},
+		{521, "error code: 521", "platform_crashed", "521", "refuses connections"},
+		{522, "", "platform_crashed", "522", "firewall"},
+		{523, "", "platform_crashed", "523", "DNS record"},
+		{524, "", "platform_timeout", "524", "100 s"},
+		{525, "", "platform_crashed", "525", "speaks TLS"},
+		{526, "", "platform_crashed", "526", "renew"},
+	} {
+		t.Run(test.number, func(t *testing.T) {
+			t.Parallel()
+			url := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Cf-Ray", "1102")
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			c := runCheck(t, url, "-token", canaryToken)
+			c.want(t, exitError, map[string]string{"relay": "fail " + test.code})
+			found := c.find(t, "relay")
+			if !strings.Contains(found.Advice, test.advice) || !strings.HasSuffix(found.Detail, ": error "+test.number) {
+				t.Errorf("it says %q, %q; want error %s and %q", found.Detail, found.Advice, test.number, test.advice)
+			}
+		})
+	}
+}
+
 func TestPlatformOfHost(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]string{
@@ -69,6 +113,8 @@ func TestPlatformOfHost(t *testing.T) {
 		"relay-abc-ew.a.run.app":           google,
 		"eu-project.cloudfunctions.net":    google,
 		"Relay.Vercel.app.":                vercel,
+		"relay.account.workers.dev":        cloudflare,
+		"relay.pages.dev":                  cloudflare,
 		"relay.example":                    "",
 	} {
 		if got := platformOf(host, http.Header{}); got != want {

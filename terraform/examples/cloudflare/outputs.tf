@@ -1,0 +1,21 @@
+output "access_token" {
+  description = "Token to show the relay, in front of the API key: rt_<token>.<key>."
+  value       = module.relay.access_token
+  sensitive   = true
+}
+
+output "base_urls" {
+  description = "Base URLs for OpenAI clients."
+  value       = module.relay.base_urls
+}
+
+output "endpoints" {
+  description = "For the gateway: (umask 077 && terraform output -json endpoints > urls.json), then relay serve -upstreams-file urls.json."
+  value       = module.relay.endpoints
+  sensitive   = true
+}
+
+output "try" {
+  description = "A command that shows that it works."
+  value       = module.relay.try
+}
