@@ -113,7 +113,7 @@ var (
 	errWebSocket = &Error{Status: http.StatusUpgradeRequired, Code: "websocket_unsupported", NoRetry: true,
 		Msg: "WebSockets do not work here: the platform has none, the handshake is incomplete, or a proxy removed " +
 			"its Upgrade header. Use the HTTP endpoints, or a relay on a platform with WebSockets: relay serve, " +
-			"Google Cloud Functions or Vercel."}
+			"Google Cloud Functions, Vercel or Cloudflare."}
 
 	errConnect = &Error{Status: http.StatusBadGateway, Code: "upstream_connect", RetryAfter: 500 * time.Millisecond,
 		Msg: "This relay could not connect to the API, so nothing was sent. Retry in a moment; if that does not " +

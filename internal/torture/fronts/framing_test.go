@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -17,6 +18,11 @@ func TestFraming(t *testing.T) {
 		{"D32", "31,000 header lines from the upstream", all, nil, nil, responseLines},
 		{"D33", "a region that answers amid an upload", []string{gateway},
 			excepting("there is one upstream, so nothing is sent again", local, lambda, buffered, gcf, vercel), nil, amidUpload},
+		{"D34", "errors that trickle for ever", []string{gateway},
+			excepting("there is one upstream, so nothing is read ahead of the client", local, lambda, buffered, gcf, vercel),
+			nil, trickledErrors},
+		{"D35", "a response's id that is a path", []string{gateway},
+			excepting("there is one upstream, so nothing is resumed", local, lambda, buffered, gcf, vercel), nil, foreignIDs},
 	})
 }
 
@@ -124,5 +130,77 @@ func amidUpload(r *rig) {
 	r.note(fmt.Sprintf("%d answered by the second, with the whole body", whole))
 	if whole == 0 {
 		r.Error("the second region was never asked")
+	}
+}
+
+// gatewayTo starts the gateway anew, in front of these upstreams.
+func (r *rig) gatewayTo(settings []string, upstreams ...*script) {
+	var urls []string
+	for _, u := range upstreams {
+		urls = append(urls, u.URL)
+	}
+	r.stop()
+	r.base = r.startRelay(append(settings, "RELAY_UPSTREAMS="+strings.Join(urls, ","),
+		"RELAY_ACCESS_TOKENS="+canaryToken, "RELAY_PROBE_INTERVAL=off")...)
+	r.settle()
+}
+
+// trickledErrors has regions that announce a gigabyte of JSON and send a byte of
+// it now and then. What the gateway reads of it ends, and leaves nothing running.
+func trickledErrors(r *rig) {
+	trickle := func() *script {
+		return scripted(r, func(c *turn) {
+			if _, _, err := c.request(); err != nil {
+				return
+			}
+			c.say("HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n{")
+			for {
+				if _, err := io.WriteString(c.TCPConn, " "); err != nil {
+					return
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+	}
+	r.gatewayTo(nil, trickle(), trickle())
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			start := time.Now()
+			if a := r.send("POST", chatPath, chat); a.err == nil && a.status == 200 || time.Since(start) > 15*time.Second {
+				r.Errorf("got %v after %v", a, time.Since(start))
+			}
+		})
+	}
+	wait.Wait()
+	for _, p := range r.processes {
+		if !awaitIdle(p.PID()) {
+			r.Error("the gateway goes on computing")
+		}
+	}
+}
+
+// foreignIDs has a region whose background response is called like a path to
+// another resource, and whose stream breaks.
+func foreignIDs(r *rig) {
+	for _, id := range []string{"../files/file-1/content", "..%2ffiles", "resp_1?x=y", ".."} {
+		first := scripted(r, func(c *turn) {
+			if _, _, err := c.request(); err != nil {
+				return
+			}
+			c.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+			event := fmt.Sprintf("data: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":%q}}\n\n", id)
+			c.say(fmt.Sprintf("%x\r\n%s\r\n", len(event), event))
+		})
+		second := scripted(r, func(c *turn) {
+			if req, err := http.ReadRequest(c.Reader); err == nil {
+				r.Errorf("id %q: the second region got %s %s", id, req.Method, req.URL)
+			}
+		})
+		r.gatewayTo([]string{"RELAY_RESUME_RESPONSES=true"}, first, second)
+		a := r.send("POST", "/v1/responses", `{"background":true,"stream":true}`)
+		if a.err == nil || !strings.Contains(a.body, `"code":"upstream_interrupted"`) {
+			r.Errorf("id %q: got %v, want the error event and a broken end", id, a)
+		}
 	}
 }

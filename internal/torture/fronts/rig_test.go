@@ -378,12 +378,12 @@ func (r *rig) noGoroutines() string {
 	return logs.String()
 }
 
-// awaitIdle waits until no thread of a process has had anything to do for a
+// awaitIdle waits, and reports whether it came to it, until no thread of a process has had anything to do for a
 // moment: the last answers may be complete a little before their handlers end.
 // A goroutine that is left waits for something.
-func awaitIdle(pid int) {
+func awaitIdle(pid int) bool {
 	looks := 0
-	eventually(10*time.Second, func() bool {
+	return eventually(10*time.Second, func() bool {
 		looks++
 		states, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 		for _, name := range states {

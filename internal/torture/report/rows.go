@@ -93,6 +93,8 @@ var rows = []struct{ id, title string }{
 	{"D31", "request hidden in a body, unread after Expect"},
 	{"D32", "31,000 header lines from the upstream"},
 	{"D33", "a region answers amid an upload"},
+	{"D34", "a JSON error of 1 GB that trickles for ever"},
+	{"D35", "a background response whose id is a path"},
 	{"E01", "2000 idle connections"},
 	{"E02", "500 concurrent SSE × 60 s"},
 	{"E03", "in-flight limit + 100"},
