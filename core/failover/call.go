@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/relay/core/failover/internal/conn"
+	"example.com/relay/core/internal/memory"
 	"example.com/relay/core/internal/replay"
 	"example.com/relay/core/protocol"
 )
@@ -29,9 +30,10 @@ type call struct {
 	body   *watchedBody                  // of the current attempt
 
 	failures  []Failure
-	resent    bool   // although it may have been processed
-	why       reason // of the next attempt
-	resumable bool   // the response may continue through another upstream
+	resent    bool         // although it may have been processed
+	why       reason       // of the next attempt
+	resumable bool         // the response may continue through another upstream
+	ahead     memory.Share // of a body that was read to know that
 
 	fallback        *http.Response // explains itself, if no upstream has a better response; or nil
 	fallbackByRelay bool           // see Result.Relay
@@ -299,4 +301,5 @@ func (c *call) end() {
 		c.fallback.Body.Close()
 	}
 	c.kept.Forget()
+	c.ahead.Release()
 }

@@ -11,8 +11,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"example.com/relay/core/internal/memory"
 	"example.com/relay/core/internal/replay"
 )
 
@@ -37,8 +39,16 @@ func mayResume(req *http.Request) bool {
 }
 
 // readAhead reads the body to see whether it asks for a background response as a
-// stream. The body is still sent from its beginning.
+// stream. The body is still sent from its beginning. A process that keeps as much
+// as it may for other requests does not look.
 func (s *call) readAhead() {
+	size := int64(replay.MaxBytes)
+	if length := s.req.ContentLength; length > 0 {
+		size = min(size, length)
+	}
+	if !s.ahead.Grow(int(size)) {
+		return
+	}
 	head, err := io.ReadAll(io.LimitReader(s.first, replay.MaxBytes))
 	if err == nil && len(head) < replay.MaxBytes {
 		var wants struct{ Background, Stream bool }
@@ -84,6 +94,10 @@ type resuming struct {
 	barren   int  // resumes in a row without a new event
 	rejoined bool // the next event must be the one after last
 	raw      bool // an event was too large: bytes pass as they are read
+
+	mu     sync.Mutex   // guards what follows: Close may come during a Read
+	share  memory.Share // of pending
+	closed bool
 }
 
 func (r *resuming) Read(p []byte) (int, error) {
@@ -106,14 +120,31 @@ func (r *resuming) Read(p []byte) (int, error) {
 }
 
 // Close closes the stream.
-func (r *resuming) Close() error { return r.current.Close() }
+func (r *resuming) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	r.share.Release()
+	r.mu.Unlock()
+	return r.current.Close()
+}
+
+// mayHold reports whether n bytes of an event may be held back until it is
+// complete.
+func (r *resuming) mayHold(n int) bool {
+	if n <= memory.Free {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return n <= maxPending && !r.closed && r.share.Grow(n)
+}
 
 // takeEvents moves complete events from pending to ready. It returns the event
 // by which a relay says that the stream was cut after it, or nil.
 func (r *resuming) takeEvents() (broken []byte) {
 	for {
 		n := r.scan.eventEnd(r.pending)
-		if n == 0 && len(r.pending) > maxPending {
+		if n == 0 && !r.mayHold(len(r.pending)) {
 			// It cannot be held, so later events can no longer be told apart.
 			r.raw, r.id = true, ""
 		}
