@@ -89,6 +89,7 @@ func (p *progress) check(size, n int, err error) error {
 func (c *call) closeBody() {
 	if c.req.Body != nil {
 		c.req.Body.Close()
+		c.kept.Discard()
 	}
 }
 
@@ -98,13 +99,14 @@ func (c *call) closeBodyAfter(res *http.Response) {
 	if c.req.Body == nil || c.req.GetBody != nil || res.StatusCode == http.StatusSwitchingProtocols {
 		return
 	}
-	res.Body = closingBoth{res.Body, c.req.Body}
+	res.Body = closingBoth{res.Body, c.req.Body, c.kept}
 }
 
 // A closingBoth is a response's body that closes the request's as well.
 type closingBoth struct {
 	io.ReadCloser
 	request io.Closer
+	kept    *replay.Body // of the request; may be nil
 }
 
 // IsBuffered is that of the response's body.
@@ -114,5 +116,7 @@ func (c closingBoth) IsBuffered(length int64) bool {
 }
 
 func (c closingBoth) Close() error {
-	return errors.Join(c.ReadCloser.Close(), c.request.Close())
+	err := errors.Join(c.ReadCloser.Close(), c.request.Close())
+	c.kept.Discard()
+	return err
 }

@@ -138,6 +138,18 @@ func (b *Body) Forget() {
 	b.freeRead()
 }
 
+// Discard lets nobody read the body any more and frees what was kept of it. A
+// read that is under way may still end, and is not kept.
+func (b *Body) Discard() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.begun, b.dropped, b.current = true, true, nil
+	b.free()
+}
+
 // freeRead frees what was kept once it is forgotten and nobody needs it.
 func (b *Body) freeRead() {
 	if !b.forgotten {
