@@ -17,6 +17,7 @@ import (
 	"example.com/relay/internal/contract"
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 )
 
 // bootstrap returns the path of the deployed binary, apart from its architecture,
@@ -167,9 +168,8 @@ func TestFreezes(t *testing.T) {
 
 // The same with several upstreams of which the first is gone.
 func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
-	dead, u := fakeopenai.StartUpstream(t), fakeopenai.StartUpstream(t)
-	dead.Close()
-	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead.URL + "#dead," + u.URL + "#alive"},
+	dead, u := "http://"+proc.RefusingAddr(t), fakeopenai.StartUpstream(t)
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead + "#dead," + u.URL + "#alive"},
 		func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
 	const requests = 30
 	for i := range requests {

@@ -23,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/proc"
 )
 
 func TestName(t *testing.T) {
@@ -62,25 +64,8 @@ func TestJudgeAddresses(t *testing.T) {
 
 func TestRefusedPort(t *testing.T) {
 	t.Parallel()
-	runCheck(t, "http://"+refusingAddress(t)).want(t, exitError,
+	runCheck(t, "http://"+proc.RefusingAddr(t)).want(t, exitError,
 		map[string]string{"dns": "ok", "connect": "fail connect_refused", "relay": "skip not_tried"})
-}
-
-// refusingAddress returns an address that refuses connections for as long as
-// the test runs: its port belongs to a connection, so nothing can listen there.
-func refusingAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn.LocalAddr().String()
 }
 
 func TestTLS(t *testing.T) {
@@ -158,7 +143,7 @@ func TestThroughProxy(t *testing.T) {
 	}
 	examine(t, "https://relay.invalid", through(proxy)).want(t, exitError,
 		map[string]string{"tls": "skip", "relay": "fail proxy_refused"})
-	nobody := &url.URL{Scheme: "http", Host: refusingAddress(t)}
+	nobody := &url.URL{Scheme: "http", Host: proc.RefusingAddr(t)}
 	examine(t, "https://relay.invalid", through(nobody)).want(t, exitError,
 		map[string]string{"connect": "fail proxy_unreachable"})
 }
@@ -166,6 +151,7 @@ func TestThroughProxy(t *testing.T) {
 // Errors that take a real network to occur.
 func TestExplain(t *testing.T) {
 	t.Parallel()
+	invalid := x509.CertificateInvalidError{Reason: x509.NameConstraintsWithoutSANs}
 	op := func(err error) error {
 		return &url.Error{Op: "Get", URL: "x", Err: &net.OpError{Op: "dial", Err: err}}
 	}
@@ -187,7 +173,7 @@ func TestExplain(t *testing.T) {
 		{"http", op(io.EOF), "http_reset"},
 		{"http", op(context.Canceled), "canceled"},
 		{"http", &net.OpError{Op: "proxyconnect", Err: io.EOF}, "proxy_unreachable"},
-		{"http", op(&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.NameConstraintsWithoutSANs}}), "tls_bad_certificate"},
+		{"http", op(&tls.CertificateVerificationError{Err: invalid}), "tls_bad_certificate"},
 	} {
 		if r := explain(test.phase, test.err); r.Code != test.want || r.Detail == "" {
 			t.Errorf("explain(%s, %v) = %q, %q, want code %s", test.phase, test.err, r.Code, r.Detail, test.want)

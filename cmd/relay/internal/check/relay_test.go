@@ -3,13 +3,13 @@ package check
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"example.com/relay/core"
 	"example.com/relay/core/protocol"
+	"example.com/relay/internal/proc"
 )
 
 // page returns a platform that responds to everything with its own page.
@@ -148,8 +148,7 @@ func TestUnreadableHealth(t *testing.T) {
 
 func TestUpstreamAndAccess(t *testing.T) {
 	t.Parallel()
-	gone := httptest.NewServer(nil)
-	gone.Close()
+	gone := "http://" + proc.RefusingAddr(t)
 	holdKey := func(cfg *core.Config) { cfg.APIKey = canaryKey }
 	for _, test := range []struct {
 		name   string
@@ -177,7 +176,7 @@ func TestUpstreamAndAccess(t *testing.T) {
 			map[string]string{"upstream": "fail " + codeRegionRefused, "access": "skip not_tried", "body": "ok"}},
 		{"refused region with a key only", keyed(apiError(403, codeRegionRefused)), nil, canaryToken, canaryKey,
 			exitError, map[string]string{"upstream": "ok", "access": "fail " + codeRegionRefused}},
-		{"upstream down", openAI, func(cfg *core.Config) { cfg.Upstreams = []core.Secret{core.Secret(gone.URL)} },
+		{"upstream down", openAI, func(cfg *core.Config) { cfg.Upstreams = []core.Secret{core.Secret(gone)} },
 			canaryToken, canaryKey, exitError,
 			map[string]string{"upstream": "fail upstream_connect", "access": "skip not_tried", "body": "ok"}},
 		{"upstream cuts", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, canaryToken,
