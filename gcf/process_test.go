@@ -51,13 +51,14 @@ func startFunction(t *testing.T, environ ...string) *process {
 	return start(t, file, environ...)
 }
 
-// start runs a program that serves on the port in PORT of 127.0.0.1, with
-// nothing but environ in its environment, until the test ends.
+// start runs a program that serves on 127.0.0.1 at the port in PORT, with only
+// environ in its environment, until the test ends.
 func start(t *testing.T, file string, environ ...string) *process {
 	t.Helper()
 	p := new(process)
 	running, addr, err := proc.Serve(t.Context(), proc.Options{
-		Bare: true, Env: append([]string{"K_SERVICE=relay", "RELAY_LOG_LEVEL=off"}, environ...), Log: &p.output, Out: &p.output,
+		Bare: true, Env: append([]string{"K_SERVICE=relay", "RELAY_LOG_LEVEL=off"}, environ...),
+		Log: &p.output, Out: &p.output,
 	}, file)
 	if err != nil {
 		t.Fatal(err)
