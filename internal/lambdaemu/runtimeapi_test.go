@@ -16,9 +16,9 @@ import (
 
 // outcome is what became of an Invoke.
 type outcome struct {
-	res *Response
-	body   string
-	err    error // of Invoke or of the body
+	res  *Response
+	body string
+	err  error // of Invoke or of the body
 }
 
 // invoke invokes a runtime with payload, and reads all of the response.

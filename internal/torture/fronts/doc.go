@@ -2,7 +2,7 @@
 // whatever stands around it: faults of clients (A), of the upstream (B), hostile
 // input (D), exhaustion (E) and the edges of adapters (F). Each runs against
 // every front it applies to: the program relay, the Lambda function in its
-// emulator with streamed and with whole answers, the Google Cloud Function in
+// emulator with streamed and with whole responses, the Google Cloud Function in
 // its framework, the Vercel server, and a gateway of three relays. The rows of
 // regions (C) are in the package above.
 //
