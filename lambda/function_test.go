@@ -166,7 +166,7 @@ func TestFreezes(t *testing.T) {
 	}
 }
 
-// The same with several upstreams of which the first is gone.
+// The same with several upstreams of which the first is down.
 func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
 	dead, u := "http://"+proc.RefusingAddr(t), fakeopenai.StartUpstream(t)
 	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead + "#dead," + u.URL + "#alive"},
