@@ -5,7 +5,7 @@ variables {
   access_tokens    = ["0123456789abcdef0123456789abcdef", "sha256:00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"]
   allowed_origins  = ["*"]
   holds_key        = false
-  managed_settings = { RELAY_UPSTREAMS = "upstreams" }
+  managed_settings = { RELAY_UPSTREAMS = "use the variable upstreams" }
   name             = "relay"
   settings         = {}
   upstreams        = ["https://api.openai.com"]
