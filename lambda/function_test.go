@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,35 +19,19 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// bootstrap returns the path of the deployed binary, apart from its architecture,
-// built once.
-var bootstrap = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lambda")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "bootstrap")
-	return file, build.Lambda.Build(context.Background(), build.Target{}, file)
+// bootstrap is the deployed binary, apart from its architecture.
+var bootstrap = proc.NewProgram("bootstrap", func(ctx context.Context, file string) error {
+	return build.Lambda.Build(ctx, build.Target{}, file)
 })
 
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if file, err := bootstrap(); err == nil {
-		os.RemoveAll(filepath.Dir(file))
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { os.Exit(bootstrap.Main(m)) }
 
 // serveFunction serves the function with environ, after change, if not nil, has
 // changed how.
 func serveFunction(t *testing.T, environ []string, change func(*lambdaemu.Function)) *lambdaemu.Server {
 	t.Helper()
-	file, err := bootstrap()
-	if err != nil {
-		t.Fatal(err)
-	}
 	f := lambdaemu.Function{
-		Bootstrap: file, Mode: lambdaemu.ResponseStream, Env: map[string]string{"RELAY_LOG_LEVEL": "off"},
+		Bootstrap: bootstrap.Path(t), Mode: lambdaemu.ResponseStream, Env: map[string]string{"RELAY_LOG_LEVEL": "off"},
 	}
 	if change != nil {
 		change(&f)
@@ -166,7 +149,7 @@ func TestFreezes(t *testing.T) {
 	}
 }
 
-// The same with several upstreams of which the first is gone.
+// The same with several upstreams of which the first is down.
 func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
 	dead, u := "http://"+proc.RefusingAddr(t), fakeopenai.StartUpstream(t)
 	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead + "#dead," + u.URL + "#alive"},

@@ -6,9 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -18,27 +16,11 @@ import (
 	"example.com/relay/internal/vercelbuild"
 )
 
-// program returns the path of the server, built once as Vercel builds it.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "vercel")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "user-server")
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", file, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		os.Stderr.Write(out)
-	}
-	return file, err
-})
+// program is the server, built as Vercel builds it.
+var program = proc.NewProgram("user-server", proc.GoBuild("-ldflags", "-s -w", "."))
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if file, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(file))
-	}
+	status := program.Main(m)
 	vercelbuild.Clean()
 	os.Exit(status)
 }
@@ -54,14 +36,10 @@ type process struct {
 // and kills it when the test ends.
 func start(t *testing.T, environ []string) *process {
 	t.Helper()
-	file, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := new(process)
 	running, addr, err := proc.Serve(t.Context(), proc.Options{
 		Bare: true, Env: append([]string{"RELAY_LOG_LEVEL=off"}, environ...), Log: &p.log, Out: &p.log,
-	}, file)
+	}, program.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,11 +73,7 @@ func chat(t *testing.T, base, fault string) *http.Request {
 
 // Without PORT the program fails, and the error names the variable.
 func TestPortIsNeeded(t *testing.T) {
-	file, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), file)
+	cmd := exec.CommandContext(t.Context(), program.Path(t))
 	cmd.Env = []string{}
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "PORT is not set") {

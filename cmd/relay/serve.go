@@ -138,8 +138,8 @@ func stopSignals() []os.Signal {
 
 // ballastSize is by how much the heap may grow before the garbage collector runs.
 // A relay keeps little and allocates much: with a live heap of one megabyte, Go
-// would collect every two hundred requests. The ballast is an array that nobody
-// touches, so that it occupies no memory itself. It is left out if GOGC or
+// would collect every two hundred requests. The ballast is an array that is
+// never touched, so it occupies no memory itself. It is left out if GOGC or
 // GOMEMLIMIT is set.
 const ballastSize = 16 << 20
 

@@ -236,11 +236,10 @@ func TestServeSignals(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the command")
 	}
-	binary := buildRelay(t)
 	u := fakeopenai.StartUpstream(t)
 	for _, signals := range []int{1, 2} {
 		environ := []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off"}
-		p, err := proc.Start(proc.Options{Env: environ}, binary, "-listen", "127.0.0.1:0")
+		p, err := proc.Start(proc.Options{Env: environ}, program.Path(t), "-listen", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,15 +274,10 @@ func TestServeSignals(t *testing.T) {
 	}
 }
 
-// buildRelay builds the command and returns its path.
-func buildRelay(t *testing.T) string {
-	t.Helper()
-	binary := t.TempDir() + "/relay"
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return binary
-}
+// program is this command as a program.
+var program = proc.NewProgram("relay", proc.GoBuild("."))
+
+func TestMain(m *testing.M) { os.Exit(program.Main(m)) }
 
 // A log reader that exits does not end the relay, the proxy is printed without its
 // password, and SIGHUP stays ignored if it was ignored at the start.
@@ -297,7 +291,7 @@ func TestServeProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	const script = `trap "" HUP; exec "$0" "$@"`
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, buildRelay(t), "-listen", "127.0.0.1:0")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, program.Path(t), "-listen", "127.0.0.1:0")
 	cmd.Env = []string{
 		"RELAY_UPSTREAMS=" + u.URL + "#a,https://relay.example#b", "HTTPS_PROXY=http://user:CANARY@127.0.0.1:9",
 	}

@@ -256,7 +256,7 @@ func TestServeRefusesUpstreamsFile(t *testing.T) {
 		file    string
 		want    []string
 	}{
-		{"beside RELAY_UPSTREAMS", []string{"RELAY_UPSTREAMS=https://rt_CANARY@other.example"}, good,
+		{"with RELAY_UPSTREAMS", []string{"RELAY_UPSTREAMS=https://rt_CANARY@other.example"}, good,
 			[]string{"RELAY_UPSTREAMS", "-upstreams-file"}},
 		{"missing", nil, missing, []string{"-upstreams-file", "no such file"}},
 		{"a folder", nil, t.TempDir(), []string{"-upstreams-file", "is a directory"}},

@@ -47,7 +47,7 @@ variable "holds_key" {
 }
 
 variable "managed_settings" {
-  description = "Settings that the variable settings must not have, as the module sets them, and what to use instead."
+  description = "Settings that the variable settings must not have, as the module or the platform sets them, and what to do instead."
   type        = map(string)
   nullable    = false
 }
@@ -69,7 +69,7 @@ variable "settings" {
   }
   validation {
     condition     = length(setintersection(keys(var.settings), keys(var.managed_settings))) == 0
-    error_message = "These settings have a variable of their own: ${join(", ", [for name in setintersection(keys(var.settings), keys(var.managed_settings)) : "${name} is ${var.managed_settings[name]}"])}."
+    error_message = "Remove from settings: ${join(", ", [for name in setintersection(keys(var.settings), keys(var.managed_settings)) : "${name} (${var.managed_settings[name]})"])}."
   }
   validation {
     condition     = length([for name, value in var.settings : name if can(local.setting_values[name]) && !(can(regex(local.setting_values[name].like, value)) && !can(regex(local.setting_values[name].unlike, value)))]) == 0

@@ -5,16 +5,16 @@ locals {
   # Each key is for one location.
   source_key = length(var.kms_keys) == 0 ? null : lookup(var.kms_keys, lower(var.source_location), null)
 
-  # Settings that have a variable of their own, and which.
+  # Settings that the variable settings must not have, and what to do instead.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "access_tokens"
-    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
-    RELAY_API_KEY            = "api_key or api_key_secret"
-    RELAY_API_KEY_SECRET     = "api_key_secret here"
-    RELAY_LAMBDA_INVOKE_MODE = "for AWS Lambda only"
-    RELAY_NAME               = "name"
-    RELAY_REGION             = "set for each region"
-    RELAY_UPSTREAMS          = "upstreams"
+    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
+    RELAY_API_KEY            = "use the variable api_key or api_key_secret"
+    RELAY_API_KEY_SECRET     = "use the variable api_key_secret"
+    RELAY_LAMBDA_INVOKE_MODE = "it is for AWS Lambda only"
+    RELAY_NAME               = "use the variable name"
+    RELAY_REGION             = "the module sets it for each region"
+    RELAY_UPSTREAMS          = "use the variable upstreams"
   }
 
   environment = module.common.environment

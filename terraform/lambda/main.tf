@@ -9,16 +9,16 @@ locals {
   arn     = "arn:${data.aws_partition.this.partition}"
   account = data.aws_caller_identity.this.account_id
 
-  # Settings that have a variable of their own, and which.
+  # Settings that the variable settings must not have, and what to do instead.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "access_tokens"
-    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
-    RELAY_API_KEY            = "api_key"
-    RELAY_API_KEY_SECRET     = "api_key_secret"
-    RELAY_LAMBDA_INVOKE_MODE = "always RESPONSE_STREAM here"
-    RELAY_NAME               = "name"
-    RELAY_REGION             = "known to the function anyway"
-    RELAY_UPSTREAMS          = "upstreams"
+    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
+    RELAY_API_KEY            = "use the variable api_key"
+    RELAY_API_KEY_SECRET     = "use the variable api_key_secret"
+    RELAY_LAMBDA_INVOKE_MODE = "it is always RESPONSE_STREAM"
+    RELAY_NAME               = "use the variable name"
+    RELAY_REGION             = "the platform sets the region"
+    RELAY_UPSTREAMS          = "use the variable upstreams"
   }
 
   environment = merge(

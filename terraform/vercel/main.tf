@@ -1,14 +1,14 @@
 locals {
-  # Settings that have a variable of their own, and which.
+  # Settings that the variable settings must not have, and what to do instead.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "access_tokens"
-    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
-    RELAY_API_KEY            = "api_key"
-    RELAY_API_KEY_SECRET     = "for AWS Lambda only"
-    RELAY_LAMBDA_INVOKE_MODE = "for AWS Lambda only"
-    RELAY_NAME               = "name"
-    RELAY_REGION             = "known to the function anyway"
-    RELAY_UPSTREAMS          = "upstreams"
+    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
+    RELAY_API_KEY            = "use the variable api_key"
+    RELAY_API_KEY_SECRET     = "it is for AWS Lambda only"
+    RELAY_LAMBDA_INVOKE_MODE = "it is for AWS Lambda only"
+    RELAY_NAME               = "use the variable name"
+    RELAY_REGION             = "the platform sets the region"
+    RELAY_UPSTREAMS          = "use the variable upstreams"
   }
 
   environment = module.common.environment

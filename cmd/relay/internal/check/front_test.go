@@ -65,7 +65,7 @@ func TestStream(t *testing.T) {
 		{"without [DONE]", streamed(func(w http.ResponseWriter, req *http.Request) { sendEvents(w, 5) }),
 			"fail stream_truncated"},
 		{"empty", streamed(func(http.ResponseWriter, *http.Request) {}), "fail stream_truncated"},
-		{"broken off", streamed(func(w http.ResponseWriter, req *http.Request) {
+		{"truncated", streamed(func(w http.ResponseWriter, req *http.Request) {
 			sendEvents(w, 2)
 			panic(http.ErrAbortHandler)
 		}), "fail stream_truncated"},
@@ -254,7 +254,7 @@ func TestWebSocket(t *testing.T) {
 	c := examine(t, serveHandler(t, relay), func(*doctor) {})
 	c.want(t, exitOK, map[string]string{"websocket": "ok"})
 	if detail := c.find(t, "websocket").Detail; !strings.Contains(detail, "not on this platform") {
-		t.Errorf("detail = %q, want that there is none", detail)
+		t.Errorf("detail = %q, want that WebSockets are not supported", detail)
 	}
 }
 
