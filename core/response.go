@@ -84,6 +84,9 @@ func (x *exchange) setUpstreamHeaders() {
 // it is the error of an upstream that is known to be one, and the upstream
 // otherwise. copyResponseHeader has dropped what the upstream said itself.
 func (x *exchange) setMarker(h http.Header) {
+	if x.refused {
+		h[protocol.Refusal] = []string{protocol.RegionRefused}
+	}
 	if !x.sent.Relay {
 		h[protocol.Marker] = x.upstreamMarker
 		return

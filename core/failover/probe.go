@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
 		return err
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can be reused
+	body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // all of it, so that the connection can be reused
 	switch marker := res.Header.Get(protocol.Marker); {
 	case marker == "":
 		return fmt.Errorf("status %d without a relay's marker", res.StatusCode)
@@ -77,7 +78,21 @@ func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
 		return errors.New("the API responded instead of the relay")
 	}
 	u.health.provedRelay()
+	u.learn(body)
 	return nil
+}
+
+// learn notes what a relay's health check says of it. One that says nothing of its
+// limits has those that it had.
+func (u *upstream) learn(body []byte) {
+	var report protocol.Health
+	if json.Unmarshal(body, &report) != nil {
+		return
+	}
+	if report.MaxBodyBytes > 0 {
+		u.sizes.set(report.MaxBodyBytes)
+	}
+	u.isServer.Store(report.Platform == protocol.Server)
 }
 
 // endLost ends the attempts at an upstream that has failed and is silent: those

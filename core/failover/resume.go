@@ -51,6 +51,7 @@ func (s *call) readAhead() {
 	}
 	head, err := io.ReadAll(io.LimitReader(s.first, replay.MaxBytes))
 	if err == nil && len(head) < replay.MaxBytes {
+		s.size = int64(len(head))
 		var wants struct{ Background, Stream bool }
 		s.resumable = json.Unmarshal(head, &wants) == nil && wants.Background && wants.Stream
 	}

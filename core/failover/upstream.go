@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"example.com/relay/core/failover/internal/conn"
 	"example.com/relay/core/protocol"
@@ -21,6 +22,9 @@ type upstream struct {
 	silence     silence
 	suspicion   suspicion
 	connecting  connecting
+	sizes       sizes
+	refusal     refusal
+	isServer    atomic.Bool // a relay that is no function, as its health check says
 
 	mu       sync.Mutex
 	inFlight map[*attempt]struct{}
