@@ -40,6 +40,7 @@
 //	suspicion.go  checks before a response is held against an upstream
 //	refusal.go    whether the API refuses an upstream's region
 //	silence.go    upstreams that stopped responding on established connections
+//	stall.go      checks of upstreams that let a request wait
 //	probe.go      health checks: on schedule in a gateway, on trial, on suspicion
 //	budget.go     how many retries all requests together may make
 //	freeze.go     processes that were frozen, and lost their connections meanwhile

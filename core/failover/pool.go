@@ -235,7 +235,7 @@ func (u *upstream) status() Status {
 	switch {
 	case down:
 		st.State, st.RetryIn = "down", left
-	case u.silence.suspicious():
+	case u.silence.suspicious(), u.stall.doubted.Load():
 		st.State = "suspect"
 	}
 	u.health.mu.Lock()

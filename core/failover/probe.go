@@ -97,7 +97,10 @@ func (u *upstream) learn(body []byte) {
 
 // endLost ends the attempts at an upstream that has failed and is silent: those
 // without a response after probeTimeout, the others after conn.DeadAfter.
-func (p *Pool) endLost(u *upstream) {
+func (p *Pool) endLost(u *upstream) { p.endSilent(u, probeTimeout) }
+
+// endSilent is endLost with another patience for those without a response.
+func (p *Pool) endSilent(u *upstream, patience time.Duration) {
 	if !u.health.ejected() {
 		return
 	}
@@ -106,7 +109,7 @@ func (p *Pool) endLost(u *upstream) {
 		waited := time.Duration(now() - a.heardAt.Load())
 		limit := conn.DeadAfter
 		if !a.answered.Load() {
-			limit = min(limit, probeTimeout)
+			limit = min(limit, patience)
 		}
 		if silent > limit && waited > limit {
 			a.cancel(errUnresponsive)
@@ -118,6 +121,7 @@ func (p *Pool) endLost(u *upstream) {
 func (p *Pool) probeLoop() {
 	ticker := time.NewTicker(min(probeDown, p.opts.ProbeInterval))
 	defer ticker.Stop()
+	p.learnAll()
 	last := make(map[*upstream]time.Time)
 	for {
 		select {
@@ -126,6 +130,15 @@ func (p *Pool) probeLoop() {
 		case <-ticker.C:
 			p.probeAll(p.running, p.opts.ProbeInterval, last)
 		}
+	}
+}
+
+// learnAll asks all upstreams at once what they are, so that what depends on it is
+// right from the first request on. One that does not respond is not blamed: it may
+// just be starting, too.
+func (p *Pool) learnAll() {
+	for _, u := range p.list() {
+		p.prober.Go(func() { _, _ = p.examine(p.running, u, false) })
 	}
 }
 

@@ -21,6 +21,7 @@ type upstream struct {
 	health      health
 	silence     silence
 	suspicion   suspicion
+	stall       stall
 	connecting  connecting
 	sizes       sizes
 	refusal     refusal
