@@ -120,8 +120,10 @@ func rewriteLocation(h http.Header, status int, host string) {
 // isEventStream reports whether h is that of an event stream into which the relay
 // can write events, which takes an uncompressed one.
 func isEventStream(h http.Header) bool {
-	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return false
+	for _, encoding := range h["Content-Encoding"] {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return false
+		}
 	}
 	return mediaType(h) == "text/event-stream"
 }

@@ -57,7 +57,8 @@ func (p *Pool) RefusesRegion(ctx context.Context, res *http.Response, sent Resul
 // refuses a request of the pool's own as well, in an encoding that can be read. A
 // relay is not asked: it says so in a header.
 func (p *Pool) findsRefusal(ctx context.Context, u *upstream, res *http.Response) bool {
-	if res.StatusCode != http.StatusForbidden || u.isRelay() || areKnown(encodings(res.Header)) {
+	if res.StatusCode != http.StatusForbidden || res.Header.Get(protocol.Marker) != "" ||
+		areKnown(encodings(res.Header)) {
 		return false
 	}
 	r := &u.refusal
