@@ -247,6 +247,9 @@ func (b *bubble) health(t *testing.T) []protocol.UpstreamHealth {
 func TestGatewayUpstreamComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, 2, nil)
+		if a := b.health(t)[0]; a.CheckedMSAgo != nil || a.ErrorMSAgo != nil {
+			t.Errorf("health of an upstream that was never used: %+v", a)
+		}
 		if got := b.upstream(t); got != "a" || b.health(t)[0].State != "up" {
 			t.Fatalf("answered by %s, health %+v", got, b.health(t))
 		}
@@ -283,8 +286,13 @@ func TestGatewayUpstreamComesBack(t *testing.T) {
 		if got := b.upstream(t); got != "a" {
 			t.Errorf("answered by %s, want a, which is well again", got)
 		}
-		if a := b.health(t)[0]; a.State != "up" || a.RetryInMS != 0 || a.LastError != "unresponsive" {
+		a = b.health(t)[0]
+		if a.State != "up" || a.RetryInMS != 0 || a.LastError != "unresponsive" {
 			t.Errorf("health of an upstream that came back: %+v", a)
+		}
+		// Its request succeeded just now; the trial that failed was five seconds ago.
+		if a.CheckedMSAgo == nil || *a.CheckedMSAgo != 0 || a.ErrorMSAgo == nil || *a.ErrorMSAgo != 5000 {
+			t.Errorf("checked %v ms ago, failed %v ms ago", a.CheckedMSAgo, a.ErrorMSAgo)
 		}
 		var changes []string
 		for _, line := range records(t, b.log.String()) {

@@ -110,9 +110,21 @@ func (hl *health) upstreams(req *http.Request) []protocol.UpstreamHealth {
 			InFlight:  st.InFlight,
 			LastError: st.LastError,
 			RetryInMS: st.RetryIn.Milliseconds(),
+
+			CheckedMSAgo: msAgo(st.CheckedAt),
+			ErrorMSAgo:   msAgo(st.ErrorAt),
 		})
 	}
 	return reports
+}
+
+// msAgo returns how long ago t was, in milliseconds; nil for the zero time.
+func msAgo(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	ms := time.Since(t).Milliseconds()
+	return &ms
 }
 
 // stream writes the stream probe: events with the time since the first one, which
