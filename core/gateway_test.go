@@ -306,6 +306,20 @@ func TestGatewayUpstreamComesBack(t *testing.T) {
 	})
 }
 
+// What a deep check finds out shows in its own report.
+func TestDeepCheckShowsInUpstreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 2, nil)
+		b.broken.Store(1)
+		rec := httptest.NewRecorder()
+		b.relay.ServeHTTP(rec, httptest.NewRequest("GET", protocol.HealthPath+"?deep=1", nil))
+		h := parseHealth(t, rec.Code, rec.Body.String())
+		if h.Upstream == nil || len(h.Upstreams) != 2 || h.Upstreams[0].State == "up" || h.Upstreams[0].LastError == "" {
+			t.Errorf("%s", rec.Body)
+		}
+	})
+}
+
 // A gateway probes, a function does not, and neither goes on after its end.
 func TestGatewayProbes(t *testing.T) {
 	for name, change := range map[string]func(*Config){

@@ -73,15 +73,15 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	report, status := hl.about, http.StatusOK
-	if hl.target.allows(req.Host) { // not for load balancers, see isLoadBalancerCheck
-		report.Upstreams = hl.upstreams(req)
-	}
 	if query.Get("deep") == "1" {
 		deep := hl.check(req.Context())
 		report.Upstream = &deep
 		if !deep.OK {
 			report.Status, status = "degraded", http.StatusServiceUnavailable
 		}
+	}
+	if hl.target.allows(req.Host) { // not for load balancers, see isLoadBalancerCheck
+		report.Upstreams = hl.upstreams(req) // after the check, which may have changed them
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
