@@ -70,8 +70,8 @@ vercel: ## build the function with Vercel's CLI, and test it (Linux, node 20 and
 	$(GO) test -count=1 -run TestBuild -v ./vercel
 
 .PHONY: docs
-docs: ## write the tables of settings and errors in docs/
-	$(GO) test -count=1 -run TestDocsAreUpToDate ./core -update
+docs: ## write the tables of settings, errors and clients in docs/
+	$(GO) test -count=1 -run TestDocsAreUpToDate ./core ./core/page -update
 
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
 	CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel ./cloudflare

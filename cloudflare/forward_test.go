@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -148,6 +149,12 @@ func TestSeveralUpstreams(t *testing.T) {
 				if by != "second" || res.StatusCode != 200 || body != "the body" ||
 					res.Header.Get("X-Relay-Attempts") != "2" {
 					t.Errorf("%d by %s, %s; want the second one's", res.StatusCode, by, body)
+				}
+				_, health := f.complete(t, "GET", "/relay/health", nil, "X-Relay-Token", "access-token-3c2b")
+				want := regexp.MustCompile(`"first","state":"(suspect|down)".*"checked_ms_ago":\d+,"error_ms_ago":\d+` +
+					`.*"second","state":"up",[^}]*"checked_ms_ago":\d+}`)
+				if !want.MatchString(health) {
+					t.Errorf("health %s, want %s", health, want)
 				}
 			default:
 				wantError(t, res, body, 502, test.by)

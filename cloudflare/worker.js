@@ -378,7 +378,7 @@ function parseUpstream(address) {
   must(prefix === '' || isCleanPath(prefix), 'has a path that cannot be relayed to');
   return {
     base: `${scheme.toLowerCase()}://${host.toLowerCase()}${prefix}`, host: host.toLowerCase(), prefix, name: name || host + prefix,
-    official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '',
+    official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '', checkedAt: 0, errorAt: 0,
   };
 }
 
@@ -686,7 +686,10 @@ const isAdmitted = (x) => admit({ ...x }).then(() => true, () => false);
 function upstreamReport(u) {
   const left = Math.max(0, u.avoidUntil - Date.now());
   const state = left > 0 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
-  return { name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }) };
+  return {
+    name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }),
+    ...(u.checkedAt && { checked_ms_ago: Date.now() - u.checkedAt }), ...(u.errorAt && { error_ms_ago: Date.now() - u.errorAt }),
+  };
 }
 
 /** Returns what a keyless request for the models shows: a 401 means that the API serves this region. One check at a time. */
@@ -1133,7 +1136,7 @@ async function judge(x, upstream, response) {
     const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
     if (verdict) return fail(...verdict);
   }
-  Object.assign(upstream, { strikes: 0, avoidUntil: 0 });
+  Object.assign(upstream, { strikes: 0, avoidUntil: 0, checkedAt: Date.now() });
   return { response };
 }
 
@@ -1172,6 +1175,7 @@ function judgePage(upstream, { status, headers }, error) {
 function note(upstream, { class: name, avoid }) {
   if (avoid === NEVER) return;
   upstream.lastError = name;
+  upstream.checkedAt = upstream.errorAt = Date.now();
   upstream.strikes++;
   if (avoid === 0 && upstream.strikes >= 3) avoid = AVOID_MS;
   if (avoid > 0) upstream.avoidUntil = Date.now() + avoid;

@@ -73,15 +73,15 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	report, status := hl.about, http.StatusOK
-	if hl.target.allows(req.Host) { // not for load balancers, see isLoadBalancerCheck
-		report.Upstreams = hl.upstreams(req)
-	}
 	if query.Get("deep") == "1" {
 		deep := hl.check(req.Context())
 		report.Upstream = &deep
 		if !deep.OK {
 			report.Status, status = "degraded", http.StatusServiceUnavailable
 		}
+	}
+	if hl.target.allows(req.Host) { // not for load balancers, see isLoadBalancerCheck
+		report.Upstreams = hl.upstreams(req) // after the check, which may have changed them
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -110,9 +110,21 @@ func (hl *health) upstreams(req *http.Request) []protocol.UpstreamHealth {
 			InFlight:  st.InFlight,
 			LastError: st.LastError,
 			RetryInMS: st.RetryIn.Milliseconds(),
+
+			CheckedMSAgo: msAgo(st.CheckedAt),
+			ErrorMSAgo:   msAgo(st.ErrorAt),
 		})
 	}
 	return reports
+}
+
+// msAgo returns how long ago t was, in milliseconds; nil for the zero time.
+func msAgo(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	ms := time.Since(t).Milliseconds()
+	return &ms
 }
 
 // stream writes the stream probe: events with the time since the first one, which

@@ -26,11 +26,14 @@ type Health struct {
 // An UpstreamHealth is what a relay with several upstreams knows of one.
 type UpstreamHealth struct {
 	Name      string  `json:"name"`
-	State     string  `json:"state"` // up, suspect or down
+	State     string  `json:"state"` // by the newest observation: up; suspect from the first failure on; or down
 	LatencyMS float64 `json:"latency_ms"`
 	InFlight  int     `json:"in_flight"`
 	LastError string  `json:"last_error,omitempty"` // class
 	RetryInMS int64   `json:"retry_in_ms,omitempty"`
+
+	CheckedMSAgo *int64 `json:"checked_ms_ago,omitempty"` // newest observation; nil if there is none
+	ErrorMSAgo   *int64 `json:"error_ms_ago,omitempty"`   // LastError, which may be over
 }
 
 // A DeepCheck is what a request to the API without a key showed.

@@ -63,6 +63,7 @@ var endpoints = []endpoint{
 	{"GET", "/v1/dashboard/billing/subscription", sessionOnly(subscription)},
 	{"GET", "/v1/dashboard/billing/usage", sessionOnly(billingUsage)},
 	{"GET", "/v1/organization/costs", adminOnly(organizationCosts)},
+	{"GET", "/v1/organization/projects", listProjects},
 	{"GET", "/v1/organization/usage/completions", organizationUsage("completions", object{
 		"input_tokens": 1000, "output_tokens": 500, "input_cached_tokens": 0, "input_audio_tokens": 0,
 		"output_audio_tokens": 0, "num_model_requests": 5})},
