@@ -10,9 +10,10 @@ SDK_NODE    := internal/sdktest/node
 CHAOS       := bench/chaos
 PAGEBUILD   := internal/pagebuild
 PAGE        := internal/pagetest
+CLIENTS     := internal/clienttest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
+.PHONY: help run demo test check format vet lint race sdk-go sdk-node clients clients-quick page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +30,7 @@ PACKAGES = $$($(GO) list ./... | grep -v /internal/torture)
 test: ## run the tests
 	$(GO) test $(PACKAGES)
 
-check: format vet lint race torture-quick sdk-go sdk-node page tf vulnerabilities ## everything that CI runs
+check: format vet lint race torture-quick sdk-go sdk-node clients-quick page tf vulnerabilities ## everything that CI runs
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -37,12 +38,14 @@ format:
 vet:
 	$(GO) vet ./...
 	cd $(SDK_GO) && $(GO) vet ./...
+	cd $(CLIENTS) && $(GO) vet ./...
 	cd $(CHAOS) && $(GO) vet ./...
 	cd $(PAGEBUILD) && $(GO) vet ./...
 
 lint:
 	$(GO) run $(STATICCHECK) ./...
 	cd $(SDK_GO) && $(GO) run $(STATICCHECK) ./...
+	cd $(CLIENTS) && $(GO) run $(STATICCHECK) ./...
 	cd $(CHAOS) && $(GO) run $(STATICCHECK) ./...
 	cd $(PAGEBUILD) && $(GO) run $(STATICCHECK) ./...
 
@@ -56,6 +59,12 @@ sdk-go: ## test with the official Go SDK, directly and through the relay
 
 sdk-node: ## test with the official Node SDK, in the same way
 	@./scripts/sdk-node $(SDK_NODE)
+
+clients: ## test with coding agents and SDKs from npm (docs/clients.md; five minutes)
+	@./scripts/clients $(CLIENTS)
+
+clients-quick: ## test with three of them: Codex, the Agents SDK and the AI SDK
+	@./scripts/clients $(CLIENTS) quick
 
 page: ## test the web page in Chromium
 	@./scripts/page $(PAGE)
@@ -161,5 +170,5 @@ tf-update: ## write their generated parts: settings, tables, expected plans
 	@./scripts/tf -update
 
 clean: ## remove what the other targets wrote
-	rm -rf dist $(SDK_NODE)/node_modules $(PAGE)/node_modules
+	rm -rf dist $(SDK_NODE)/node_modules $(PAGE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/agents/node_modules
 	$(GO) clean -testcache
