@@ -213,3 +213,24 @@ func TestLocations(t *testing.T) {
 		t.Errorf("Location %q, want %q", got, want)
 	}
 }
+
+// A response whose header fetch lets through, but HTTP does not, is refused as core
+// refuses it.
+func TestResponsesThatAreNotHTTP(t *testing.T) {
+	for _, header := range []string{
+		"Transfer-Encoding: chunked, gzip", "Transfer-Encoding: \x0bchunked", "Transfer-Encoding: gzip",
+		"X-Large: " + strings.Repeat("x", 256<<10), "X: a\x01b", "X: a\x7fb",
+	} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+header+"\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+		})
+		res, body := f.complete(t, "GET", "/v1/models", nil)
+		wantError(t, res, body, 502, "upstream_reset")
+	}
+}

@@ -1250,12 +1250,9 @@ function remembering(test) {
   };
 }
 
-/** Reports whether a request header goes to the upstream. Some servers read an underscore as a hyphen, so its twin must go too. */
+/** Reports whether a request header goes to the upstream. Names with an underscore do not: some servers read it as a hyphen. */
 const goesUp = remembering((name) => {
-  if (name.includes('_')) {
-    const twin = name.replaceAll('_', '-');
-    return goesUp(twin) && !KEY_HEADERS.includes(twin) && !twin.startsWith('openai-') && twin !== 'sec-websocket-protocol';
-  }
+  if (name.includes('_')) return false;
   if (name.startsWith('x-stainless-')) return true; // half of what official SDKs send
   if (name.startsWith('cf-aig-')) return true; // Cloudflare's AI gateway, as an upstream
   return name !== 'expect' && name !== 'service-worker' && !DROPPED_UP.has(name) && !DROPPED_UP_PREFIXES.some((prefix) => name.startsWith(prefix));
@@ -1279,6 +1276,7 @@ function acceptedEncoding(x) {
 function inboundHeaders(x, upstream, response) {
   const headers = new Headers(response.headers);
   const got = new Map(response.headers);
+  checkHeader(got);
   const nominated = nominations(got);
   for (const name of got.keys()) {
     if (!goesDown(name) || nominated.has(name)) headers.delete(name);
@@ -1292,6 +1290,19 @@ function inboundHeaders(x, upstream, response) {
   if (!got.has('cache-control')) headers.set('Cache-Control', 'no-store'); // a cache must never share responses between keys
   rewriteLocation(x, upstream, response.status, headers);
   return headers;
+}
+
+const MAX_RESPONSE_HEADER_BYTES = 256 << 10; // as in core/failover/internal/conn
+
+/** Refuses a response whose header fetch lets through but HTTP does not, as core's own reader does. */
+function checkHeader(got) {
+  let bytes = 0;
+  let bad = (got.get('transfer-encoding') ?? 'chunked').trim().toLowerCase() !== 'chunked'; // then the body is not what it seems
+  for (const [name, value] of got) {
+    bytes += name.length + value.length + 4;
+    bad ||= /[\x00-\x08\x0a-\x1f\x7f]/.test(value);
+  }
+  if (bad || bytes > MAX_RESPONSE_HEADER_BYTES) throw new RelayError(ERRORS.reset);
 }
 
 /** Reports whether a response header goes to the client. */
