@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
 )
 
 // An Ability is something of the adapter contract that a platform may lack.
@@ -553,8 +554,7 @@ func (a *adapter) testMisconfigured(t *testing.T) {
 
 // testSeveral has several upstreams, of which one is dead or all are.
 func (a *adapter) testSeveral(t *testing.T) {
-	dead := fakeopenai.StartUpstream(t)
-	dead.Close()
+	dead := "http://" + proc.RefusingAddr(t)
 	serve := func(t *testing.T, upstreams ...string) string {
 		t.Helper()
 		environ := []string{"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_ACCESS_TOKENS=" + testToken}
@@ -563,7 +563,7 @@ func (a *adapter) testSeveral(t *testing.T) {
 	t.Run("one dead", func(t *testing.T) {
 		u := fakeopenai.StartUpstream(t)
 		u.Delay = a.delay
-		url := serve(t, dead.URL+"#dead", u.URL+"#alive")
+		url := serve(t, dead+"#dead", u.URL+"#alive")
 		requests := 5 // so many that the dead one is given up
 		if !a.can(Refusals) {
 			// The dead one may have got the first, so it is the client who retries.
@@ -593,7 +593,7 @@ func (a *adapter) testSeveral(t *testing.T) {
 		}
 	})
 	t.Run("all dead", func(t *testing.T) {
-		res, body := complete(t, request(t, "POST", serve(t, dead.URL+"#dead", dead.URL+"/x#dead-too"), chatBody, ""))
+		res, body := complete(t, request(t, "POST", serve(t, dead+"#dead", dead+"/x#dead-too"), chatBody, ""))
 		code := res.Header.Get("X-Relay-Error")
 		if !a.can(Refusals) {
 			if res.StatusCode != http.StatusBadGateway || code != "upstream_reset" {
