@@ -147,7 +147,7 @@ func usage(flags *flag.FlagSet) {
 `)
 	flags.PrintDefaults()
 	fmt.Fprint(out, `
-Each probe is ok, warn (works, but look at it), fail or skip (could not be checked).
+Each probe is ok, warn (works, with a problem), fail or skip (could not be checked).
 The exit status is 0 if none failed, 1 if one did, 2 for a usage error.
 It sends a few small requests, none of which uses tokens of the API, and honors
 HTTPS_PROXY as clients do.

@@ -199,7 +199,7 @@ func TestText(t *testing.T) {
 		`(?m)^  fail  access     +\d+ ms   the access token is wrong\n {30}→ .*terraform output access_token`,
 		`(?m)^  ok    stream     +\d+ ms   5 of 5 events over \d+ ms`,
 		`(?m)^  skip  body       +\d+ ms   not tried, as access failed$`,
-		`\n7 ok, 0 to look at, 1 failed, 2 skipped\n$`,
+		`\n7 ok, 0 warnings, 1 failed, 2 skipped\n$`,
 	} {
 		if !regexp.MustCompile(line).MatchString(stdout.String()) {
 			t.Errorf("no line %s in\n%s", line, stdout.String())
