@@ -90,7 +90,7 @@ func platformAfterwards(t *testing.T, _ func(string)) {
 	}
 	// What changes nothing may be asked again.
 	r.send(t, http.MethodGet, "/v1/models", "").want(t, http.StatusOK, "region-2", 2)
-	if s := r.states(t)[0]; s.State != "up" || s.LastError != "platform_502" {
+	if s := r.states(t)[0]; s.State != "suspect" || s.LastError != "platform_502" {
 		t.Errorf("health says %+v", s)
 	}
 
@@ -214,8 +214,8 @@ func twoOfThreeDown(t *testing.T, _ func(string)) {
 			t.Errorf("got %v", a)
 		}
 	}
-	if s := r.states(t)[2]; s.State != "up" || s.LastError != "platform_503" {
-		t.Errorf("health says %+v of the last region, want it up", s)
+	if s := r.states(t)[2]; s.State != "down" || s.LastError != "platform_503" || s.RetryInMS != 0 {
+		t.Errorf("health says %+v of the last region, want it down and in use", s)
 	}
 	r.set(t, 2, regions.None)
 	if a := r.ask(t); a.status != http.StatusOK || a.upstream != "region-3" {

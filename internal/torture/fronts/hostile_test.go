@@ -110,13 +110,16 @@ func underscores(r *rig) {
 }
 
 func duplicates(r *rig) {
-	for _, headers := range []string{
+	list := []string{
 		canaries + "Authorization: Bearer sk-other\r\nContent-Length: 2\r\n",
 		canaries + "X-Relay-Token: other\r\nContent-Length: 2\r\n",
-		canaries + "Host: other\r\nContent-Length: 2\r\n",
 		canaries + "Content-Length: 2\r\nContent-Length: 3\r\n",
 		canaries + "Content-Length: 2, 3\r\n",
-	} {
+	}
+	if !r.is(worker) {
+		list = append(list, canaries+"Host: other\r\nContent-Length: 2\r\n")
+	}
+	for _, headers := range list {
 		if a := r.raw("POST " + chatPath + " HTTP/1.1\r\n" + headers + "\r\n{}x"); a.status != http.StatusBadRequest {
 			r.Errorf("%q: got %v, want 400", headers, a)
 		}
@@ -328,7 +331,11 @@ func queries(r *rig) {
 	for _, query := range []string{strings.Repeat("a=b&", 20_000/2), strings.Repeat("x", 100<<10)} {
 		req := request(r, "GET", r.base+"/v1/models", "")
 		req.URL.RawQuery = query
-		r.wantError(r.roundTrip(req), http.StatusRequestURITooLong, "uri_too_long")
+		a := r.roundTrip(req)
+		if r.is(worker) && len(query) > 64<<10 && a.status == http.StatusRequestURITooLong {
+			continue // the runtime's own refusal
+		}
+		r.wantError(a, http.StatusRequestURITooLong, "uri_too_long")
 	}
 	r.wantUpstream(n)
 }

@@ -45,13 +45,14 @@ const (
 	gcf      = "gcf"
 	vercel   = "vercel"
 	gateway  = "gateway"
+	worker   = "worker"  // see worker_test.go
 	process  = "process" // see process_test.go
 )
 
 var (
-	all        = []string{local, lambda, buffered, gcf, vercel, gateway} // except process
+	all        = []string{local, lambda, buffered, gcf, vercel, worker, gateway} // except process
 	everywhere = append(slices.Clone(all), process)
-	servers    = []string{local, gcf, vercel, gateway} // clients connect to the process itself
+	servers    = []string{local, gcf, vercel, worker, gateway} // clients connect to the process itself, or to the platform's runtime
 	lambdas    = []string{lambda, buffered}
 	relays     = []string{local, gateway} // the program relay, without a platform in front
 )
@@ -89,7 +90,11 @@ func with(maps ...map[string]string) map[string]string {
 // runRows runs rows, a test for each front of each.
 func runRows(t *testing.T, rows []row) {
 	for _, row := range rows {
+		row = row.withWorker()
 		t.Run(row.id, func(t *testing.T) {
+			if _, excepted := row.except[worker]; !excepted && !slices.Contains(row.fronts, worker) {
+				t.Error("the row does not say what it is on the Worker")
+			}
 			for front, reason := range row.except {
 				if !slices.Contains(row.fronts, front) {
 					torture.Except(t, row.id, front, reason)
@@ -150,7 +155,7 @@ type program struct {
 func (r *rig) start(upstream string, env ...string) {
 	r.Helper()
 	r.stop()
-	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
+	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100, DialContext: r.dialContext()}
 	r.Cleanup(r.transport.CloseIdleConnections)
 	env = append([]string{"RELAY_UPSTREAMS=" + upstream, "RELAY_ACCESS_TOKENS=" + canaryToken}, env...)
 	switch r.front {
@@ -170,6 +175,8 @@ func (r *rig) start(upstream string, env ...string) {
 		r.base = r.startServer(r.programs.gcf, append(env, "K_SERVICE=relay")...)
 	case vercel:
 		r.base = r.startServer(r.programs.vercel, env...)
+	case worker:
+		r.base = r.startWorker(env...)
 	case lambda, buffered:
 		r.startLambda(lambdaemu.Function{Concurrency: 200}, env...)
 	}
@@ -279,6 +286,9 @@ func (r *rig) finish() {
 	}
 	if at := panicked.FindStringIndex(logs); at != nil {
 		r.Errorf("a panic in the log: %.2000s", logs[at[0]:])
+	}
+	if r.is(worker) && strings.Contains(logs, `"msg":"panic"`) {
+		r.Errorf("the Worker threw what is not its own:\n%s", logs)
 	}
 	r.mu.Lock()
 	output := r.output.String()

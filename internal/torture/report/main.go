@@ -32,6 +32,7 @@ var fronts = []struct{ name, title string }{
 	{"lambda-buffered", "Lambda, buffered"},
 	{"gcf", "GCF"},
 	{"vercel", "Vercel"},
+	{"worker", "Cloudflare"},
 	{"gateway", "gateway"},
 	{"process", "in process"},
 }

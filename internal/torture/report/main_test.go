@@ -18,7 +18,7 @@ func TestReport(t *testing.T) {
 	}
 	text := string(m.text(time.Now()))
 	for _, want := range []string{
-		"| A01 | disconnect before body complete | ✓ |  |  |  |  | ✗ |  |\n",
+		"| A01 | disconnect before body complete | ✓ |  |  |  |  |  | ✗ |  |\n",
 		"- A02 (disconnect before response header), local: why.\n",
 		"| 9 ms (A03, local) |",
 		"| not measured in this run (C01, gateway) |",
