@@ -21,10 +21,7 @@ import (
 	"example.com/relay/internal/regions"
 )
 
-// relay is the program, built once.
-var relay string
-
-func TestMain(m *testing.M) { os.Exit(regions.RunTests(m, &relay)) }
+func TestMain(m *testing.M) { os.Exit(regions.Program.Main(m)) }
 
 // brief is a plan for tests.
 var brief = plan{rate: 200, killAt: 600 * time.Millisecond, outage: 400 * time.Millisecond, runFor: 1500 * time.Millisecond, useFor: time.Second}
@@ -134,7 +131,7 @@ func (g *stub) copy(w http.ResponseWriter, res *http.Response) {
 func play(t *testing.T, name string, g *stub) *tally {
 	t.Helper()
 	e := byName(t, name)
-	fig, err := e.stage(t.Context(), plain, relay, brief, g.start(t))
+	fig, err := e.stage(t.Context(), plain, regions.Program.Path(t), brief, g.start(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +250,7 @@ func TestRetriesHaveABudget(t *testing.T) {
 
 func TestBreakingWhatIsNotUsedShowsNothing(t *testing.T) {
 	g := &stub{idles: true}
-	if _, err := byName(t, "refused").stage(t.Context(), plain, relay, brief, g.start(t)); err == nil || !strings.Contains(err.Error(), "no region is in use") {
+	if _, err := byName(t, "refused").stage(t.Context(), plain, regions.Program.Path(t), brief, g.start(t)); err == nil || !strings.Contains(err.Error(), "no region is in use") {
 		t.Errorf("stage() = %v, want it to complain", err)
 	}
 }
