@@ -134,7 +134,8 @@ func (c *call) chooseBySize() {
 
 // mayBeTooLarge reports whether any candidate's limit is below length.
 func (c *call) mayBeTooLarge(length int64) bool {
-	return slices.ContainsFunc(c.queue.candidates, func(cand *candidate) bool { return cand.sizes.fit(length) == tooLarge })
+	tooLargeFor := func(cand *candidate) bool { return cand.sizes.fit(length) == tooLarge }
+	return slices.ContainsFunc(c.queue.candidates, tooLargeFor)
 }
 
 // usualMax is the length of the largest body that an upstream is taken to accept
