@@ -36,7 +36,7 @@ func benchmarkWays(b *testing.B, call upstream.Call, size int64) {
 		{"direct", up, 0},
 		{"relay", served(b, newRelay(b, up, nil)), 0},
 		// Its server may close the request body under its transport when the
-		// answer begins, which breaks the response off.
+		// response begins, which truncates the response.
 		{"stock", served(b, newStock(up)), 0.05},
 	} {
 		b.Run(way.name, func(b *testing.B) {

@@ -122,13 +122,13 @@ func (c *floorConn) exchange(w http.ResponseWriter, req *http.Request) error {
 			return err
 		}
 	}
-	return c.answer(w)
+	return c.respond(w)
 }
 
 var errStatus = errors.New("no status in the response")
 
-// answer hands a response back.
-func (c *floorConn) answer(w http.ResponseWriter) error {
+// respond forwards the response.
+func (c *floorConn) respond(w http.ResponseWriter) error {
 	line, err := c.br.ReadSlice('\n')
 	if err != nil || len(line) < len("HTTP/1.1 200") {
 		return errors.Join(err, errStatus)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/relay/internal/section"
 	"example.com/relay/internal/tfdoc"
 )
 
@@ -58,9 +59,9 @@ func TestReadmesListInputsAndOutputs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := tfdoc.Replace(string(readme), "inputs", m.Inputs())
+		text, err := section.Replace(string(readme), "inputs", m.Inputs())
 		if err == nil {
-			text, err = tfdoc.Replace(text, "outputs", m.Results())
+			text, err = section.Replace(text, "outputs", m.Results())
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)

@@ -7,15 +7,14 @@ import (
 	"time"
 )
 
-// PollGap is the time between attempts to connect to a program that starts: less
-// would take time from it.
+// PollGap is the time between attempts to connect to a program that starts. A
+// shorter one would slow the program down.
 const PollGap = 100 * time.Microsecond
 
-// Serve starts a program that serves on the port in PORT of 127.0.0.1, waits
-// until it takes connections there, and returns the address. The program must be
-// stopped.
+// Serve starts a program that serves on 127.0.0.1 at the port in PORT, waits until
+// it accepts connections, and returns the address. The program must be stopped.
 func Serve(ctx context.Context, opts Options, name string, args ...string) (p *Process, addr string, err error) {
-	for range 3 { // somebody else may take the port meanwhile
+	for range 3 { // another program may take the port first
 		if p, addr, err = tryServe(ctx, opts, name, args); err == nil {
 			return p, addr, nil
 		}

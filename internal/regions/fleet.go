@@ -68,9 +68,13 @@ func Start(ctx context.Context, opts Options) (f *Fleet, err error) {
 	return f, f.startRegions(ctx)
 }
 
-// StartTest starts a fleet, and closes it when the test ends.
+// StartTest starts a fleet, by default of [Program], and closes it when the test
+// ends.
 func StartTest(t testing.TB, opts Options) *Fleet {
 	t.Helper()
+	if opts.Relay == "" {
+		opts.Relay = Program.Path(t)
+	}
 	f, err := Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
@@ -90,21 +94,9 @@ func (f *Fleet) GatewayTest(t testing.TB, opts proc.Options) *Gateway {
 	return g
 }
 
-// RunTests builds the relay, sets *program to its path, and runs the tests of a
-// package. It returns their exit status, for TestMain.
-func RunTests(m *testing.M, program *string) int {
-	dir, err := os.MkdirTemp("", "regions-test-")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		*program = filepath.Join(dir, "relay")
-		err = Build(context.Background(), *program)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+// Program is the relay for tests of a package, built once. The package's TestMain
+// must call its Main.
+var Program = proc.NewProgram("relay", Build)
 
 // Build builds the relay program at path, for Options.Relay. Tests that start
 // several fleets need it only once.

@@ -8,11 +8,8 @@ import (
 	"example.com/relay/internal/regions"
 )
 
-// relay is the program, built once.
-var relay string
-
 func TestMain(m *testing.M) {
 	// Nothing here is to be found by name but what a test makes up.
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: names.dial}
-	os.Exit(regions.RunTests(m, &relay))
+	os.Exit(regions.Program.Main(m))
 }

@@ -47,7 +47,7 @@ func newRig(t *testing.T, opts regions.Options) *rig {
 		wantCleanLog(t, "gateway", r.gatewayLog.String())
 		wantCleanLog(t, "regions", r.regionLog.String())
 	})
-	opts.Relay, opts.Log = relay, &r.regionLog
+	opts.Log = &r.regionLog
 	opts.Env = append(opts.Env, "RELAY_ACCESS_TOKENS="+canaryToken, "RELAY_LOG_LEVEL=debug")
 	r.Fleet = regions.StartTest(t, opts)
 	return r

@@ -1,6 +1,6 @@
-// Package vectors runs requests whose outcome two implementations of the relay
-// must agree on: core in Go and cloudflare/worker.js. Core's tests write what core
-// makes of each as JSON, and the Worker's tests read it.
+// Package vectors runs requests on whose outcome two implementations of the relay
+// must agree: core in Go and cloudflare/worker.js. Core's tests write core's
+// decisions as JSON, and the Worker's tests compare theirs.
 package vectors
 
 import (
@@ -20,11 +20,11 @@ import (
 	"time"
 )
 
-// A Vector is a request to a relay, and what becomes of it. {upstream} in its
-// texts stands for the upstream's base URL, {host} for the relay's host and port.
+// A Vector is a request to a relay and the decision on it. In its strings {upstream}
+// stands for the upstream's base URL and {host} for the relay's host and port.
 type Vector struct {
 	Name     string    `json:"name"`
-	Settings []string  `json:"settings,omitempty"` // RELAY_*; the upstream's need not be among them
+	Settings []string  `json:"settings,omitempty"` // RELAY_*; RELAY_UPSTREAMS by default is {upstream}
 	Request  Message   `json:"request"`
 	Response *Message  `json:"response,omitempty"` // the upstream's; nil: 200
 	Want     *Decision `json:"want"`
@@ -39,7 +39,7 @@ type Message struct {
 	Body    string   `json:"body,omitempty"`
 }
 
-// A Decision is what a relay made of a request.
+// A Decision is how a relay handled a request.
 type Decision struct {
 	Status   int      `json:"status"`
 	Code     string   `json:"code,omitempty"`     // of the relay's own errors
@@ -76,15 +76,15 @@ func (d *Decision) lines() []string {
 	return list
 }
 
-// A Runner runs vectors against relays, which it starts as they are needed.
+// A Runner runs vectors against relays, which it starts when needed.
 type Runner struct {
 	serve  func(t *testing.T, settings []string) (url string)
 	relays map[string]string // URLs by settings
 	up     *httptest.Server
 
 	mu       sync.Mutex
-	response *Message // to give
-	got      *Message
+	response *Message // the upstream's next
+	got      *Message // the upstream's last request
 }
 
 // NewRunner returns a Runner whose relays are started by serve.
@@ -97,7 +97,7 @@ func NewRunner(t *testing.T, serve func(t *testing.T, settings []string) (url st
 	return r
 }
 
-// Run returns what the relay makes of v.
+// Run sends v's request to a relay and returns the decision.
 func (r *Runner) Run(t *testing.T, v Vector) *Decision {
 	t.Helper()
 	settings := strings.ReplaceAll(strings.Join(v.Settings, "\n"), "{upstream}", r.up.URL)
@@ -119,7 +119,7 @@ func (r *Runner) Run(t *testing.T, v Vector) *Decision {
 	return d
 }
 
-// upstream notes the request and gives the response of the vector.
+// upstream records the request and sends the vector's response.
 func (r *Runner) upstream(w http.ResponseWriter, req *http.Request) {
 	body, _ := io.ReadAll(req.Body)
 	r.mu.Lock()
@@ -139,7 +139,7 @@ func (r *Runner) upstream(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// send writes the request as it stands.
+// send writes the request byte for byte.
 func (r *Runner) send(t *testing.T, host string, m Message) *Decision {
 	t.Helper()
 	conn, err := net.Dial("tcp", host)
@@ -170,15 +170,15 @@ func (r *Runner) send(t *testing.T, host string, m Message) *Decision {
 	d := &Decision{Status: res.StatusCode, Headers: lines(res.Header, "Date", "Connection", "Content-Length",
 		"X-Request-Id")}
 	if strings.HasSuffix(res.Header.Get("X-Relay"), "origin=relay") {
-		var answer struct{ Error struct{ Code string } }
-		_ = json.Unmarshal(body, &answer)
-		d.Code = answer.Error.Code
+		var e struct{ Error struct{ Code string } }
+		_ = json.Unmarshal(body, &e)
+		d.Code = e.Error.Code
 	}
 	return d
 }
 
-// lines returns h but for some of its names, sorted; the names that another
-// header lists are sorted as well, and in lower case.
+// lines returns h without some headers, sorted. Lists of header names are sorted
+// too, and in lower case.
 func lines(h http.Header, without ...string) []string {
 	list := []string{}
 	for name, values := range h {
@@ -187,11 +187,11 @@ func lines(h http.Header, without ...string) []string {
 		}
 		value := strings.Join(values, ", ")
 		if name == "Access-Control-Expose-Headers" || name == "Vary" {
-			// A page may read these or not: they say nothing to it.
+			// Whether a page may read these makes no difference.
 			value = sorted(value, append(without, "Content-Security-Policy", "X-Content-Type-Options"))
 		}
 		if name == "Content-Length" && value == "0" {
-			continue // net/http says it of some methods without a body, workerd of more
+			continue // net/http sends it for some methods without a body, workerd for more
 		}
 		value = value[:min(len(value), 500)]
 		list = append(list, name+": "+value)

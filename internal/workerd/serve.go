@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+
+	"example.com/relay/internal/proc"
 )
 
 // A Worker is one module and what it runs with.
@@ -21,6 +24,7 @@ type Worker struct {
 	Date     string            // compatibility date; if empty, DefaultDate
 	Bindings map[string]string // variables and secrets, which are the same here
 	Address  string            // to listen on; if empty, a free port of 127.0.0.1
+	Roots    []byte            // PEM certificates to trust; if nil, those of browsers
 }
 
 // DefaultDate is the compatibility date of a Worker that names none: what the
@@ -77,7 +81,8 @@ func (p *Process) start(program string, w Worker, out io.Writer) (url string, er
 	p.cmd = exec.Command(program, "serve", "--control-fd=3", file)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.ExtraFiles = []*os.File{control}
-	p.cmd.SysProcAttr = dieWithParent()
+	p.cmd.SysProcAttr = new(syscall.SysProcAttr)
+	proc.DieWithParent(p.cmd.SysProcAttr)
 	err = p.cmd.Start()
 	control.Close()
 	if err != nil {
@@ -106,6 +111,9 @@ func Write(dir string, w Worker) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, w.Name), w.Module, 0o600); err != nil {
 		return "", err
 	}
+	if err := os.WriteFile(filepath.Join(dir, "roots.pem"), w.Roots, 0o600); err != nil {
+		return "", err
+	}
 	file := filepath.Join(dir, "config.capnp")
 	return file, os.WriteFile(file, []byte(config(w)), 0o600)
 }
@@ -124,14 +132,18 @@ func config(w Worker) string {
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
+	trust := "trustBrowserCas = true"
+	if w.Roots != nil {
+		trust = `trustedCertificates = [embed "roots.pem"]`
+	}
 	return fmt.Sprintf(`using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
-    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (%[5]s))),
   ],
-  sockets = [(name = "http", address = %s, http = (), service = "main")],
+  sockets = [(name = "http", address = %[1]s, http = (), service = "main")],
 );
 
 const worker :Workerd.Worker = (
@@ -140,7 +152,7 @@ const worker :Workerd.Worker = (
   bindings = [
 %[4]s  ],
 );
-`, quote(address), quote(w.Name), quote(date), bindings.String())
+`, quote(address), quote(w.Name), quote(date), bindings.String(), trust)
 }
 
 // quote writes s as a text of Cap'n Proto.

@@ -33,7 +33,7 @@ const (
 )
 
 // A response is what the upstream does for a call.
-type answer struct {
+type response struct {
 	head  []byte        // written first; the whole response if there are no events
 	count int           // events, each written on its own
 	gap   time.Duration // between events
@@ -42,7 +42,7 @@ type answer struct {
 }
 
 // answers are all there are, by the target of the request.
-var answers = map[string]*answer{
+var responses = map[string]*response{
 	Chat.Target:       whole("application/json", filler(`{"id":"chatcmpl-1","object":"chat.completion","choices":[{"message":{"content":"`, `"}}]}`, ChatSize)),
 	Embeddings.Target: whole("application/json", filler(`{"object":"list","data":[{"embedding":"`, `"}]}`, EmbedSize)),
 	Download.Target:   whole("application/octet-stream", filler("", "", DownloadSize)),
@@ -56,9 +56,9 @@ var answers = map[string]*answer{
 }
 
 // whole returns a response of known length.
-func whole(contentType, body string) *answer {
+func whole(contentType, body string) *response {
 	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n", contentType, len(body), headers)
-	return &answer{head: append([]byte(head), body...)}
+	return &response{head: append([]byte(head), body...)}
 }
 
 // appendEvent appends a chunk with an event that says when it was sent.
