@@ -733,7 +733,10 @@ const REGION_HINT = 'OpenAI does not serve the region in which this Worker runs,
 const QUESTION = { accept: 'application/json', 'accept-encoding': 'identity' };
 
 /** Reports whether the answer to a question is the API's refusal of the region. One that cannot be read is: elsewhere the API misses the key, with a 401. */
-const saysRefused = ({ status, headers }, error) => status === 403 && (error?.code === REGION_REFUSED || isEncoded(headers));
+const saysRefused = ({ status, headers }, error) => status === 403 && (error?.code === REGION_REFUSED || isUnreadable(headers, error));
+
+/** Reports whether peek cannot have found an error: the body is encoded, or says that it is not and is no JSON. */
+const isUnreadable = (headers, error) => isEncoded(headers) || (mediaType(headers) === 'application/json' && error === undefined);
 
 /**
  * Reports whether a 403, of which peek found the error, is the API's refusal of the
@@ -744,7 +747,7 @@ async function isRefusal(x, upstream, { status, headers }, error) {
   if (status !== 403) return false;
   if (error?.code === REGION_REFUSED) return true;
   if (headers.has('x-relay')) return upstream.token !== '' && headers.get('x-relay-refusal') === REGION_REFUSED;
-  if (!isEncoded(headers)) return false;
+  if (!isUnreadable(headers, error)) return false;
   if (!(upstream.refusal?.until > Date.now())) upstream.refusal = { is: await asksInVain(x, upstream), until: Date.now() + DEEP_FOR_MS };
   return upstream.refusal.is;
 }

@@ -16,10 +16,13 @@ const (
 	// that a platform refused a body: a relay may be deployed anew.
 	sizesKnown = 5 * time.Minute
 
-	// lookAhead is how long a body of unknown length may take to show that it is
+	// lookAheadFor is how long a body of unknown length may take to show that it is
 	// short.
-	lookAhead = 100 * time.Millisecond
+	lookAheadFor = 100 * time.Millisecond
 )
+
+// lookAhead is lookAheadFor. Tests lengthen it.
+var lookAhead = lookAheadFor
 
 // A sizes is what is known of the bodies that an upstream takes. It is safe for
 // concurrent use.

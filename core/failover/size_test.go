@@ -29,6 +29,9 @@ func unread(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { h(w, &http.Request{Body: http.NoBody}) }
 }
 
+// A busy machine may take its time for a short body.
+func init() { lookAhead = 5 * time.Second }
+
 // limited makes r a relay that takes bodies up to limit, and says so.
 func (r *region) limited(limit int64) {
 	says := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"example.com/relay/internal/proc"
@@ -39,6 +40,9 @@ func (r *Region) startProcess(ctx context.Context) error {
 		"RELAY_REGION=" + r.Name,
 		"RELAY_LOG_LEVEL=warn",
 	}, r.fleet.opts.Env...)
+	if r == r.fleet.Regions[0] {
+		env = append(env, r.fleet.opts.First...)
+	}
 	process, base, err := startRelay(ctx, proc.Options{Env: env, Log: r.fleet.opts.Log}, r.fleet.relay)
 	if err != nil {
 		return err
@@ -67,6 +71,15 @@ func (r *Region) Stop() error {
 		r.process = nil
 	}
 	return err
+}
+
+// Freeze stops the relay's process as a machine that hangs, while its platform
+// goes on; or lets it go on.
+func (r *Region) Freeze(frozen bool) error {
+	if frozen {
+		return r.process.Signal(syscall.SIGSTOP)
+	}
+	return r.process.Signal(syscall.SIGCONT)
 }
 
 // Expire has the region show a certificate that ended yesterday from the next
