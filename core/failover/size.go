@@ -122,7 +122,8 @@ func (c *call) chooseBySize() {
 			c.note(cand, protocol.BodyTooLarge, nil)
 			continue
 		}
-		cand.askFirst = cand.fit != fits && (length < 0 || length > replay.MaxBytes) && c.req.Header["Expect"] == nil
+		cand.askFirst = cand.fit != fits && !cand.official &&
+			(length < 0 || length > replay.MaxBytes) && c.req.Header["Expect"] == nil
 		candidates = append(candidates, cand)
 	}
 	c.queue.candidates = candidates
@@ -137,7 +138,9 @@ func (c *call) chooseBySize() {
 
 // mayBeTooLarge reports whether any candidate's limit is below length.
 func (c *call) mayBeTooLarge(length int64) bool {
-	return slices.ContainsFunc(c.queue.candidates, func(cand *candidate) bool { return cand.sizes.fit(length) == tooLarge })
+	return slices.ContainsFunc(c.queue.candidates, func(cand *candidate) bool {
+		return cand.sizes.fit(length) == tooLarge
+	})
 }
 
 // usualMax is the length of the largest body that an upstream is taken to accept
