@@ -704,7 +704,7 @@ async function deepCheck(x) {
 }
 
 async function probe(x) {
-  const request = new Request(x.request.url, { headers: { accept: 'application/json', 'user-agent': `relay/${VERSION}` } });
+  const request = new Request(x.request.url, { headers: { ...QUESTION, 'user-agent': `relay/${VERSION}` } });
   const headers = new Map(request.headers);
   const probing = { ...x, method: 'GET', path: '/v1/models', query: '', request, headers, outbound: headers };
   const timer = setTimeout(() => end(probing, { code: 'upstream_timeout' }), DEEP_MS);
@@ -714,7 +714,7 @@ async function probe(x) {
     const sent = await send(probing, null);
     const { response, error } = await peek(sent.response);
     report.status = response.status;
-    report.code = refusalCode(response.status, error);
+    report.code = saysRefused(response, error) ? REGION_REFUSED : [200, 401, 429].includes(response.status) ? '' : 'upstream_unexpected_status';
     await response.body?.cancel();
   } catch (failure) {
     report.code = failure.entry?.code ?? 'upstream_reset';
@@ -732,9 +732,38 @@ const REGION_REFUSED = 'unsupported_country_region_territory';
 const REGION_HINT = 'OpenAI does not serve the region in which this Worker runs, which is near the client. Set a placement region such as ' +
   'aws:us-east-1, or Smart Placement, in the settings of the Worker, or by wrangler.';
 
-function refusalCode(status, error) {
-  if (error?.code === REGION_REFUSED) return REGION_REFUSED;
-  return [200, 401, 429].includes(status) ? '' : 'upstream_unexpected_status';
+/** The headers of a question that needs no key, and whose answer can be read. */
+const QUESTION = { accept: 'application/json', 'accept-encoding': 'identity' };
+
+/** Reports whether the answer to a question is the API's refusal of the region. One that cannot be read is: elsewhere the API misses the key, with a 401. */
+const saysRefused = ({ status, headers }, error) => status === 403 && (error?.code === REGION_REFUSED || isUnreadable(headers, error));
+
+/** Reports whether peek cannot have found an error: the body is encoded, or says that it is not and is no JSON. */
+const isUnreadable = (headers, error) => isEncoded(headers) || (mediaType(headers) === 'application/json' && error === undefined);
+
+/**
+ * Reports whether a 403, of which peek found the error, is the API's refusal of the
+ * region. In an encoding that peek does not read, the API is asked for something
+ * that needs no key; what it said is remembered. A relay says so in a header.
+ */
+async function isRefusal(x, upstream, { status, headers }, error) {
+  if (status !== 403) return false;
+  if (error?.code === REGION_REFUSED) return true;
+  if (headers.has('x-relay')) return upstream.token !== '' && headers.get('x-relay-refusal') === REGION_REFUSED;
+  if (!isUnreadable(headers, error)) return false;
+  if (!(upstream.refusal?.until > Date.now())) upstream.refusal = { is: await asksInVain(x, upstream), until: Date.now() + DEEP_FOR_MS };
+  return upstream.refusal.is;
+}
+
+async function asksInVain(x, upstream) {
+  try {
+    const asked = await fetch(`${upstream.base}/v1/models`, { headers: QUESTION, redirect: 'manual', signal: AbortSignal.any([x.abort.signal, AbortSignal.timeout(PEEK_MS)]) });
+    const { response, error } = await peek(asked);
+    await response.body?.cancel();
+    return saysRefused(response, error);
+  } catch {
+    return false;
+  }
 }
 
 /** Answers with a few events, by which a client sees whether anything on the way to it buffers. */
@@ -983,7 +1012,15 @@ async function forward(x) {
   const timer = patience > 0 ? setTimeout(() => end(x, ERRORS.clientTimeout), patience) : 0;
   const sent = await send(x, body);
   clearTimeout(timer);
+  if (sent.response.status === 403 && hops(x) > 0) await lookForRefusal(x, sent); // there is a gateway to be told
   return relayed(x, sent.upstream, sent.response);
+}
+
+/** Notes whether the API refused the region, for the gateway in front. */
+async function lookForRefusal(x, sent) {
+  const { response, error } = await peek(sent.response);
+  sent.response = response;
+  x.refused = await isRefusal(x, sent.upstream, response, error);
 }
 
 /** Ends the exchange with an error: the request is aborted, or its stream cut. */
@@ -1043,11 +1080,16 @@ async function send(x, body) {
     if (!failure) return { upstream, response };
     failures.push(failure);
     note(upstream, failure);
-    spare?.response.body?.cancel();
-    spare = failure.own ? { upstream, response } : null;
+    if (failure.ambiguous || (failure.own && (spare?.response.status !== 413 || response.status === 413))) {
+      spare?.response.body?.cancel(); // it would say that nothing was processed, or this one is better
+      spare = failure.own ? { upstream, response } : null;
+    }
     if (!mayRetry(x, body, failure)) break;
   }
-  if (spare) return spare;
+  if (spare && (spare.response.status === 413 || !isTooLarge(failures))) {
+    x.upstream = spare.upstream;
+    return spare;
+  }
   throw noResponse(x, failures);
 }
 
@@ -1087,7 +1129,7 @@ async function attempt(x, upstream, body) {
       method: x.method, headers: outboundHeaders(x, upstream), body, redirect: 'manual', signal: x.abort.signal,
     });
   } catch {
-    if (x.cause) throw x.cause === ERRORS.bodyTooLarge ? tooLarge(x) : new RelayError(x.cause);
+    if (x.cause) throw x.cause === ERRORS.bodyTooLarge ? tooLarge(x) : new RelayError(blaming(x, x.cause));
     return { failure: { upstream, class: 'reset', ambiguous: true, avoid: AVOID_MS } }; // fetch does not tell more
   }
   return judge(x, upstream, response);
@@ -1099,10 +1141,28 @@ const escapedQuery = (query) => query.replace(/[\x00-\x20]/g, (c) => '%' + c.cha
 /** Returns why there is no response to forward. */
 function noResponse(x, failures) {
   const last = failures.at(-1);
-  if (last.ambiguous) return new RelayError(last.class.startsWith('platform_') ? ERRORS.platform : ERRORS.reset);
-  if (x.relay.upstreams.length === 1) return new RelayError(ERRORS.connect);
+  const several = x.relay.upstreams.length > 1;
   const each = failures.map((f) => `${f.upstream.name}: ${f.class}`).join(', ');
-  return new RelayError(ERRORS.allFailed, `${ERRORS.allFailed.message} They are: ${each}.`);
+  const naming = (entry, intro) => new RelayError(entry, several ? `${entry.message} ${intro}: ${each}.` : entry.message);
+  if (isTooLarge(failures)) return naming(ERRORS.tooLargeEverywhere, 'They are');
+  if (last.ambiguous && last.class.startsWith('platform_')) return naming(ERRORS.platform, 'What happened');
+  if (last.ambiguous) return several ? naming(ERRORS.upstreamReset, 'What happened') : new RelayError(blaming(x, ERRORS.reset));
+  return several ? naming(ERRORS.allFailed, 'They are') : new RelayError(blaming(x, ERRORS.connect));
+}
+
+/** Reports whether nothing was processed and the body is too large for an upstream at least: no retry can help. */
+const isTooLarge = (failures) => !failures.some((f) => f.ambiguous) && failures.some((f) => ['body_too_large', 'platform_413'].includes(f.class));
+
+/** The errors that say of an upstream what others say of the API, by their codes. */
+const OF_UPSTREAM = new Map([ERRORS.upstreamConnect, ERRORS.upstreamReset, ERRORS.upstreamTimeout, ERRORS.upstreamInvalid, ERRORS.upstreamInterrupted, ERRORS.upstreamIdle]
+  .map((entry) => [entry.code, entry]));
+
+/** Returns an error that is the API's fault as the fault of the upstream, where relays are in between. */
+function blaming(x, entry) {
+  const { upstreams } = x.relay;
+  const other = OF_UPSTREAM.get(entry.code);
+  if (!other || (upstreams.length === 1 && upstreams[0].token === '')) return entry;
+  return upstreams.length > 1 && x.upstream ? { ...other, message: `${other.message} The upstream was ${x.upstream.name}.` } : other;
 }
 
 // What a response proves, and what it means for its upstream.
@@ -1130,7 +1190,7 @@ async function judge(x, upstream, response) {
   upstream.marked ||= marker !== '';
   let error;
   ({ response, error } = await peek(response));
-  if (status === 403 && error?.code === REGION_REFUSED) return fail('region_refused', false, REFUSED_MS, true);
+  if (await isRefusal(x, upstream, response, error)) return fail('region_refused', false, REFUSED_MS, true);
   if (status >= 300 && !upstream.official) {
     const code = headers.get('x-relay-error') ?? '';
     const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
@@ -1160,7 +1220,7 @@ function judgeRelay(upstream, code) {
 function judgePage(upstream, { status, headers }, error) {
   const fromAPI = Boolean(error?.message && error?.type);
   const isRelay = upstream.token !== '' || upstream.marked;
-  const own = fromAPI || (!isRelay && ((status >= 400 && status < 500) || mediaType(headers) === 'application/json'));
+  const own = fromAPI || !isRelay;
   const page = (ambiguous, avoid) => [`platform_${status}`, ambiguous, isRelay ? avoid : NEVER, own];
   if (status === 503 && headers.has('cf-ray')) return page(true, 0); // perhaps a Worker that used up its CPU time, error 1102
   if (status === 429 || status === 503) return page(false, 0); // throttled or no instance, before a function is started
@@ -1284,6 +1344,7 @@ function inboundHeaders(x, upstream, response) {
   const byRelay = isRelayError(upstream, response);
   headers.set('X-Relay', `${x.relay.name}; origin=${byRelay ? 'relay' : 'upstream'}`);
   if (byRelay) headers.set('X-Relay-Error', response.headers.get('x-relay-error'));
+  if (x.refused) headers.set('X-Relay-Refusal', REGION_REFUSED);
   headers.set('Content-Security-Policy', "sandbox; default-src 'none'");
   headers.set('X-Content-Type-Options', 'nosniff');
   if (promptsUser(got.get('www-authenticate') ?? '')) headers.delete('www-authenticate');
@@ -1336,7 +1397,7 @@ function rewriteLocation(x, upstream, status, headers) {
 async function relayed(x, upstream, response) {
   const { status } = response;
   if (response.webSocket) return upgraded(x, upstream, response);
-  if (status < 200 || status > 599) throw new RelayError(ERRORS.invalidResponse);
+  if (status < 200 || status > 599) throw new RelayError(blaming(x, ERRORS.invalidResponse));
   const headers = inboundHeaders(x, upstream, response);
   if ([204, 205, 304].includes(status) || x.method === 'HEAD') return { status, headers, body: null };
   if (isEventStream(response.headers) && response.body) return events(x, response, headers);
@@ -1356,12 +1417,12 @@ async function held(x, response) {
   try {
     return await response.arrayBuffer();
   } catch {
-    throw new RelayError(x.cause ?? ERRORS.interrupted);
+    throw new RelayError(blaming(x, x.cause ?? ERRORS.interrupted));
   }
 }
 
 const mediaType = (headers) => (headers.get('content-type') ?? '').split(';', 1)[0].trim().toLowerCase();
-const isEncoded = (headers) => !['', 'identity'].includes((headers.get('content-encoding') ?? '').trim().toLowerCase());
+const isEncoded = (headers) => (headers.get('content-encoding') ?? '').split(',').some((coding) => !['', 'identity'].includes(coding.trim().toLowerCase()));
 
 /** Reports whether headers begin an event stream that an error event can be written into. */
 const isEventStream = (headers) => mediaType(headers) === 'text/event-stream' && !isEncoded(headers);
@@ -1411,7 +1472,7 @@ async function pipe(x, body, writable) {
 
 /** Returns why a stream was cut, and notes it for the log. */
 function cutError(x) {
-  const error = x.cause ?? ERRORS.interrupted;
+  const error = blaming(x, x.cause ?? ERRORS.interrupted);
   x.error = error.code;
   return error;
 }

@@ -76,6 +76,9 @@ func TestCompressedRefusals(t *testing.T) {
 		{"zstd, if asked", []string{"zstd"}, opaque, true},
 		{"identity and br", []string{"identity", "br"}, opaque, false},
 		{"of the future", []string{"x-new"}, opaque, false},
+		{"gzip that says nothing", nil, zip, false},
+		{"br that says identity", []string{"identity"}, opaque, false},
+		{"gzip that is none", []string{"gzip"}, opaque, false},
 		{"bomb", []string{"gzip, gzip, gzip, gzip, gzip"}, opaque, false},
 	} {
 		for _, accepts := range []string{"gzip, deflate, br, zstd", "identity"} {

@@ -70,6 +70,9 @@ func TestEarlyAnswerAnywhere(t *testing.T) {
 			after.Store(int64(rand.IntN(n + 1)))
 		}
 		p := openPool(t, Options{Serverless: true}, first, second)
+		for _, u := range p.list() {
+			u.sizes.set(most) // or they would be asked whether they want the body
+		}
 		d := &dripping{b: numbered[:n], free: int(after.Load()), wait: make(chan struct{})}
 		src.Store(d)
 		body := io.NopCloser(d)

@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"sync"
@@ -52,13 +53,20 @@ func (p *Pool) RefusesRegion(ctx context.Context, res *http.Response, sent Resul
 	return p.findsRefusal(ctx, u, res)
 }
 
+// isUnreadable reports whether the body of a refusal cannot be read: its encoding
+// is unknown, or is not what it says.
+func isUnreadable(res *http.Response) bool {
+	text, ok := head(res)
+	return !ok || isJSON(res) && !json.Valid(text)
+}
+
 // findsRefusal reports whether res, whose body cannot be read, is the API's
 // refusal of the region. The API refuses it before it looks at the request, so it
 // refuses a request of the pool's own as well, in an encoding that can be read. A
 // relay is not asked: it says so in a header.
 func (p *Pool) findsRefusal(ctx context.Context, u *upstream, res *http.Response) bool {
 	if res.StatusCode != http.StatusForbidden || res.Header.Get(protocol.Marker) != "" ||
-		areKnown(encodings(res.Header)) {
+		!isUnreadable(res) {
 		return false
 	}
 	r := &u.refusal
@@ -95,5 +103,5 @@ func (p *Pool) isRefused(ctx context.Context, u *upstream) bool {
 	}
 	defer res.Body.Close()
 	return res.StatusCode == http.StatusForbidden &&
-		(!areKnown(encodings(res.Header)) || isRefusal(res))
+		(isUnreadable(res) || isRefusal(res))
 }

@@ -16,10 +16,13 @@ const (
 	// that a platform refused a body: a relay may be deployed anew.
 	sizesKnown = 5 * time.Minute
 
-	// lookAhead is how long a body of unknown length may take to show that it is
+	// lookAheadFor is how long a body of unknown length may take to show that it is
 	// short.
-	lookAhead = 100 * time.Millisecond
+	lookAheadFor = 100 * time.Millisecond
 )
+
+// lookAhead is lookAheadFor. Tests lengthen it.
+var lookAhead = lookAheadFor
 
 // A sizes is what is known of the bodies that an upstream takes. It is safe for
 // concurrent use.
@@ -119,7 +122,8 @@ func (c *call) chooseBySize() {
 			c.note(cand, protocol.BodyTooLarge, nil)
 			continue
 		}
-		cand.askFirst = cand.fit != fits && (length < 0 || length > replay.MaxBytes) && c.req.Header["Expect"] == nil
+		cand.askFirst = cand.fit != fits && !cand.official &&
+			(length < 0 || length > replay.MaxBytes) && c.req.Header["Expect"] == nil
 		candidates = append(candidates, cand)
 	}
 	c.queue.candidates = candidates
@@ -134,8 +138,9 @@ func (c *call) chooseBySize() {
 
 // mayBeTooLarge reports whether any candidate's limit is below length.
 func (c *call) mayBeTooLarge(length int64) bool {
-	tooLargeFor := func(cand *candidate) bool { return cand.sizes.fit(length) == tooLarge }
-	return slices.ContainsFunc(c.queue.candidates, tooLargeFor)
+	return slices.ContainsFunc(c.queue.candidates, func(cand *candidate) bool {
+		return cand.sizes.fit(length) == tooLarge
+	})
 }
 
 // usualMax is the length of the largest body that an upstream is taken to accept

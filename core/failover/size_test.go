@@ -29,6 +29,9 @@ func unread(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { h(w, &http.Request{Body: http.NoBody}) }
 }
 
+// A busy machine may take its time for a short body.
+func init() { lookAhead = 5 * time.Second }
+
 // limited makes r a relay that takes bodies up to limit, and says so.
 func (r *region) limited(limit int64) {
 	says := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -297,6 +300,27 @@ func TestAskingFirst(t *testing.T) {
 				t.Errorf("Expect: %q, want %q", got, test.expect)
 			}
 		})
+	}
+}
+
+// Over HTTP/2, too, a platform refuses a large body before any of it is sent.
+func TestAskingFirstOverHTTP2(t *testing.T) {
+	a, b := unstartedRegion(t), unstartedRegion(t)
+	for _, r := range []*region{a, b} {
+		r.EnableHTTP2 = true
+		r.StartTLS()
+	}
+	a.refusing(50<<10, platforms413["Vercel"])
+	b.set(counted)
+	p := known(newPool(t, Options{TLS: a.Client().Transport.(*http.Transport).TLSClientConfig}, a, b))
+	for range 5 {
+		res, body, sent, err := sendBody(t, p, 5<<20, true)
+		if err != nil || res.StatusCode != 200 || res.ProtoMajor != 2 || body != fmt.Sprint(5<<20) || sent.Upstream != "b" {
+			t.Fatalf("%v, %v, %s bytes, %+v", res, err, body, sent)
+		}
+	}
+	if st := p.Status()[0]; st.State != "up" || st.LastError != "" {
+		t.Errorf("the first region: %+v", st)
 	}
 }
 

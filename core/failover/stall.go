@@ -122,8 +122,8 @@ const (
 )
 
 // compare checks u and, if it does not respond at once, once more beside another
-// upstream. u hangs if that one responds meanwhile: then it is neither this
-// machine nor its network that is slow. Two checks are two connections, of which
+// upstream. u hangs if it does not respond in twice the time that this one takes:
+// then it is neither this machine nor its network that is slow. Two checks are two connections, of which
 // one may have lost a packet.
 func (p *Pool) compare(u *upstream) condition {
 	first := p.checking(u)
@@ -139,9 +139,9 @@ func (p *Pool) compare(u *upstream) condition {
 	if other == nil {
 		return unclear
 	}
+	begun := time.Now()
 	second, control := p.checking(u), p.checking(other)
-	timer.Reset(verdictPause)
-	for responds := false; ; {
+	for {
 		select {
 		case err := <-first:
 			return found(err)
@@ -151,12 +151,10 @@ func (p *Pool) compare(u *upstream) condition {
 			if control = nil; err != nil {
 				return unclear
 			}
-			responds = true
+			took := time.Since(begun)
+			timer.Reset(max(verdictPause-took, took)) // as long again, on a busy machine
 		case <-timer.C:
-			if responds {
-				return hangs
-			}
-			return unclear
+			return hangs
 		}
 	}
 }

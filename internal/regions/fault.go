@@ -115,6 +115,16 @@ var (
 			"fra1::xxxxx-1700000000000-000000000000\n",
 		Header: map[string]string{"Content-Type": "text/plain; charset=utf-8", "Server": "Vercel",
 			"X-Vercel-Error": "DEPLOYMENT_NOT_FOUND"}}
+
+	// Bodies larger than the platform accepts.
+	LambdaTooLarge = Page{Status: http.StatusRequestEntityTooLarge,
+		Body: `{"Message":"Request must be smaller than 6291456 bytes for the InvokeFunction operation"}`,
+		Header: map[string]string{"Content-Type": "application/json",
+			"X-Amzn-Errortype": "RequestEntityTooLargeException"}}
+	VercelTooLarge = Page{Status: http.StatusRequestEntityTooLarge,
+		Body: "Request Entity Too Large\n\nFUNCTION_PAYLOAD_TOO_LARGE\n",
+		Header: map[string]string{"Content-Type": "text/plain; charset=utf-8", "Server": "Vercel",
+			"X-Vercel-Error": "FUNCTION_PAYLOAD_TOO_LARGE"}}
 )
 
 // write responds with the page.

@@ -22,6 +22,7 @@ type Options struct {
 	TLS     bool      // https, with HTTP/2
 	HTTP1   bool      // no HTTP/2 over https
 	Env     []string  // settings of the regions, such as "RELAY_ACCESS_TOKENS=t"
+	First   []string  // more settings of the first region
 	Log     io.Writer // gets the logs of the regions; may be nil
 
 	// Relay is the path of the program; if empty, it is built.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"example.com/relay/internal/proc"
@@ -40,6 +41,9 @@ func (r *Region) startProcess(ctx context.Context) error {
 		"RELAY_REGION=" + r.Name,
 		"RELAY_LOG_LEVEL=warn",
 	}, r.fleet.opts.Env...)
+	if r == r.fleet.Regions[0] {
+		env = append(env, r.fleet.opts.First...)
+	}
 	process, base, err := proc.StartRelay(ctx, proc.Options{Env: env, Log: r.fleet.opts.Log}, r.fleet.relay, anyPort)
 	if err != nil {
 		return err
@@ -68,6 +72,15 @@ func (r *Region) Stop() error {
 		r.process = nil
 	}
 	return err
+}
+
+// Freeze stops the relay's process like a machine that hangs, while its platform
+// keeps running, or lets it continue.
+func (r *Region) Freeze(frozen bool) error {
+	if frozen {
+		return r.process.Signal(syscall.SIGSTOP)
+	}
+	return r.process.Signal(syscall.SIGCONT)
 }
 
 // Expire makes the region present a certificate that expired yesterday, or a valid

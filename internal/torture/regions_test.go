@@ -38,6 +38,11 @@ func TestRegionFaults(t *testing.T) {
 		{"C18", hopsOfClients},
 		{"C19", firewalls},
 		{"C20", forgedMarkers},
+		{"C21", compressedRefusal},
+		{"C22", bodyTooLarge},
+		{"C23", hungRegion},
+		{"C24", foreignAPI},
+		{"C25", reportsFromTheField},
 	} {
 		t.Run(row.id, func(t *testing.T) {
 			t.Run("gateway", func(t *testing.T) { row.test(t, torture.Row(t, row.id, "gateway")) })
