@@ -24,13 +24,19 @@ env_key = "OPENAI_API_KEY"
 wire_api = "responses"
 `
 
-// codexExec has Codex say what the upstream replies.
+// codexExec has Codex say what the upstream replies, with the key in a variable.
 func codexExec(t *testing.T, s *stack, config, keyName string) {
+	t.Helper()
+	codexExecAs(t, s, config, keyName+"="+key)
+}
+
+// codexExecAs is codexExec for any variable.
+func codexExecAs(t *testing.T, s *stack, config, env string) {
 	t.Helper()
 	codex := program(t, "node_modules", ".bin", "codex")
 	home := newHome(t)
 	write(t, fmt.Sprintf(config, s.root), home, ".codex", "config.toml")
-	printed := run(t, home, []string{keyName + "=" + key}, codex, "exec", "--skip-git-repo-check", "--json", prompt)
+	printed := run(t, home, []string{env}, codex, "exec", "--skip-git-repo-check", "--json", prompt)
 	wantReply(t, printed)
 	if !strings.Contains(printed, `"type":"turn.completed"`) || strings.Contains(printed, "Reconnecting") {
 		t.Errorf("Codex printed\n%s\nwant a turn that is completed at the first attempt", printed)
@@ -92,4 +98,11 @@ func TestCodexHTTP(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCodexTokenHeader has the token in a header of its own, and the key as it is.
+func TestCodexTokenHeader(t *testing.T) {
+	s := newStack(t, relay)
+	codexExecAs(t, s, codexProvider+`http_headers = { "X-Relay-Token" = "`+token+`" }`+"\n", "OPENAI_API_KEY="+apiKey)
+	s.checkSeen(t, "Authorization", "POST /v1/responses")
 }

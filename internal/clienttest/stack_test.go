@@ -136,7 +136,7 @@ type front struct {
 	url string
 
 	mu   sync.Mutex
-	seen []arrival
+	seen []*arrival
 }
 
 // An arrival is a request as it came to a front.
@@ -144,6 +144,7 @@ type arrival struct {
 	method, uri string
 	upgrade     bool
 	at          time.Time
+	body        []byte // when all of it has come
 }
 
 func (a arrival) String() string {
@@ -200,11 +201,15 @@ func (f *front) watch(sent io.Reader) {
 		if err != nil {
 			return
 		}
-		upgrade := req.Header.Get("Upgrade") != ""
+		a := &arrival{method: req.Method, uri: req.RequestURI, upgrade: req.Header.Get("Upgrade") != "", at: time.Now()}
 		f.mu.Lock()
-		f.seen = append(f.seen, arrival{req.Method, req.RequestURI, upgrade, time.Now()})
+		f.seen = append(f.seen, a)
 		f.mu.Unlock()
-		if _, err := io.Copy(io.Discard, req.Body); err != nil || upgrade {
+		body, err := io.ReadAll(req.Body)
+		f.mu.Lock()
+		a.body = body
+		f.mu.Unlock()
+		if err != nil || a.upgrade {
 			return
 		}
 	}
@@ -214,5 +219,21 @@ func (f *front) watch(sent io.Reader) {
 func (f *front) arrivals() []arrival {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.seen)
+	var list []arrival
+	for _, a := range f.seen {
+		list = append(list, *a)
+	}
+	return list
+}
+
+// bodies returns the bodies of the POSTs so far, in the order of their contents.
+func (f *front) bodies() []string {
+	var list []string
+	for _, a := range f.arrivals() {
+		if a.method == http.MethodPost {
+			list = append(list, string(a.body))
+		}
+	}
+	slices.Sort(list)
+	return list
 }
