@@ -59,6 +59,8 @@ var (
 	gateway = route{"gateway", startGateway}
 	lambda  = route{"lambda", startFunction}
 	routes  = []route{relay, gateway, lambda}
+
+	cleanLambda = route{"lambda, clean", startCleanFunction}
 )
 
 // startRelay starts a relay with access tokens.
@@ -101,12 +103,24 @@ func startProcess(t *testing.T, env []string) string {
 
 // startFunction starts the Lambda function behind a function URL that streams.
 func startFunction(t *testing.T, upstream string, env []string) string {
+	return startFunctionAs(t, lambdaemu.CutBroken, upstream, env)
+}
+
+// startCleanFunction is startFunction where a stream that the function breaks off
+// looks complete to the client, which AWS does not rule out.
+func startCleanFunction(t *testing.T, upstream string, env []string) string {
+	return startFunctionAs(t, lambdaemu.CutClean, upstream, env)
+}
+
+func startFunctionAs(t *testing.T, cut lambdaemu.Cut, upstream string, env []string) string {
 	vars := map[string]string{"RELAY_UPSTREAMS": upstream, "RELAY_ACCESS_TOKENS": token}
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
 		vars[name] = value
 	}
-	s := lambdaemu.Start(t, lambdaemu.Function{Bootstrap: lambdaProgram, Mode: lambdaemu.ResponseStream, Env: vars})
+	s := lambdaemu.Start(t, lambdaemu.Function{
+		Bootstrap: lambdaProgram, Mode: lambdaemu.ResponseStream, Cut: cut, Env: vars,
+	})
 	t.Cleanup(func() {
 		if strings.Contains(s.Logs(), "CANARY") {
 			t.Errorf("the function's log holds a token:\n%s", s.Logs())
