@@ -21,6 +21,7 @@ type Worker struct {
 	Date     string            // compatibility date; if empty, DefaultDate
 	Bindings map[string]string // variables and secrets, which are the same here
 	Address  string            // to listen on; if empty, a free port of 127.0.0.1
+	Internet string            // address that every fetch connects to by plain HTTP; if empty, the URL's
 }
 
 // DefaultDate is the compatibility date of a Worker that names none: what the
@@ -117,6 +118,10 @@ func config(w Worker) string {
 	for _, name := range slices.Sorted(maps.Keys(w.Bindings)) {
 		fmt.Fprintf(&bindings, "    (name = %s, text = %s),\n", quote(name), quote(w.Bindings[name]))
 	}
+	internet := `network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))`
+	if w.Internet != "" {
+		internet = "external = (address = " + quote(w.Internet) + ", http = ())"
+	}
 	date, address := w.Date, w.Address
 	if date == "" {
 		date = DefaultDate
@@ -129,9 +134,9 @@ func config(w Worker) string {
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
-    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "internet", %[5]s),
   ],
-  sockets = [(name = "http", address = %s, http = (), service = "main")],
+  sockets = [(name = "http", address = %[1]s, http = (), service = "main")],
 );
 
 const worker :Workerd.Worker = (
@@ -140,7 +145,7 @@ const worker :Workerd.Worker = (
   bindings = [
 %[4]s  ],
 );
-`, quote(address), quote(w.Name), quote(date), bindings.String())
+`, quote(address), quote(w.Name), quote(date), bindings.String(), internet)
 }
 
 // quote writes s as a text of Cap'n Proto.
