@@ -149,7 +149,7 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 - The relay checks a token, puts an API key in its place and logs every request, to the null device; policies for headers and CORS are as by default. Its limit of
   requests at a time is 4,000, for the idle streams.
 - nginx: one worker for each core, nothing buffered, connections to the upstream kept, no access log. haproxy: connections shared, no log. Caddy: flushes at once, no log.
-  Stock: NewSingleHostReverseProxy and its default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on what Cloudflare runs workers on.
+  Stock: NewSingleHostReverseProxy and its default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on what Cloudflare runs workers on; on the same, cloudflare/worker.js does all that the relay does.
   "net/http, copying and nothing else" is bench/floor.go. The gateway stands before three relays of default settings. Configurations are in bench/others.go and bench/worker.go. All who speak TLS to the upstream check its certificate.
 `)
 	res.writeFailures(b)

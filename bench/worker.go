@@ -10,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/relay/cloudflare"
 	"example.com/relay/internal/proc"
+	"example.com/relay/internal/workerd"
 )
 
 // workerFiles are the worker, and what npm needs to know.
@@ -40,7 +42,7 @@ const relay :Workerd.Worker = (
 // startWorker starts the worker on what Cloudflare runs workers on, which comes
 // from npm the first time.
 func startWorker(ctx context.Context, r *rig, w *row) (*running, error) {
-	program, err := workerd(ctx, r)
+	program, err := workerdProgram(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +72,35 @@ func startWorker(ctx context.Context, r *rig, w *row) (*running, error) {
 	return startAt(ctx, addr, strings.TrimPrefix(version, "workerd "), proc.Options{Dir: dir, Discard: true}, program, "serve", config)
 }
 
-// workerd returns the path of the program, which is kept in the user's cache.
-func workerd(ctx context.Context, r *rig) (string, error) {
+// startWorkerJS starts the relay for Cloudflare on the same.
+func startWorkerJS(ctx context.Context, r *rig, w *row) (*running, error) {
+	program, err := workerdProgram(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	dir, addr, err := r.place("worker.js")
+	if err != nil {
+		return nil, err
+	}
+	module, err := cloudflare.Module()
+	if err != nil {
+		return nil, err
+	}
+	bindings := map[string]string{"RELAY_UPSTREAMS": r.url(w.on)}
+	for _, setting := range wholeContract {
+		name, value, _ := strings.Cut(setting, "=")
+		bindings[name] = value
+	}
+	config, err := workerd.Write(dir, workerd.Worker{Module: module, Bindings: bindings, Address: addr})
+	if err != nil {
+		return nil, err
+	}
+	version, _ := proc.Output(ctx, program, "--version")
+	return startAt(ctx, addr, strings.TrimPrefix(version, "workerd "), proc.Options{Dir: dir, Discard: true}, program, "serve", config)
+}
+
+// workerdProgram returns the path of workerd, which is kept in the user's cache.
+func workerdProgram(ctx context.Context, r *rig) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", fmt.Errorf("%w: no place for what npm brings: %w", errNotInstalled, err)
