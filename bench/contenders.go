@@ -25,16 +25,17 @@ type contender struct {
 
 // Names of contenders. Others are compared with some of them.
 const (
-	nameDirect  = "direct, no relay"
-	nameRelay   = "relay"
-	nameBare    = "relay, no token and no log"
-	nameGateway = "relay as a gateway to three regions"
-	nameStock   = "stock httputil.ReverseProxy"
-	nameFloor   = "net/http, copying and nothing else"
-	nameNginx   = "nginx"
-	nameHAProxy = "haproxy"
-	nameCaddy   = "Caddy"
-	nameWorker  = "worker on workerd"
+	nameDirect   = "direct, no relay"
+	nameRelay    = "relay"
+	nameBare     = "relay, no token and no log"
+	nameGateway  = "relay as a gateway to three regions"
+	nameStock    = "stock httputil.ReverseProxy"
+	nameFloor    = "net/http, copying and nothing else"
+	nameNginx    = "nginx"
+	nameHAProxy  = "haproxy"
+	nameCaddy    = "Caddy"
+	nameWorker   = "worker on workerd"
+	nameWorkerJS = "relay on workerd (worker.js)"
 )
 
 // relayContenders are those of the suite relay, in the order of its report. Those
@@ -50,6 +51,7 @@ var relayContenders = slices.Concat(
 	with(kinds, contender{name: nameHAProxy, start: startHAProxy}),
 	with(kinds, contender{name: nameCaddy, start: startCaddy}),
 	with(kinds[:2], contender{name: nameWorker, start: startWorker}),
+	with(kinds[:1], contender{name: nameWorkerJS, start: startWorkerJS}),
 )
 
 // with returns a contender with each kind of upstream.

@@ -149,7 +149,7 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 - The relay checks a token, replaces it with an API key and logs every request to the null device; header and CORS policies are the defaults. Its in-flight limit is
   4,000, for the idle streams.
 - nginx: one worker per core, no buffering, keep-alive to the upstream, no access log. haproxy: shared connections, no log. Caddy: immediate flush, no log.
-  Stock: NewSingleHostReverseProxy with the default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on workerd, Cloudflare's runtime.
+  Stock: NewSingleHostReverseProxy with the default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on workerd, Cloudflare's runtime; worker.js, on the same runtime, is the whole relay.
   "net/http, copying and nothing else" is bench/floor.go. The gateway is in front of three relays with default settings. Configurations are in bench/others.go and bench/worker.go. All contenders check the upstream's certificate over TLS.
 `)
 	res.writeFailures(b)

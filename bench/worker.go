@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"example.com/relay/cloudflare"
 	"example.com/relay/internal/proc"
 	"example.com/relay/internal/workerd"
 )
@@ -19,10 +20,7 @@ var worker []byte
 
 // startWorker starts the worker on Cloudflare's runtime.
 func startWorker(ctx context.Context, r *rig, w *row) (*running, error) {
-	program, err := workerd.Install()
-	if errors.Is(err, workerd.ErrMissing) {
-		err = fmt.Errorf("%w: %w", errNotInstalled, err)
-	}
+	program, err := workerdProgram()
 	if err != nil {
 		return nil, err
 	}
@@ -43,4 +41,40 @@ func startWorker(ctx context.Context, r *rig, w *row) (*running, error) {
 	version, _ := proc.Output(ctx, program, "--version")
 	opts := proc.Options{Dir: dir, Discard: true}
 	return startAt(ctx, addr, strings.TrimPrefix(version, "workerd "), opts, program, "serve", config)
+}
+
+// startWorkerJS starts the relay for Cloudflare on the same.
+func startWorkerJS(ctx context.Context, r *rig, w *row) (*running, error) {
+	program, err := workerdProgram()
+	if err != nil {
+		return nil, err
+	}
+	dir, addr, err := r.place("worker.js")
+	if err != nil {
+		return nil, err
+	}
+	module, err := cloudflare.Module()
+	if err != nil {
+		return nil, err
+	}
+	bindings := map[string]string{"RELAY_UPSTREAMS": r.url(w.on)}
+	for _, setting := range wholeContract {
+		name, value, _ := strings.Cut(setting, "=")
+		bindings[name] = value
+	}
+	config, err := workerd.Write(dir, workerd.Worker{Module: module, Bindings: bindings, Address: addr})
+	if err != nil {
+		return nil, err
+	}
+	version, _ := proc.Output(ctx, program, "--version")
+	return startAt(ctx, addr, strings.TrimPrefix(version, "workerd "), proc.Options{Dir: dir, Discard: true}, program, "serve", config)
+}
+
+// workerdProgram returns the path of workerd, which npm installs.
+func workerdProgram() (string, error) {
+	program, err := workerd.Install()
+	if errors.Is(err, workerd.ErrMissing) {
+		err = fmt.Errorf("%w: %w", errNotInstalled, err)
+	}
+	return program, err
 }

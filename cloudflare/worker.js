@@ -1439,8 +1439,13 @@ function events(x, response, headers) {
   return { status: response.status, headers, body, later: true };
 }
 
-/** How long a cut pipe stays open behind its error event: a slow client would lose what it has not taken yet. */
-const LAST_WORDS_MS = 250;
+/**
+ * How long a cut pipe stays open after its error event: a slow client would lose what it
+ * has not taken yet. In several sleeps, as the runtime of a busy machine may be so late
+ * for a single one that it had no turn to write in between.
+ */
+const LAST_WORDS_MS = 25;
+const LAST_WORDS_TURNS = 10;
 
 /** Returns body through a pipe that runs without JavaScript until its end. Not in waitUntil, which would keep the upstream of a client that has gone. */
 function piped(x, body) {
@@ -1466,7 +1471,7 @@ async function pipe(x, body, writable) {
   await writer.write(errorEvent(x, error));
   await writer.write(encode('\n'));
   log(x, 0);
-  await sleep(LAST_WORDS_MS);
+  for (let i = 0; i < LAST_WORDS_TURNS; i++) await sleep(LAST_WORDS_MS);
   await writer.abort(new RelayError(error));
 }
 

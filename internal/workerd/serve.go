@@ -25,6 +25,7 @@ type Worker struct {
 	Bindings map[string]string // variables and secrets, which are the same here
 	Address  string            // to listen on; if empty, a free port of 127.0.0.1
 	Roots    []byte            // PEM certificates to trust; if nil, those of browsers
+	Internet string            // address that every fetch connects to by plain HTTP; if empty, the URL's
 }
 
 // DefaultDate is the compatibility date of a Worker that names none: what the
@@ -136,12 +137,16 @@ func config(w Worker) string {
 	if w.Roots != nil {
 		trust = `trustedCertificates = [embed "roots.pem"]`
 	}
+	internet := `network = (allow = ["public", "private"], tlsOptions = (` + trust + `))`
+	if w.Internet != "" {
+		internet = "external = (address = " + quote(w.Internet) + ", http = ())"
+	}
 	return fmt.Sprintf(`using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
-    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (%[5]s))),
+    (name = "internet", %[5]s),
   ],
   sockets = [(name = "http", address = %[1]s, http = (), service = "main")],
 );
@@ -152,7 +157,7 @@ const worker :Workerd.Worker = (
   bindings = [
 %[4]s  ],
 );
-`, quote(address), quote(w.Name), quote(date), bindings.String(), trust)
+`, quote(address), quote(w.Name), quote(date), bindings.String(), internet)
 }
 
 // quote writes s as a text of Cap'n Proto.

@@ -46,6 +46,7 @@ var workerExceptions = map[string]workerException{
 	"B17":  {"the runtime closes on a client that still sends; the edge reads to the end", false},
 	"B18":  {fetchKeeps + ": what closes amid a request's body is a 502 that SDKs retry", true},
 	"B19":  {fetchKeeps + "; the runtime speaks HTTP/1.1 outside of Cloudflare", false},
+	"B24":  {},
 	"D04":  {"of several Host headers the edge reads one", true},
 	"D05":  {edgeSpeaks, false},
 	"D07":  {edgeSpeaks, false},
