@@ -1,6 +1,6 @@
 // Command pagebuild makes the relay's page, one document, from the sources in
 // core/page/src: page.html with page.css and, bundled by esbuild, main.mjs and
-// the modules that it imports. The document is part of the repository, and
+// the modules and the table of clients that it imports. The document is part of the repository, and
 // tests fail if it is out of date. It is run by
 //
 //	go generate ./core/page
@@ -10,10 +10,13 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -46,7 +49,7 @@ func build(src string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	css, err := os.ReadFile(filepath.Join(src, "page.css"))
+	css, err := style(filepath.Join(src, "page.css"))
 	if err != nil {
 		return nil, err
 	}
@@ -58,9 +61,9 @@ func build(src string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := string(html)
+	text := regexp.MustCompile(`\n +`).ReplaceAllString(string(html), "\n")
 	for _, part := range []struct{ place, content string }{
-		{stylePlace, "<style>" + string(css) + "</style>"},
+		{stylePlace, "<style>" + css + "</style>"},
 		{scriptPlace, `<script type="module">` + "\n" + script + "</script>"},
 		{notePlace, notePlace + "<!-- Made of core/page/src by go generate ./core/page; sha256 " + sum + " -->\n"},
 	} {
@@ -72,21 +75,33 @@ func build(src string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// bundle returns a module and all that it imports as one script. It stays
-// readable in the browser's tools: the page is small enough as it is.
+// style returns a style sheet without the blanks that browsers do not need.
+func style(file string) (string, error) {
+	css, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	result := api.Transform(string(css), api.TransformOptions{
+		Loader: api.LoaderCSS, Sourcefile: file, MinifyWhitespace: true, MinifySyntax: true, Charset: api.CharsetUTF8,
+	})
+	return strings.TrimSpace(string(result.Code)), complaint(file, result.Errors, result.Warnings)
+}
+
+// bundle returns a module and all that it imports as one short script: a
+// function's first response is slow enough.
 func bundle(module string) (string, error) {
 	result := api.Build(api.BuildOptions{
-		EntryPoints: []string{module},
-		Bundle:      true,
-		Format:      api.FormatESModule,
-		Charset:     api.CharsetUTF8, // half of the texts are Chinese
+		EntryPoints:       []string{module},
+		Bundle:            true,
+		Format:            api.FormatESModule,
+		Charset:           api.CharsetUTF8, // half of the texts are Chinese
+		Plugins:           []api.Plugin{clients},
+		MinifyWhitespace:  true,
+		MinifySyntax:      true,
+		MinifyIdentifiers: true,
 	})
-	if wrong := append(result.Errors, result.Warnings...); len(wrong) > 0 {
-		where := module
-		if at := wrong[0].Location; at != nil {
-			where = fmt.Sprintf("%s:%d", at.File, at.Line)
-		}
-		return "", fmt.Errorf("%s: %s", where, wrong[0].Text)
+	if err := complaint(module, result.Errors, result.Warnings); err != nil {
+		return "", err
 	}
 	script := string(result.OutputFiles[0].Contents)
 	if strings.Contains(strings.ToLower(script), "</script") {
@@ -94,6 +109,48 @@ func bundle(module string) (string, error) {
 	}
 	return script, nil
 }
+
+// complaint returns the first of what esbuild complains of, or nil.
+func complaint(file string, lists ...[]api.Message) error {
+	for _, wrong := range slices.Concat(lists...) {
+		if at := wrong.Location; at != nil {
+			file = fmt.Sprintf("%s:%d", at.File, at.Line)
+		}
+		return fmt.Errorf("%s: %s", file, wrong.Text)
+	}
+	return nil
+}
+
+// clients loads the table of clients, from which docs/clients.md is made too,
+// without what the page does not show.
+var clients = api.Plugin{Name: "clients", Setup: func(build api.PluginBuild) {
+	build.OnLoad(api.OnLoadOptions{Filter: `/clients\.json$`}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
+		text, err := os.ReadFile(args.Path)
+		if err != nil {
+			return api.OnLoadResult{}, err
+		}
+		var table struct {
+			Clients []map[string]any `json:"clients"`
+		}
+		if err := json.Unmarshal(text, &table); err != nil {
+			return api.OnLoadResult{}, err
+		}
+		table.Clients = slices.DeleteFunc(table.Clients, func(c map[string]any) bool {
+			return c["kind"] != "chat" && c["kind"] != "agent" || c["relay"] != nil // for relays to another API
+		})
+		for _, c := range table.Clients {
+			for _, name := range []string{"id", "works", "limits", "verified"} {
+				delete(c, name)
+			}
+			if c["kind"] == "agent" {
+				delete(c, "settings") // its snippets and variables hold them
+			}
+		}
+		short, err := json.Marshal(table)
+		contents := string(short)
+		return api.OnLoadResult{Contents: &contents, Loader: api.LoaderJSON}, err
+	})
+}}
 
 // digest returns a hash of the names and contents in a folder, by which
 // core/page's test, which has no esbuild, knows a document that is out of date.
