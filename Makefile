@@ -3,16 +3,18 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 LISTEN      ?= 127.0.0.1:8787
 SDK_GO      := internal/sdktest/go
 SDK_NODE    := internal/sdktest/node
 CHAOS       := bench/chaos
 PAGEBUILD   := internal/pagebuild
+RELEASE     := internal/release
 PAGE        := internal/pagetest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
+.PHONY: help run demo test check format vet lint workflows race release-test release version sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +31,7 @@ PACKAGES = $$($(GO) list ./... | grep -v /internal/torture)
 test: ## run the tests
 	$(GO) test $(PACKAGES)
 
-check: format vet lint race torture-quick sdk-go sdk-node page tf vulnerabilities ## all that CI runs
+check: format vet lint workflows race release-test torture-quick sdk-go sdk-node page tf vulnerabilities ## all that CI runs
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -39,17 +41,26 @@ vet:
 	cd $(SDK_GO) && $(GO) vet ./...
 	cd $(CHAOS) && $(GO) vet ./...
 	cd $(PAGEBUILD) && $(GO) vet ./...
+	cd $(RELEASE) && $(GO) vet ./...
 
 lint:
 	$(GO) run $(STATICCHECK) ./...
 	cd $(SDK_GO) && $(GO) run $(STATICCHECK) ./...
 	cd $(CHAOS) && $(GO) run $(STATICCHECK) ./...
 	cd $(PAGEBUILD) && $(GO) run $(STATICCHECK) ./...
+	cd $(RELEASE) && $(GO) run $(STATICCHECK) ./...
 
 race:
 	$(GO) test -race -timeout 300s $(PACKAGES)
 	cd $(CHAOS) && $(GO) test -race -timeout 180s ./...
 	cd $(PAGEBUILD) && $(GO) test ./...
+
+release-test: ## a release for this platform, twice, and what runs of it: the archive, the image on an empty root, the unit
+	cd $(RELEASE) && CYCLONEDX=$(CYCLONEDX) $(GO) test -count=1 -timeout 600s -v ./...
+
+# A Python or a shellcheck of the machine's would make it find other things elsewhere.
+workflows: ## check the workflows for GitHub Actions
+	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 
 sdk-go: ## the official Go SDK, direct and through the relay
 	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 180s ./...
@@ -133,12 +144,18 @@ worker-cpu: ## the Worker's CPU time beside the fifteen lines that most people d
 pgo: ## record what the relay spends its time on, for the compiler, into bench/relay.pgo
 	$(GO) run -trimpath ./bench -suite profile -out bench/relay.pgo
 
+release: ## make all that users download, and its checksums and SBOMs, in dist/release (VERSION=1.2.3; else what git describes)
+	@cd $(RELEASE) && GOOS= GOARCH= $(GO) run -trimpath . -sbom $(CYCLONEDX) -version '$(VERSION)' -source '$(SOURCE)' -o $(CURDIR)/dist/release
+
+version: ## write VERSION into the source, before its tag
+	@./scripts/version '$(VERSION)'
+
 # Read from the binaries, in which the go command notes what they are made of.
 # Google and Vercel build from source, so theirs are built here.
 bom = @GOARCH= GOOS= $(GO) run -trimpath $(CYCLONEDX) bin -json -noserial -notimestamp -short-purls -std \
-	-version v$$(sed -n 's/^const Version = "\(.*\)"$$/\1/p' core/*.go) -output dist/sbom/$(1).cdx.json $(2)
+	-version v$$(sed -n 's/^var Version = "\(.*\)"$$/\1/p' core/version.go) -output dist/sbom/$(1).cdx.json $(2)
 
-sbom: dist ## write what is compiled into each artifact into dist/sbom/ (CycloneDX)
+sbom: dist ## write what is compiled into each artifact of dist into dist/sbom/ (CycloneDX)
 	@mkdir -p dist/sbom
 	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -trimpath -buildvcs=false -o dist/sbom/gcf ./gcf/cmd
 	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(GO) build -trimpath -buildvcs=false -o dist/sbom/vercel ./vercel
@@ -148,7 +165,7 @@ sbom: dist ## write what is compiled into each artifact into dist/sbom/ (Cyclone
 	$(call bom,vercel,dist/sbom/vercel)
 	@rm dist/sbom/gcf dist/sbom/vercel
 
-reproducible: ## build dist twice, in different folders, and compare
+reproducible: ## make dist, its SBOMs and the release twice, in different folders, and compare
 	@./scripts/reproducible
 
 tf: export TF_MIRROR := $(TF_MIRROR)

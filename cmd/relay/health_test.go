@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"example.com/relay/core"
+	"example.com/relay/internal/proc"
 )
 
 func TestHealth(t *testing.T) {
@@ -33,6 +34,7 @@ func TestHealth(t *testing.T) {
 		{"another service", []string{respond(200, `{"status":"up"}`)}, exitError, "no relay's"},
 		{"a page", []string{respond(200, "<html>")}, exitError, "health"},
 		{"redirect", []string{respond(302, "")}, exitError, "status 302"},
+		{"refused", []string{"http://" + proc.RefusingAddr(t)}, exitError, "refused"},
 		{"help", []string{"-h"}, exitOK, "relay health [URL]"},
 		{"two", []string{relay.base, relay.base}, exitUsage, "one URL"},
 		{"no URL", []string{"relay:8787"}, exitUsage, "one URL"},
