@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -25,15 +26,15 @@ import (
 	"example.com/relay/internal/fakeopenai"
 )
 
-// pulled pushes the released image to a registry in this process, and returns what
+// pulled pushes the image of a release to a registry in this process, and returns what
 // is pulled from there.
-func pulled(t *testing.T) v1.ImageIndex {
+func pulled(t *testing.T, release string) v1.ImageIndex {
 	t.Helper()
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	image := strings.TrimPrefix(server.URL, "http://") + "/owner/relay:" + imageTag(testVersion)
 	var out strings.Builder
-	if err := run(t.Context(), []string{"push", "-from", released(t, "one"), image}, &out); err != nil {
+	if err := run(t.Context(), []string{"push", "-from", release, image}, &out); err != nil {
 		t.Fatal(err)
 	}
 	ref, err := name.ParseReference(image)
@@ -51,7 +52,7 @@ func pulled(t *testing.T) v1.ImageIndex {
 	if got := strings.TrimSpace(out.String()); got != digest.String() {
 		t.Errorf("push printed %s, the registry has %s", got, digest)
 	}
-	layout, err := readLayout(filepath.Join(released(t, "one"), imageFile), t.TempDir())
+	layout, err := readLayout(filepath.Join(release, imageFile), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,7 @@ func own(t *testing.T, index v1.ImageIndex) v1.Image {
 }
 
 func TestImageIsPushedAndPulled(t *testing.T) {
-	index := pulled(t)
+	index := pulled(t, released(t, first))
 	if err := validate.Index(index); err != nil {
 		t.Error(err)
 	}
@@ -107,6 +108,62 @@ func TestImageIsPushedAndPulled(t *testing.T) {
 	}
 }
 
+// The image of a release for all platforms, of programs that are text.
+func TestImageHasEveryPlatform(t *testing.T) {
+	make := func() string {
+		r := release{version: testVersion + "+commit", source: "https://example.com/owner/relay", out: t.TempDir(), work: t.TempDir()}
+		var err error
+		if r.platforms, err = parsePlatforms(strings.Join(allPlatforms, ",")); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.platforms {
+			err := errors.Join(
+				os.Mkdir(filepath.Dir(r.program(p)), 0o755),
+				os.WriteFile(r.program(p), []byte(p.String()), 0o644),
+				os.WriteFile(r.file(archiveName(p)+sbomSuffix), []byte(`{"metadata":{"component":{}}}`), 0o644),
+			)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.image(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return r.out
+	}
+	one, another := make(), make()
+	if read(t, one, imageFile) != read(t, another, imageFile) {
+		t.Error("the same programs make other images")
+	}
+	index := pulled(t, one)
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range manifest.Manifests {
+		img, err := index.Image(m.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := img.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		program := read(t, unpackImage(t, img), "relay")
+		if program != m.Platform.String() || file.Architecture != m.Platform.Architecture {
+			t.Errorf("the image for %s has the program for %s and is of %s", m.Platform, program, file.Architecture)
+		}
+		if file.Config.Labels["org.opencontainers.image.source"] != "https://example.com/owner/relay" {
+			t.Errorf("labels %v", file.Config.Labels)
+		}
+		got = append(got, program)
+	}
+	if !slices.Equal(got, []string{"linux/amd64", "linux/arm64"}) {
+		t.Errorf("platforms %q", got)
+	}
+}
+
 // unpackImage unpacks an image's root file system.
 func unpackImage(t *testing.T, img v1.Image) string {
 	t.Helper()
@@ -123,7 +180,7 @@ func unpackImage(t *testing.T, img v1.Image) string {
 }
 
 func TestImageHoldsTheRelayAndRootsOnly(t *testing.T) {
-	dir := unpackImage(t, own(t, pulled(t)))
+	dir := unpackImage(t, own(t, pulled(t, released(t, first))))
 	var files []string
 	err := filepath.WalkDir(dir, func(file string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
@@ -151,7 +208,7 @@ func TestImageHoldsTheRelayAndRootsOnly(t *testing.T) {
 	}
 	unpacked := t.TempDir()
 	if runtime.GOOS == "linux" {
-		unpackArchive(t, released(t, "one"), unpacked)
+		unpackArchive(t, released(t, first), unpacked)
 		if read(t, unpacked, "relay") != read(t, dir, "relay") {
 			t.Error("the image's relay is another than the archive's")
 		}
@@ -161,7 +218,7 @@ func TestImageHoldsTheRelayAndRootsOnly(t *testing.T) {
 // What a container engine does, without one: the program of the image that was
 // pulled, as its user, on its root file system, which is read-only.
 func TestImageServes(t *testing.T) {
-	img := own(t, pulled(t))
+	img := own(t, pulled(t, released(t, first)))
 	file, err := img.ConfigFile()
 	if err != nil {
 		t.Fatal(err)

@@ -61,6 +61,9 @@ func parsePlatforms(list string) ([]platform, error) {
 
 // make makes the release in an emptied folder, and prints its SHA256SUMS.
 func (r *release) make(ctx context.Context, stdout io.Writer) (err error) {
+	if err := pinEnvironment(); err != nil {
+		return err
+	}
 	if r.root, err = build.Root(ctx); err != nil {
 		return err
 	}
@@ -96,6 +99,15 @@ func (r *release) make(ctx context.Context, stdout io.Writer) (err error) {
 		_, err = fmt.Fprintf(stdout, "relay %s\n%s", r.version, sums)
 	}
 	return err
+}
+
+// pinEnvironment sets what the go command would take from this machine's own
+// settings into the programs that it builds.
+func pinEnvironment() error {
+	return errors.Join(
+		os.Setenv("GOFLAGS", "-mod=readonly"), os.Setenv("GOAMD64", "v1"), os.Setenv("GOARM64", "v8.0"),
+		os.Unsetenv("GOEXPERIMENT"), os.Unsetenv("GOOS"), os.Unsetenv("GOARCH"),
+	)
 }
 
 // emptyFolder makes a folder, or empties it if all that is in it are files, as

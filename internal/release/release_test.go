@@ -18,7 +18,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"example.com/relay/core/protocol"
@@ -27,6 +26,7 @@ import (
 
 const (
 	testVersion = "1.2.3-test.4"
+	first       = "one"   // the copy whose release is looked at
 	root        = "../.." // of the repository
 )
 
@@ -58,11 +58,9 @@ func TestMain(m *testing.M) {
 }
 
 // released returns a release by a copy of the sources in a folder of that name,
-// made once.
+// made once. The first copy comes first.
 func released(t *testing.T, copy string) string {
 	t.Helper()
-	mu.Lock()
-	defer mu.Unlock()
 	out := filepath.Join(scratch, filepath.Base(copy)+".out")
 	if _, err := os.Stat(filepath.Join(out, sumsFile)); err == nil {
 		return out
@@ -72,16 +70,27 @@ func released(t *testing.T, copy string) string {
 		tool = makeVariable(t, "CYCLONEDX")
 	}
 	dir := filepath.Join(scratch, copy)
-	copySources(t, dir)
-	cmd := exec.Command("go", "run", "-trimpath", ".", "-version", "v"+testVersion, "-sbom", tool, "-platforms", testPlatforms(), "-o", out)
+	if copy == first {
+		copySources(t, root, dir)
+	} else {
+		copySources(t, filepath.Join(scratch, first), dir) // not what was edited meanwhile
+	}
+	program := filepath.Join(scratch, filepath.Base(copy)+".program")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", program, ".")
 	cmd.Dir = filepath.Join(dir, "internal", "release")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, text)
+	}
+	cmd = exec.Command(program, "-version", "v"+testVersion, "-sbom", tool, "-platforms", testPlatforms(), "-o", out)
+	cmd.Dir = filepath.Join(dir, "internal", "release")
+	if copy != first { // as if by another user's settings
+		cmd.Env = append(os.Environ(), "GOAMD64=v2", "GOARM64=v8.1", "GOFLAGS=-tags=another -buildvcs=false", "TZ=Asia/Tokyo", "LC_ALL=C")
+	}
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("release: %v\n%s", err, text)
 	}
 	return out
 }
-
-var mu sync.Mutex
 
 // makeVariable returns a variable of the Makefile.
 func makeVariable(t *testing.T, name string) string {
@@ -100,10 +109,10 @@ func makeVariable(t *testing.T, name string) string {
 }
 
 // copySources copies the repository without what is not its source.
-func copySources(t *testing.T, to string) {
+func copySources(t *testing.T, from, to string) {
 	t.Helper()
 	skip := []string{".git", "dist", "node_modules", ".terraform", "terraform"}
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -113,7 +122,7 @@ func copySources(t *testing.T, to string) {
 			}
 			return nil // .git of a worktree
 		}
-		rel, err := filepath.Rel(root, name)
+		rel, err := filepath.Rel(from, name)
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -134,24 +143,24 @@ func copySources(t *testing.T, to string) {
 
 // The whole release, for all platforms, is compared by make reproducible.
 func TestReleaseIsReproducible(t *testing.T) {
-	first, second := sums(t, released(t, "one")), sums(t, released(t, "another/and/longer"))
+	one, another := sums(t, released(t, first)), sums(t, released(t, "another/and/longer"))
 	arch := runtime.GOARCH
 	artifacts := []string{"gcf.zip", "lambda-" + arch + ".zip", imageFile, "relay-linux-" + arch + ".tar.gz", "worker.js"}
 	for _, name := range slices.Concat(artifacts, serverFiles) {
-		if first[name] == "" {
+		if one[name] == "" {
 			t.Errorf("the release has no %s", name)
 		}
 	}
-	if len(first) < 2*len(artifacts)+len(serverFiles) {
-		t.Errorf("the release has %d files: %v", len(first), first)
+	if len(one) < 2*len(artifacts)+len(serverFiles) {
+		t.Errorf("the release has %d files: %v", len(one), one)
 	}
-	for name, sum := range first {
-		if second[name] != sum {
+	for name, sum := range one {
+		if another[name] != sum {
 			t.Errorf("%s differs between two folders", name)
 		}
 	}
-	if len(second) != len(first) {
-		t.Errorf("the releases have %d and %d files", len(first), len(second))
+	if len(another) != len(one) {
+		t.Errorf("the releases have %d and %d files", len(one), len(another))
 	}
 }
 
@@ -196,7 +205,7 @@ func TestArchiveStarts(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
-	unpackArchive(t, released(t, "one"), dir)
+	unpackArchive(t, released(t, first), dir)
 	if text := read(t, dir, "LICENSE.txt"); text != read(t, root, "LICENSE") {
 		t.Errorf("LICENSE.txt is %q", text)
 	}
@@ -256,7 +265,7 @@ func health(t *testing.T, base string) (h protocol.Health) {
 }
 
 func TestFunctionsHaveTheVersion(t *testing.T) {
-	dir := released(t, "one")
+	dir := released(t, first)
 	for _, test := range []struct{ archive, file, want string }{
 		{"gcf.zip", "core/version.go", `var Version = "` + testVersion + `"`},
 		{"lambda-" + runtime.GOARCH + ".zip", "bootstrap", testVersion},
@@ -277,7 +286,7 @@ func TestFunctionsHaveTheVersion(t *testing.T) {
 }
 
 func TestEveryArtifactHasItsSBOM(t *testing.T) {
-	dir := released(t, "one")
+	dir := released(t, first)
 	texts := append([]string{sumsFile}, serverFiles...)
 	for name, sum := range sums(t, dir) {
 		if strings.HasSuffix(name, sbomSuffix) || slices.Contains(texts, name) {
@@ -321,7 +330,7 @@ func TestEveryArtifactHasItsSBOM(t *testing.T) {
 // The released program is stripped of nothing that its SBOM is read from.
 func TestProgramKnowsItsModules(t *testing.T) {
 	dir := t.TempDir()
-	unpackArchive(t, released(t, "one"), dir)
+	unpackArchive(t, released(t, first), dir)
 	info, err := buildinfo.ReadFile(filepath.Join(dir, "relay"))
 	if err != nil || info.Path != "example.com/relay/cmd/relay" {
 		t.Errorf("build info %v, %v", info, err)
