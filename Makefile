@@ -3,17 +3,19 @@
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 LISTEN      ?= 127.0.0.1:8787
 SDK_GO      := internal/sdktest/go
 SDK_NODE    := internal/sdktest/node
 CHAOS       := bench/chaos
 PAGEBUILD   := internal/pagebuild
+RELEASE     := internal/release
 PAGE        := internal/pagetest
 CLIENTS     := internal/clienttest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race sdk-go sdk-node clients clients-quick page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
+.PHONY: help run demo test check format vet lint workflows race release-test release version sdk-go sdk-node clients clients-quick page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +32,7 @@ PACKAGES = $$($(GO) list ./... | grep -v /internal/torture)
 test: ## run the tests
 	$(GO) test $(PACKAGES)
 
-check: format vet lint race torture-quick sdk-go sdk-node clients-quick page tf vulnerabilities ## everything that CI runs
+check: format vet lint workflows race release-test torture-quick sdk-go sdk-node clients-quick page tf vulnerabilities ## everything that CI runs
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -41,6 +43,7 @@ vet:
 	cd $(CLIENTS) && $(GO) vet ./...
 	cd $(CHAOS) && $(GO) vet ./...
 	cd $(PAGEBUILD) && $(GO) vet ./...
+	cd $(RELEASE) && $(GO) vet ./...
 
 lint:
 	$(GO) run $(STATICCHECK) ./...
@@ -48,11 +51,19 @@ lint:
 	cd $(CLIENTS) && $(GO) run $(STATICCHECK) ./...
 	cd $(CHAOS) && $(GO) run $(STATICCHECK) ./...
 	cd $(PAGEBUILD) && $(GO) run $(STATICCHECK) ./...
+	cd $(RELEASE) && $(GO) run $(STATICCHECK) ./...
 
 race:
 	$(GO) test -race -timeout 300s $(PACKAGES)
 	cd $(CHAOS) && $(GO) test -race -timeout 180s ./...
 	cd $(PAGEBUILD) && $(GO) test ./...
+
+release-test: ## a release for this platform, twice, and what runs of it: the archive, the image on an empty root, the unit
+	cd $(RELEASE) && CYCLONEDX=$(CYCLONEDX) $(GO) test -count=1 -timeout 900s -v ./...
+
+# A Python or a shellcheck of the machine's would make it find other things elsewhere.
+workflows: ## check the workflows for GitHub Actions
+	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 
 sdk-go: ## test with the official Go SDK, directly and through the relay
 	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 180s ./...
@@ -142,10 +153,16 @@ worker-cpu: ## compare the Worker's CPU time with that of the usual fifteen-line
 pgo: ## record a CPU profile for the compiler into bench/relay.pgo
 	$(GO) run -trimpath ./bench -suite profile -out bench/relay.pgo
 
+release: ## make all that users download, and its checksums and SBOMs, in dist/release (VERSION=1.2.3; else what git describes)
+	@cd $(RELEASE) && GOOS= GOARCH= $(GO) run -trimpath . -sbom $(CYCLONEDX) -version '$(VERSION)' -source '$(SOURCE)' -o $(CURDIR)/dist/release
+
+version: ## write VERSION into the source, before its tag
+	@./scripts/version '$(VERSION)'
+
 # Read from the binaries, in which the go command records their modules. Google
 # and Vercel build from source, so theirs are built here.
 bom = @GOARCH= GOOS= $(GO) run -trimpath $(CYCLONEDX) bin -json -noserial -notimestamp -short-purls -std \
-	-version v$$(sed -n 's/^const Version = "\(.*\)"$$/\1/p' core/*.go) -output dist/sbom/$(1).cdx.json $(2)
+	-version v$$(sed -n 's/^var Version = "\(.*\)"$$/\1/p' core/version.go) -output dist/sbom/$(1).cdx.json $(2)
 
 sbom: dist ## write a bill of materials of each artifact to dist/sbom/ (CycloneDX)
 	@mkdir -p dist/sbom
@@ -157,7 +174,7 @@ sbom: dist ## write a bill of materials of each artifact to dist/sbom/ (CycloneD
 	$(call bom,vercel,dist/sbom/vercel)
 	@rm dist/sbom/gcf dist/sbom/vercel
 
-reproducible: ## build dist twice, in different folders, and compare the bytes
+reproducible: ## build dist, its SBOMs and the release twice, in different folders, and compare the bytes
 	@./scripts/reproducible
 
 tf: export TF_MIRROR := $(TF_MIRROR)

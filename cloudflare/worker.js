@@ -16,7 +16,7 @@
 // included. So event streams pass natively, without JavaScript for each event.
 
 // begin generated: go test ./core -run TestWorker -update
-const VERSION = "0.1.0";
+const VERSION = "0.1.0-dev";
 
 /** The names of all settings. Those without a parser below cannot be kept here. */
 const SETTINGS = new Set([

@@ -10,9 +10,6 @@ import (
 	"example.com/relay/core/page"
 )
 
-// Version is this relay's version, as health reports it.
-const Version = "0.1.0"
-
 // A Relay is an [http.Handler] that relays an API. It is made by [New] or
 // [FromEnv] and is safe for concurrent use.
 type Relay struct {

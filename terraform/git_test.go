@@ -4,26 +4,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
-
-// released are the arguments of a module from git, as in the modules' READMEs, in a
-// folder with nothing else.
-var released = map[string]string{
-	"lambda": `
-  package = {
-    url    = "https://relay.example/lambda-arm64.zip"
-    sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-  }
-`,
-	"gcf":    "  project = \"my-project-123456\"\n",
-	"vercel": "",
-	"cloudflare": `
-  account_id            = "0123456789abcdef0123456789abcdef"
-  workers_dev_subdomain = "my-account"
-`,
-}
 
 // providers are mocks of each module's providers: OpenTofu refuses others.
 var providers = map[string]string{
@@ -42,26 +27,23 @@ func TestTerraformFromGit(t *testing.T) {
 		t.Run(module, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			write(t, filepath.Join(dir, "main.tf"), `
+			write(t, filepath.Join(dir, "providers.tf"), `
 terraform {
   required_providers {
     cloudflare = { source = "cloudflare/cloudflare" }
     vercel     = { source = "vercel/vercel" }
   }
 }
-module "relay" {
-  source = "git::file://`+repository+`//terraform/`+module+`?ref=v1"
-`+released[module]+`}
-output "base_urls" {
-  value = module.relay.base_urls
-}
 `)
+			download(t, dir)
+			runRecipe(t, dir, "common.tf", repository)
+			runRecipe(t, dir, "main.tf", repository, "//terraform/"+module+"?ref=")
 			write(t, filepath.Join(dir, "tests", "plan.tftest.hcl"), `
 `+providers[module]+`
 run "a_plan" {
   command = plan
   assert {
-    condition     = length(output.base_urls) == 1
+    condition     = length(output.base_urls) > 0
     error_message = "There must be a URL."
   }
 }
@@ -69,6 +51,50 @@ run "a_plan" {
 			run(t, dir, terraform, "init", "-input=false", "-no-color")
 			run(t, dir, terraform, "test", "-no-color")
 		})
+	}
+}
+
+// download puts what docs/deploy.md downloads into a folder, so far as a plan
+// needs it.
+func download(t *testing.T, dir string) {
+	t.Helper()
+	const sum = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	write(t, filepath.Join(dir, "SHA256SUMS"), sum+"  lambda-arm64.zip\n"+sum+"  lambda-arm64.zip.cdx.json\n")
+	worker, err := os.ReadFile("../cloudflare/worker.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "worker.js"), string(worker))
+}
+
+// runRecipe runs the command of docs/deploy.md that writes a file and holds all of
+// the texts, in a folder, with the modules of a repository.
+func runRecipe(t *testing.T, dir, file, repository string, holds ...string) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/deploy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, command := range regexp.MustCompile(`(?ms)^cat > (\S+) <<'?EOF'?\n.*?^EOF$`).FindAllStringSubmatch(string(text), -1) {
+		missing := func(part string) bool { return !strings.Contains(command[0], part) }
+		if command[1] == file && !slices.ContainsFunc(holds, missing) {
+			found = append(found, command[0])
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("docs/deploy.md writes %s with %q %d times, want once", file, holds, len(found))
+	}
+	const source, ref = "git::https://github.com/OWNER/relay//", "?ref=v1.0.0"
+	if len(holds) > 0 && (strings.Count(found[0], source) != 1 || strings.Count(found[0], ref) != 1) {
+		t.Fatalf("the module is not from %s…%s:\n%s", source, ref, found[0])
+	}
+	command := strings.NewReplacer(source, "git::file://"+repository+"//", ref, "?ref=v1",
+		`"…"`, `"0123456789abcdef0123456789abcdef"`).Replace(found[0]) // the account's id
+	cmd := exec.CommandContext(t.Context(), "bash", "-euc", command)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "release=https://relay.example/v1.0.0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, command, out)
 	}
 }
 

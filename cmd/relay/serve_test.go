@@ -113,11 +113,12 @@ func TestServeUsage(t *testing.T) {
 	}{
 		{[]string{"-version"}, exitOK, "relay "},
 		{[]string{"serve", "-version"}, exitOK, "relay "},
+		{[]string{"version"}, exitOK, "relay " + core.Version + "\n"},
 		{[]string{"-h"}, exitOK, "RELAY_UPSTREAMS"},
 		{[]string{"help"}, exitOK, "RELAY_UPSTREAMS"},
 		{[]string{"serve", "extra"}, exitUsage, "settings come from"},
 		{[]string{"-nonsense"}, exitUsage, "nonsense"},
-		{[]string{"brew"}, exitUsage, "serve or check"},
+		{[]string{"brew"}, exitUsage, "serve, check, health or version"},
 		{[]string{"-listen", "nowhere:x"}, exitError, "cannot listen"},
 	}
 	for _, test := range tests {
