@@ -146,16 +146,11 @@ func startRelay(ctx context.Context, r *rig, w *row, settings []string, upstream
 	env := append([]string{
 		"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_MAX_IN_FLIGHT=4000", "SSL_CERT_FILE=" + r.roots,
 	}, settings...)
-	p, err := proc.Start(proc.Options{Env: env, Discard: true}, w.built.file, "serve", "-listen", "127.0.0.1:0")
+	p, base, err := proc.StartRelay(ctx, proc.Options{Env: env, Discard: true}, w.built.file, "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	base, err := p.Await(ctx, "base URL: http://")
-	if err != nil {
-		p.Stop()
-		return nil, err
-	}
-	return &running{addr: strings.TrimSuffix(base, "/v1"), process: p}, nil
+	return &running{addr: strings.TrimPrefix(base, "http://"), process: p}, nil
 }
 
 // startRole has this program play one of its roles before the upstream.

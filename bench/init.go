@@ -55,7 +55,7 @@ func (res *results) writeTLS(b *bytes.Buffer) {
 	overTLS := relay.median(firstTLS)
 	more := overTLS - relay.median(firstAnswer)
 	roots, n := readRoots()
-	fmt.Fprintf(b, `To open the connection to the upstream during init would not pay. Over TLS the first answer takes %s ms, which is %s ms more than without, and the second answer takes %s ms.
+	fmt.Fprintf(b, `To open the connection to the upstream during init would not pay. Over TLS the first response takes %s ms, which is %s ms more than without, and the second response takes %s ms.
 Round trips are free here, so that this is work: reading %d roots (%s ms, measured alone), the handshake, and the check of the certificate. At 256 MB, 0.14 of a core, it may take %s ms.
 But init is billed like the request behind it, and the client whose request causes a start waits for both: what one of them saves, the other spends, and the two round trips of
 a handshake take as long in either. Only provisioned concurrency starts ahead of requests, and by its first request the upstream may have closed a connection that was opened then.

@@ -158,7 +158,7 @@ func (w *row) measureAfter(ctx context.Context, r *rig, upload upstream.Call, af
 		return err
 	}
 	w.addUsage(rss, used)
-	client := load.NewClient(c.addr, life)
+	client := load.NewClient(c.addr, life, nil)
 	defer client.Close()
 	if err := client.Do(upload.Request(c.addr)); err != nil {
 		return fmt.Errorf("upload: %w", err)

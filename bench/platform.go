@@ -60,9 +60,9 @@ func (w *row) measureStart(ctx context.Context, r *rig) error {
 }
 
 // askNew asks a contender that has answered nobody yet n times. It returns how
-// many ms its process took to start, and the answers did.
+// many ms its process took to start, and the responses did.
 func (c *running) askNew(n int) (start float64, answers []float64, err error) {
-	client := load.NewClient(c.addr, life)
+	client := load.NewClient(c.addr, life, nil)
 	defer client.Close()
 	request := upstream.Chat.Request(c.addr)
 	for range n {

@@ -18,7 +18,7 @@ func (res *results) lambdaReport() []byte {
 	var b bytes.Buffer
 	relay := res.row(nameRelay, onLambda)
 	fmt.Fprintf(&b, "## On AWS Lambda\n\nThe function asks for its first event %s ms after its start, weighs %s MB as a zip and is resident with %s MiB when warm.\n"+
-		"It adds %s ms to a short answer and %s ms to each event (medians, the emulated Lambda's own work among them), and %s events came together with another.\n\n",
+		"It adds %s ms to a short response and %s ms to each event (medians, the emulated Lambda's own work among them), and %s events came together with another.\n\n",
 		figures.Format(relay.median(start)), figures.Megabytes(relay.built.zip["arm64"]), figures.Format(relay.median(rss)),
 		figures.Format(relay.median(chatAdded)), figures.Format(relay.median(eventAdded)), relay.share())
 	res.writePlatform(&b, onLambda, lambdaLines())
@@ -34,7 +34,7 @@ func (res *results) serversReport() []byte {
 	b.WriteString("## On Google Cloud Functions and Vercel\n\n")
 	for _, platform := range []string{onGCF, onVercel} {
 		relay := res.row(nameRelay, platform)
-		fmt.Fprintf(&b, "For %s, the relay listens %s ms after its start and is resident with %s MiB when warm. It adds %s ms to a short answer and %s ms to each event (medians);\n"+
+		fmt.Fprintf(&b, "For %s, the relay listens %s ms after its start and is resident with %s MiB when warm. It adds %s ms to a short response and %s ms to each event (medians);\n"+
 			"%s events came together with another.\n\n", platform, figures.Format(relay.median(start)), figures.Format(relay.median(rss)),
 			figures.Format(relay.median(chatAdded)), figures.Format(relay.median(eventAdded)), relay.share())
 	}
@@ -85,10 +85,10 @@ func lambdaLines() []line {
 		warmLines("start of the process to its first `/next`, ms: p50 (least, p90)", "≤ 5", "0"),
 		[]line{
 			{"resident after init, MiB", "", value(idle)},
-			{fmt.Sprintf("after %d short answers", warmChats), maxWarm, value(rss)},
+			{fmt.Sprintf("after %d short responses", warmChats), maxWarm, value(rss)},
 			{fmt.Sprintf("then after %d MB of JSON", largeJSON.Body/1e6), "", value(afterJSON)},
 			{fmt.Sprintf("or after a file of %d MB, which comes as base64", largeFile.Body/1e6), "", value(afterFile)},
-			{fmt.Sprintf("or after %d short answers that came over TLS", warmChats), maxWarm, value(afterTLS)},
+			{fmt.Sprintf("or after %d short responses that came over TLS", warmChats), maxWarm, value(afterTLS)},
 			{"executable for arm64, amd64, MB", "", func(w *row) string { return weights(w.built.size) }},
 			{"zip for arm64, amd64, MB", "≤ 2.6", func(w *row) string { return weights(w.built.zip) }},
 			{fmt.Sprintf("a file of %d MB arrives", largeFile.Body/1e6), "whole", func(w *row) string { return w.words.upload }},
@@ -101,9 +101,9 @@ func serverLines() []line {
 	return slices.Concat(
 		warmLines("start of the process until it listens, ms: p50 (least, p90)", "", ""),
 		[]line{
-			{"measurements that an answer broke off in, and that were repeated", "", func(w *row) string { return fmt.Sprint(len(w.failures)) }},
+			{"measurements that a response broke off in, and that were repeated", "", func(w *row) string { return fmt.Sprint(len(w.failures)) }},
 			{"resident after the start, MiB", "", value(idle)},
-			{fmt.Sprintf("after %d short answers", warmChats), "", value(rss)},
+			{fmt.Sprintf("after %d short responses", warmChats), "", value(rss)},
 			{"executable for " + runtime.GOARCH + ", MB", "", func(w *row) string { return weights(w.built.size) }},
 			{"a stream that the upstream breaks off looks like", "", func(w *row) string { return w.words.cut }},
 		})
@@ -117,8 +117,8 @@ func warmLines(what, startAim, togetherAim string) []line {
 	}
 	return []line{
 		{what, startAim, quantiles(start)},
-		{"from there to the end of the first answer, ms: the same", "", quantiles(firstAnswer)},
-		{"warm, short answer: p50, ms added to direct", "", value(chatAdded)},
+		{"from there to the end of the first response, ms: the same", "", quantiles(firstAnswer)},
+		{"warm, short response: p50, ms added to direct", "", value(chatAdded)},
 		{"the same: p99", "", value(chatAddedP99)},
 		{fmt.Sprintf("event of a stream, one each %d ms: p50, ms added to direct", upstream.SlowGap.Milliseconds()), "", value(eventAdded)},
 		{"the same: p99", "", value(eventAddedP99)},
@@ -139,7 +139,7 @@ func weights(sizes map[string]int64) string {
 // others.
 func (res *results) writeDirect(b *bytes.Buffer, without string) {
 	direct := res.rows[0]
-	fmt.Fprintf(b, "Direct, without %s, the short answer takes %s µs (p99 %s) and an event %s µs (p99 %s); %s came together with another; there, that is the machine's doing.\n\n",
+	fmt.Fprintf(b, "Direct, without %s, the short response takes %s µs (p99 %s) and an event %s µs (p99 %s); %s came together with another; there, that is the machine's doing.\n\n",
 		without, value(chatP50)(direct), value(chatP99)(direct), value(eventP50)(direct), value(eventP99)(direct), direct.share())
 }
 
@@ -152,7 +152,7 @@ func (res *results) writeLambdaMethod(b *bytes.Buffer) {
   api-proxy cannot stream, so its is BUFFERED. What that costs is in all rows. A real sandbox, its network and its share of CPU are not in them.
 - The relay has its default settings, so it logs every request; the others log nothing. They are in bench/stock/lambdaurl and bench/stock/apiproxy.
 - Starts of each: %d. Processes whose memory was taken: %d after init, twice as many when warm. Rounds of warm requests: %d, each with new processes and for each
-  %d short answers of %d bytes one after the other, then a stream of %d events. In brackets, where not said otherwise, are the least and the largest.
+  %d short responses of %d bytes one after the other, then a stream of %d events. In brackets, where not said otherwise, are the least and the largest.
 - Contenders take turns, and in another order each time, so that what disturbs the machine hits all of them.
 - To repeat: `+"`make bench`, or `go run ./bench -suite lambda -quick`"+` for a rough look. It needs Linux.
 `, res.plan.starts, res.plan.memory, res.rounds, res.plan.chats, upstream.ChatSize, res.plan.events)
@@ -168,7 +168,7 @@ func (res *results) writeServersMethod(b *bytes.Buffer) {
   that Vercel starts beside the server. The functions framework runs as on the platform (K_SERVICE is set), where it prints empty lines after each request.
 - The relay has its default settings, so it logs every request; the others log nothing but errors. Logs go to the null device.
 - Whether a process listens is asked about each %d µs, by connecting, so that starts are late by as much and a little. Starts of each: %d. Processes of each whose memory
-  was taken: %d. Rounds of warm requests: %d, each with new processes and for each %d short answers of %d bytes one after the other, then a stream of %d events.
+  was taken: %d. Rounds of warm requests: %d, each with new processes and for each %d short responses of %d bytes one after the other, then a stream of %d events.
   In brackets, where not said otherwise, are the least and the largest.
 - Contenders take turns, and in another order each time, so that what disturbs the machine hits all of them.
 - To repeat: `+"`make bench`, or `go run ./bench -suite servers -quick`"+` for a rough look. It needs Linux.

@@ -32,7 +32,7 @@ const (
 
 // maxFailed is the share of requests that may fail before a measurement is
 // worth nothing. A few do with the stock proxy, whose server closes the request
-// body under its transport when the answer begins; the report counts them.
+// body under its transport when the response begins; the report counts them.
 const maxFailed = 0.2
 
 // bodyCalls are what is measured of larger bodies.
@@ -41,7 +41,7 @@ var bodyCalls = []struct {
 	call      upstream.Call
 	cpu, rate metric
 }{
-	{"answer of 30 KB", upstream.Embeddings, metric{"CPU/answer of 30 KB", "µs"}, metric{"answers of 30 KB/s", ""}},
+	{"responses of 30 KB", upstream.Embeddings, metric{"CPU/responses of 30 KB", "µs"}, metric{"responses of 30 KB/s", ""}},
 	{"download of 2 MiB", upstream.Download, metric{"CPU/download of 2 MiB", "µs"}, metric{"downloads of 2 MiB/s", ""}},
 	{"upload of 5 MiB", upstream.Upload, metric{"CPU/upload of 5 MiB", "µs"}, metric{"uploads of 5 MiB/s", ""}},
 }
@@ -114,7 +114,7 @@ func (w *row) closed(call upstream.Call, length time.Duration) load.Load {
 	return load.Load{Addr: c.addr, TLS: c.tls, Request: call.Request(c.addr), Clients: clients, For: length}
 }
 
-// measureChat takes a sample of short answers.
+// measureChat takes a sample of short responses.
 func (w *row) measureChat(ctx context.Context, r *rig, p plan) error {
 	w.closed(upstream.Chat, p.chatWarm).Run(ctx)
 	before, err := upstream.Connections(r.url(w.on))
@@ -139,7 +139,7 @@ func (w *row) measureChat(ctx context.Context, r *rig, p plan) error {
 	return nil
 }
 
-// measureSteady takes a sample of short answers at a fixed rate.
+// measureSteady takes a sample of short responses at a fixed rate.
 func (w *row) measureSteady(ctx context.Context, p plan) error {
 	c := w.running
 	l := load.Steady{Addr: c.addr, TLS: c.tls, Request: upstream.Chat.Request(c.addr), Rate: steadyRate, For: p.chatWarm}

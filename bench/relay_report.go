@@ -42,7 +42,7 @@ func (res *results) writeShort(b *bytes.Buffer) {
 }
 
 func (res *results) writeChat(b *bytes.Buffer) {
-	fmt.Fprintf(b, `## Answers of 600 bytes
+	fmt.Fprintf(b, `## Responses of 600 bytes
 
 Closed loop, %d clients, HTTP/1.1 without TLS to the relay. Medians of %d rounds, in brackets the least and the largest; ratios are taken within a round.
 CPU is user and system time of the relay's own processes: on shared cores the fairest figure. The gateway's is without that of its regions.
@@ -69,7 +69,7 @@ CPU is user and system time of the relay's own processes: on shared cores the fa
 func (res *results) writeSteady(b *bytes.Buffer) {
 	fmt.Fprintf(b, `## Latency at %d requests a second
 
-The same answers in an open loop: requests begin when they are due, whatever becomes of others, and take their time from then on, so that no wait is left out.
+The same responses in an open loop: requests begin when they are due, whatever becomes of others, and take their time from then on, so that no wait is left out.
 What a relay adds is the difference to direct with the same upstream, in ms, round by round. Clients send half their requests %s µs late or less, which is in all rows.
 
 `, steadyRate, figures.Format(figures.Median(res.row(nameDirect, plain).values[late])))
@@ -125,11 +125,11 @@ func (res *results) writeMemory(b *bytes.Buffer) {
 	n := res.plan.idleStreams
 	fmt.Fprintf(b, `## Start and idle streams
 
-How long a new process takes from its start to the end of its first answer; and by how much a new process grows (resident, as the kernel counts it) for each of %s streams that are open and silent, and for each of %s. Processes of each: %d.
+How long a new process takes from its start to the end of its first response; and by how much a new process grows (resident, as the kernel counts it) for each of %s streams that are open and silent, and for each of %s. Processes of each: %d.
 
 `, thousands(n), thousands(2*n), res.plan.memory)
 	columns := []column{
-		{"first answer, ms", relayed(value(startup))},
+		{"first response, ms", relayed(value(startup))},
 		{"KiB/stream at " + thousands(n), relayed(value(idleStream(n)))},
 		{"at " + thousands(2*n), relayed(value(idleStream(2 * n)))},
 	}

@@ -25,17 +25,17 @@ var (
 	late      = metric{"sent late at a fixed rate, p50", "µs"}
 	first     = metric{"first event", "µs"}
 	eventCPU  = metric{"CPU/event", "µs"}
-	startup   = metric{"start to first answer", "ms"}
+	startup   = metric{"start to first response", "ms"}
 )
 
 // What is measured of functions, and of the servers of a platform.
 var (
 	start       = metric{"start", "ms"} // of the process until it listens, or asks for an event
-	firstAnswer = metric{"first answer", "ms"}
-	firstTLS    = metric{"first answer over TLS", "ms"}
-	secondTLS   = metric{"second answer over TLS", "ms"}
-	chatP50     = metric{"short answer, p50", "µs"}
-	chatP99     = metric{"short answer, p99", "µs"}
+	firstAnswer = metric{"first response", "ms"}
+	firstTLS    = metric{"first response over TLS", "ms"}
+	secondTLS   = metric{"second response over TLS", "ms"}
+	chatP50     = metric{"short response, p50", "µs"}
+	chatP99     = metric{"short response, p99", "µs"}
 	idle        = metric{"RSS after the start", "MiB"}
 	afterTLS    = metric{"RSS after answers over TLS", "MiB"}
 	afterJSON   = metric{"RSS after JSON", "MiB"}
@@ -43,8 +43,8 @@ var (
 	zipArm64    = metric{"zip for arm64", "MB"}
 
 	// The same, added to direct.
-	chatAdded     = metric{"short answer, added", "ms"}
-	chatAddedP99  = metric{"short answer, p99 added", "ms"}
+	chatAdded     = metric{"short response, added", "ms"}
+	chatAddedP99  = metric{"short response, p99 added", "ms"}
 	eventAdded    = metric{"event, added", "ms"}
 	eventAddedP99 = metric{"event, p99 added", "ms"}
 )

@@ -25,7 +25,7 @@ func (res *results) memoryRound(ctx context.Context, r *rig, i int) error {
 			return err
 		}
 		defer fresh.stop()
-		client := load.NewClient(fresh.addr, life)
+		client := load.NewClient(fresh.addr, life, nil)
 		defer client.Close()
 		if err := client.Do(upstream.Chat.Request(fresh.addr)); err != nil {
 			return fmt.Errorf("new process: %w", err)
@@ -71,7 +71,7 @@ func openStreams(addr string, n int) ([]*load.Client, error) {
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range streams {
-		streams[i] = load.NewClient(addr, time.Minute)
+		streams[i] = load.NewClient(addr, time.Minute, nil)
 		wg.Go(func() {
 			if errs[i] = streams[i].Open(upstream.Idle.Request(addr)); errs[i] == nil {
 				_, errs[i] = streams[i].NextEvent()

@@ -10,7 +10,6 @@ import (
 
 	"example.com/relay/bench/upstream"
 	"example.com/relay/internal/figures"
-	"example.com/relay/internal/load"
 )
 
 const (
@@ -100,22 +99,20 @@ func (s suite) run(ctx context.Context, opts options, stdout, progress io.Writer
 	return opts.publish(s.report(res), measured, stdout)
 }
 
-// round calls each for all rows, another one first for every i, so that what
-// disturbs the machine hits all of them. As a stock ReverseProxy breaks an answer
-// off now and then, what fails is counted and measured again.
+// round calls each for all rows, beginning with row i, so that a disturbance of the
+// machine does not always hit the same. A stock ReverseProxy truncates a response
+// now and then: a failure is counted, and the row is measured again.
 func (res *results) round(ctx context.Context, i int, rows []*row, each func(*row) error) error {
-	return load.Turns(i, rows, func(w *row) error {
-		for {
-			err := w.measure(each)
-			if err == nil {
-				return nil
-			}
+	for j := range rows {
+		w := rows[(i+j)%len(rows)]
+		for err := w.measure(each); err != nil; err = w.measure(each) {
 			if ctx.Err() != nil || len(w.failures) == maxFailures {
 				return fmt.Errorf("%s, %s: %w", w.name, w.on, err)
 			}
 			w.failures = append(w.failures, err)
 		}
-	})
+	}
+	return nil
 }
 
 // allRounds measures all rows in each round of the plan, as long as time

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -149,6 +150,12 @@ func TestSeveralUpstreams(t *testing.T) {
 					res.Header.Get("X-Relay-Attempts") != "2" {
 					t.Errorf("%d by %s, %s; want the second one's", res.StatusCode, by, body)
 				}
+				_, health := f.complete(t, "GET", "/relay/health", nil, "X-Relay-Token", "access-token-3c2b")
+				want := regexp.MustCompile(`"first","state":"(suspect|down)".*"checked_ms_ago":\d+,"error_ms_ago":\d+` +
+					`.*"second","state":"up",[^}]*"checked_ms_ago":\d+}`)
+				if !want.MatchString(health) {
+					t.Errorf("health %s, want %s", health, want)
+				}
 			default:
 				wantError(t, res, body, 502, test.by)
 			}
@@ -204,5 +211,26 @@ func TestLocations(t *testing.T) {
 	res, _ := f.complete(t, "GET", "/t/access-token-3c2b/v1/files", nil)
 	if got, want := res.Header.Get("Location"), "/t/access-token-3c2b/v1/files/x"; got != want {
 		t.Errorf("Location %q, want %q", got, want)
+	}
+}
+
+// A response whose header fetch lets through, but HTTP does not, is refused as core
+// refuses it.
+func TestResponsesThatAreNotHTTP(t *testing.T) {
+	for _, header := range []string{
+		"Transfer-Encoding: chunked, gzip", "Transfer-Encoding: \x0bchunked", "Transfer-Encoding: gzip",
+		"X-Large: " + strings.Repeat("x", 256<<10), "X: a\x01b", "X: a\x7fb",
+	} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+header+"\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+		})
+		res, body := f.complete(t, "GET", "/v1/models", nil)
+		wantError(t, res, body, 502, "upstream_reset")
 	}
 }

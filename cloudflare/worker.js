@@ -42,6 +42,7 @@ const ERRORS = {
   duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
   misplacedToken: { status: 400, code: "misplaced_access_token", retryAfterMs: 0, retry: false, message: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>." },
   bodyTooLarge: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "The request body is larger than this relay takes." },
+  tooLargeEverywhere: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "No upstream of this relay takes a request body of this size, so nothing was processed. Send a smaller one, or add an upstream with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says." },
   bodyTimeout: { status: 408, code: "body_timeout", retryAfterMs: 0, retry: true, message: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection." },
   bodyIncomplete: { status: 400, code: "body_incomplete", retryAfterMs: 0, retry: true, message: "The request body ended before it was complete. Send it again." },
   overloaded: { status: 503, code: "relay_overloaded", retryAfterMs: 1000, retry: true, message: "This relay has reached its max number of requests in flight. Retry in a moment; its operator can raise RELAY_MAX_IN_FLIGHT." },
@@ -56,6 +57,12 @@ const ERRORS = {
   invalidResponse: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "The API returned an invalid HTTP status code. Retry the request." },
   interrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "The API closed the connection in the middle of this response, so it is incomplete. Retry the request." },
   idle: { status: 504, code: "upstream_idle_timeout", retryAfterMs: 0, retry: true, message: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request." },
+  upstreamConnect: { status: 502, code: "upstream_connect", retryAfterMs: 500, retry: true, message: "This relay could not connect to its upstream, so nothing was sent. Retry in a moment; if that does not help, run relay check." },
+  upstreamReset: { status: 502, code: "upstream_reset", retryAfterMs: 500, retry: true, message: "An upstream of this relay closed the connection, or stopped responding, before its response began. The request may have been processed. Retry it: an upstream that is down is not used." },
+  upstreamTimeout: { status: 504, code: "client_timeout", retryAfterMs: 0, retry: true, message: "The upstream of this relay did not respond within this client's timeout, so the relay cancelled the request. Request less output, or raise the client's timeout." },
+  upstreamInvalid: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "An upstream of this relay returned an invalid HTTP status code. Retry the request." },
+  upstreamInterrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "An upstream of this relay broke off in the middle of this response, so it is incomplete. Retry the request." },
+  upstreamIdle: { status: 504, code: "upstream_idle_timeout", retryAfterMs: 0, retry: true, message: "An upstream of this relay stopped sending in the middle of this response, so it is incomplete. Retry the request." },
   streamLimit: { status: 504, code: "stream_limit", retryAfterMs: 0, retry: false, message: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is incomplete." },
   deadline: { status: 504, code: "relay_deadline", retryAfterMs: 0, retry: false, message: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or have the operator raise the function's timeout." },
   shutdown: { status: 503, code: "relay_shutdown", retryAfterMs: 1000, retry: true, message: "This relay is shutting down, so the response is incomplete. Retry the request." },
@@ -371,7 +378,7 @@ function parseUpstream(address) {
   must(prefix === '' || isCleanPath(prefix), 'has a path that cannot be relayed to');
   return {
     base: `${scheme.toLowerCase()}://${host.toLowerCase()}${prefix}`, host: host.toLowerCase(), prefix, name: name || host + prefix,
-    official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '',
+    official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '', checkedAt: 0, errorAt: 0,
   };
 }
 
@@ -679,7 +686,10 @@ const isAdmitted = (x) => admit({ ...x }).then(() => true, () => false);
 function upstreamReport(u) {
   const left = Math.max(0, u.avoidUntil - Date.now());
   const state = left > 0 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
-  return { name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }) };
+  return {
+    name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }),
+    ...(u.checkedAt && { checked_ms_ago: Date.now() - u.checkedAt }), ...(u.errorAt && { error_ms_ago: Date.now() - u.errorAt }),
+  };
 }
 
 /** Returns what a keyless request for the models shows: a 401 means that the API serves this region. One check at a time. */
@@ -1126,7 +1136,7 @@ async function judge(x, upstream, response) {
     const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
     if (verdict) return fail(...verdict);
   }
-  Object.assign(upstream, { strikes: 0, avoidUntil: 0 });
+  Object.assign(upstream, { strikes: 0, avoidUntil: 0, checkedAt: Date.now() });
   return { response };
 }
 
@@ -1165,6 +1175,7 @@ function judgePage(upstream, { status, headers }, error) {
 function note(upstream, { class: name, avoid }) {
   if (avoid === NEVER) return;
   upstream.lastError = name;
+  upstream.checkedAt = upstream.errorAt = Date.now();
   upstream.strikes++;
   if (avoid === 0 && upstream.strikes >= 3) avoid = AVOID_MS;
   if (avoid > 0) upstream.avoidUntil = Date.now() + avoid;
@@ -1239,12 +1250,9 @@ function remembering(test) {
   };
 }
 
-/** Reports whether a request header goes to the upstream. Some servers read an underscore as a hyphen, so its twin must go too. */
+/** Reports whether a request header goes to the upstream. Names with an underscore do not: some servers read it as a hyphen. */
 const goesUp = remembering((name) => {
-  if (name.includes('_')) {
-    const twin = name.replaceAll('_', '-');
-    return goesUp(twin) && !KEY_HEADERS.includes(twin) && !twin.startsWith('openai-') && twin !== 'sec-websocket-protocol';
-  }
+  if (name.includes('_')) return false;
   if (name.startsWith('x-stainless-')) return true; // half of what official SDKs send
   if (name.startsWith('cf-aig-')) return true; // Cloudflare's AI gateway, as an upstream
   return name !== 'expect' && name !== 'service-worker' && !DROPPED_UP.has(name) && !DROPPED_UP_PREFIXES.some((prefix) => name.startsWith(prefix));
@@ -1268,6 +1276,7 @@ function acceptedEncoding(x) {
 function inboundHeaders(x, upstream, response) {
   const headers = new Headers(response.headers);
   const got = new Map(response.headers);
+  checkHeader(got);
   const nominated = nominations(got);
   for (const name of got.keys()) {
     if (!goesDown(name) || nominated.has(name)) headers.delete(name);
@@ -1281,6 +1290,19 @@ function inboundHeaders(x, upstream, response) {
   if (!got.has('cache-control')) headers.set('Cache-Control', 'no-store'); // a cache must never share responses between keys
   rewriteLocation(x, upstream, response.status, headers);
   return headers;
+}
+
+const MAX_RESPONSE_HEADER_BYTES = 256 << 10; // as in core/failover/internal/conn
+
+/** Refuses a response whose header fetch lets through but HTTP does not, as core's own reader does. */
+function checkHeader(got) {
+  let bytes = 0;
+  let bad = (got.get('transfer-encoding') ?? 'chunked').trim().toLowerCase() !== 'chunked'; // then the body is not what it seems
+  for (const [name, value] of got) {
+    bytes += name.length + value.length + 4;
+    bad ||= /[\x00-\x08\x0a-\x1f\x7f]/.test(value);
+  }
+  if (bad || bytes > MAX_RESPONSE_HEADER_BYTES) throw new RelayError(ERRORS.reset);
 }
 
 /** Reports whether a response header goes to the client. */

@@ -97,6 +97,10 @@ var (
 
 	errBodyTooLarge = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
 		Msg: "The request body is larger than this relay takes."}
+	errTooLargeEverywhere = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
+		Msg: "No upstream of this relay takes a request body of this size, so nothing was processed. Send a smaller " +
+			"one, or add an upstream with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what " +
+			"RELAY_MAX_BODY_BYTES says."}
 	errBodyTimeout = &Error{Status: http.StatusRequestTimeout, Code: "body_timeout",
 		Msg: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection."}
 	errBodyIncomplete = &Error{Status: http.StatusBadRequest, Code: "body_incomplete",
@@ -141,6 +145,31 @@ var (
 			"Retry the request."}
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request."}
+
+	// What the errors above say of the API, where relays are in between: the relay
+	// cannot tell whether it was one of them. See errOfUpstream.
+	errUpstreamConnect = &Error{Status: http.StatusBadGateway, Code: "upstream_connect",
+		RetryAfter: 500 * time.Millisecond,
+		Msg: "This relay could not connect to its upstream, so nothing was sent. Retry in a moment; if that does " +
+			"not help, run relay check."}
+	errUpstreamReset = &Error{Status: http.StatusBadGateway, Code: "upstream_reset",
+		RetryAfter: 500 * time.Millisecond,
+		Msg: "An upstream of this relay closed the connection, or stopped responding, before its response began. " +
+			"The request may have been processed. Retry it: an upstream that is down is not used."}
+	errUpstreamTimeout = &Error{Status: http.StatusGatewayTimeout, Code: "client_timeout",
+		Msg: "The upstream of this relay did not respond within this client's timeout, so the relay cancelled the " +
+			"request. Request less output, or raise the client's timeout."}
+	errUpstreamInvalid = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response",
+		RetryAfter: 500 * time.Millisecond,
+		Msg:        "An upstream of this relay returned an invalid HTTP status code. Retry the request."}
+	errUpstreamInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
+		RetryAfter: 500 * time.Millisecond,
+		Msg: "An upstream of this relay broke off in the middle of this response, so it is incomplete. Retry the " +
+			"request."}
+	errUpstreamIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
+		Msg: "An upstream of this relay stopped sending in the middle of this response, so it is incomplete. Retry " +
+			"the request."}
+
 	errStreamLimit = &Error{Status: http.StatusGatewayTimeout, Code: "stream_limit", NoRetry: true,
 		Msg: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is " +
 			"incomplete."}
@@ -157,11 +186,29 @@ var (
 		Msg: "This relay failed while it handled the request. Its log has the details under the request id."}
 )
 
-// allFailed returns the error for a request that no upstream could take, with
-// what each of them said.
-func allFailed(err *failover.Error) *Error {
-	e := errAllFailed.because(err)
-	e.Msg += " They are: " + err.Summary() + "."
+// naming returns e because of err, with what each upstream said after intro.
+func (e *Error) naming(err *failover.Error, intro string) *Error {
+	named := e.because(err)
+	named.Msg += intro + err.Summary() + "."
+	return named
+}
+
+// ofUpstream returns e as it is to be said where relays are between this one and
+// the API, with the name of the upstream, if it has one.
+func (e *Error) ofUpstream(name string) *Error {
+	for _, other := range []*Error{
+		errUpstreamConnect, errUpstreamReset, errUpstreamTimeout, errUpstreamInvalid, errUpstreamInterrupted,
+		errUpstreamIdle,
+	} {
+		if other.Code != e.Code {
+			continue
+		}
+		said := other.because(e.Err)
+		if name != "" {
+			said.Msg += " The upstream was " + name + "."
+		}
+		return said
+	}
 	return e
 }
 

@@ -69,6 +69,8 @@ type exchange struct {
 	body *replay.Body    // of the request; nil if there is none
 	res  *http.Response  // the upstream's
 	sent failover.Result // how the request was sent
+
+	refused bool // the API refused the region, and there is a gateway to be told
 }
 
 // forward sends the request and copies the response to the client. It panics
@@ -83,7 +85,7 @@ func (x *exchange) forward() {
 	defer func() { x.res.Body.Close() }() // which bufferResponse may have replaced
 	x.body.Forget()
 	if x.res.StatusCode < 200 || x.res.StatusCode > 599 {
-		writeError(x.w, x.req, errInvalidResponse)
+		writeError(x.w, x.req, x.blaming(errInvalidResponse))
 		return
 	}
 	if err := x.bufferResponse(); err != nil {
@@ -121,6 +123,7 @@ func (x *exchange) send() error {
 	x.res, x.sent, err = x.pool.Send(x.outbound())
 	timeout.Stop()
 	recordOf(x.req).sent(x.sent)
+	x.lookForRefusal(x.res)
 	if !x.body.Done() {
 		// In full-duplex mode, net/http cannot skip an unread body to get to the next
 		// request: two goroutines would read the connection, and it would panic.
@@ -128,6 +131,11 @@ func (x *exchange) send() error {
 	}
 	x.setUpstreamHeaders()
 	return err
+}
+
+// lookForRefusal sets refused, if a gateway is to be told. res may be nil.
+func (x *exchange) lookForRefusal(res *http.Response) {
+	x.refused = res != nil && protocol.Hops(x.req.Header) > 0 && x.pool.RefusesRegion(x.ctx, res, x.sent)
 }
 
 // outbound returns the request to the upstream. It is built from scratch, so that

@@ -248,6 +248,9 @@ func (b *bubble) health(t *testing.T) []protocol.UpstreamHealth {
 func TestGatewayUpstreamComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, 2, nil)
+		if a := b.health(t)[0]; a.CheckedMSAgo != nil || a.ErrorMSAgo != nil {
+			t.Errorf("health of an upstream that was never used: %+v", a)
+		}
 		if got := b.upstream(t); got != "a" || b.health(t)[0].State != "up" {
 			t.Fatalf("answered by %s, health %+v", got, b.health(t))
 		}
@@ -284,8 +287,13 @@ func TestGatewayUpstreamComesBack(t *testing.T) {
 		if got := b.upstream(t); got != "a" {
 			t.Errorf("answered by %s, want a, which is well again", got)
 		}
-		if a := b.health(t)[0]; a.State != "up" || a.RetryInMS != 0 || a.LastError != "unresponsive" {
+		a = b.health(t)[0]
+		if a.State != "up" || a.RetryInMS != 0 || a.LastError != "unresponsive" {
 			t.Errorf("health of an upstream that came back: %+v", a)
+		}
+		// Its request succeeded just now; the trial that failed was five seconds ago.
+		if a.CheckedMSAgo == nil || *a.CheckedMSAgo != 0 || a.ErrorMSAgo == nil || *a.ErrorMSAgo != 5000 {
+			t.Errorf("checked %v ms ago, failed %v ms ago", a.CheckedMSAgo, a.ErrorMSAgo)
 		}
 		var changes []string
 		for _, line := range records(t, b.log.String()) {
@@ -295,6 +303,20 @@ func TestGatewayUpstreamComesBack(t *testing.T) {
 		}
 		if want := []string{"WARN upstream down a", "INFO upstream up a"}; !slices.Equal(changes, want) {
 			t.Errorf("the log says %q, want %q", changes, want)
+		}
+	})
+}
+
+// What a deep check finds out shows in its own report.
+func TestDeepCheckShowsInUpstreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 2, nil)
+		b.broken.Store(1)
+		rec := httptest.NewRecorder()
+		b.relay.ServeHTTP(rec, httptest.NewRequest("GET", protocol.HealthPath+"?deep=1", nil))
+		h := parseHealth(t, rec.Code, rec.Body.String())
+		if h.Upstream == nil || len(h.Upstreams) != 2 || h.Upstreams[0].State == "up" || h.Upstreams[0].LastError == "" {
+			t.Errorf("%s", rec.Body)
 		}
 	})
 }
@@ -578,7 +600,11 @@ func TestClientTimeout(t *testing.T) {
 						t.Errorf("ended after %v, want %v", took, test.after)
 					}
 					if test.begins {
-						if !aborted || rec.Code != 200 || rec.Body.String() != string(test.want.frame()) {
+						want := test.want
+						if upstreams > 1 {
+							want = want.ofUpstream("a")
+						}
+						if !aborted || rec.Code != 200 || rec.Body.String() != string(want.frame()) {
 							t.Errorf("aborted %t, %d %s, want %s", aborted, rec.Code, rec.Body, test.want.Code)
 						}
 						return

@@ -46,7 +46,7 @@ type health struct {
 func newHealth(cfg Config, pool *failover.Pool, access *access, target *target) *health {
 	platform := cfg.Platform.Name
 	if platform == "" {
-		platform = "server"
+		platform = protocol.Server
 	}
 	return &health{pool: pool, access: access, target: target, turn: make(chan struct{}, 1), about: protocol.Health{
 		Status:        "ok",
@@ -73,15 +73,15 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	report, status := hl.about, http.StatusOK
-	if hl.target.allows(req.Host) { // not for load balancers, see isLoadBalancerCheck
-		report.Upstreams = hl.upstreams(req)
-	}
 	if query.Get("deep") == "1" {
 		deep := hl.check(req.Context())
 		report.Upstream = &deep
 		if !deep.OK {
 			report.Status, status = "degraded", http.StatusServiceUnavailable
 		}
+	}
+	if hl.target.allows(req.Host) { // not for load balancers, see isLoadBalancerCheck
+		report.Upstreams = hl.upstreams(req) // after the check, which may have changed them
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -110,9 +110,21 @@ func (hl *health) upstreams(req *http.Request) []protocol.UpstreamHealth {
 			InFlight:  st.InFlight,
 			LastError: st.LastError,
 			RetryInMS: st.RetryIn.Milliseconds(),
+
+			CheckedMSAgo: msAgo(st.CheckedAt),
+			ErrorMSAgo:   msAgo(st.ErrorAt),
 		})
 	}
 	return reports
+}
+
+// msAgo returns how long ago t was, in milliseconds; nil for the zero time.
+func msAgo(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	ms := time.Since(t).Milliseconds()
+	return &ms
 }
 
 // stream writes the stream probe: events with the time since the first one, which
@@ -185,9 +197,8 @@ func (hl *health) probe(ctx context.Context) protocol.DeepCheck {
 		return report
 	}
 	defer res.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(res.Body, 16<<10))
 	report.Status = res.StatusCode
-	report.Code = deepCode(res.StatusCode, body)
+	report.Code = deepCode(res.StatusCode, hl.pool.RefusesRegion(ctx, res, sent))
 	report.OK = report.Code == ""
 	return report
 }
@@ -197,15 +208,9 @@ const codeUpstreamTimeout = "upstream_timeout"
 
 // deepCode returns the code of a deep check whose response was that, or "" if the
 // upstream is well.
-func deepCode(status int, body []byte) string {
-	var fields struct {
-		Error struct {
-			Code string `json:"code"`
-		} `json:"error"`
-	}
-	_ = json.Unmarshal(body, &fields) // without valid JSON there is no code
+func deepCode(status int, refused bool) string {
 	switch {
-	case fields.Error.Code == protocol.RegionRefused:
+	case refused:
 		return protocol.RegionRefused
 	case status == http.StatusOK, status == http.StatusUnauthorized, status == http.StatusTooManyRequests:
 		return ""

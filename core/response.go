@@ -84,6 +84,9 @@ func (x *exchange) setUpstreamHeaders() {
 // it is the error of an upstream that is known to be one, and the upstream
 // otherwise. copyResponseHeader has dropped what the upstream said itself.
 func (x *exchange) setMarker(h http.Header) {
+	if x.refused {
+		h[protocol.Refusal] = []string{protocol.RegionRefused}
+	}
 	if !x.sent.Relay {
 		h[protocol.Marker] = x.upstreamMarker
 		return
@@ -117,8 +120,10 @@ func rewriteLocation(h http.Header, status int, host string) {
 // isEventStream reports whether h is that of an event stream into which the relay
 // can write events, which takes an uncompressed one.
 func isEventStream(h http.Header) bool {
-	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return false
+	for _, encoding := range h["Content-Encoding"] {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return false
+		}
 	}
 	return mediaType(h) == "text/event-stream"
 }

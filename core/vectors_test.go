@@ -186,6 +186,7 @@ func headerVectors() []vectors.Vector {
 		get("first hop", "/v1/models", "Relay-Hop: 1"),
 		get("too many hops", "/v1/models", "Relay-Hop: 2"),
 		get("made up hops", "/v1/models", "Relay-Hop: x"),
+		get("underscores", "/v1/models", "X_Custom: leak", "Authorization_: leak", "OpenAI_Beta: leak", "X-Stainless_Os: leak"),
 		get("large header", "/v1/models", "X-Large: "+strings.Repeat("x", 65<<10)),
 	}
 }
@@ -246,6 +247,9 @@ func responseVectors() []vectors.Vector {
 		respond("event stream, no-transform", 200, "Content-Type: text/event-stream",
 			"Cache-Control: no-cache, no-transform"),
 		respond("event stream, encoded", 200, "Content-Type: text/event-stream", "Content-Encoding: br"),
+		respond("control character", 200, "X-Odd: a\x01b"),
+		respond("delete character", 200, "X-Odd: a\x7fb"),
+		respond("tab and Latin-1", 200, "X-Odd: a\tb \u00e9"),
 	}
 	for _, location := range []string{"/v1/files/x?y", "{upstream}/v1/files/x", "https://evil.example/v1/files",
 		"//evil.example/v1", "javascript:alert(1)", "https:evil", "http://user:pass@evil.example/", "other",

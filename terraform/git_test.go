@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// released are the blocks of the modules' READMEs, cut down to what a test
-// needs: a module from git, in a folder with nothing else.
+// released are the arguments of a module from git, as in the modules' READMEs, in a
+// folder with nothing else.
 var released = map[string]string{
 	"lambda": `
   package = {
@@ -25,7 +25,7 @@ var released = map[string]string{
 `,
 }
 
-// providers are the modules' own: OpenTofu knows no others.
+// providers are mocks of each module's providers: OpenTofu refuses others.
 var providers = map[string]string{
 	"lambda":     "mock_provider \"aws\" {}\nmock_provider \"random\" {}\n",
 	"gcf":        "mock_provider \"archive\" {}\nmock_provider \"google\" {}\nmock_provider \"random\" {}\n",
@@ -33,8 +33,8 @@ var providers = map[string]string{
 	"cloudflare": "mock_provider \"cloudflare\" {}\nmock_provider \"random\" {}\n",
 }
 
-// Whoever has Terraform and nothing of this repository can plan each module
-// from git, and the plan has the source that the platform is to build.
+// Each module can be planned from git, without a clone of this repository, and the
+// plan has the source that the platform builds.
 func TestTerraformFromGit(t *testing.T) {
 	terraform, tree := tools(t)
 	repository := gitRepository(t, tree)
@@ -72,7 +72,7 @@ run "a_plan" {
 	}
 }
 
-// Without a package, the Lambda module's error says what to download.
+// Without a package, the Lambda module's error names the files to download.
 func TestTerraformNamesTheDownload(t *testing.T) {
 	terraform, tree := tools(t)
 	dir := t.TempDir()
@@ -81,7 +81,8 @@ module "relay" {
   source = "git::file://`+gitRepository(t, tree)+`//terraform/lambda?ref=v1"
 }
 `)
-	write(t, filepath.Join(dir, "tests", "plan.tftest.hcl"), providers["lambda"]+"run \"a_plan\" {\n  command = plan\n}\n")
+	write(t, filepath.Join(dir, "tests", "plan.tftest.hcl"),
+		providers["lambda"]+"run \"a_plan\" {\n  command = plan\n}\n")
 	run(t, dir, terraform, "init", "-input=false", "-no-color")
 	cmd := exec.CommandContext(t.Context(), terraform, "test", "-no-color")
 	cmd.Dir = dir
@@ -92,34 +93,38 @@ module "relay" {
 	}
 }
 
-// gitRepository returns the folder of a repository that has the tree's files
-// under the tag v1.
+// gitRepository returns the folder of a git repository with the tree's files, tagged
+// v1.
 func gitRepository(t *testing.T, tree string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "relay.git")
 	git := func(args ...string) {
 		t.Helper()
-		run(t, tree, "git", append([]string{"--git-dir=" + dir, "--work-tree=" + tree, "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+		run(t, tree, "git", append([]string{
+			"--git-dir=" + dir, "--work-tree=" + tree,
+			"-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false",
+		}, args...)...)
 	}
 	git("init", "--quiet")
-	git("add", "--", "terraform", "cloudflare", "core", "gcf", "vercel", "go.mod", "go.sum", ":(exclude,glob)**/.terraform/**", ":(exclude,glob)**/gotests/**")
+	git("add", "--", "terraform", "cloudflare", "core", "gcf", "vercel", "go.mod", "go.sum",
+		":(exclude,glob)**/.terraform/**", ":(exclude,glob)**/gotests/**")
 	git("commit", "--quiet", "--message", "release")
 	git("tag", "v1")
 	return dir
 }
 
-// tools returns terraform and the tree that make tf has made ready.
+// tools returns terraform and the tree that make tf has prepared.
 func tools(t *testing.T) (terraform, tree string) {
 	t.Helper()
 	terraform, tree = os.Getenv("RELAY_TERRAFORM"), os.Getenv("RELAY_TERRAFORM_TREE")
 	if terraform == "" || tree == "" {
-		// It takes terraform and its providers' schemas, which make tf sees to.
+		// It takes terraform and its providers' schemas, which make tf provides.
 		t.Skip("make tf runs this")
 	}
 	return terraform, tree
 }
 
-// write makes a file and its folders.
+// write writes a file and creates its folders.
 func write(t *testing.T, file, content string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -130,7 +135,7 @@ func write(t *testing.T, file, content string) {
 	}
 }
 
-// run runs a command in dir and returns what it prints; it must succeed.
+// run runs a command in dir, which must succeed, and returns its output.
 func run(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)

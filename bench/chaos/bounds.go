@@ -58,7 +58,7 @@ var bounds = []bound{
 	// In one of 2 s, TCP's own retransmissions may take longer than a verdict.
 	{"black hole that stays: longest to the first byte", 3.5, " s", about(func(fig *tally) float64 { return fig.first.Quantile(1).Seconds() }, "black hole that stays")},
 	{"black hole that stays: longest until a failure is told", 3.5, " s", about(func(fig *tally) float64 { return fig.lost.Seconds() }, "black hole that stays")},
-	{"black hole that stays: an answer ends or breaks off after", 25, " s", about(func(fig *tally) float64 { return fig.last.Seconds() }, "black hole that stays")},
+	{"black hole that stays: a response ends or breaks off after", 25, " s", about(func(fig *tally) float64 { return fig.last.Seconds() }, "black hole that stays")},
 	{"rolling restart, resend on: failed without a byte", 0, "", with(true, about(noByte, "rolling restart, SIGTERM", "rolling restart, SIGKILL"))},
 	{"a region that came back is used again after", 5, " s", func(s *series) func(*tally) float64 {
 		if s.mend == nil {
@@ -67,7 +67,7 @@ var bounds = []bound{
 		return usedAgain
 	}},
 	{"all regions down: time to the 502", 3.5, " s", whenAll(untilTold)},
-	{"all regions down: no such answer", 0, "", whenAll(func(fig *tally) float64 { return float64(fig.unheard) })},
+	{"all regions down: no such response", 0, "", whenAll(func(fig *tally) float64 { return float64(fig.unheard) })},
 	{"attempts of one request", 3, "", always(func(fig *tally) float64 { return float64(fig.most) })},
 	{"retries beyond 20 % of requests and 3 per second", 0, "", always(overBudget)},
 	{"answers that do not tell their attempts", 0, "", always(func(fig *tally) float64 { return float64(fig.untold) })},

@@ -103,7 +103,7 @@ func (g *stub) send(req *http.Request, url string, body []byte) (*http.Response,
 	return http.DefaultTransport.RoundTrip(out)
 }
 
-// spend sends a request whose answer nobody gets.
+// spend sends a request whose response nobody gets.
 func (g *stub) spend(req *http.Request, body []byte, id string) {
 	req = req.Clone(req.Context())
 	req.Header.Set("X-Client-Request-Id", id)
@@ -211,8 +211,8 @@ func TestFlawsAreFound(t *testing.T) {
 		{"a POST resent at a reset", "reset", &stub{resends: true}, doubled, "POSTs that reached the API twice, resend off"},
 		{"a region forgotten", "refused", &stub{forgets: true}, func(f *tally) float64 { return max(0, usedAgain(f)-forever+1) }, "a region that came back is used again after"},
 		{"attempts not told", none, &stub{silent: true}, func(f *tally) float64 { return float64(f.untold) }, "answers that do not tell their attempts"},
-		{"a slow answer", "slow to connect", &stub{}, func(f *tally) float64 { return max(0, slowest(f)-500) }, ""},
-		{"other words when all are down", "all refused", &stub{rambles: true}, func(f *tally) float64 { return float64(f.unheard) }, "all regions down: no such answer"},
+		{"a slow response", "slow to connect", &stub{}, func(f *tally) float64 { return max(0, slowest(f)-500) }, ""},
+		{"other words when all are down", "all refused", &stub{rambles: true}, func(f *tally) float64 { return float64(f.unheard) }, "all regions down: no such response"},
 	} {
 		t.Run(test.flaw, func(t *testing.T) {
 			fig := play(t, test.experiment, test.stub)

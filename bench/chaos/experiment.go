@@ -44,7 +44,7 @@ var experiments = []experiment{
 	{name: none, wires: []wire{https2, https1, plain}},
 	{name: "refused", fail: inUse(regions.Refused), mend: mendInUse, wires: []wire{https2, https1, plain}},
 	{name: "reset", fail: inUse(regions.Reset), mend: mendInUse, wires: []wire{https2}},
-	{name: "platform's 503", fail: inUse(regions.Answering(regions.GCFUnavailable)), mend: mendInUse, wires: []wire{https2}},
+	{name: "platform's 503", fail: inUse(regions.Serving(regions.GCFUnavailable)), mend: mendInUse, wires: []wire{https2}},
 	{name: "black hole", fail: inUse(regions.BlackHole), mend: mendInUse, wires: []wire{https2, https1, plain}},
 	{name: "black hole that stays", fail: inUse(regions.BlackHole), wires: []wire{https2, https1, plain}},
 	{name: "hung machine", fail: inUse(regions.Silent), mend: mendInUse, wires: []wire{https2}},

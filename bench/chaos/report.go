@@ -63,7 +63,7 @@ func (res *results) report() []byte {
 		res.writeTable(&b, func(s *series) bool { return s.all }, []column{
 			{"time to the 502, ms: p50", figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(0.5)) })},
 			{"max", figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(1)) })},
-			{"no such answer", counted(func(f *tally) float64 { return float64(f.unheard) })},
+			{"no such response", counted(func(f *tally) float64 { return float64(f.unheard) })},
 			{"attempts of one request", counted(func(f *tally) float64 { return float64(f.most) })},
 			{"cut silently", counted(count(load.Truncated))},
 			{"POSTs twice", counted(doubled)},

@@ -76,7 +76,7 @@ func (e *experiment) stage(ctx context.Context, on wire, relay string, p plan, s
 }
 
 // play puts the load on, and has the experiment happen meanwhile.
-func (s *scene) play(ctx context.Context, e *experiment) ([]load.Answer, error) {
+func (s *scene) play(ctx context.Context, e *experiment) ([]load.Response, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.began = time.Now()

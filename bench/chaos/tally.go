@@ -27,7 +27,7 @@ type tally struct {
 	first load.Histogram // to the first byte, of requests due around the break
 	late  load.Histogram // of the clients themselves
 
-	last time.Duration // the longest time to the end of an answer
+	last time.Duration // the longest time to the end of a response
 	lost time.Duration // the longest time to a failure before a byte was delivered
 
 	attempts int // that were told
@@ -38,20 +38,20 @@ type tally struct {
 
 	// For when all regions are broken:
 	told    load.Histogram // time to a 502 in the relay's own words
-	unheard int            // requests that got neither that nor an answer
+	unheard int            // requests that got neither that nor a response
 
-	odd []load.Answer // those that were not complete
+	odd []load.Response // those that were not complete
 
 	points []point
 }
 
-// A point is one answer, for the plot.
+// A point is one response, for the plot.
 type point struct {
 	at, first time.Duration // since the break
 }
 
 // tally sums up a run whose gateway has ended.
-func (s *scene) tally(answers []load.Answer) *tally {
+func (s *scene) tally(answers []load.Response) *tally {
 	fig := &tally{plan: s.plan, requests: len(answers)}
 	killed := s.killed
 	if killed == 0 {
@@ -83,7 +83,7 @@ func (s *scene) tally(answers []load.Answer) *tally {
 	return fig
 }
 
-func (fig *tally) addAttempts(a load.Answer) {
+func (fig *tally) addAttempts(a load.Response) {
 	if a.Attempts == 0 {
 		fig.untold++
 		return
@@ -92,9 +92,9 @@ func (fig *tally) addAttempts(a load.Answer) {
 	fig.most = max(fig.most, a.Attempts)
 }
 
-// addFirst notes the time to the first byte of an answer, without what the
+// addFirst notes the time to the first byte of a response, without what the
 // upstream itself takes for it.
-func (fig *tally) addFirst(a load.Answer, at time.Duration) {
+func (fig *tally) addFirst(a load.Response, at time.Duration) {
 	first := a.First
 	if !a.Stream {
 		first = max(first-think, 0)
@@ -106,7 +106,7 @@ func (fig *tally) addFirst(a load.Answer, at time.Duration) {
 }
 
 // addRefusal notes what came of a request while the regions were broken.
-func (fig *tally) addRefusal(a load.Answer) {
+func (fig *tally) addRefusal(a load.Response) {
 	switch {
 	case a.Status == http.StatusBadGateway && a.Code != "":
 		fig.told.Record(a.End)
@@ -117,7 +117,7 @@ func (fig *tally) addRefusal(a load.Answer) {
 
 // countPosts compares what the upstream got with what was sent. A request whose
 // body broke off was not processed.
-func (fig *tally) countPosts(answers []load.Answer, got []*fakeopenai.Request) {
+func (fig *tally) countPosts(answers []load.Response, got []*fakeopenai.Request) {
 	times := make(map[string]int, len(answers))
 	for _, a := range answers {
 		times[a.ID] = 0
@@ -140,7 +140,7 @@ func (fig *tally) countPosts(answers []load.Answer, got []*fakeopenai.Request) {
 
 // usedAfter returns how long after the mending a request was due that the region
 // which came back had, and that was answered; or 0 if none was.
-func (s *scene) usedAfter(answers []load.Answer) time.Duration {
+func (s *scene) usedAfter(answers []load.Response) time.Duration {
 	if s.mended == 0 {
 		return 0
 	}
@@ -148,7 +148,7 @@ func (s *scene) usedAfter(answers []load.Answer) time.Duration {
 	for _, served := range s.victim.Front.Served() {
 		had[served.ID] = true
 	}
-	i := slices.IndexFunc(answers, func(a load.Answer) bool {
+	i := slices.IndexFunc(answers, func(a load.Response) bool {
 		return a.Due >= s.mended && a.Outcome == load.Complete && had[a.ID]
 	})
 	if i < 0 {

@@ -32,9 +32,9 @@ const (
 	eventTail = `,"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":" word"}}]}` + "\n\n"
 )
 
-// An answer is what the upstream does for a call.
+// A response is what the upstream does for a call.
 type answer struct {
-	head  []byte        // written first; the whole answer if there are no events
+	head  []byte        // written first; the whole response if there are no events
 	count int           // events, each written on its own
 	gap   time.Duration // between events
 	cut   bool          // then the connection breaks
@@ -55,7 +55,7 @@ var answers = map[string]*answer{
 	Idle.Target:       {head: []byte(eventsHead), count: 1, hold: true},
 }
 
-// whole returns an answer of known length.
+// whole returns a response of known length.
 func whole(contentType, body string) *answer {
 	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n", contentType, len(body), headers)
 	return &answer{head: append([]byte(head), body...)}

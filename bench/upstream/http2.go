@@ -68,14 +68,14 @@ func (u *HTTP2) serve(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// A message is an answer taken apart.
+// A message is a response taken apart.
 type message struct {
 	*answer
 	header http.Header
 	body   []byte // what is known of it beforehand
 }
 
-// parsed are all answers, by the target of the request.
+// parsed are all responses, by the target of the request.
 var parsed = func() map[string]*message {
 	all := make(map[string]*message)
 	for target, a := range answers {

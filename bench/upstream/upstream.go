@@ -135,7 +135,7 @@ func (u *Upstream) serve(conn net.Conn) {
 	}
 }
 
-// write writes the answer and returns its buffer for the next one.
+// write writes the response and returns its buffer for the next one.
 func (a *answer) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, error) {
 	if _, err := conn.Write(a.head); err != nil || a.count == 0 {
 		return buf, err

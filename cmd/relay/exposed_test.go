@@ -11,41 +11,45 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// refuse runs relay serve, which must not start, and returns what it says.
+// refuse runs relay serve, which must not start, and returns the error it prints.
 func refuse(t *testing.T, environ []string, args ...string) string {
 	t.Helper()
 	stdout, stderr := new(proc.Buffer), new(proc.Buffer)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // if it starts after all
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // in case it starts
 	defer cancel()
 	if status := run(ctx, append([]string{"serve"}, args...), environ, stdout, stderr); status != exitUsage {
 		t.Errorf("%q: exit status %d, %s%s", args, status, stdout, stderr)
 	}
-	said := stderr.String()
-	if strings.Count(said, "\n") != 1 || strings.Contains(said, "CANARY") || stdout.String() != "" {
-		t.Errorf("%q: said %q", args, said)
+	printed := stderr.String()
+	if strings.Count(printed, "\n") != 1 || strings.Contains(printed, "CANARY") || stdout.String() != "" {
+		t.Errorf("%q: printed %q", args, printed)
 	}
-	return said
+	return printed
 }
 
-// A relay with a token in an upstream's URL, and without tokens of its own, serves
+// A relay with a token in an upstream's URL and no access tokens of its own serves
 // this machine only.
 func TestServeHoldingATokenBeyondLoopback(t *testing.T) {
 	holding := "RELAY_UPSTREAMS=https://rt_CANARY@relay.example"
 	file := newFile(t, "["+endpoint("paris", "https://relay.example")+"]")
 	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "relay.example:0"} {
-		for _, said := range []string{refuse(t, []string{holding}, "-listen", listen), refuse(t, nil, "-listen", listen, "-upstreams-file", file)} {
-			if !strings.Contains(said, "RELAY_ACCESS_TOKENS") {
-				t.Errorf("%s: said %q", listen, said)
+		for _, printed := range []string{
+			refuse(t, []string{holding}, "-listen", listen),
+			refuse(t, nil, "-listen", listen, "-upstreams-file", file),
+		} {
+			if !strings.Contains(printed, "RELAY_ACCESS_TOKENS") {
+				t.Errorf("%s: printed %q", listen, printed)
 			}
 		}
 	}
-	// Any web page could be called by a name that leads here.
+	// Any web page could have a name that resolves to this machine.
 	refuse(t, []string{holding, "RELAY_ALLOWED_HOSTS=*"}, "-listen", "127.0.0.1:0")
-	startServe(t, []string{holding, "RELAY_ALLOWED_HOSTS=*", "RELAY_ACCESS_TOKENS=" + serveToken, "RELAY_LOG_LEVEL=off"})
-	startServe(t, []string{holding, "RELAY_LOG_LEVEL=off"})
+	environ := []string{holding, "RELAY_LOG_LEVEL=off"}
+	startServe(t, append(environ, "RELAY_ALLOWED_HOSTS=*", "RELAY_ACCESS_TOKENS="+serveToken))
+	startServe(t, environ)
 }
 
-// Nor does it take tokens from a file later on.
+// The same holds for tokens that a changed file brings.
 func TestServeUpstreamsFileBringsTokens(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
 	file := newFile(t, `["`+u.URL+`"]`)
@@ -53,25 +57,29 @@ func TestServeUpstreamsFileBringsTokens(t *testing.T) {
 	writeFile(t, file, "["+endpoint("paris", refusing(t))+"]")
 	s.waitForLog(t, "upstreams file not used", 1)
 	if _, status := s.chat(t); status != http.StatusOK {
-		t.Errorf("by the old list: %d", status)
+		t.Errorf("with the old upstreams: got %d", status)
 	}
 	s.wantNoSecret(t)
 }
 
 func TestServeRefusesABadProxy(t *testing.T) {
 	for _, value := range []string{
-		"http://user:CANARY@proxy.example:port", "http://[::1", "http://user:CANARY%zz@proxy.example", "\x7fproxy", "http://proxy .example:3128", "http://", "http://:3128",
+		"http://user:CANARY@proxy.example:port", "http://[::1", "http://user:CANARY%zz@proxy.example", "\x7fproxy",
+		"http://proxy .example:3128", "http://", "http://:3128",
 		"ftp://user:CANARY@proxy.example", "://proxy", "user:CANARY@proxy.example:99x",
 	} {
 		for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
-			if said := refuse(t, []string{name + "=" + value}, "-listen", "127.0.0.1:0"); !strings.Contains(said, name) {
-				t.Errorf("%q: said %q", value, said)
+			printed := refuse(t, []string{name + "=" + value}, "-listen", "127.0.0.1:0")
+			if !strings.Contains(printed, name) {
+				t.Errorf("%q: printed %q", value, printed)
 			}
 		}
 	}
 	for _, environ := range [][]string{
-		{"HTTPS_PROXY=http://user:CANARY@proxy.example:3128"}, {"https_proxy=proxy.example:3128"}, {"HTTPS_PROXY=proxy.example"}, {"HTTPS_PROXY=socks5://127.0.0.1:1080"},
-		{"HTTPS_PROXY="}, {"HTTPS_PROXY=http://proxy.example", "https_proxy=http://["}, {"HTTPS_PROXY=http://[", "HTTPS_PROXY="},
+		{"HTTPS_PROXY=http://user:CANARY@proxy.example:3128"}, {"https_proxy=proxy.example:3128"},
+		{"HTTPS_PROXY=proxy.example"}, {"HTTPS_PROXY=socks5://127.0.0.1:1080"},
+		{"HTTPS_PROXY="}, {"HTTPS_PROXY=http://proxy.example", "https_proxy=http://["},
+		{"HTTPS_PROXY=http://[", "HTTPS_PROXY="},
 	} {
 		startServe(t, append(environ, "RELAY_LOG_LEVEL=off"))
 	}

@@ -15,9 +15,9 @@ import (
 // greet prints what a user needs to use the relay.
 func greet(out io.Writer, addr net.Addr, cfg core.Config) {
 	base := "http://" + reachable(addr) + "/v1"
-	access, key := "no access token needed", "$OPENAI_API_KEY"
+	access, key := "no access token required", "$OPENAI_API_KEY"
 	if len(cfg.AccessTokens) > 0 {
-		access, key = "access token needed", "rt_$TOKEN.$OPENAI_API_KEY"
+		access, key = "access token required", "rt_$TOKEN.$OPENAI_API_KEY"
 		if cfg.APIKey != "" {
 			key = "rt_$TOKEN"
 		}

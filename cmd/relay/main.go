@@ -4,8 +4,7 @@
 //	relay check URL [-token TOKEN] [-key KEY] [-json]
 //
 // serve, the default, starts a relay with the settings of the environment and
-// prints the base URL to use. check finds out what is wrong with a relay
-// anywhere. Both explain themselves with -h.
+// prints the base URL to use. check diagnoses a relay anywhere. Both have -h.
 package main
 
 import (
@@ -43,6 +42,6 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "help":
 		return runServe(ctx, []string{"-h"}, environ, stdout, stderr)
 	}
-	fmt.Fprintf(stderr, "relay: no command %q: use serve or check, each explains itself with -h\n", name)
+	fmt.Fprintf(stderr, "relay: unknown command %q: use serve or check, with -h for help\n", name)
 	return exitUsage
 }

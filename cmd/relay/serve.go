@@ -21,19 +21,19 @@ import (
 	"example.com/relay/core/serve"
 )
 
-// drainTime is how long streams may continue after SIGTERM. Tests shorten it.
-var drainTime = 10 * time.Second
+// drainTimeout is how long streams may continue after SIGTERM. Tests shorten it.
+var drainTimeout = 10 * time.Second
 
 const defaultListen = "127.0.0.1:8787"
 
-// runServe runs a relay until ctx ends or a signal comes, and returns the exit
-// status.
+// runServe runs relay serve until ctx ends or a signal arrives, and returns the
+// exit status.
 func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("relay serve", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", defaultListen, "address to listen on")
-	file := flags.String("upstreams-file", "", "JSON `file` that names the upstreams in place of RELAY_UPSTREAMS, "+
-		"as terraform output -json endpoints\nprints it; read again when it changes")
+	file := flags.String("upstreams-file", "", "JSON `file` with the upstreams, in place of RELAY_UPSTREAMS,\n"+
+		"as terraform output -json endpoints prints it; read again when it changes")
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() { serveUsage(flags) }
 	if err := flags.Parse(args); err != nil {
@@ -67,7 +67,7 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		defer stop()
 		go upstreams.watch(ctx, relay, cfg.Logger)
 	}
-	return listenAndServe(ctx, relay, cfg, *listen, stdout, stderr)
+	return server{relay, cfg, stdout, stderr}.run(ctx, *listen)
 }
 
 // serveConfig returns the settings of environ, and of the file of upstreams if
@@ -138,45 +138,50 @@ func stopSignals() []os.Signal {
 
 // ballastSize is by how much the heap may grow before the garbage collector runs.
 // A relay keeps little and allocates much: with a live heap of one megabyte, Go
-// would collect every two hundred requests. The ballast is an array that nobody
-// touches, so that it occupies no memory itself. It is left out if GOGC or
+// would collect every two hundred requests. The ballast is an array that is
+// never touched, so it occupies no memory itself. It is left out if GOGC or
 // GOMEMLIMIT is set.
 const ballastSize = 16 << 20
 
-// listenAndServe serves relay until ctx ends or a signal comes, drains it, and
-// returns the exit status.
-func listenAndServe(
-	ctx context.Context, relay *core.Relay, cfg core.Config, listen string, stdout, stderr io.Writer,
-) int {
+// A server serves a relay on an address of this machine.
+type server struct {
+	relay          *core.Relay
+	cfg            core.Config // of relay
+	stdout, stderr io.Writer
+}
+
+// run listens on an address and serves until ctx ends or a signal arrives. Then it
+// drains the relay. It returns the exit status.
+func (s server) run(ctx context.Context, listen string) int {
 	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end serving
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
-		fmt.Fprintf(stderr, "relay: cannot listen on %s: %v\n", listen, err)
+		fmt.Fprintf(s.stderr, "relay: cannot listen on %s: %v\n", listen, err)
 		return exitError
 	}
-	server := serve.New(relay)
-	server.IdleTimeout = 60 * time.Second
-	server.ErrorLog = log.New(serverLog{cfg.Logger}, "", 0)
-	log.SetOutput(serverLog{cfg.Logger}) // net/http's client quotes stray bytes of upstreams there
+	srv := serve.New(s.relay)
+	srv.IdleTimeout = 60 * time.Second
+	srv.ErrorLog = log.New(serverLog{s.cfg.Logger}, "", 0)
+	log.SetOutput(serverLog{s.cfg.Logger}) // net/http's client quotes stray bytes of upstreams there
 	var ballast []byte
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		ballast = make([]byte, ballastSize)
 	}
 	defer runtime.KeepAlive(ballast)
-	greet(stdout, ln.Addr(), cfg)
-	if err := serve.Serve(ctx, server, relay, ln); err != nil {
-		fmt.Fprintln(stderr, "relay:", err)
+	greet(s.stdout, ln.Addr(), s.cfg)
+	if err := serve.Serve(ctx, srv, s.relay, ln); err != nil {
+		fmt.Fprintln(s.stderr, "relay:", err)
 		return exitError
 	}
 	stop() // a second signal ends the process at once
-	fmt.Fprintf(stdout, "relay: stopping, streams have up to %s to finish\n", drainTime)
-	if serve.Shutdown(server, relay, drainTime) != nil {
-		fmt.Fprintln(stdout, "relay: stopped, ending the streams that were left")
+	fmt.Fprintf(s.stdout, "relay: stopping, streams have up to %s to finish\n", drainTimeout)
+	if serve.Shutdown(srv, s.relay, drainTimeout) != nil {
+		fmt.Fprintln(s.stdout, "relay: stopped, the streams that were left are cut")
 		return exitOK
 	}
-	fmt.Fprintln(stdout, "relay: stopped, everything finished")
+	fmt.Fprintln(s.stdout, "relay: stopped, everything finished")
 	return exitOK
 }
 
@@ -184,7 +189,8 @@ func listenAndServe(
 // clients and may quote what these sent, so only their kind is logged.
 type serverLog struct{ logger *slog.Logger }
 
-// serverMessages are the beginnings of the messages that get a kind.
+// serverMessages are the prefixes of the messages that are logged by kind; all
+// others are "other".
 var serverMessages = []string{
 	"http: TLS handshake error", "http: Accept error", "http: panic serving", "http: superfluous response.WriteHeader",
 }

@@ -46,6 +46,6 @@ func Example() {
 	// Output:
 	// GET /v1/models from paris
 	// GET /v1/models from london
-	// paris up refused
+	// paris suspect refused
 	// london up
 }

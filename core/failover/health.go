@@ -34,6 +34,8 @@ type health struct {
 	needsTraffic bool          // only a request can tell when it is over, not a probe
 	onTrial      bool          // one request is trying it
 	lastError    string        // class; kept after recovery, for people
+	errorAt      time.Time     // when lastError was noted
+	checkedAt    time.Time     // newest observation, good or bad; zero: none
 	latency      time.Duration // moving average of connects and probes; 0 if unknown
 
 	marked bool      // a response had the marker of a relay
@@ -55,7 +57,7 @@ const (
 func (h *health) strike(class string, weight int, last bool) change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lastError = class
+	h.note(class)
 	h.strikes += weight
 	switch {
 	case h.until.IsZero() && (h.strikes < maxStrikes || last):
@@ -73,7 +75,7 @@ func (h *health) strike(class string, weight int, last bool) change {
 func (h *health) eject(class string, period time.Duration, needsTraffic, last bool) change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lastError = class
+	h.note(class)
 	h.strikes++
 	if last && h.until.IsZero() {
 		return unchanged
@@ -98,6 +100,7 @@ func (h *health) goDown(base, limit time.Duration, needsTraffic bool) {
 func (h *health) success() change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.checkedAt = time.Now()
 	wasUp := h.until.IsZero()
 	h.strikes, h.downs, h.until, h.needsTraffic = 0, 0, time.Time{}, false
 	if wasUp {
@@ -109,6 +112,7 @@ func (h *health) success() change {
 // probed notes that a probe found the upstream well.
 func (h *health) probed() change {
 	h.mu.Lock()
+	h.checkedAt = time.Now()
 	needsTraffic := h.needsTraffic
 	h.mu.Unlock()
 	if needsTraffic {
@@ -122,7 +126,13 @@ func (h *health) probed() change {
 func (h *health) noteError(class string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.lastError = class
+	h.note(class)
+}
+
+// note is called with mu held.
+func (h *health) note(class string) {
+	h.checkedAt = time.Now()
+	h.lastError, h.errorAt = class, h.checkedAt
 }
 
 // down reports whether the upstream is down, and for how long it is to be left

@@ -119,6 +119,12 @@ func (p *Pool) MayRelay() bool {
 	return slices.ContainsFunc(p.list(), func(u *upstream) bool { return !u.official })
 }
 
+// LeadsToRelays reports whether there are relays between the pool and the API, as
+// far as the upstreams' URLs tell: one holds an access token, or there are several.
+func (p *Pool) LeadsToRelays() bool {
+	return p.Several() || slices.ContainsFunc(p.list(), func(u *upstream) bool { return u.token != "" })
+}
+
 // A Result says how a request was sent.
 type Result struct {
 	Upstream string   // name of the one that responded, or was tried last
@@ -126,6 +132,8 @@ type Result struct {
 	Attempts int      // upstreams that were tried, if only by a connect
 	Several  bool     // there was a choice
 	Relay    bool     // the response is an error that a relay made, and that upstream is known to be one
+
+	from *upstream // the one that responded
 }
 
 // RoundTrip sends req to the first upstream that can take it, whatever the host
@@ -201,18 +209,24 @@ func (p *Pool) logChange(u *upstream, c change) {
 	}
 }
 
-// A Status is what is known of an upstream.
+// A Status is what is known of an upstream by the newest observation, a probe or
+// a request.
 type Status struct {
 	Name      string
-	State     string        // up, suspect (connected, but silent) or down
+	State     string        // up; suspect: silent, or failed the last time; or down
 	InFlight  int           // requests that it has
 	Latency   time.Duration // moving average of connects and probes; 0 if unknown
 	LastError string        // class of the last failure, which may be over; or ""
 	RetryIn   time.Duration // how long it is left alone, if it is down
+	CheckedAt time.Time     // newest observation; zero if there is none
+	ErrorAt   time.Time     // last failure; zero if there is none
 }
 
-// Status returns what is known of each upstream, in their order.
+// Status returns what is known of each upstream, in their order. The last
+// upstream, which is used even if it fails, is down all the same. Calling Status
+// counts as use: while somebody looks, probes run at their interval.
 func (p *Pool) Status() []Status {
+	p.thaw()
 	list := p.list()
 	all := make([]Status, len(list))
 	for i, u := range list {
@@ -222,16 +236,18 @@ func (p *Pool) Status() []Status {
 }
 
 func (u *upstream) status() Status {
+	h := &u.health
 	st := Status{Name: u.name, State: "up", InFlight: len(u.attempts())}
-	down, left := u.health.down()
+	_, st.RetryIn = h.down()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	switch {
-	case down:
-		st.State, st.RetryIn = "down", left
-	case u.silence.suspicious():
+	case h.isEjected():
+		st.State = "down"
+	case h.strikes > 0, u.silence.suspicious(), u.stall.doubted.Load():
 		st.State = "suspect"
 	}
-	u.health.mu.Lock()
-	defer u.health.mu.Unlock()
-	st.Latency, st.LastError = u.health.latency, u.health.lastError
+	st.Latency, st.LastError = h.latency, h.lastError
+	st.CheckedAt, st.ErrorAt = h.checkedAt, h.errorAt
 	return st
 }

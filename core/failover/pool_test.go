@@ -203,10 +203,10 @@ func TestWhatMovesOn(t *testing.T) {
 		{"crashed function", page(502, `{"message":"Internal server error"}`, "Content-Type", "application/json"), 0, "up", "platform_502"},
 		{"ended function", page(504, "timeout"), 0, "up", "platform_504"},
 		{"unmarked API", page(404, apiError, "Content-Type", "application/json"), 404, "up", ""},
-		{"relay cannot connect", relayError(502, "upstream_connect"), 200, "up", "upstream_connect"},
-		{"relay is full", relayError(503, "relay_overloaded"), 200, "up", "relay_overloaded"},
+		{"relay cannot connect", relayError(502, "upstream_connect"), 200, "suspect", "upstream_connect"},
+		{"relay is full", relayError(503, "relay_overloaded"), 200, "suspect", "relay_overloaded"},
 		{"relay misconfigured", relayError(500, "relay_misconfigured"), 200, "down", "relay_misconfigured"},
-		{"relay had a reset", relayError(502, "upstream_reset"), 502, "up", "upstream_reset"},
+		{"relay had a reset", relayError(502, "upstream_reset"), 502, "suspect", "upstream_reset"},
 		{"client's own token", relayError(401, "invalid_access_token"), 401, "up", ""},
 		{"too large there", relayError(413, "body_too_large"), 200, "up", ""},
 		{"reset", reset, 0, "up", ClassReset},
@@ -308,14 +308,17 @@ func TestAllDown(t *testing.T) {
 			t.Errorf("got %v after %d attempts", err, sent.Attempts)
 		}
 	}
-	up := 0
+	inUse := 0
 	for _, st := range p.Status() {
 		if st.State == "up" {
-			up++
+			t.Errorf("a dead upstream is up: %+v", st)
+		}
+		if st.RetryIn == 0 {
+			inUse++
 		}
 	}
-	if up != 1 {
-		t.Errorf("%d upstreams are up, want the last one: %+v", up, p.Status())
+	if inUse != 1 {
+		t.Errorf("%d upstreams are in use, want the last one: %+v", inUse, p.Status())
 	}
 }
 

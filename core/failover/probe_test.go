@@ -94,6 +94,49 @@ func TestProbes(t *testing.T) {
 	})
 }
 
+// Somebody looks: what they see is as fresh as under traffic, and says how old it
+// is.
+func TestStatusIsFreshWhileWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, a, _ := probedPool(t, Options{ProbeInterval: 10 * time.Second})
+		defer p.Close()
+		if st := p.Status()[0]; !st.CheckedAt.IsZero() || !st.ErrorAt.IsZero() || st.State != "up" {
+			t.Errorf("an upstream that was never used is %+v", st)
+		}
+		if status, _, _, err := post(t, p, "x"); status != 200 || err != nil {
+			t.Fatalf("got %d %v", status, err)
+		}
+		time.Sleep(3 * time.Minute)
+		p.Status()
+		a.dead.Store(true)
+		died := time.Now()
+		watch := func(state string, within time.Duration) Status {
+			t.Helper()
+			for end := time.Now().Add(within); ; time.Sleep(time.Second) {
+				st := p.Status()[0]
+				// The first look causes the first probe.
+				if age := time.Since(st.CheckedAt); age > 13*time.Second && time.Since(died) > 3*time.Second {
+					t.Fatalf("watched for %v, and the newest observation is %v old", time.Since(died), age)
+				}
+				if st.State == state {
+					return st
+				}
+				if time.Now().After(end) {
+					t.Fatalf("%v: %+v, want %s", within, st, state)
+				}
+			}
+		}
+		if st := watch("suspect", 13*time.Second); st.LastError == "" || st.ErrorAt.Before(died) || st.RetryIn != 0 {
+			t.Errorf("after one failed probe: %+v", st)
+		}
+		watch("down", 5*time.Second)
+		a.dead.Store(false)
+		if st := watch("up", 15*time.Second); st.LastError == "" || !st.CheckedAt.After(st.ErrorAt) {
+			t.Errorf("after it came back: %+v, want the error and its time", st)
+		}
+	})
+}
+
 func TestNoProbes(t *testing.T) {
 	for name, opts := range map[string]Options{
 		"off":        {},

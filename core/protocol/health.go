@@ -4,6 +4,10 @@ package protocol
 // whether it reaches the API, too.
 const HealthPath = "/relay/health"
 
+// Server is the platform in the health check of a relay that runs as a program of
+// its own (relay serve), not as a function.
+const Server = "server"
+
 // Health is the JSON of a health check.
 type Health struct {
 	Status        string           `json:"status"` // ok or degraded
@@ -22,11 +26,14 @@ type Health struct {
 // An UpstreamHealth is what a relay with several upstreams knows of one.
 type UpstreamHealth struct {
 	Name      string  `json:"name"`
-	State     string  `json:"state"` // up, suspect or down
+	State     string  `json:"state"` // by the newest observation: up; suspect from the first failure on; or down
 	LatencyMS float64 `json:"latency_ms"`
 	InFlight  int     `json:"in_flight"`
 	LastError string  `json:"last_error,omitempty"` // class
 	RetryInMS int64   `json:"retry_in_ms,omitempty"`
+
+	CheckedMSAgo *int64 `json:"checked_ms_ago,omitempty"` // newest observation; nil if there is none
+	ErrorMSAgo   *int64 `json:"error_ms_ago,omitempty"`   // LastError, which may be over
 }
 
 // A DeepCheck is what a request to the API without a key showed.

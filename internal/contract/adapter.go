@@ -30,7 +30,7 @@ const (
 	Query         Ability = "query"         // query strings pass to the letter
 	LargeBodies   Ability = "large bodies"  // requests of 3 MiB are let in
 	Streaming     Ability = "streaming"     // bytes reach the client as they come
-	Aborting      Ability = "aborting"      // a broken answer ends as a broken connection
+	Aborting      Ability = "aborting"      // a broken response ends as a broken connection
 	Canceling     Ability = "canceling"     // the upstream is cancelled when the client goes
 	WebSocket     Ability = "websocket"     // connections can be upgraded
 	Misconfigured Ability = "misconfigured" // the adapter starts with bad settings, and answers so
@@ -50,7 +50,7 @@ func Without(ability Ability, reason string) Option {
 // conformance.go.
 func As(column string) Option { return func(a *adapter) { a.column = column } }
 
-// Unhurried makes the upstream take a moment for each answer, for platforms whose
+// Unhurried makes the upstream take a moment for each response, for platforms whose
 // own proxies lose answers that come at once.
 func Unhurried() Option { return func(a *adapter) { a.delay = 3 * time.Millisecond } }
 
@@ -115,7 +115,7 @@ type adapter struct {
 	serve   func(t *testing.T, environ []string) string
 	lacking map[Ability]string // and why
 	column  string             // of the conformance table; "": none
-	delay   time.Duration      // of the upstream's answers
+	delay   time.Duration      // of the upstream's responses
 
 	resetting bool // clients that go reset their connections
 }
@@ -165,7 +165,7 @@ const (
 	streamBody = `{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hello"}]}`
 )
 
-// answerTo sends req and returns the answer. The answer's body is closed when the test ends.
+// answerTo sends req and returns the response. The response's body is closed when the test ends.
 func answerTo(t *testing.T, req *http.Request) *http.Response {
 	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(req)
@@ -176,13 +176,13 @@ func answerTo(t *testing.T, req *http.Request) *http.Response {
 	return res
 }
 
-// complete returns the answer to req and its whole body.
+// complete returns the response to req and its whole body.
 func complete(t *testing.T, req *http.Request) (*http.Response, string) {
 	t.Helper()
 	res := answerTo(t, req)
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		t.Fatalf("reading the answer: %v", err)
+		t.Fatalf("reading the response: %v", err)
 	}
 	return res, string(body)
 }
@@ -233,7 +233,7 @@ func (a *adapter) testBody(t *testing.T) {
 	const speech = `{"model":"tts-1","voice":"alloy","input":"hello"}`
 	res, body := complete(t, request(t, "POST", base+"/v1/audio/speech", speech, "bytes=300000"))
 	if res.StatusCode != http.StatusOK || body != string(fakeopenai.Pattern(300_000)) {
-		t.Errorf("binary answer: status %d, %d bytes, want the 300000 that were sent", res.StatusCode, len(body))
+		t.Errorf("binary response: status %d, %d bytes, want the 300000 that were sent", res.StatusCode, len(body))
 	}
 }
 
@@ -338,18 +338,18 @@ func (a *adapter) testBroken(t *testing.T) {
 		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, fault))
 		body, err := io.ReadAll(res.Body)
 		if err == nil && res.StatusCode == http.StatusOK && a.can(Aborting) {
-			t.Errorf("%s: the answer ends cleanly: %q", fault, body)
+			t.Errorf("%s: the response ends cleanly: %q", fault, body)
 		}
 		if res.StatusCode == http.StatusOK && !strings.Contains(string(body), `"code":"upstream_interrupted"`) {
 			t.Errorf("%s: no error event in %q", fault, body)
 		}
 		if fault != "no-last-chunk" && strings.Contains(string(body), "[DONE]") {
-			t.Errorf("%s: the answer says [DONE]", fault)
+			t.Errorf("%s: the response says [DONE]", fault)
 		}
 	}
 	res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "short-cl"))
 	if body, err := io.ReadAll(res.Body); err == nil && res.StatusCode == http.StatusOK {
-		t.Errorf("a JSON answer that was cut looks complete: %q", body)
+		t.Errorf("a JSON response that was cut looks complete: %q", body)
 	}
 }
 
@@ -394,7 +394,7 @@ func (a *adapter) testClientGone(t *testing.T) {
 	}
 }
 
-// leaving returns the transport of clients that go before their answer is complete.
+// leaving returns the transport of clients that go before their response is complete.
 func (a *adapter) leaving(t *testing.T) http.RoundTripper {
 	if !a.resetting {
 		return http.DefaultTransport
@@ -410,7 +410,7 @@ func (a *adapter) leaving(t *testing.T) http.RoundTripper {
 	return transport
 }
 
-// relayError returns the code of an answer that the relay made itself.
+// relayError returns the code of a response that the relay made itself.
 func relayError(t *testing.T, res *http.Response, body string) string {
 	t.Helper()
 	var answer struct {
@@ -443,7 +443,7 @@ func (a *adapter) testErrors(t *testing.T) {
 	}
 	res, body = complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "close-before"))
 	if code := relayError(t, res, body); res.StatusCode != http.StatusBadGateway || code != "upstream_reset" {
-		t.Errorf("no answer: got %d %s", res.StatusCode, code)
+		t.Errorf("no response: got %d %s", res.StatusCode, code)
 	}
 	res, body = complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "status=429 retry-after-ms=20"))
 	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After-Ms") != "20" ||
@@ -547,7 +547,7 @@ func (a *adapter) testMisconfigured(t *testing.T) {
 		t.Errorf("got %d %s %v", res.StatusCode, code, res.Header)
 	}
 	if strings.Contains(body, testKey) {
-		t.Error("the answer holds the key")
+		t.Error("the response holds the key")
 	}
 }
 
@@ -581,7 +581,7 @@ func (a *adapter) testSeveral(t *testing.T) {
 			res, answer := complete(t, request(t, "POST", url, body, ""))
 			if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != http.StatusOK || by != "alive" ||
 				!strings.Contains(answer, want) {
-				t.Errorf("request %d: %d by %q, %s; want all of an answer by the one that is alive",
+				t.Errorf("request %d: %d by %q, %s; want all of a response by the one that is alive",
 					i+1, res.StatusCode, by, answer)
 			}
 			if got := res.Header.Get("X-Relay-Attempts"); got != "2" && (i < 3 && a.can(Refusals) || got != "1") {

@@ -58,7 +58,7 @@ func TestBridge(t *testing.T, serve func(t *testing.T, h http.Handler) string, o
 				t.Errorf("got %d %q, which looks complete", status, body)
 			}
 			if strings.Contains(body, "secret") {
-				t.Errorf("the answer holds the panic's value: %q", body)
+				t.Errorf("the response holds the panic's value: %q", body)
 			}
 			if status, body, err := get(t, "/echo"); status != 200 || body != "body" || err != nil {
 				t.Errorf("the next request: %d %q %v", status, body, err)

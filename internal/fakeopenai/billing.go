@@ -3,6 +3,7 @@ package fakeopenai
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ func sessionOnly(body func() object) func(*call) answer {
 
 // adminOnly answers only to an admin key, with a bucket of results for each day
 // that the query asks for. The number of a day counts from the start.
-func adminOnly(results func(day int) []object) func(*call) answer {
+func adminOnly(results func(query url.Values, day int) []object) func(*call) answer {
 	return func(c *call) answer {
 		if !strings.HasPrefix(c.key, "sk-admin-") {
 			return *invalidRequest(http.StatusForbidden, "You have insufficient permissions for this operation. "+
@@ -75,23 +76,48 @@ func billingUsage() object {
 }
 
 // organizationCosts has no results on two days of seven, as OpenAI has none on
-// days without costs.
-func organizationCosts(day int) []object {
+// days without costs. They are by line item and project where the query says so
+// (group_by): three quarters are for the first of each.
+func organizationCosts(query url.Values, day int) []object {
 	if day%7 >= 5 {
 		return []object{}
 	}
-	return []object{{
-		"object":     "organization.costs.result",
-		"amount":     object{"value": float64(day*37%11) + 0.5, "currency": "usd"},
-		"line_item":  nil,
-		"project_id": nil,
-	}}
+	total := float64(day*37%11) + 0.5
+	result := func(share float64, item, project any) object {
+		groups := query["group_by"]
+		if !slices.Contains(groups, "line_item") {
+			item = nil
+		}
+		if !slices.Contains(groups, "project_id") {
+			project = nil
+		}
+		return object{
+			"object":     "organization.costs.result",
+			"amount":     object{"value": total * share, "currency": "usd"},
+			"line_item":  item,
+			"project_id": project,
+		}
+	}
+	if !query.Has("group_by") {
+		return []object{result(1, nil, nil)}
+	}
+	return []object{
+		result(0.5, "gpt-5-mini, output", "proj_fake1"), result(0.25, "gpt-5-mini, input", "proj_fake1"),
+		result(0.25, "gpt-4o-mini, input", "proj_fake2"),
+	}
+}
+
+// listProjects names the first of the projects that have costs.
+func listProjects(c *call) answer {
+	return jsonAnswer(200, object{"object": "list", "has_more": false, "data": []object{{
+		"object": "organization.project", "id": "proj_fake1", "name": "Chat for customers", "status": "active",
+	}}})
 }
 
 // organizationUsage has the same results every day.
 func organizationUsage(kind string, fields object) func(*call) answer {
 	fields["object"] = "organization.usage." + kind + ".result"
-	return adminOnly(func(int) []object { return []object{fields} })
+	return adminOnly(func(url.Values, int) []object { return []object{fields} })
 }
 
 const day = 24 * 60 * 60 // seconds
@@ -102,7 +128,7 @@ const fakePageSize = 20
 
 // usagePage returns the page of daily buckets that a query asks for: limit of
 // them, or 7, from start_time on, up to now. The cursor is the number of a day.
-func usagePage(query url.Values, results func(day int) []object) object {
+func usagePage(query url.Values, results func(query url.Values, day int) []object) object {
 	number := func(name string, otherwise int64) int64 {
 		if n, err := strconv.ParseInt(query.Get(name), 10, 64); err == nil {
 			return n
@@ -122,7 +148,7 @@ func usagePage(query url.Values, results func(day int) []object) object {
 			"object":     "bucket",
 			"start_time": start + i*day,
 			"end_time":   start + (i+1)*day,
-			"results":    results(int(i)),
+			"results":    results(query, int(i)),
 		})
 	}
 	page["data"] = data

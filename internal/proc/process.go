@@ -51,7 +51,7 @@ func Start(opts Options, name string, args ...string) (*Process, error) {
 	}
 	p.cmd.Dir = opts.Dir
 	p.cmd.SysProcAttr = new(syscall.SysProcAttr)
-	dieWithParent(p.cmd.SysProcAttr)
+	DieWithParent(p.cmd.SysProcAttr)
 	switch {
 	case opts.Discard:
 	case opts.Log != nil:

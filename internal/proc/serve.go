@@ -3,6 +3,7 @@ package proc
 import (
 	"context"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -41,4 +42,17 @@ func tryServe(ctx context.Context, opts Options, name string, args []string) (*P
 		return nil, "", err
 	}
 	return p, addr, nil
+}
+
+// StartRelay starts the relay program at addr ("127.0.0.1:0" for any port) and
+// returns its base URL without "/v1". It must be stopped.
+func StartRelay(ctx context.Context, opts Options, program, addr string) (p *Process, base string, err error) {
+	if p, err = Start(opts, program, "serve", "-listen", addr); err != nil {
+		return nil, "", err
+	}
+	if base, err = p.Await(ctx, "base URL: "); err != nil {
+		p.Kill()
+		return nil, "", err
+	}
+	return p, strings.TrimSuffix(base, "/v1"), nil
 }

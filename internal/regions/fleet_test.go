@@ -22,7 +22,7 @@ var relay string
 
 func TestMain(m *testing.M) { os.Exit(RunTests(m, &relay)) }
 
-// ask posts a chat and returns the status and the body.
+// ask posts a chat and returns the response and its body.
 func ask(t *testing.T, client *http.Client, base string) (*http.Response, string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -87,7 +87,7 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 			t.Error("the process is still there")
 		}
 		if _, body, err := ask(t, client, url); err == nil {
-			t.Errorf("the region answers %q without a process", body)
+			t.Errorf("the region responds %q without a process", body)
 		}
 		if err := region.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 }
 
 func TestGatewayReachesRegionsOverHTTPS(t *testing.T) {
-	// One region, which any relay may have.
+	// A single region: any relay can have one.
 	f := StartTest(t, Options{Relay: relay, Regions: 1, TLS: true})
 	var log bytes.Buffer
 	g := f.GatewayTest(t, proc.Options{Env: []string{"RELAY_LOG_LEVEL=info"}, Log: &log})
@@ -131,19 +131,19 @@ func TestFleetThatCannotStart(t *testing.T) {
 
 func TestFleetWithoutFaultLosesNothing(t *testing.T) {
 	f := StartTest(t, Options{Relay: relay, Regions: 1})
-	answers := load.Open{
+	responses := load.Open{
 		Base: f.Regions[0].Front.URL(), Rate: 200, For: 2 * time.Second,
-		Reply: fakeopenai.Reply, Streamed: "events=6 gap=5ms", // whole ones overtake the end of their requests
+		Reply: fakeopenai.Reply, Streamed: "events=6 gap=5ms", // responses in one piece overtake the end of their requests
 	}.Run(t.Context(), time.Now())
-	for _, a := range answers {
+	for _, a := range responses {
 		if a.Outcome != load.Complete {
 			t.Errorf("%+v", a)
 		}
 	}
-	if got := f.Upstream.Arrived(); got != len(answers) {
-		t.Errorf("the upstream had %d requests, want %d", got, len(answers))
+	if got := f.Upstream.Arrived(); got != len(responses) {
+		t.Errorf("the upstream had %d requests, want %d", got, len(responses))
 	}
-	if served := f.Regions[0].Front.Served(); len(served) != len(answers) || served[0].ID != answers[0].ID {
-		t.Errorf("the front served %d requests, want %d", len(served), len(answers))
+	if served := f.Regions[0].Front.Served(); len(served) != len(responses) || served[0].ID != responses[0].ID {
+		t.Errorf("the front served %d requests, want %d", len(served), len(responses))
 	}
 }

@@ -65,14 +65,8 @@ func (p *Process) Stop() {
 }
 
 func (p *Process) start(program string, w Worker, out io.Writer) (url string, err error) {
-	if w.Name == "" {
-		w.Name = "worker.js"
-	}
-	if err := os.WriteFile(filepath.Join(p.dir, w.Name), w.Module, 0o600); err != nil {
-		return "", err
-	}
-	file := filepath.Join(p.dir, "config.capnp")
-	if err := os.WriteFile(file, []byte(config(w)), 0o600); err != nil {
+	file, err := Write(p.dir, w)
+	if err != nil {
 		return "", err
 	}
 	events, control, err := os.Pipe()
@@ -100,6 +94,20 @@ func (p *Process) start(program string, w Worker, out io.Writer) (url string, er
 		}
 	}
 	return "", errors.New("workerd ended before it listened")
+}
+
+// Write writes w's module and its configuration into dir and returns the name of the
+// configuration, which "workerd serve" takes. It is for those who start the program
+// themselves; without Address it would not tell them where it listens.
+func Write(dir string, w Worker) (string, error) {
+	if w.Name == "" {
+		w.Name = "worker.js"
+	}
+	if err := os.WriteFile(filepath.Join(dir, w.Name), w.Module, 0o600); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "config.capnp")
+	return file, os.WriteFile(file, []byte(config(w)), 0o600)
 }
 
 // config returns the configuration by which workerd serves w. Without "private"

@@ -15,9 +15,9 @@ type Tested struct {
 	log strings.Builder
 }
 
-// Serve starts w until t ends. Where the program cannot be had it skips t, but
-// for CI, whose tests must not be missing in silence.
-func Serve(t testing.TB, w Worker) *Tested {
+// Program returns the program's path. Where it cannot be had it skips t, but for
+// CI, whose tests must not be missing in silence.
+func Program(t testing.TB) string {
 	t.Helper()
 	program, err := Install()
 	if errors.Is(err, ErrMissing) && os.Getenv("CI") != "true" {
@@ -26,8 +26,15 @@ func Serve(t testing.TB, w Worker) *Tested {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return program
+}
+
+// Serve starts w until t ends. Where the program cannot be had it does as Program.
+func Serve(t testing.TB, w Worker) *Tested {
+	t.Helper()
 	served := new(Tested)
-	if served.Process, err = Start(program, w, served); err != nil {
+	var err error
+	if served.Process, err = Start(Program(t), w, served); err != nil {
 		t.Fatalf("%v\n%s", err, served.Log())
 	}
 	t.Cleanup(served.Stop)

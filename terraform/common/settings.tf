@@ -27,7 +27,7 @@ locals {
     "RELAY_LAMBDA_INVOKE_MODE",
   ]
 
-  # What a value is like, and what it is not.
+  # A value must match like and must not match unlike.
   setting_values = {
     RELAY_POLICY           = { like = "^\\s*(order|latency)?\\s*$", unlike = "^\\b$" }
     RELAY_RESEND_AMBIGUOUS = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }

@@ -1,4 +1,4 @@
-# What is wrong stops at the plan, with a sentence that says what to do. What all modules refuse is tested in common.
+# Errors stop at the plan, with a message that says what to do. What all modules refuse is tested in common.
 mock_provider "cloudflare" {}
 
 mock_provider "random" {}

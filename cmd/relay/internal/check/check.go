@@ -140,7 +140,7 @@ func parseRelayURL(s string) (*url.URL, error) {
 // usage prints the flags and explains the output.
 func usage(flags *flag.FlagSet) {
 	out := flags.Output()
-	fmt.Fprint(out, `relay check URL finds out what works at a relay and what does not, and what to do about it:
+	fmt.Fprint(out, `relay check URL diagnoses a relay and says what to do about each problem:
 
   relay check https://relay.example/v1 -token "$RELAY_TOKEN" -key "$OPENAI_API_KEY"
 
