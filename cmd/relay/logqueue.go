@@ -11,6 +11,10 @@ import (
 // each. More are dropped.
 const logQueueSize = 4096
 
+// logFlushTimeout is how long the end of the process waits for the lines in the
+// queue to be written.
+const logFlushTimeout = time.Second
+
 // A logQueue is a writer of log lines that never blocks: serving must not wait for
 // whoever reads the log. Lines that find the queue full are dropped, and the next
 // line that is written says how many were. It is safe for concurrent use.

@@ -72,7 +72,7 @@ func TestServeWithAStalledLog(t *testing.T) {
 		t.Skip("builds the command")
 	}
 	u := fakeopenai.StartUpstream(t)
-	cmd := exec.CommandContext(t.Context(), buildRelay(t), "-listen", "127.0.0.1:0")
+	cmd := exec.CommandContext(t.Context(), program.Path(t), "-listen", "127.0.0.1:0")
 	cmd.Env = []string{"RELAY_UPSTREAMS=" + u.URL}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -88,8 +88,9 @@ func TestServeWithAStalledLog(t *testing.T) {
 	defer func() { _ = cmd.Process.Kill() }()
 	var base string
 	for lines := bufio.NewScanner(stdout); base == "" && lines.Scan(); {
-		base, _ = strings.CutPrefix(lines.Text(), "base URL: ")
-		base = strings.TrimSuffix(base, "/v1")
+		if url, ok := strings.CutPrefix(lines.Text(), "base URL: "); ok {
+			base = strings.TrimSuffix(url, "/v1")
+		}
 	}
 	for i := range logQueueSize + 1000 { // a pipe holds some 240 lines
 		res, err := http.Get(base + "/relay/health")

@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 
 	"example.com/relay/core"
 	"example.com/relay/core/failover"
@@ -71,13 +70,4 @@ func lacksResolver() bool {
 	}
 	_, err := os.Stat("/etc/resolv.conf")
 	return errors.Is(err, fs.ErrNotExist)
-}
-
-// noteLines returns the notes as lines of the greeting.
-func noteLines(notes []string) string {
-	var b strings.Builder
-	for _, note := range notes {
-		b.WriteString("note:     " + note + "\n")
-	}
-	return b.String()
 }

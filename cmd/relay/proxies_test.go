@@ -177,4 +177,3 @@ func (p reverseProxy) testSilence(t *testing.T) {
 		t.Errorf("a stream with a minute of silence ends with %q, %v", body, err)
 	}
 }
-

@@ -38,12 +38,12 @@ func listener(ctx context.Context, environ []string, address string) (net.Listen
 // notify tells the service manager, if there is one, about a change of state, such
 // as READY=1, see sd_notify(3). A manager that cannot be told is no reason not to
 // serve.
-func notify(ctx context.Context, environ []string, state string) {
+func notify(environ []string, state string) {
 	name := lookup(environ, "NOTIFY_SOCKET")
 	if !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, "@") {
 		return
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unixgram", name)
+	conn, err := net.Dial("unixgram", name)
 	if err != nil {
 		return
 	}
