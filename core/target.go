@@ -69,18 +69,15 @@ func (t *target) allows(hostport string) bool {
 }
 
 // isLoadBalancerCheck reports whether req may be the health check of a load balancer,
-// which uses an instance's IP address as its Host, or sends none. That is safe: DNS
-// rebinding takes a name, and deep checks and streams have a query. If only
-// loopback names are allowed, it must be HTTP/1.0 without a Host.
+// which uses an instance's IP address as its Host, or sends none, or an empty one.
+// That is safe: DNS rebinding takes a name, and deep checks and streams have a
+// query. If only loopback names are allowed, there must be no Host.
 func (t *target) isLoadBalancerCheck(req *http.Request) bool {
 	if req.URL.EscapedPath() != protocol.HealthPath || req.URL.RawQuery != "" {
 		return false
 	}
 	host := hostOf(req.Host)
-	if t.local {
-		return host == "" && !req.ProtoAtLeast(1, 1)
-	}
-	return host == "" || net.ParseIP(host) != nil
+	return host == "" || !t.local && net.ParseIP(host) != nil
 }
 
 // isLocalName reports whether host is a name or address of this machine only.

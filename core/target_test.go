@@ -202,7 +202,7 @@ func TestHealthForLoadBalancers(t *testing.T) {
 	})
 	for request, want := range map[string]int{
 		"GET /relay/health HTTP/1.0\r\n":                               200,
-		"GET /relay/health HTTP/1.1\r\nHost:\r\n":                      403,
+		"GET /relay/health HTTP/1.1\r\nHost:\r\n":                      200,
 		"GET /relay/health HTTP/1.1\r\nHost: 169.254.169.254\r\n":      403,
 		"GET /relay/health HTTP/1.0\r\nHost: rebound.example\r\n":      403,
 		"GET /relay/health?deep=1 HTTP/1.0\r\nUser-Agent: haproxy\r\n": 403,

@@ -12,8 +12,8 @@ import (
 	"example.com/relay/core/failover"
 )
 
-// greet prints what a user needs to use the relay.
-func greet(out io.Writer, addr net.Addr, cfg core.Config) {
+// greet prints what a user needs to use the relay, and the notes.
+func greet(out io.Writer, addr net.Addr, cfg core.Config, notes []string) {
 	base := "http://" + reachable(addr) + "/v1"
 	access, key := "no access token required", "$OPENAI_API_KEY"
 	if len(cfg.AccessTokens) > 0 {
@@ -28,6 +28,9 @@ func greet(out io.Writer, addr net.Addr, cfg core.Config) {
 	}
 	if proxy := proxyName(cfg.Upstreams); proxy != "" {
 		page += "proxy:    " + proxy + "\n"
+	}
+	for _, note := range notes {
+		page += "note:     " + note + "\n"
 	}
 	fmt.Fprintf(out, `relay %s to %s, %s
 base URL: %s

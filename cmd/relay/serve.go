@@ -51,11 +51,13 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 			flags.Arg(0))
 		return exitUsage
 	}
+	logs := newLogQueue(stderr)
+	defer logs.close(logFlushTimeout)
 	upstreams := upstreamsFile{name: *file}
 	cfg, err := serveConfig(environ, *listen, &upstreams)
 	var relay *core.Relay
 	if err == nil {
-		cfg.Logger = slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
+		cfg.Logger = slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: cfg.LogLevel}))
 		relay, err = core.New(cfg)
 	}
 	if err != nil {
@@ -67,13 +69,16 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		defer stop()
 		go upstreams.watch(ctx, relay, cfg.Logger)
 	}
-	return server{relay, cfg, stdout, stderr}.run(ctx, *listen)
+	return server{relay, cfg, environ, stdout, stderr}.run(ctx, *listen)
 }
 
 // serveConfig returns the settings of environ, and of the file of upstreams if
 // it has a name, for a relay that listens on an address.
 func serveConfig(environ []string, listen string, upstreams *upstreamsFile) (core.Config, error) {
 	cfg, err := core.ParseEnv(environ)
+	if err != nil && lookup(environ, "RELAY_LISTEN") != "" {
+		err = fmt.Errorf("%w; the address to listen on is the flag -listen", err)
+	}
 	if err == nil && upstreams.name != "" {
 		cfg.Upstreams, err = upstreams.read(cfg.Upstreams)
 	}
@@ -147,6 +152,7 @@ const ballastSize = 16 << 20
 type server struct {
 	relay          *core.Relay
 	cfg            core.Config // of relay
+	environ        []string
 	stdout, stderr io.Writer
 }
 
@@ -156,9 +162,9 @@ func (s server) run(ctx context.Context, listen string) int {
 	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end serving
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	ln, err := listener(ctx, s.environ, listen)
 	if err != nil {
-		fmt.Fprintf(s.stderr, "relay: cannot listen on %s: %v\n", listen, err)
+		fmt.Fprintln(s.stderr, "relay:", err)
 		return exitError
 	}
 	srv := serve.New(s.relay)
@@ -170,12 +176,14 @@ func (s server) run(ctx context.Context, listen string) int {
 		ballast = make([]byte, ballastSize)
 	}
 	defer runtime.KeepAlive(ballast)
-	greet(s.stdout, ln.Addr(), s.cfg)
+	greet(s.stdout, ln.Addr(), s.cfg, notes(s.environ, listen, s.cfg.Upstreams))
+	notify(s.environ, "READY=1")
 	if err := serve.Serve(ctx, srv, s.relay, ln); err != nil {
 		fmt.Fprintln(s.stderr, "relay:", err)
 		return exitError
 	}
 	stop() // a second signal ends the process at once
+	notify(s.environ, "STOPPING=1")
 	fmt.Fprintf(s.stdout, "relay: stopping, streams have up to %s to finish\n", drainTimeout)
 	if serve.Shutdown(srv, s.relay, drainTimeout) != nil {
 		fmt.Fprintln(s.stdout, "relay: stopped, the streams that were left are cut")
