@@ -218,7 +218,7 @@ func (c *call) onReset(cand *candidate, a *attempt, err error) step {
 func (c *call) onResponse(cand *candidate, res *http.Response) step {
 	u := cand.upstream
 	if res.Header.Get(protocol.Marker) != "" {
-		u.health.showedMarker()
+		c.pool.meet(u)
 	}
 	if !c.result.Several {
 		c.result.Relay = u.isRelay() && isOwnError(res)

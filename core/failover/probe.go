@@ -121,7 +121,6 @@ func (p *Pool) endSilent(u *upstream, patience time.Duration) {
 func (p *Pool) probeLoop() {
 	ticker := time.NewTicker(min(probeDown, p.opts.ProbeInterval))
 	defer ticker.Stop()
-	p.learnAll()
 	last := make(map[*upstream]time.Time)
 	for {
 		select {
@@ -133,12 +132,16 @@ func (p *Pool) probeLoop() {
 	}
 }
 
-// learnAll asks all upstreams at once what they are, so that what depends on it is
-// right from the first request on. One that does not respond is not blamed: it may
-// just be starting, too.
-func (p *Pool) learnAll() {
-	for _, u := range p.list() {
-		p.prober.Go(func() { _, _ = p.examine(p.running, u, false) })
+// probes reports whether the pool makes requests of its own while it is open.
+func (p *Pool) probes() bool {
+	return p.opts.ProbeInterval > 0 && !p.opts.Serverless && p.running.Err() == nil
+}
+
+// meet notes that u responded as a relay, and asks it at once what it is the first
+// time: what depends on that should not depend on when the next probe is due.
+func (p *Pool) meet(u *upstream) {
+	if u.health.showedMarker() && p.probes() && p.Several() {
+		go func() { _, _ = p.examine(p.running, u, false) }() // which notes what it finds
 	}
 }
 

@@ -183,7 +183,23 @@ func (c *call) length() int64 {
 	if whole {
 		return int64(kept)
 	}
+	c.learnSizes()
 	return -1
+}
+
+// learnSizes asks the relays whose limits are not known, now and then. Of a body of
+// unknown length they would learn its size only by reading it, when no other could
+// have it any more.
+func (c *call) learnSizes() {
+	var wait sync.WaitGroup
+	for _, cand := range c.queue.candidates {
+		down, _ := cand.health.down()
+		if down || cand.official || cand.sizes.max() > 0 || !cand.health.mayAsk() {
+			continue
+		}
+		wait.Go(func() { _, _ = c.pool.examine(c.req.Context(), cand.upstream, false) })
+	}
+	wait.Wait()
 }
 
 // takeTheSame reports whether all candidates are known to take bodies up to the

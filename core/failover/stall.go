@@ -40,7 +40,7 @@ const (
 
 // watch has u looked after until no request waits for its response.
 func (p *Pool) watch(u *upstream) {
-	if p.opts.ProbeInterval > 0 && !p.opts.Serverless && !u.stall.armed.Swap(true) {
+	if p.probes() && !u.stall.armed.Swap(true) {
 		time.AfterFunc(minLook, func() { p.look(u) })
 	}
 }
@@ -48,13 +48,13 @@ func (p *Pool) watch(u *upstream) {
 // look checks u if that is due, and looks again as long as requests wait.
 func (p *Pool) look(u *upstream) {
 	wait, awaited := p.nextCheck(u)
-	if awaited && wait <= 0 && p.running.Err() == nil {
+	if awaited && wait <= 0 && p.probes() {
 		p.inquire(u)
 		wait, awaited = p.nextCheck(u)
 	}
-	if !awaited || p.running.Err() != nil {
+	if !awaited || !p.probes() {
 		u.stall.armed.Store(false)
-		if u.isAwaited() && p.running.Err() == nil {
+		if u.isAwaited() {
 			p.watch(u) // one came meanwhile
 		}
 		return

@@ -82,7 +82,7 @@ func TestHungUpstreamIsFound(t *testing.T) {
 		{"aws-lambda", functionLook + 2*probeTimeout + 100*time.Millisecond},
 	} {
 		for _, since := range []time.Duration{
-			0, 100 * time.Millisecond, 1900 * time.Millisecond, 2100 * time.Millisecond, 5 * time.Second,
+			time.Millisecond, 100 * time.Millisecond, 1900 * time.Millisecond, 2100 * time.Millisecond, 5 * time.Second,
 			9900 * time.Millisecond, 11 * time.Second, 59 * time.Second, 61 * time.Second, 10 * time.Minute,
 		} {
 			for _, before := range []time.Duration{10 * time.Millisecond, time.Second, 7 * time.Second} {
@@ -131,6 +131,7 @@ func TestHangsWhileARequestWaits(t *testing.T) {
 			p, a, _ := machines(t, "server", Options{})
 			defer p.Close()
 			a.thinks.Store(int64(time.Hour))
+			time.Sleep(3 * time.Second) // until it is known what it is
 			begun := time.Now()
 			time.AfterFunc(after, func() { a.hung.Store(true) })
 			_, _, _, err := post(t, p, "x")
@@ -193,8 +194,8 @@ func TestNothingIsSentWhileInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, a, b := machines(t, "server", Options{})
 		defer p.Close()
-		time.Sleep(time.Second)
 		post(t, p, "x")
+		time.Sleep(time.Second)
 		a.hung.Store(true)
 		first := make(chan error, 1)
 		go func() {
