@@ -7,7 +7,9 @@ import (
 	"log"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -107,6 +109,7 @@ func (s *streamWriter) WriteHeader(status int) {
 		return
 	}
 	s.wrote = true
+	toUTF8(s.header)
 	headers, cookies := platformHeaders(s.header)
 	s.answer <- &events.LambdaFunctionURLStreamingResponse{
 		StatusCode: status, Headers: headers, Cookies: cookies, Body: s.reader,
@@ -120,6 +123,25 @@ func (s *streamWriter) Write(p []byte) (int, error) {
 
 // FlushError does nothing: what was written has left.
 func (s *streamWriter) FlushError() error { return nil }
+
+// toUTF8 makes the values in h text, as the platform takes them: bytes that are not
+// UTF-8 are characters of ISO 8859-1, as header values once were (RFC 9110, section
+// 5.5). JSON would have replacement characters in their place.
+func toUTF8(h http.Header) {
+	for name, values := range h {
+		for i, value := range values {
+			if utf8.ValidString(value) {
+				continue
+			}
+			runes := make([]rune, len(value))
+			for j := range len(value) {
+				runes[j] = rune(value[j])
+			}
+			h[name] = slices.Clone(h[name]) // the upstream's response has the same values
+			h[name][i] = string(runes)
+		}
+	}
+}
 
 // platformHeaders returns h as the platform takes it: one value for each name,
 // without what concerns the connection, which the platform would rename, and

@@ -33,7 +33,7 @@ var platform = core.Platform{
 }
 
 // drainTime is how long streams may continue after SIGTERM.
-const drainTime = 10 * time.Second
+const drainTime = 8 * time.Second
 
 func main() {
 	// net/http quotes what clients and upstreams sent, so it must not log. The
