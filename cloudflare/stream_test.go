@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/workerd"
 )
 
 const event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word\"}}]}\n\n"
@@ -214,7 +216,7 @@ func TestLimitsOfStreams(t *testing.T) {
 		<-req.Context().Done()
 	}
 	tests := []struct{ setting, code, body string }{
-		{"RELAY_IDLE_TIMEOUT=300ms", "upstream_idle_timeout", event + "\n\ndata: {"},
+		{"RELAY_IDLE_TIMEOUT=300ms", "upstream_idle_timeout", event + "data: {"},
 		{"RELAY_MAX_STREAM_TIME=300ms", "stream_limit", event + "\n\ndata: {"},
 	}
 	for _, test := range tests {
@@ -249,6 +251,39 @@ func TestLimitsOfStreams(t *testing.T) {
 			wantError(t, res, body, 504, "client_timeout")
 		}
 	})
+}
+
+// The time between reads begins when the client has sent its body.
+func TestReadTimeoutOfAnUpload(t *testing.T) {
+	for _, upstreams := range []string{"", ",http://127.0.0.1:1"} {
+		upstream := startUpstream(t, func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(w, req.Body)
+		})
+		f := &front{Tested: serve(t, "worker.js", workerd.DefaultDate, "RELAY_UPSTREAMS="+upstream.URL+upstreams)}
+		r, w := io.Pipe()
+		go func() {
+			for range 3 {
+				_, _ = io.WriteString(w, "piece")
+				time.Sleep(600 * time.Millisecond) // this is what is tested
+			}
+			w.Close()
+		}()
+		req, err := http.NewRequestWithContext(t.Context(), "POST", f.URL+"/v1/files", r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = int64(3 * len("piece"))
+		req.Header.Set("X-Stainless-Read-Timeout", "1")
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != 200 || string(body) != "piecepiecepiece" || err != nil {
+			t.Errorf("upstreams %q: %d %q, %v", upstreams, res.StatusCode, body, err)
+		}
+	}
 }
 
 // The probe that tells whether anything buffers.

@@ -20,16 +20,17 @@ const VERSION = "0.1.0-dev";
 
 /** The names of all settings. Those without a parser below cannot be kept here. */
 const SETTINGS = new Set([
-  "RELAY_UPSTREAMS", "RELAY_POLICY", "RELAY_RESEND_AMBIGUOUS", "RELAY_RESUME_RESPONSES", "RELAY_PROBE_INTERVAL",
-  "RELAY_ACCESS_TOKENS", "RELAY_API_KEY", "RELAY_API_KEY_SECRET", "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS",
-  "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT",
-  "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE", "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT",
-  "RELAY_NAME", "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LAMBDA_INVOKE_MODE",
+  "RELAY_UPSTREAMS", "RELAY_ALLOW_PRIVATE_HTTP", "RELAY_POLICY", "RELAY_RESEND_AMBIGUOUS", "RELAY_RESUME_RESPONSES",
+  "RELAY_PROBE_INTERVAL", "RELAY_ACCESS_TOKENS", "RELAY_ALLOW_ANYONE", "RELAY_API_KEY", "RELAY_API_KEY_SECRET",
+  "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE",
+  "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE",
+  "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME",
+  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
 
 /** What the relay answers when it cannot forward; see core/errors.go. */
 const ERRORS = {
-  invalidTarget: { status: 400, code: "invalid_target", retryAfterMs: 0, retry: false, message: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without dot segments, double slashes, backslashes, semicolons, or encoded slashes and control characters." },
+  invalidTarget: { status: 400, code: "invalid_target", retryAfterMs: 0, retry: false, message: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without dot segments, double slashes, backslashes, semicolons, or encoded control characters." },
   method: { status: 405, code: "method_not_allowed", retryAfterMs: 0, retry: false, message: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS." },
   unknownPath: { status: 404, code: "unknown_path", retryAfterMs: 0, retry: false, message: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS." },
   uriTooLong: { status: 414, code: "uri_too_long", retryAfterMs: 0, retry: false, message: "The request's URL is longer than 8 KiB. Send long values in the body." },
@@ -126,6 +127,12 @@ const UNDROPPABLE = new Set([
   "authorization", "content-encoding", "content-type",
 ]);
 
+/** Request headers that a stage reads or sets, so that no twin of theirs with an underscore goes up. */
+const HANDLED_UP = new Set([
+  "accept-encoding", "api-key", "authorization", "content-encoding", "content-type", "service-worker", "x-api-key",
+  "x-goog-api-key",
+]);
+
 /** Response headers that a page may read anyway, or that say nothing to it. */
 const SAFELISTED = new Set([
   "cache-control", "content-language", "content-length", "content-security-policy", "content-type", "expires",
@@ -162,10 +169,16 @@ const KEY_HEADERS = [
   "api-key", "x-api-key", "x-goog-api-key",
 ];
 
+/** What may be a part of the API that FAMILIES lacks. */
+const PLAIN_WORDS = /^[a-z]+(_[a-z]+)*$/;
+
+/** The paths of endpoints, which are no base URLs. */
+const ENDPOINT = /(^|\/)chat\/completions$|\/v1\/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)\/[a-z]+)$/;
+
 const DEFAULTS = {
   upstream: "https://api.openai.com", paths: ["/v1/", "/dashboard/"], name: "relay",
   maxBodyBytes: 33554432, maxURIBytes: 8192, maxHeaderBytes: 65536, maxHeaderLines: 500, maxHops: 2,
-  maxPreflightNames: 64, maxPreflightBytes: 4096,
+  maxPreflightNames: 64, maxPreflightBytes: 4096, maxFamily: 20, maxDecodings: 4,
 };
 // end generated
 
@@ -217,13 +230,20 @@ function newRelay(env) {
     write('error', relay.logLevel, { msg: 'misconfigured', problems: problems.join('; ') });
     return relay;
   }
-  return Object.assign(relay, settings);
+  Object.assign(relay, settings);
+  if (relay.accessTokens.length === 0 && !relay.allowAnyone) {
+    write('warn', relay.logLevel, {
+      msg: 'open',
+      problem: "RELAY_ACCESS_TOKENS is not set, so anyone who finds this Worker's URL may use it with a key of their own; RELAY_ALLOW_ANYONE=true says that this is meant",
+    });
+  }
+  return relay;
 }
 
 const defaultSettings = () => ({
   upstreams: [parseUpstream(DEFAULTS.upstream)], accessTokens: [], apiKey: '', pathTokens: false, origins: ['*'], hosts: [],
   paths: DEFAULTS.paths, page: true, maxBodyBytes: DEFAULTS.maxBodyBytes, idleTimeout: 0, maxStreamTime: 0, keepalive: 0,
-  resendAmbiguous: false, name: DEFAULTS.name, region: '', logLevel: 'info',
+  resendAmbiguous: false, allowAnyone: false, name: DEFAULTS.name, region: '', logLevel: 'info',
 });
 
 /** Reads the RELAY_* bindings of env: settings, and a sentence for each that is wrong, without its value. */
@@ -236,7 +256,7 @@ function parseEnv(env) {
       if (!SETTINGS.has(name)) throw new Error('no such setting');
       if (typeof value !== 'string') throw new Error('must be a variable or a secret of type text');
       const text = value.trim();
-      if (/^(".*"|'.*')$/s.test(text)) throw new Error('is in quotes, which would be part of the value: leave them out');
+      mustBeUnquoted(text);
       if (text === '') continue;
       if (!PARSERS[name]) throw new Error(`cannot be kept on ${PLATFORM}: take it out`);
       Object.assign(settings, PARSERS[name](text));
@@ -261,6 +281,8 @@ const PARSERS = {
   RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
   RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
   RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: each(v, parseToken) }),
+  RELAY_ALLOW_PRIVATE_HTTP: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, which reaches no private networks: take it out`) ?? {},
+  RELAY_ALLOW_ANYONE: (v) => ({ allowAnyone: parseBool(v) }),
   RELAY_API_KEY: (v) => must(isHeaderValue(v), 'has a character that no API key has, such as a space or a line break') ?? { apiKey: v },
   RELAY_PATH_TOKENS: (v) => ({ pathTokens: parseBool(v) }),
   RELAY_ALLOWED_ORIGINS: (v) => ({ origins: each(v, parseOrigin) }),
@@ -274,10 +296,17 @@ const PARSERS = {
   RELAY_KEEPALIVE: (v) => ({ keepalive: atLeastASecond(parseTimeout(v)) }),
   RELAY_BODY_TIMEOUT: off('the edge takes bodies in'),
   RELAY_WRITE_TIMEOUT: off('the edge hands responses out'),
+  RELAY_DRAIN_TIMEOUT: off('an update lets requests finish by itself'),
+  RELAY_IDLE_CONNECTION_TIMEOUT: off('the edge keeps the connections of clients'),
   RELAY_NAME: (v) => must(isToken(v), 'may have letters, digits, hyphens and dots only') ?? { name: v },
   RELAY_REGION: (v) => must(/^[ -~]*$/.test(v), 'may have printable ASCII characters only') ?? { region: v },
   RELAY_LOG_LEVEL: (v) => must(Object.hasOwn(LEVELS, v), 'must be debug, info, warn, error or off') ?? { logLevel: v },
 };
+
+/** Throws if a value begins or ends with a quotation mark, which forms and files of variables keep. */
+function mustBeUnquoted(value) {
+  must(!/^["']|["']$/.test(value), 'is in quotes, which would be part of the value: leave them out');
+}
 
 /** Throws sentence unless ok. It returns nothing, for what stands behind ??. */
 function must(ok, sentence) {
@@ -292,6 +321,7 @@ function off(reason) {
 /** Parses each entry of a comma-separated list. */
 function each(value, parse) {
   const entries = value.split(',').map((entry) => entry.trim());
+  entries.forEach(mustBeUnquoted);
   must(!entries.includes(''), 'has an empty entry beside a comma');
   return entries.map((entry, i) => {
     try {
@@ -337,6 +367,7 @@ function atLeastASecond(ms) {
 function parseToken(token) {
   const hex = /^sha256:([0-9a-fA-F]{64})$/.exec(token)?.[1];
   if (hex) return { text: '', digest: Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16)) };
+  must(token.startsWith('sha256:') || !/^sha256:/i.test(token), 'must begin with sha256: in lower case if it is a hash');
   must(!token.startsWith('sha256:'), 'must have 64 hexadecimal digits behind its sha256: prefix');
   must(token.replace(/^rt_/, '') !== '', 'is empty');
   must(isHeaderValue(token) && !token.includes('.'), 'may have no spaces, commas, dots or control characters; openssl rand -hex 32 makes a good one');
@@ -348,19 +379,42 @@ function parseOrigin(origin, n) {
     must(n === 1, `is ${origin}, which must stand alone`);
     return origin;
   }
-  const good = /^https?:/i.test(origin) ? URL.canParse(origin) && new URL(origin).origin === origin : /^[a-z][a-z0-9+.-]*:\/\/[^/?#*\s]+$/.test(origin);
-  must((good && !origin.includes('*')) || origin === 'null',
-    'must be *, none, or origins as browsers send them, such as https://chat.example: lower case, without a path, a wildcard or a default port');
+  must(origin === 'null' || isOrigin(origin),
+    "must be *, none, or origins as browsers send them, such as https://chat.example: lower case, without a path, a trailing slash, a wildcard or the scheme's default port");
   return origin;
 }
 
+/** Reports whether a browser can send origin. One in another form would match none. */
+function isOrigin(origin) {
+  const [, scheme, host, port] = /^([a-z][a-z0-9+.-]*):\/\/([A-Za-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/.exec(origin) ?? [];
+  if (!host || (port && (Number(port) > 65535 || port !== String(Number(port))))) return false;
+  if (scheme !== 'http' && scheme !== 'https') return true; // of an extension or an app, whose hosts are opaque
+  return port !== (scheme === 'http' ? '80' : '443') && host === canonicalHost(host) && isHost(host);
+}
+
 function parseHost(host) {
-  must(/^([a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+)$/i.test(host), 'must be host names, without scheme, port or wildcard');
-  return host.toLowerCase();
+  must(isHost(host), 'must be * or host names such as relay.example, without a scheme, a port, a path or a wildcard');
+  return hostname(host);
+}
+
+const IPV4 = /^(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}$/;
+
+/** Reports whether host is a host name or an IP address. What ends in a number is taken for an address (URL standard, section 3.5). */
+function isHost(host) {
+  if (IPV4.test(host) || isIPv6(host.replace(/^\[|\]$/g, ''))) return true;
+  return /^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/i.test(host) && !/(^|\.)([0-9]+|0x[0-9a-f]*)\.?$/i.test(host);
+}
+
+const isIPv6 = (s) => /^[0-9a-f:.]+$/i.test(s) && s.includes(':') && URL.canParse(`http://[${s}]/`);
+
+/** Returns a host as browsers write it: in lower case, IPv6 addresses in their shortest form and, if there were any, in brackets. */
+function canonicalHost(host) {
+  const bare = host.replace(/^\[|\]$/g, '');
+  return isIPv6(bare) ? host.replace(bare, new URL(`http://[${bare}]/`).hostname.slice(1, -1)) : host.toLowerCase();
 }
 
 function parsePrefix(prefix) {
-  must(/^\/.+\/$/.test(prefix) && isCleanPath(prefix), 'must be path prefixes with a slash at both ends, such as /v1/ here');
+  must(/^\/.+\/$/.test(prefix) && isCleanPath(prefix) && !/%2f/i.test(prefix), 'must be path prefixes with a slash at both ends, such as /v1/ here');
   must(!/^\/(relay|t)\//.test(prefix), 'must leave /, /relay/ and /t/ to the relay itself');
   return prefix;
 }
@@ -375,7 +429,8 @@ function parseUpstream(address) {
   must(/^[!-~]*$/.test(name ?? ''), 'has a name, behind #, with other than visible ASCII characters');
   const official = hostname === 'api.openai.com' || hostname.endsWith('.api.openai.com');
   const prefix = (path ?? '').replace(/\/+$/, '').replace(/\/v1$/, '');
-  must(prefix === '' || isCleanPath(prefix), 'has a path that cannot be relayed to');
+  must(prefix === '' || (isCleanPath(prefix) && !/%2f/i.test(prefix)), 'has a path that cannot be relayed to');
+  must(!ENDPOINT.test(prefix), 'is the address of an endpoint: leave out what follows /v1, which clients add');
   return {
     base: `${scheme.toLowerCase()}://${host.toLowerCase()}${prefix}`, host: host.toLowerCase(), prefix, name: name || host + prefix,
     official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '', checkedAt: 0, errorAt: 0,
@@ -492,7 +547,7 @@ function log(x, bytesOut) {
   if (x.logged || LEVELS[level] < LEVELS[x.relay.logLevel]) return;
   x.logged = true;
   write(level, x.relay.logLevel, {
-    msg: 'request', request_id: requestID(x), method: METHODS.includes(x.method) ? x.method : 'other', route: routeClass(x.path),
+    msg: 'request', request_id: requestID(x), method: METHODS.includes(x.method) ? x.method : 'other', route: loggedRoute(x),
     status: x.status, bytes_in: x.bytesIn, bytes_out: bytesOut, first_byte_ms: x.firstByte - x.start, duration_ms: Date.now() - x.start,
     region: regionOf(x), attempts: x.attempts,
     ...(x.upstream && x.relay.upstreams.length > 1 && { upstream: x.upstream.name }),
@@ -519,9 +574,25 @@ function routeClass(path) {
   if (path === HEALTH_PATH) return 'health';
   if (path === '/') return 'page';
   if (path.startsWith('/dashboard/')) return 'dashboard';
-  const at = path.indexOf('/v1/');
-  const family = at < 0 ? '' : path.slice(at + 4).split('/', 1)[0];
+  const family = familyOf(path);
   return FAMILIES.has(family) ? family : 'other';
+}
+
+/** Returns the path segment after /v1/, or "". */
+function familyOf(path) {
+  const at = path.indexOf('/v1/');
+  return at < 0 ? '' : path.slice(at + 4).split('/', 1)[0];
+}
+
+/**
+ * Returns the route to log. A family that is not known is logged by its name once the
+ * API has taken it and if it can be neither an id nor a secret.
+ */
+function loggedRoute(x) {
+  const route = routeClass(x.path);
+  const family = familyOf(x.path);
+  const succeeded = x.status === 101 || (x.status >= 200 && x.status <= 299);
+  return route === 'other' && succeeded && family.length <= DEFAULTS.maxFamily && PLAIN_WORDS.test(family) ? family : route;
 }
 
 /** Returns where the Worker runs: as its operator calls it, or the airport of Cloudflare's colo. */
@@ -535,10 +606,11 @@ function isPreflight(x) {
 
 /** Answers a preflight. An origin that is not allowed gets no permission rather than an error. */
 function preflight(x) {
-  const headers = new Headers({ Vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers' });
+  const headers = new Headers({ Vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network' });
   if (allowedOrigin(x) !== '') {
     headers.set('Access-Control-Allow-Methods', METHODS.join(', '));
     headers.set('Access-Control-Max-Age', '7200');
+    if (x.headers.get('access-control-request-private-network') === 'true') headers.set('Access-Control-Allow-Private-Network', 'true');
     const names = reflected(x.headers.get('access-control-request-headers') ?? '');
     if (names !== '') headers.set('Access-Control-Allow-Headers', names);
   }
@@ -618,11 +690,14 @@ const isAllowedHost = (x) => x.relay.hosts.length === 0 || x.relay.hosts.include
 /** Reports whether the request may be a load balancer's, which looks after the health of what it has by IP address. */
 const isLoadBalancer = (x) => x.path === HEALTH_PATH && x.query === '' && /^([0-9.]*|[0-9a-f:]+)$/i.test(hostname(x.host));
 
-const hostname = (host) => host.toLowerCase().replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '').replace(/\.$/, '');
+/** Returns the host of a Host header in lower case, without its port, the brackets of an IPv6 address and the dot at the end of a full name. */
+const hostname = (host) => canonicalHost(isIPv6(host) ? host : host.replace(/:[0-9]*$/, '')).replace(/^\[|\]$/g, '').replace(/\.$/, '');
 
 /**
- * Reports whether a path means the same to every server: absolute, without empty,
- * dot or encoded segments. It decodes only to look: the path is forwarded as it came.
+ * Reports whether a path means the same to every server: absolute, without empty or
+ * dot segments. An encoded slash is part of an id, such as org%2Fmodel: servers that
+ * decode it see more segments, in which nothing may lead out of the prefix either. It
+ * decodes only to look: the path is forwarded as it came.
  */
 function isCleanPath(path) {
   if (/^(\/[A-Za-z0-9_-]+)*\/?$/.test(path)) return path !== ''; // nearly all
@@ -633,8 +708,12 @@ function isCleanPath(path) {
   } catch {
     return false;
   }
-  if (plain.split('/').length !== path.split('/').length || /[\x00-\x1f\x7f\\;#?]/.test(plain)) return false;
-  return !plain.split('/').some((segment) => segment === '.' || segment === '..');
+  if (/[\x00-\x1f\x7f\\;#?]|\/\//.test(plain) || (plain.endsWith('/') && !path.endsWith('/'))) return false;
+  for (let i = 0; i < DEFAULTS.maxDecodings; i++) { // a second server may decode again
+    if (plain.split('/').some((segment) => segment === '.' || segment === '..')) return false;
+    plain = decode(plain);
+  }
+  return true;
 }
 
 const isPage = (x) => x.path === '/' && (x.method === 'GET' || x.method === 'HEAD');
@@ -1008,7 +1087,7 @@ async function forward(x) {
   if (isWebSocket(x) && !canUpgrade(x)) throw new RelayError(ERRORS.webSocket);
   const body = await outboundBody(x);
   if (relay.maxStreamTime > 0) setTimeout(() => end(x, ERRORS.streamLimit), relay.maxStreamTime);
-  const patience = clientTimeout(x);
+  const patience = clientTimeout(x, body);
   const timer = patience > 0 ? setTimeout(() => end(x, ERRORS.clientTimeout), patience) : 0;
   const sent = await send(x, body);
   clearTimeout(timer);
@@ -1031,23 +1110,27 @@ function end(x, error) {
 
 /**
  * Returns how many milliseconds the client waits for a response to begin, as official
- * SDKs say, or 0. openai-python's is the time between reads, so it begins behind the
- * request's body: of a large one nothing here tells when that is.
+ * SDKs say, or 0. openai-python's is the time between reads, so it begins when the
+ * client has sent its body: of one that is not held nothing here tells when that is.
  */
-function clientTimeout(x) {
-  const reads = x.bytesIn <= 2 ** 20 ? x.headers.get('x-stainless-read-timeout') : 0;
+function clientTimeout(x, body) {
+  const reads = body === null || body instanceof ArrayBuffer ? x.headers.get('x-stainless-read-timeout') : 0;
   const seconds = Number(x.headers.get('x-stainless-timeout') ?? reads ?? 0);
   return seconds >= 1 && seconds < 86400 ? seconds * 1000 : 0;
 }
 
 const MAX_REPLAYED = 2 ** 20;
 
-/** Returns the body to send: whole where another upstream may have to get it again, else the stream, counted if its length is unknown. */
+/**
+ * Returns the body to send: whole where another upstream may have to get it again, or
+ * its end matters, else the stream, counted if its length is unknown.
+ */
 async function outboundBody(x) {
   const { body } = x.request;
   if (!body || x.method === 'GET' || x.method === 'HEAD') return null; // fetch has none there
   if (!x.headers.has('content-length')) return body.pipeThrough(counter(x));
-  if (x.relay.upstreams.length > 1 && x.bytesIn <= MAX_REPLAYED) return x.request.arrayBuffer();
+  const needed = x.relay.upstreams.length > 1 || (x.headers.has('x-stainless-read-timeout') && !x.headers.has('x-stainless-timeout'));
+  if (needed && x.bytesIn <= MAX_REPLAYED) return x.request.arrayBuffer().catch(() => { throw new RelayError(ERRORS.bodyIncomplete); });
   return body;
 }
 
@@ -1310,9 +1393,12 @@ function remembering(test) {
   };
 }
 
-/** Reports whether a request header goes to the upstream. Names with an underscore do not: some servers read it as a hyphen. */
+/** Reports whether a request header goes to the upstream. Some servers read an underscore as a hyphen, so its twin must go too. */
 const goesUp = remembering((name) => {
-  if (name.includes('_')) return false;
+  if (name.includes('_')) {
+    const twin = name.replaceAll('_', '-').replace(/^-+|-+$/g, '');
+    return goesUp(twin) && !HANDLED_UP.has(twin) && !twin.startsWith('openai-') && !twin.startsWith('sec-websocket-');
+  }
   if (name.startsWith('x-stainless-')) return true; // half of what official SDKs send
   if (name.startsWith('cf-aig-')) return true; // Cloudflare's AI gateway, as an upstream
   return name !== 'expect' && name !== 'service-worker' && !DROPPED_UP.has(name) && !DROPPED_UP_PREFIXES.some((prefix) => name.startsWith(prefix));
@@ -1384,13 +1470,19 @@ function rewriteLocation(x, upstream, status, headers) {
   const location = headers.get('location');
   if (location === null || status < 300 || status > 399) return;
   headers.delete('location');
-  const [, scheme, host, path, rest] = /^(?:([a-z][a-z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(.*)$/is.exec(location);
+  const [, scheme, host, raw, rest] = /^(?:([a-z][a-z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(.*)$/is.exec(location);
   if (host === undefined ? scheme !== undefined : host.toLowerCase() !== upstream.host) return;
+  const path = raw === '' && host !== undefined ? '/' : raw;
   if (!isCleanPath('/' + path.replace(/^\//, ''))) return; // it must be a path in the eyes of every client
   if (!path.startsWith('/')) return headers.set('Location', path + rest);
   const token = x.pathToken === '' ? '' : `/t/${x.pathToken}`;
-  const prefix = path.startsWith(upstream.prefix + '/') ? upstream.prefix : '';
-  headers.set('Location', token + path.slice(prefix.length) + rest);
+  headers.set('Location', token + withoutBase(path, upstream.prefix) + rest);
+}
+
+/** Returns a path of the upstream without its base path, if it has it: an API that does not know of its base path does not send it. */
+function withoutBase(path, base) {
+  if (path === base) return '/';
+  return path.startsWith(base + '/') ? path.slice(base.length) : path;
 }
 
 /** Forwards a response. */
@@ -1483,21 +1575,71 @@ function cutError(x) {
 }
 
 /**
- * Returns error as the last event. The blank line in front ends an event that was
- * cut inside; no [DONE] is behind. In a Responses stream it is that API's own error
- * event as well, so that SDKs show its sentence.
+ * Returns error as the last event; no [DONE] is behind. In a Responses stream it is
+ * that API's own error event as well, so that SDKs show its sentence. What was written
+ * is known if lines are; else the blank line in front ends an event that may have been
+ * cut inside.
  */
-function errorEvent(x, error) {
+function errorEvent(x, error, lines) {
   const fields = errorFields(error, error.message);
   const { code, message, param } = fields;
-  const event = routeClass(x.path) === 'responses' ? { type: 'error', sequence_number: 0, code, message, param, error: fields } : { error: fields };
-  return encode(`\n\ndata: ${JSON.stringify(event)}\n\n`);
+  const event = isResponses(x.path) || lines?.responses ? { type: 'error', sequence_number: 0, code, message, param, error: fields } : { error: fields };
+  return encode(`${lines ? lines.separator() : '\n\n'}data: ${JSON.stringify(event)}\n\n`);
 }
+
+const isResponses = (path) => /\/responses(\/|$)/.test(path);
+
+/** Follows the lines of an event stream as they are written, as core's eventLines does. */
+class EventLines {
+  head = ''; // beginning of the current line
+  size = 0; // of the current line so far
+  open = false; // an event is incomplete
+  cr = false; // the last byte was a CR, of which an LF may follow
+  lf = false; // there was an LF: a CR ends no line by itself
+  responses = false; // there was an event of the Responses API
+
+  note(bytes) {
+    for (const piece of latin1.decode(bytes).split(/(\r\n|\n|\r)/)) {
+      if (piece === '') continue;
+      if (this.cr && piece === '\n') {
+        [this.cr, this.lf] = [false, true];
+      } else if (piece === '\r' || piece.endsWith('\n')) {
+        this.endLine();
+        [this.cr, this.lf] = [piece === '\r', this.lf || piece.endsWith('\n')];
+      } else {
+        if (this.size < 32) this.head += piece.slice(0, 32 - this.size);
+        this.size += piece.length;
+        this.cr = false;
+      }
+    }
+  }
+
+  endLine() {
+    if (this.size === 0) this.open = false;
+    else if (this.head[0] !== ':') this.open = true;
+    if (/^(event: *response\.|data: *\{"type":"response\.)/.test(this.head)) this.responses = true;
+    [this.head, this.size] = ['', 0];
+  }
+
+  /** Reports whether a comment can be written: no event and no line is incomplete. */
+  between() {
+    return this.size === 0 && !this.open && !(this.cr && this.lf);
+  }
+
+  /** Returns the line breaks that end an incomplete event; none if there is none, since clients take the blank line for one. */
+  separator() {
+    if (this.between()) return '';
+    if (this.size === 0) return this.open && this.cr ? '\n\n' : '\n';
+    return !this.open && this.head[0] === ':' ? '\n' : '\n\n';
+  }
+}
+
+const latin1 = new TextDecoder('latin1'); // a character for each byte
 
 /** Returns body chunk by chunk, with the comments and the end that silence calls for. */
 function pulled(x, body) {
   const reader = body.getReader();
-  const s = { reader, tail: '', last: Date.now(), commented: Date.now(), idle: 0, failing: [], controller: null };
+  const s = { reader, lines: new EventLines(), last: Date.now(), commented: Date.now(), idle: 0, failing: [], controller: null };
   const watch = setInterval(() => watchSilence(x, s), Math.min(1000, ...[x.relay.idleTimeout, x.relay.keepalive].filter((ms) => ms > 0)) / 4);
   return new ReadableStream({
     start: (controller) => void (s.controller = controller),
@@ -1514,7 +1656,7 @@ function pulled(x, body) {
       log(x, 0);
       // The error drops what was enqueued just before, so that filler stands in between.
       s.failing = [encode('\n'), new RelayError(error)];
-      controller.enqueue(errorEvent(x, error));
+      controller.enqueue(errorEvent(x, error, s.lines));
     },
     cancel(reason) {
       clearInterval(watch);
@@ -1532,7 +1674,7 @@ function fail(s, controller) {
 
 function pass(s, bytes) {
   s.last = s.commented = Date.now();
-  s.tail = (s.tail + String.fromCharCode(...bytes.subarray(-4))).slice(-4);
+  s.lines.note(bytes);
   s.controller.enqueue(bytes);
 }
 
@@ -1543,7 +1685,7 @@ function watchSilence(x, s) {
   if (idleTimeout > 0 && now - s.last >= idleTimeout && s.controller.desiredSize >= 0) {
     end(x, ERRORS.idle);
     s.reader.cancel().catch(() => {}); // ends the read that waits
-  } else if (keepalive > 0 && now - s.commented >= keepalive && /^$|\n\n$|\r\n\r\n$|\r\r$/.test(s.tail)) {
+  } else if (keepalive > 0 && now - s.commented >= keepalive && s.lines.between()) {
     s.commented = now;
     s.controller.enqueue(encode(': keepalive\n'));
   }

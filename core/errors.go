@@ -61,7 +61,7 @@ func (e *Error) because(err error) *Error {
 var (
 	errInvalidTarget = &Error{Status: http.StatusBadRequest, Code: "invalid_target", NoRetry: true,
 		Msg: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without " +
-			"dot segments, double slashes, backslashes, semicolons, or encoded slashes and control characters."}
+			"dot segments, double slashes, backslashes, semicolons, or encoded control characters."}
 	errMethod = &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", NoRetry: true,
 		Msg: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."}
 	errUnknownPath = &Error{Status: http.StatusNotFound, Code: "unknown_path", NoRetry: true,
@@ -216,27 +216,46 @@ func (e *Error) ofUpstream(name string) *Error {
 // upstream.
 var errClientGone = errors.New("client_gone")
 
+// errorFields are the members of the API's errors.
+type errorFields struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    string  `json:"code"`
+}
+
+func (e *Error) fields() errorFields {
+	return errorFields{Message: e.Msg, Type: "relay_error", Code: e.Code}
+}
+
 // body returns e as api.openai.com writes its errors.
-func (e *Error) body() []byte {
-	type fields struct {
-		Message string  `json:"message"`
-		Type    string  `json:"type"`
-		Param   *string `json:"param"`
-		Code    string  `json:"code"`
+func (e *Error) body() []byte { return encodeJSON(map[string]errorFields{"error": e.fields()}) }
+
+// frame returns e as an event of an event stream; no [DONE] follows. In a stream of the
+// Responses API it is that API's error event, too, or SDKs would not show its message.
+// Its sequence number says nothing.
+func (e *Error) frame(responses bool) string {
+	event := e.body()
+	if responses {
+		event = encodeJSON(struct {
+			Type           string      `json:"type"`
+			SequenceNumber int         `json:"sequence_number"`
+			Code           string      `json:"code"`
+			Message        string      `json:"message"`
+			Param          *string     `json:"param"`
+			Error          errorFields `json:"error"`
+		}{Type: "error", Code: e.Code, Message: e.Msg, Error: e.fields()})
 	}
+	return "data: " + string(event) + "\n\n"
+}
+
+// encodeJSON returns v, which can be encoded, on one line.
+func encodeJSON(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // for people: messages hold <token>
-	// Strings always encode, and a buffer takes them.
-	_ = enc.Encode(map[string]fields{"error": {Message: e.Msg, Type: "relay_error", Code: e.Code}})
+	_ = enc.Encode(v)        // a buffer takes everything
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
-// frame returns e as an event of an event stream. The blank line in front ends an
-// event that was cut, so that clients see that it is incomplete. No [DONE]
-// follows.
-func (e *Error) frame() []byte {
-	return []byte("\n\ndata: " + string(e.body()) + "\n\n")
 }
 
 // ServeHTTP responds to req with e. Nothing of a response may have been sent yet.

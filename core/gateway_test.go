@@ -539,6 +539,58 @@ func TestMarkerOfARelayBehind(t *testing.T) {
 	}
 }
 
+// The time between reads of openai-python begins when its request has been sent, however
+// long that takes; the whole time of the others does not wait for it.
+func TestClientTimeoutOfUploads(t *testing.T) {
+	for _, test := range []struct {
+		header string
+		early  bool // the upstream responds before the body's end
+		after  time.Duration
+		want   string
+	}{
+		{"X-Stainless-Read-Timeout", false, 14 * time.Second, "client_timeout"},
+		{"X-Stainless-Read-Timeout", true, 30 * time.Minute, "upstream_idle_timeout"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBubble(t, 1, func(cfg *Config) {
+				cfg.IdleTimeout = 30 * time.Minute
+				cfg.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
+					ctx := req.Context()
+					if !test.early {
+						_, _ = io.Copy(io.Discard, req.Body)
+						<-ctx.Done()
+						return nil, context.Cause(ctx)
+					}
+					go io.Copy(io.Discard, req.Body)
+					r, w := io.Pipe()
+					context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+					return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: r, ContentLength: -1,
+						Header: http.Header{"Content-Type": {"text/event-stream"}}}, nil
+				})
+			})
+			body, upload := io.Pipe()
+			go func() {
+				for range 3 {
+					time.Sleep(3 * time.Second)
+					_, _ = io.WriteString(upload, "piece")
+				}
+				upload.Close()
+			}()
+			req := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/files", body)
+			req.Header.Set(test.header, "5")
+			rec, start := httptest.NewRecorder(), time.Now()
+			func() {
+				defer func() { _ = recover() }()
+				b.relay.ServeHTTP(rec, req)
+			}()
+			if took := time.Since(start); took != test.after || !strings.Contains(rec.Body.String(), test.want) {
+				t.Errorf("%s, early %t: ended after %v with %s, want %v, %s", test.header, test.early, took, rec.Body, test.after, test.want)
+			}
+			body.Close()
+		})
+	}
+}
+
 // A client says how long it waits for an answer to begin. No answer is worth
 // waiting for longer, and none that has begun is ended by it.
 func TestClientTimeout(t *testing.T) {
@@ -569,6 +621,7 @@ func TestClientTimeout(t *testing.T) {
 						cfg.IdleTimeout = 30*time.Minute - 4*time.Second
 						cfg.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
 							ctx := req.Context()
+							_, _ = io.Copy(io.Discard, req.Body)
 							if !test.begins {
 								<-ctx.Done()
 								return nil, context.Cause(ctx)
@@ -604,7 +657,7 @@ func TestClientTimeout(t *testing.T) {
 						if upstreams > 1 {
 							want = want.ofUpstream("a")
 						}
-						if !aborted || rec.Code != 200 || rec.Body.String() != string(want.frame()) {
+						if !aborted || rec.Code != 200 || rec.Body.String() != want.frame(false) {
 							t.Errorf("aborted %t, %d %s, want %s", aborted, rec.Code, rec.Body, test.want.Code)
 						}
 						return

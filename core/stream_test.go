@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -227,7 +229,7 @@ func TestCutAnswersNeverLookComplete(t *testing.T) {
 			if res.StatusCode != 200 {
 				t.Errorf("status %d", res.StatusCode)
 			}
-			frame := string(ErrInterrupted.frame())
+			frame := ErrInterrupted.frame(false)
 			if got := strings.HasSuffix(string(body), frame); got != cut.frame {
 				t.Errorf("error event: %t, want %t; body %q", got, cut.frame, body)
 			}
@@ -247,7 +249,7 @@ func TestCutAnswersToHTTP10(t *testing.T) {
 		conn := dialRaw(t, f.URL)
 		_, _ = io.WriteString(conn, "GET /v1/files/x/content HTTP/1.0\r\n\r\n")
 		body, err := io.ReadAll(conn)
-		if framed := strings.HasSuffix(string(body), string(ErrInterrupted.frame())); err == nil && !framed {
+		if framed := strings.HasSuffix(string(body), ErrInterrupted.frame(false)); err == nil && !framed {
 			t.Errorf("%s: the answer looks complete: %q", cut.name, body)
 		}
 	}
@@ -286,6 +288,7 @@ func TestCleanEndsStayClean(t *testing.T) {
 
 // TestDone: the log tells of streams that ended without [DONE], where one is due.
 func TestDone(t *testing.T) {
+	const doneEvent = "data: [DONE]\n\n"
 	for _, test := range []struct {
 		path, events string
 		undone       bool
@@ -294,20 +297,127 @@ func TestDone(t *testing.T) {
 		{"/v1/completions", doneEvent[:5], true},
 		{"/v1/chat/completions", doneEvent + event, true},
 		{"/v1/responses", event, false},
+		{"/v1/chat/completions", "data: {}\r\n\r\ndata: [DONE]\r\n\r\n", false},
+		{"/v1/chat/completions", "data:{}\n\ndata:[DONE]\n\n", false},
+		{"/v1/chat/completions", event + "data: [DONE]\n", false},
+		{"/v1/chat/completions", event + "data: [DONE]", false},
+		{"/v1/chat/completions", event + "data:[DONE]\r\n", false},
+		{"/v1/chat/completions", event + "data:  [DONE] \n\n\n", false},
+		{"/v1/chat/completions", event + doneEvent + ": bye\n\n", false},
+		{"/v1/chat/completions", event + "data: [DONE]x\n\n", true},
+		{"/v1/chat/completions", event + ": data: [DONE]\n\n", true},
+		{"/v1/chat/completions", event + "data: [DONE]" + strings.Repeat(" x", 20) + "\n\n", true},
+	} {
+		if !testDone(t, test.path, test.events, test.undone, true) {
+			continue
+		}
+		testDone(t, test.path, test.events, test.undone, false)
+	}
+}
+
+// testDone sends events byte by byte, or at once with their length.
+func testDone(t *testing.T, path, events string, undone, pieces bool) bool {
+	t.Helper()
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		if !pieces {
+			w.Header().Set("Content-Length", strconv.Itoa(len(events)))
+			_, _ = io.WriteString(w, events)
+			return
+		}
+		for i := range events {
+			_, _ = io.WriteString(w, events[i:i+1])
+			_ = http.NewResponseController(w).Flush()
+		}
+	}, nil)
+	if _, body := send(t, "POST", f.URL+path, ""); body != events {
+		t.Errorf("%s: body %q, want %q", path, body, events)
+	}
+	waitForLog(t, f, "duration_ms")
+	got := strings.Contains(f.log.String(), `"done":false`)
+	if got != undone {
+		t.Errorf("%s, %q, pieces %t: said to be undone: %v, want %v", path, events, pieces, got, undone)
+	}
+	return got == undone
+}
+
+// The error event follows what was written so that clients see one event more, whole,
+// and none that is empty, unless what was cut off is one.
+func TestErrorEventAfterWhatWasCut(t *testing.T) {
+	for _, test := range []struct{ written, between string }{
+		{"", ""},
+		{event, ""},
+		{"data: 1\r\n\r\n", ""},
+		{"data: 1\r\r", ""},
+		{": hello\n", ""},
+		{": hello\n\n", ""},
+		{event + ": keepalive\n", ""},
+		{event + ": keepalive\n: keepalive\r\n", ""},
+		{event + ": keepa", "\n"},
+		{event + "data: 1\n", "\n"},
+		{event + "data: 1\n: keepalive\n", "\n"},
+		{event + "event: x\ndata: 1\r\n", "\n"},
+		{event + "data: {\"x\":", "\n\n"},
+		{event + "data: 1\n: comm", "\n\n"},
+		{event + "data: 1\r", "\n\n"},
+		{"data: 1\r\n\r", "\n"}, // which completes the CRLF
+	} {
+		for _, path := range []string{"/v1/chat/completions", "/v1/responses"} {
+			f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				for i := range test.written {
+					_, _ = io.WriteString(w, test.written[i:i+1])
+				}
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			}, nil)
+			body, err := io.ReadAll(do(t, newRequest(t, "POST", f.URL+path, "{}")).Body)
+			want := test.written + test.between + ErrInterrupted.frame(path == "/v1/responses")
+			if string(body) != want || err == nil {
+				t.Errorf("%s: body %q, %v; want %q", path, body, err, want)
+			}
+		}
+	}
+}
+
+// A stream of the Responses API is known by its path or by its events.
+func TestErrorEventOfResponses(t *testing.T) {
+	for _, test := range []struct {
+		path, events string
+		responses    bool
+	}{
+		{"/v1/responses", event, true},
+		{"/v1/responses/resp_1?stream=true", "", true},
+		{"/openai/v1/responses", "", true},
+		{"/openai/responses?api-version=1", "", true},
+		{"/openai/deployments/x", "event: response.created\ndata: {}\n\n", true},
+		{"/openai/deployments/x", `data: {"type":"response.created","sequence_number":0}` + "\n\n", true},
+		{"/openai/deployments/x", `data:{"type":"response.created"}` + "\n\n" + event, true},
+		{"/v1/chat/completions", event + "event: responses\n\n", false},
+		{"/v1/chat/completions", `data: {"x":"response.created"}` + "\n\n", false},
+		{"/v1/chat/completions", ": event: response.created\n\n", false},
 	} {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
-			for i := range test.events { // byte by byte
-				_, _ = io.WriteString(w, test.events[i:i+1])
-				_ = http.NewResponseController(w).Flush()
-			}
-		}, nil)
-		if _, body := send(t, "POST", f.URL+test.path, ""); body != test.events {
-			t.Errorf("%s: body %q, want %q", test.path, body, test.events)
+			_, _ = io.WriteString(w, test.events)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, func(cfg *Config) { cfg.Paths = []string{"/v1/", "/openai/"} })
+		body, err := io.ReadAll(do(t, newRequest(t, "POST", f.URL+test.path, "{}")).Body)
+		frame, ok := strings.CutPrefix(string(body), test.events+"data: ")
+		var got struct {
+			Type    string
+			Number  *int `json:"sequence_number"`
+			Code    string
+			Message string
+			Param   any
+			Error   struct{ Code, Message, Type string }
 		}
-		waitForLog(t, f, "duration_ms")
-		if got := strings.Contains(f.log.String(), `"done":false`); got != test.undone {
-			t.Errorf("%s, %q: said to be undone: %v, want %v", test.path, test.events, got, test.undone)
+		if uerr := json.Unmarshal([]byte(frame), &got); !ok || err == nil || uerr != nil || got.Error.Code != ErrInterrupted.Code || got.Error.Message != ErrInterrupted.Msg {
+			t.Fatalf("%s: body %q, %v, %v", test.path, body, err, uerr)
+		}
+		if isEvent := got.Type == "error" && got.Number != nil && got.Code == got.Error.Code && got.Message == got.Error.Message; isEvent != test.responses {
+			t.Errorf("%s, %q: error event %s", test.path, test.events, frame)
 		}
 	}
 }
@@ -627,7 +737,7 @@ func TestTimeLimits(t *testing.T) {
 				if got := time.Since(start); got != test.after {
 					t.Errorf("ended after %v, want %v", got, test.after)
 				}
-				if want := strings.Repeat(event, test.events) + string(test.want.frame()); rec.Body.String() != want {
+				if want := strings.Repeat(event, test.events) + test.want.frame(true); rec.Body.String() != want {
 					t.Errorf("body %q, want %q", rec.Body, want)
 				}
 				if !aborted || !strings.Contains(f.log.String(), test.want.Code) {
@@ -716,6 +826,18 @@ func TestKeepaliveComments(t *testing.T) {
 			_, _ = io.WriteString(w, "data: 1\r\r")
 			time.Sleep(20 * time.Second)
 		}, "data: 1\r\r" + ka},
+		{"after a comment of the upstream", func(w io.Writer) {
+			_, _ = io.WriteString(w, event+": hello\n")
+			time.Sleep(20 * time.Second)
+		}, event + ": hello\n" + ka},
+		{"never inside a comment", func(w io.Writer) {
+			_, _ = io.WriteString(w, event+": hel")
+			time.Sleep(20 * time.Second)
+		}, event + ": hel"},
+		{"never after a comment inside an event", func(w io.Writer) {
+			_, _ = io.WriteString(w, "data: 1\n: hello\n")
+			time.Sleep(20 * time.Second)
+		}, "data: 1\n: hello\n"},
 		{"half a CRLF", func(w io.Writer) {
 			_, _ = io.WriteString(w, "data: 1\r\n\r")
 			time.Sleep(20 * time.Second)
@@ -782,7 +904,7 @@ func TestShutdown(t *testing.T) {
 				t.Errorf("Shutdown took %v", got)
 			}
 			for range 100 {
-				if got, want := <-bodies, string(errShutdown.frame())+"true"; got != want {
+				if got, want := <-bodies, errShutdown.frame(true)+"true"; got != want {
 					t.Fatalf("a stream got %q, want %q", got, want)
 				}
 			}

@@ -258,6 +258,32 @@ func TestResponses(t *testing.T) {
 	}
 }
 
+// Header values that are not UTF-8 are taken for ISO 8859-1, and none becomes a
+// replacement character.
+func TestHeadersInLatin1(t *testing.T) {
+	upstream := []string{"caf\xe9", "r\xf6d"}
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["X-Name"] = upstream
+		w.Header()["X-Utf"] = []string{"café"}
+		w.Header()["Content-Disposition"] = []string{"attachment; filename=\"\xfc.txt\""}
+	})
+	for file := range all {
+		for _, stream := range []bool{true, false} {
+			out, err := (&bridge{handler: h, stream: stream}).invoke(t.Context(), decode(t, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := read(t, out).header
+			if got["X-Name"] != "café, röd" || got["X-Utf"] != "café" || got["Content-Disposition"] != "attachment; filename=\"ü.txt\"" {
+				t.Errorf("%s, stream %t: header %q", file, stream, got)
+			}
+		}
+	}
+	if upstream[0] != "caf\xe9" {
+		t.Errorf("the handler's own values were changed: %q", upstream)
+	}
+}
+
 func TestSchedulesGetHealth(t *testing.T) {
 	r := core.FromEnv([]string{"RELAY_NAME=warm", "RELAY_LOG_LEVEL=off"}, platform)
 	for _, stream := range []bool{true, false} {

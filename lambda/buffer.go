@@ -127,6 +127,7 @@ func (w *bufferWriter) WriteHeader(status int) {
 	for name := range connectionHeaders {
 		w.Header().Del(name)
 	}
+	toUTF8(w.Header())
 	w.ResponseWriter.WriteHeader(status)
 }
 

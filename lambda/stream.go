@@ -7,7 +7,9 @@ import (
 	"log"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -110,6 +112,7 @@ func (s *streamWriter) WriteHeader(status int) {
 		return
 	}
 	s.wrote = true
+	toUTF8(s.header)
 	headers, cookies := platformHeaders(s.header)
 	s.response <- &events.LambdaFunctionURLStreamingResponse{
 		StatusCode: status, Headers: headers, Cookies: cookies, Body: s.reader,
@@ -123,6 +126,25 @@ func (s *streamWriter) Write(p []byte) (int, error) {
 
 // FlushError does nothing: Write sends at once.
 func (s *streamWriter) FlushError() error { return nil }
+
+// toUTF8 makes the values in h text, as the platform takes them: bytes that are not
+// UTF-8 are characters of ISO 8859-1, as header values once were (RFC 9110, section
+// 5.5). JSON would have replacement characters in their place.
+func toUTF8(h http.Header) {
+	for name, values := range h {
+		for i, value := range values {
+			if utf8.ValidString(value) {
+				continue
+			}
+			runes := make([]rune, len(value))
+			for j := range len(value) {
+				runes[j] = rune(value[j])
+			}
+			h[name] = slices.Clone(h[name]) // the upstream's response has the same values
+			h[name][i] = string(runes)
+		}
+	}
+}
 
 // platformHeaders returns h in the form that the platform takes: one value per
 // name, and cookies apart. It drops headers of the connection, which the platform

@@ -74,7 +74,7 @@ func TestGatewayFileParses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, entry := range entries {
-		urls, err := failover.ParseFile(append(append([]byte("["), entry...), ']'))
+		urls, err := failover.ParseFile(append(append([]byte("["), entry...), ']'), failover.Options{})
 		if err != nil {
 			t.Fatalf("entry %d: %v", i+1, err)
 		}

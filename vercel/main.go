@@ -33,7 +33,7 @@ var platform = core.Platform{
 }
 
 // drainTimeout is how long streams may continue after SIGTERM.
-const drainTimeout = 10 * time.Second
+const drainTimeout = 8 * time.Second
 
 func main() {
 	// net/http quotes what clients and upstreams sent, so it must not log. The

@@ -16,6 +16,9 @@ import (
 func greet(out io.Writer, addr net.Addr, cfg core.Config, notes []string) {
 	base := "http://" + reachable(addr) + "/v1"
 	access, key := "no access token required", "$OPENAI_API_KEY"
+	if cfg.AllowAnyone && cfg.Public {
+		access = "open to everyone who reaches it"
+	}
 	if len(cfg.AccessTokens) > 0 {
 		access, key = "access token required", "rt_$TOKEN.$OPENAI_API_KEY"
 		if cfg.APIKey != "" {
@@ -63,7 +66,7 @@ func proxyName(upstreams []core.Secret) string {
 	}
 	for _, u := range upstreams {
 		base, _ := failover.Base(string(u)) // they were checked
-		if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: base}); err == nil && proxy != nil {
+		if proxy, err := core.ProxyFromEnvironment(&http.Request{URL: base}); err == nil && proxy != nil {
 			return proxy.Scheme + "://" + proxy.Host
 		}
 	}

@@ -21,10 +21,17 @@ import (
 	"example.com/relay/core/serve"
 )
 
-// drainTimeout is how long streams may continue after SIGTERM. Tests shorten it.
-var drainTimeout = 10 * time.Second
+const (
+	defaultListen = "127.0.0.1:8787"
 
-const defaultListen = "127.0.0.1:8787"
+	// defaultDrainTimeout leaves a second, in which streams are ended, before docker
+	// stop kills the process after 10.
+	defaultDrainTimeout = 8 * time.Second
+
+	// defaultIdleConnectionTimeout is longer than nginx, AWS's load balancers (60 s),
+	// Go's clients (90 s) and Caddy (2 minutes) keep connections.
+	defaultIdleConnectionTimeout = 3 * time.Minute
+)
 
 // runServe runs relay serve until ctx ends or a signal arrives, and returns the
 // exit status.
@@ -76,6 +83,7 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 // it has a name, for a relay that listens on an address.
 func serveConfig(environ []string, listen string, upstreams *upstreamsFile) (core.Config, error) {
 	cfg, err := core.ParseEnv(environ)
+	upstreams.options.AllowPrivateHTTP = cfg.AllowPrivateHTTP
 	if err != nil && lookup(environ, "RELAY_LISTEN") != "" {
 		err = fmt.Errorf("%w; the address to listen on is the flag -listen", err)
 	}
@@ -85,10 +93,24 @@ func serveConfig(environ []string, listen string, upstreams *upstreamsFile) (cor
 	if err == nil {
 		err = checkProxy(environ)
 	}
+	if err == nil && isOpen(cfg, listen) {
+		err = errOpen
+	}
 	cfg.ProxyFromEnvironment = true
 	cfg.Public = isPublic(cfg.AllowedHosts, listen)
 	cfg.AllowedHosts = allowedHosts(cfg.AllowedHosts, listen)
 	return cfg, err
+}
+
+// errOpen says that the relay would be found and used by others.
+var errOpen = errors.New("-listen: other machines can reach this address, and anyone who does could use the relay: " +
+	"set RELAY_ACCESS_TOKENS to a token, which openssl rand -hex 32 makes, or RELAY_ALLOW_ANYONE=true if that is meant")
+
+// isOpen reports whether a relay on an address lets other machines use it without an
+// access token, and nothing says that this is meant.
+func isOpen(cfg core.Config, listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	return err == nil && !isLoopback(host) && len(cfg.AccessTokens) == 0 && !cfg.AllowAnyone
 }
 
 // serveUsage prints the flags and the settings.
@@ -106,16 +128,16 @@ func serveUsage(flags *flag.FlagSet) {
 	}
 }
 
-// allowedHosts returns the host names that a relay on a loopback address accepts
-// unless some are configured. A web page whose name was made to resolve to this
-// machine (DNS rebinding) has none of them. On other addresses every name is
-// accepted.
+// allowedHosts returns the host names that a relay on an address accepts. On a
+// loopback address they are those of this machine and what is configured: a web page
+// whose name was made to resolve to this machine (DNS rebinding) has none of them. On
+// other addresses they are what is configured.
 func allowedHosts(configured []string, listen string) []string {
 	host, _, err := net.SplitHostPort(listen)
-	if len(configured) > 0 || err != nil || !isLoopback(host) {
+	if err != nil || !isLoopback(host) || slices.Contains(configured, "*") {
 		return configured
 	}
-	return []string{host, "localhost", "127.0.0.1", "::1", "host.docker.internal"}
+	return append([]string{host, "localhost", "127.0.0.1", "::1", "host.docker.internal"}, configured...)
 }
 
 // isPublic reports whether a relay on an address can be reached by more than the
@@ -168,7 +190,7 @@ func (s server) run(ctx context.Context, listen string) int {
 		return exitError
 	}
 	srv := serve.New(s.relay)
-	srv.IdleTimeout = 60 * time.Second
+	srv.IdleTimeout = orDefault(s.cfg.IdleConnectionTimeout, defaultIdleConnectionTimeout)
 	srv.ErrorLog = log.New(serverLog{s.cfg.Logger}, "", 0)
 	log.SetOutput(serverLog{s.cfg.Logger}) // net/http's client quotes stray bytes of upstreams there
 	var ballast []byte
@@ -184,13 +206,22 @@ func (s server) run(ctx context.Context, listen string) int {
 	}
 	stop() // a second signal ends the process at once
 	notify(s.environ, "STOPPING=1")
-	fmt.Fprintf(s.stdout, "relay: stopping, streams have up to %s to finish\n", drainTimeout)
-	if serve.Shutdown(srv, s.relay, drainTimeout) != nil {
+	drain := orDefault(s.cfg.DrainTimeout, defaultDrainTimeout)
+	fmt.Fprintf(s.stdout, "relay: stopping, streams have up to %s to finish\n", drain)
+	if serve.Shutdown(srv, s.relay, drain) != nil {
 		fmt.Fprintln(s.stdout, "relay: stopped, the streams that were left are cut")
 		return exitOK
 	}
 	fmt.Fprintln(s.stdout, "relay: stopped, everything finished")
 	return exitOK
+}
+
+// orDefault returns d, or the default if d is zero, or zero if d is negative.
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return max(d, 0)
 }
 
 // A serverLog logs net/http's messages about connections. They hold addresses of

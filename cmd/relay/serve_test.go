@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -119,7 +120,8 @@ func TestServeUsage(t *testing.T) {
 		{[]string{"serve", "extra"}, exitUsage, "settings come from"},
 		{[]string{"-nonsense"}, exitUsage, "nonsense"},
 		{[]string{"brew"}, exitUsage, "serve, check, health or version"},
-		{[]string{"-listen", "nowhere:x"}, exitError, "cannot listen"},
+		{[]string{"-listen", "127.0.0.1:x"}, exitError, "cannot listen"},
+		{[]string{"-listen", "127.0.0.1"}, exitError, "cannot listen"},
 	}
 	for _, test := range tests {
 		var out bytes.Buffer
@@ -152,9 +154,8 @@ func TestServeRefusesRebinding(t *testing.T) {
 		host, allowed string
 		want          int
 	}{
-		{"evil.example", "", 403}, {"localhost:8787", "", 200}, {"127.0.0.1", "", 200},
-		{"host.docker.internal:8787", "", 200}, {"evil.example", "*", 200},
-		{"my.example", "my.example", 200}, {"localhost", "my.example", 403},
+		{"evil.example", "", 403}, {"localhost:8787", "", 200}, {"127.0.0.1", "", 200}, {"host.docker.internal:8787", "", 200},
+		{"evil.example", "*", 200}, {"my.example", "my.example", 200}, {"localhost", "my.example", 200}, {"127.0.0.1:80", "MY.example", 200}, {"my.example.", "MY.example", 200}, {"evil.example", "my.example", 403},
 	} {
 		s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ALLOWED_HOSTS=" + test.allowed})
 		req, err := http.NewRequestWithContext(t.Context(), "GET", s.base+"/v1/models", nil)
@@ -214,13 +215,10 @@ func TestServeDrains(t *testing.T) {
 	}
 }
 
-// Streams that outlast drainTimeout are ended with an error event.
+// Streams that outlast the drain are ended with an error event.
 func TestServeCutsStreamsAfterDrainTimeout(t *testing.T) {
-	was := drainTimeout
-	drainTimeout = 100 * time.Millisecond
-	defer func() { drainTimeout = was }()
 	u := fakeopenai.StartUpstream(t)
-	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL})
+	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_DRAIN_TIMEOUT=100ms"})
 	r := stream(t, s.base, "silence=2")
 	s.stop()
 	if body, err := io.ReadAll(r); err == nil || !strings.Contains(string(body), `"code":"relay_shutdown"`) {
@@ -230,6 +228,41 @@ func TestServeCutsStreamsAfterDrainTimeout(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	s.exit <- exitOK
+}
+
+// The drain is shorter than the 10 seconds of docker stop, and both it and the time of
+// idle connections are settings.
+func TestServeTimeoutsOfConnections(t *testing.T) {
+	if defaultDrainTimeout+time.Second >= 10*time.Second || defaultIdleConnectionTimeout <= 2*time.Minute {
+		t.Errorf("defaults: drain %v, idle connections %v", defaultDrainTimeout, defaultIdleConnectionTimeout)
+	}
+	u := fakeopenai.StartUpstream(t)
+	for _, test := range []struct {
+		setting string
+		closes  bool
+	}{{"", false}, {"off", false}, {"50ms", true}} {
+		s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off", "RELAY_IDLE_CONNECTION_TIMEOUT=" + test.setting})
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "GET /relay/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		r := bufio.NewReader(conn)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		wait := 300 * time.Millisecond
+		if test.closes {
+			wait = 10 * time.Second
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(wait))
+		if _, err := r.ReadByte(); (err == io.EOF) != test.closes {
+			t.Errorf("%q: %v, want it closed: %t", test.setting, err, test.closes)
+		}
+	}
 }
 
 // One signal drains the process, a second one ends it.
@@ -251,7 +284,7 @@ func TestServeSignals(t *testing.T) {
 		}
 		fault := "gap=10ms"
 		if signals == 2 {
-			fault = "silence=2" // would last for all of drainTimeout
+			fault = "silence=2" // would last for the whole drain
 		}
 		r := stream(t, strings.TrimSuffix(base, "/v1"), fault)
 		first := syscall.SIGTERM

@@ -22,6 +22,9 @@ var watchInterval = time.Second
 type upstreamsFile struct {
 	name string
 
+	// options are those by which upstreams are taken or not.
+	options failover.Options
+
 	// last is the content when the file was last read. Modification times would not
 	// do: a file may be replaced within a clock tick, or touched without a change.
 	last []byte
@@ -36,16 +39,16 @@ func (f *upstreamsFile) read(configured []core.Secret) ([]core.Secret, error) {
 	if f.last, err = os.ReadFile(f.name); err != nil {
 		return nil, fmt.Errorf("-upstreams-file: %w", err)
 	}
-	urls, err := parseUpstreams(f.last)
+	urls, err := f.parse(f.last)
 	if err != nil {
 		return nil, fmt.Errorf("-upstreams-file %s: %w", f.name, err)
 	}
 	return urls, nil
 }
 
-// parseUpstreams returns the upstreams in a file's content.
-func parseUpstreams(data []byte) ([]core.Secret, error) {
-	list, err := failover.ParseFile(data)
+// parse returns the upstreams in the file's content.
+func (f *upstreamsFile) parse(data []byte) ([]core.Secret, error) {
+	list, err := failover.ParseFile(data, f.options)
 	urls := make([]core.Secret, len(list))
 	for i, u := range list {
 		urls[i] = core.Secret(u)
@@ -79,7 +82,7 @@ func (f *upstreamsFile) watch(ctx context.Context, relay *core.Relay, logger *sl
 			continue
 		}
 		f.last = data
-		urls, err := parseUpstreams(data)
+		urls, err := f.parse(data)
 		if err == nil {
 			err = relay.SetUpstreams(urls)
 		}

@@ -35,7 +35,7 @@ type upstream struct {
 func (u *upstream) address() string { return u.token + "@" + u.base.String() }
 
 func newUpstream(address string, opts Options) (*upstream, error) {
-	base, name, token, err := parseURL(address)
+	base, name, token, err := parseUpstream(address, opts)
 	if err != nil {
 		return nil, err
 	}

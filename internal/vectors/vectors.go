@@ -37,6 +37,8 @@ type Message struct {
 	Status  int      `json:"status,omitempty"`
 	Headers []string `json:"headers,omitempty"` // lines
 	Body    string   `json:"body,omitempty"`
+	Silence int      `json:"silence_ms,omitempty"` // after the body
+	Cut     bool     `json:"cut,omitempty"`        // the connection ends before the message does
 }
 
 // A Decision is how a relay handled a request.
@@ -45,6 +47,7 @@ type Decision struct {
 	Code     string   `json:"code,omitempty"`     // of the relay's own errors
 	Headers  []string `json:"headers"`            // of the response, sorted
 	Upstream *Message `json:"upstream,omitempty"` // what the upstream got; nil: nothing
+	Body     string   `json:"body,omitempty"`     // of a response that the upstream cut
 }
 
 // Diff returns how got differs from want, line by line, or "".
@@ -65,7 +68,8 @@ func Diff(got, want *Decision) string {
 }
 
 func (d *Decision) lines() []string {
-	list := append([]string{fmt.Sprint("status ", d.Status), "code " + d.Code}, d.Headers...)
+	list := []string{fmt.Sprint("status ", d.Status), "code " + d.Code, fmt.Sprintf("body %q", d.Body)}
+	list = append(list, d.Headers...)
 	if d.Upstream == nil {
 		return append(list, "nothing upstream")
 	}
@@ -75,6 +79,8 @@ func (d *Decision) lines() []string {
 	}
 	return list
 }
+
+const keepalive = ": keepalive\n"
 
 // A Runner runs vectors against relays, which it starts when needed.
 type Runner struct {
@@ -112,7 +118,7 @@ func (r *Runner) Run(t *testing.T, v Vector) *Decision {
 	r.mu.Lock()
 	r.response, r.got = v.Response, nil
 	r.mu.Unlock()
-	d := r.send(t, strings.TrimPrefix(url, "http://"), v.Request)
+	d := r.send(t, strings.TrimPrefix(url, "http://"), v.Request, v.Response != nil && v.Response.Cut)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d.Upstream = r.got
@@ -137,10 +143,18 @@ func (r *Runner) upstream(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodHead {
 		_, _ = io.WriteString(w, r.response.Body)
 	}
+	if r.response.Silence == 0 && !r.response.Cut {
+		return
+	}
+	_ = http.NewResponseController(w).Flush()
+	time.Sleep(time.Duration(r.response.Silence) * time.Millisecond)
+	if r.response.Cut {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // send writes the request byte for byte.
-func (r *Runner) send(t *testing.T, host string, m Message) *Decision {
+func (r *Runner) send(t *testing.T, host string, m Message, cut bool) *Decision {
 	t.Helper()
 	conn, err := net.Dial("tcp", host)
 	if err != nil {
@@ -166,9 +180,20 @@ func (r *Runner) send(t *testing.T, host string, m Message) *Decision {
 		t.Fatalf("no response: %v", err)
 	}
 	defer res.Body.Close()
-	body, _ := io.ReadAll(res.Body)
+	body, err := io.ReadAll(res.Body)
 	d := &Decision{Status: res.StatusCode, Headers: lines(res.Header, "Date", "Connection", "Content-Length",
 		"X-Request-Id")}
+	if cut {
+		if err == nil {
+			t.Errorf("%s: the response looks complete", m.Target)
+		}
+		// Workerd needs a line break more behind the error event, and comments depend on
+		// the clock.
+		d.Body = strings.TrimRight(string(body), "\n")
+		for strings.Contains(d.Body, keepalive+keepalive) {
+			d.Body = strings.ReplaceAll(d.Body, keepalive+keepalive, keepalive)
+		}
+	}
 	if strings.HasSuffix(res.Header.Get("X-Relay"), "origin=relay") {
 		var e struct{ Error struct{ Code string } }
 		_ = json.Unmarshal(body, &e)

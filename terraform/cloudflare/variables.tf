@@ -83,14 +83,18 @@ variable "settings" {
     error_message = "RELAY_POLICY must be order on Cloudflare: there are no probes that measure latency."
   }
   validation {
+    condition     = contains(["", "0", "false"], trimspace(lookup(var.settings, "RELAY_ALLOW_PRIVATE_HTTP", "")))
+    error_message = "RELAY_ALLOW_PRIVATE_HTTP does not work on Cloudflare, which reaches no private networks: remove it."
+  }
+  validation {
     condition     = contains(["", "0", "false"], trimspace(lookup(var.settings, "RELAY_RESUME_RESPONSES", "")))
     error_message = "RELAY_RESUME_RESPONSES does not work on Cloudflare, where streams pass without being parsed: remove it."
   }
   validation {
-    condition = alltrue([for name in ["RELAY_BODY_TIMEOUT", "RELAY_MAX_IN_FLIGHT", "RELAY_PROBE_INTERVAL", "RELAY_WRITE_TIMEOUT"] :
+    condition = alltrue([for name in ["RELAY_BODY_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_MAX_IN_FLIGHT", "RELAY_PROBE_INTERVAL", "RELAY_WRITE_TIMEOUT"] :
       contains(["", "0", "off"], trimspace(lookup(var.settings, name, "")))
     ])
-    error_message = "RELAY_BODY_TIMEOUT, RELAY_MAX_IN_FLIGHT, RELAY_PROBE_INTERVAL and RELAY_WRITE_TIMEOUT do not work on Cloudflare: remove them, or set them to off."
+    error_message = "RELAY_BODY_TIMEOUT, RELAY_DRAIN_TIMEOUT, RELAY_IDLE_CONNECTION_TIMEOUT, RELAY_MAX_IN_FLIGHT, RELAY_PROBE_INTERVAL and RELAY_WRITE_TIMEOUT do not work on Cloudflare: remove them, or set them to off."
   }
 }
 

@@ -7,7 +7,7 @@ variable "access_tokens" {
 
   validation {
     condition = alltrue([for token in var.access_tokens :
-      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(token, "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
+      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(lower(token), "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
     ])
     error_message = "An access token is too short or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
   }

@@ -108,6 +108,16 @@ run "resuming_is_refused" {
   expect_failures = [var.settings]
 }
 
+run "plain_http_to_private_networks_is_refused" {
+  command = plan
+
+  variables {
+    settings = { RELAY_ALLOW_PRIVATE_HTTP = "true" }
+  }
+
+  expect_failures = [var.settings]
+}
+
 run "a_timeout_of_the_edge_is_refused" {
   command = plan
 
