@@ -105,9 +105,9 @@ var settings = []Setting{
 			return setList(&cfg.AllowedOrigins, v)
 		}},
 	{"RELAY_ALLOWED_HOSTS", "*",
-		"host names by which the relay may be called, comma-separated; on a loopback address, " +
-			"`relay serve` allows only that address, `localhost`, `127.0.0.1`, `::1` and `host.docker.internal` " +
-			"by default",
+		"host names by which the relay may be called, comma-separated, without scheme, port or wildcard; on a " +
+			"loopback address, `relay serve` allows that address, `localhost`, `127.0.0.1`, `::1` and " +
+			"`host.docker.internal` as well, and by default nothing else",
 		func(cfg *Config, v string) error {
 			return setList(&cfg.AllowedHosts, v)
 		}},
