@@ -33,7 +33,7 @@ func TestPreflight(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			// Tokens are configured: a preflight carries none and is answered all the same.
+			// Tokens are configured: a preflight carries none and gets a response all the same.
 			f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens = []Secret{canaryToken} })
 			headers := []string{"Origin", test.origin, "Access-Control-Request-Method", "POST"}
 			if test.asked != "" {

@@ -121,7 +121,7 @@ func TestConnectionCannotDropWhatMatters(t *testing.T) {
 	}
 }
 
-func TestAnswerHeaders(t *testing.T) {
+func TestResponseHeaders(t *testing.T) {
 	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		for _, name := range []string{

@@ -101,7 +101,7 @@ func TestUnknownFamilies(t *testing.T) {
 }
 
 // Whatever goes wrong, no key or token gets into the log, an error body or a
-// header of the answer.
+// header of the response.
 func TestNoSecretGetsOut(t *testing.T) {
 	faults := map[string]string{
 		"ok": "", "echoing header": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "closed": "-",
@@ -169,7 +169,7 @@ func TestStrayBytesAreNotLogged(t *testing.T) {
 	}
 }
 
-func TestPanicsAreAnswered(t *testing.T) {
+func TestPanicsBecomeErrors(t *testing.T) {
 	var begun bool
 	f := newFront(t, ok, func(cfg *Config) {
 		cfg.Transport = roundTripFunc(func(*http.Request) (*http.Response, error) {
@@ -184,10 +184,10 @@ func TestPanicsAreAnswered(t *testing.T) {
 	begun = true
 	res = do(t, newRequest(t, "GET", f.URL+"/v1/models", ""))
 	if body, err := io.ReadAll(res.Body); err == nil {
-		t.Errorf("after a panic in the middle, the answer looks complete: %q", body)
+		t.Errorf("after a panic in the middle, the response looks complete: %q", body)
 	}
 	waitForLog(t, f, "relay_internal_error")
-	if log := f.log.String(); strings.Contains(log, canaryKey) || !strings.Contains(log, "TestPanicsAreAnswered") {
+	if log := f.log.String(); strings.Contains(log, canaryKey) || !strings.Contains(log, "TestPanicsBecomeErrors") {
 		t.Errorf("log has the panic's value, or no stack:\n%s", log)
 	}
 }

@@ -82,7 +82,7 @@ func TestForeignAPIs(t *testing.T) {
 	}
 }
 
-// platformPage answers with a page that no relay has seen, of a region that has
+// platformPage responds with a page that no relay has seen, of a region that has
 // shown to be one.
 func platformPage(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {

@@ -24,7 +24,7 @@ import (
 	"example.com/relay/core/internal/memory"
 )
 
-// hijack answers raw on the upstream's side and returns the connection.
+// hijack responds raw on the upstream's side and returns the connection.
 func hijack(t *testing.T, w http.ResponseWriter, raw string) *net.TCPConn {
 	t.Helper()
 	conn, _, err := http.NewResponseController(w).Hijack()
@@ -74,9 +74,9 @@ func TestHeadersAreFlushedBeforeTheFirstByte(t *testing.T) {
 	}
 }
 
-// TestShortAnswersToNobody: that the client is gone is noticed of what was held
+// TestShortResponsesToNobody: that the client is gone is noticed of what was held
 // back, too.
-func TestShortAnswersToNobody(t *testing.T) {
+func TestShortResponsesToNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []time.Duration{0, 2 * coalesceDelay} {
 			w := &nullWriter{broken: net.ErrClosed}
@@ -114,9 +114,9 @@ func TestWriteDeadlines(t *testing.T) {
 	})
 }
 
-// TestShortAnswersAreWrittenOnce: header and body of a short answer, which come
+// TestShortResponsesAreWrittenOnce: header and body of a short response, which come
 // one after the other, go out together.
-func TestShortAnswersAreWrittenOnce(t *testing.T) {
+func TestShortResponsesAreWrittenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for wait, flushes := range map[time.Duration]int{0: 1, coalesceDelay / 2: 1, 2 * coalesceDelay: 2} {
 			w := &nullWriter{}
@@ -187,7 +187,7 @@ func TestBodiesPassToTheByte(t *testing.T) {
 	}
 }
 
-// A cut is a way in which an upstream fails to finish an answer.
+// A cut is a way in which an upstream fails to finish a response.
 var cuts = []struct {
 	name, raw string
 	reset     bool
@@ -207,7 +207,7 @@ var cuts = []struct {
 	{"compressed events", strings.Replace(eventHead, "\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n", 1) + chunk("\x1f\x8b"), false, false},
 }
 
-func TestCutAnswersNeverLookComplete(t *testing.T) {
+func TestTruncatedResponsesNeverLookComplete(t *testing.T) {
 	for _, cut := range cuts {
 		t.Run(cut.name, func(t *testing.T) {
 			f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
@@ -224,7 +224,7 @@ func TestCutAnswersNeverLookComplete(t *testing.T) {
 			res := do(t, newRequest(t, "POST", f.URL+"/v1/chat/completions", `{"stream":true}`))
 			body, err := io.ReadAll(res.Body)
 			if err == nil {
-				t.Errorf("the answer looks complete: %q", body)
+				t.Errorf("the response looks complete: %q", body)
 			}
 			if res.StatusCode != 200 {
 				t.Errorf("status %d", res.StatusCode)
@@ -242,21 +242,21 @@ func TestCutAnswersNeverLookComplete(t *testing.T) {
 	}
 }
 
-// In HTTP/1.0 the end of the connection is the end of the answer.
-func TestCutAnswersToHTTP10(t *testing.T) {
+// In HTTP/1.0 the end of the connection is the end of the response.
+func TestTruncatedResponsesToHTTP10(t *testing.T) {
 	for _, cut := range cuts {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, cut.raw).Close() }, nil)
 		conn := dialRaw(t, f.URL)
 		_, _ = io.WriteString(conn, "GET /v1/files/x/content HTTP/1.0\r\n\r\n")
 		body, err := io.ReadAll(conn)
 		if framed := strings.HasSuffix(string(body), ErrInterrupted.frame(false)); err == nil && !framed {
-			t.Errorf("%s: the answer looks complete: %q", cut.name, body)
+			t.Errorf("%s: the response looks complete: %q", cut.name, body)
 		}
 	}
 }
 
 // waitForLog waits until the log says text: the record is written after the
-// client has its answer.
+// client has its response.
 func waitForLog(t *testing.T, f *front, text string) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !strings.Contains(f.log.String(), text); time.Sleep(time.Millisecond) {
@@ -422,7 +422,7 @@ func TestErrorEventOfResponses(t *testing.T) {
 	}
 }
 
-func TestAnswersWithoutBody(t *testing.T) {
+func TestResponsesWithoutBody(t *testing.T) {
 	for _, status := range []int{200, 204, 304, 404} {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }, nil)
 		if res, body := send(t, "GET", f.URL+"/v1/models", ""); res.StatusCode != status || body != "" {
@@ -431,7 +431,7 @@ func TestAnswersWithoutBody(t *testing.T) {
 	}
 }
 
-func TestUpstreamThatDoesNotAnswer(t *testing.T) {
+func TestUpstreamThatDoesNotRespond(t *testing.T) {
 	refusing := httptest.NewServer(nil)
 	refusing.Close()
 	tests := []struct {
@@ -469,7 +469,7 @@ func TestUpstreamThatDoesNotAnswer(t *testing.T) {
 				t.Errorf("upstream saw %d requests, want 1: a POST is not sent twice", n)
 			}
 			if strings.Contains(body, f.upstream.URL[7:]) {
-				t.Errorf("the answer names the upstream: %s", body)
+				t.Errorf("the response names the upstream: %s", body)
 			}
 		})
 	}
@@ -555,7 +555,7 @@ func TestClientThatTakesNothing(t *testing.T) {
 	receive(t, canceled, "the upstream's request to be cancelled")
 }
 
-func TestEarlyAnswerDuringUpload(t *testing.T) {
+func TestEarlyResponseDuringUpload(t *testing.T) {
 	for range 30 {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -571,7 +571,7 @@ func TestEarlyAnswerDuringUpload(t *testing.T) {
 }
 
 // Without full duplex, net/http loses some streams of POSTs whose upstream
-// answers at once; with it, unread bodies must not spoil the connection.
+// responds at once; with it, unread bodies must not spoil the connection.
 func TestInstantUpstreams(t *testing.T) {
 	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -592,7 +592,7 @@ func TestInstantUpstreams(t *testing.T) {
 	}
 }
 
-// Answers that leave a body unread must not spoil the connection, nor get lost.
+// Responses that leave a body unread must not spoil the connection, nor get lost.
 func TestUnreadBodies(t *testing.T) {
 	refusing := httptest.NewServer(nil)
 	refusing.Close()
@@ -639,7 +639,7 @@ func TestKeepAliveConnections(t *testing.T) {
 			t.Fatalf("request %d: got %q, want %q", i, got, body)
 		}
 	}
-	// Pipelined: the second is sent before the first is answered.
+	// Pipelined: the second is sent before the first has a response.
 	_, _ = io.WriteString(conn, "POST /v1/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1POST /v1/b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n2")
 	for _, want := range []string{"1", "2"} {
 		res, err := http.ReadResponse(r, nil)
@@ -658,7 +658,7 @@ type clockFront struct {
 	log   *lockedBuffer
 }
 
-// newClockFront returns a relay whose upstream answers with body as an event
+// newClockFront returns a relay whose upstream responds with body as an event
 // stream. The body ends when the exchange is cancelled, as net/http's does.
 func newClockFront(t *testing.T, body func(ctx context.Context, w *io.PipeWriter), change func(*Config)) *clockFront {
 	t.Helper()
@@ -685,7 +685,7 @@ func newClockFront(t *testing.T, body func(ctx context.Context, w *io.PipeWriter
 	return f
 }
 
-// get returns what a client got, and whether the relay aborted the answer.
+// get returns what a client got, and whether the relay aborted the response.
 func (f *clockFront) get(ctx context.Context) (rec *httptest.ResponseRecorder, aborted bool) {
 	rec = httptest.NewRecorder()
 	defer func() { aborted = recover() == http.ErrAbortHandler }()

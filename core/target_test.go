@@ -71,7 +71,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 	f.untouched(t)
 }
 
-func TestTargetsThatPassToTheLetter(t *testing.T) {
+func TestTargetsThatAreForwardedUnchanged(t *testing.T) {
 	tests := []struct{ target, want string }{
 		{"/v1/models", "/v1/models"},
 		{"/v1/models/", "/v1/models/"},

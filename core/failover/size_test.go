@@ -14,7 +14,7 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// counted answers, as a relay hands it on, with how many bytes of the body came.
+// counted answers, as a relay forwards it, with how many bytes of the body came.
 func counted(w http.ResponseWriter, req *http.Request) {
 	n, err := io.Copy(io.Discard, req.Body)
 	if err != nil {
@@ -24,7 +24,7 @@ func counted(w http.ResponseWriter, req *http.Request) {
 	_, _ = fmt.Fprint(w, n)
 }
 
-// unread answers as h does, without a look at the body.
+// unread responses as h does, without a look at the body.
 func unread(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { h(w, &http.Request{Body: http.NoBody}) }
 }
@@ -66,7 +66,7 @@ func (r *region) refusing(limit int64, refuse http.HandlerFunc) {
 	})
 }
 
-// platforms413 are what platforms answer to a body that is too large.
+// platforms413 are how platforms respond to a body that is too large.
 var platforms413 = map[string]http.HandlerFunc{
 	"Lambda": page(413, `{"Message":"Request must be smaller than 6291456 bytes for the InvokeFunction operation"}`,
 		"Content-Type", "application/json", "X-Amzn-Errortype", "RequestEntityTooLargeException"),
