@@ -102,7 +102,7 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 			for range 30 { // early answers must arrive: whose connection is reset retries
 				a := upload(t, r, true)
 				if a.status != http.StatusRequestEntityTooLarge || a.code() != "body_too_large" || a.header.Get("X-Should-Retry") != "false" ||
-					!strings.Contains(a.body, "region-1: platform_413") {
+					!strings.Contains(a.body, ": platform_413") {
 					t.Errorf("got %v", a)
 				}
 			}
