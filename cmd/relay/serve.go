@@ -110,7 +110,7 @@ var errOpen = errors.New("-listen: other machines can reach this address, and an
 // access token, and nothing says that this is meant.
 func isOpen(cfg core.Config, listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
-	return err == nil && !isLoopback(host) && len(cfg.AccessTokens) == 0 && !cfg.AllowAnyone
+	return err == nil && !isLoopback(host) && !cfg.TokenNeeded() && !cfg.AllowAnyone
 }
 
 // serveUsage prints the flags and the settings.
