@@ -407,6 +407,8 @@ function parseNamedTokens(text) {
   });
   const names = tokens.filter((t) => t.name).map((t) => t.name);
   must(new Set(names).size === names.length, 'has a name twice');
+  const texts = tokens.map((t) => withoutPrefix(t.text) || String(t.digest)); // a text and its own hash are told apart by requests only
+  must(tokens.every((t, i) => !t.name || texts.filter((text) => text === texts[i]).length === 1), 'has a token twice');
   return tokens;
 }
 

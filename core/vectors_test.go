@@ -202,7 +202,17 @@ func namedTokenVectors() []vectors.Vector {
 	for _, token := range []string{carol, carol, carol, dave, dave} { // the last one of each is one too many
 		list = append(list, get("per minute, "+token, "/v1/models", "X-Relay-Token: "+token))
 	}
-	return under(settings, list...)
+	list = under(settings, list...)
+	for _, bad := range []string{
+		`[]`, `[{}]`, `[7]`, `[{"name":"a"}]`, `[{"name":"a","token":"b","models":["x"]}]`, `[{"name":"ä","token":"b"}]`,
+		`[{"name":"a","token":"b"},{"name":"a","token":"c"}]`, `[{"name":"a","token":"b"},{"name":"c","token":"rt_b"}]`,
+		`[{"name":"a","token":"b","expires":"2027-02-30T00:00:00Z"}]`, `[{"name":"a","token":"b","expires":"2027-01-31"}]`,
+		`[{"name":"a","token":"b","paths":[]}]`, `[{"name":"a","token":"b","paths":["/v2/x"]}]`,
+		`[{"name":"a","token":"b","methods":["get"]}]`, `[{"name":"a","token":"b","per_minute":1.5}]`,
+	} {
+		list = append(list, under([]string{"RELAY_ACCESS_TOKENS=" + bad}, get("tokens that are refused", "/v1/models"))...)
+	}
+	return list
 }
 
 func headerVectors() []vectors.Vector {
