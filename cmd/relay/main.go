@@ -52,6 +52,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "help":
 		return runServe(ctx, []string{"-h"}, environ, stdout, stderr)
 	}
-	fmt.Fprintf(stderr, "relay: unknown command %q: use serve, check, health, token or version, with -h for help\n", name)
+	fmt.Fprintf(stderr, "relay: unknown command %q: use serve, check, health, token or version, with -h for help\n",
+		name)
 	return exitUsage
 }
