@@ -112,13 +112,15 @@ func bundle(module string) (string, error) {
 
 // complaint returns the first of what esbuild complains of, or nil.
 func complaint(file string, lists ...[]api.Message) error {
-	for _, wrong := range slices.Concat(lists...) {
-		if at := wrong.Location; at != nil {
-			file = fmt.Sprintf("%s:%d", at.File, at.Line)
-		}
-		return fmt.Errorf("%s: %s", file, wrong.Text)
+	all := slices.Concat(lists...)
+	if len(all) == 0 {
+		return nil
 	}
-	return nil
+	first := all[0]
+	if at := first.Location; at != nil {
+		file = fmt.Sprintf("%s:%d", at.File, at.Line)
+	}
+	return fmt.Errorf("%s: %s", file, first.Text)
 }
 
 // clients loads the table of clients, from which docs/clients.md is made too,
