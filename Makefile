@@ -10,9 +10,10 @@ SDK_NODE    := internal/sdktest/node
 CHAOS       := bench/chaos
 PAGEBUILD   := internal/pagebuild
 PAGE        := internal/pagetest
+CLIENTS     := internal/clienttest
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format vet lint race sdk-go sdk-node page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
+.PHONY: help run demo test check format vet lint race sdk-go sdk-node clients clients-quick page page-shots vulnerabilities vercel conformance bench bench-quick chaos chaos-quick fuzz torture torture-quick dist sbom reproducible tf tf-update clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +30,7 @@ PACKAGES = $$($(GO) list ./... | grep -v /internal/torture)
 test: ## run the tests
 	$(GO) test $(PACKAGES)
 
-check: format vet lint race torture-quick sdk-go sdk-node page tf vulnerabilities ## all that CI runs
+check: format vet lint race torture-quick sdk-go sdk-node clients-quick page tf vulnerabilities ## all that CI runs
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
@@ -37,12 +38,14 @@ format:
 vet:
 	$(GO) vet ./...
 	cd $(SDK_GO) && $(GO) vet ./...
+	cd $(CLIENTS) && $(GO) vet ./...
 	cd $(CHAOS) && $(GO) vet ./...
 	cd $(PAGEBUILD) && $(GO) vet ./...
 
 lint:
 	$(GO) run $(STATICCHECK) ./...
 	cd $(SDK_GO) && $(GO) run $(STATICCHECK) ./...
+	cd $(CLIENTS) && $(GO) run $(STATICCHECK) ./...
 	cd $(CHAOS) && $(GO) run $(STATICCHECK) ./...
 	cd $(PAGEBUILD) && $(GO) run $(STATICCHECK) ./...
 
@@ -56,6 +59,12 @@ sdk-go: ## the official Go SDK, direct and through the relay
 
 sdk-node: ## the official Node SDK, the same
 	@./scripts/sdk-node $(SDK_NODE)
+
+clients: ## real clients from npm, coding agents and SDKs, through the relay (docs/clients.md; five minutes)
+	@./scripts/clients $(CLIENTS)
+
+clients-quick: ## Codex, the Agents SDK and the AI SDK of them
+	@./scripts/clients $(CLIENTS) quick
 
 page: ## the web page in a real Chromium
 	@./scripts/page $(PAGE)
@@ -161,5 +170,5 @@ tf-update: ## write what is generated for them: settings, tables, expected plans
 	@./scripts/tf -update
 
 clean: ## remove what the other targets made
-	rm -rf dist $(SDK_NODE)/node_modules $(PAGE)/node_modules
+	rm -rf dist $(SDK_NODE)/node_modules $(PAGE)/node_modules $(CLIENTS)/node_modules $(CLIENTS)/agents/node_modules
 	$(GO) clean -testcache

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"example.com/relay/core/protocol"
+	"example.com/relay/internal/proc"
 )
 
 // A gateway is a relay on a real server, before several upstreams, whose names
@@ -665,13 +666,11 @@ func TestFunctionLeavesNothingBehind(t *testing.T) {
 	defer mute.Close()
 	region := httptest.NewServer(byRelay(ok))
 	defer region.Close()
-	refused := httptest.NewServer(nil)
-	refused.Close()
 	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }))
 	defer busy.Close()
 
 	for name, first := range map[string]string{
-		"the first": region.URL + "/first", "refused": refused.URL, "the platform's 503": busy.URL, "slow to connect": "https://" + mute.Addr().String(),
+		"the first": region.URL + "/first", "refused": "http://" + proc.RefusingAddr(t), "the platform's 503": busy.URL, "slow to connect": "https://" + mute.Addr().String(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			relay := FromEnv([]string{"RELAY_LOG_LEVEL=off", "RELAY_UPSTREAMS=" + first + "#first," + region.URL + "#second"}, Platform{Serverless: true})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/relay/core/protocol"
+	"example.com/relay/internal/proc"
 )
 
 func TestHealth(t *testing.T) {
@@ -38,8 +39,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestDeepHealth(t *testing.T) {
-	closed := httptest.NewServer(nil)
-	closed.Close()
+	closed := "http://" + proc.RefusingAddr(t)
 	tests := []struct {
 		name   string
 		status int
@@ -66,7 +66,7 @@ func TestDeepHealth(t *testing.T) {
 				_, _ = io.WriteString(w, test.body)
 			}, func(cfg *Config) {
 				if test.status == 0 {
-					cfg.Upstreams = []Secret{Secret(closed.URL)}
+					cfg.Upstreams = []Secret{Secret(closed)}
 				}
 				cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, canaryKey
 			})

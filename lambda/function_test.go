@@ -17,6 +17,7 @@ import (
 	"example.com/relay/internal/contract"
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 )
 
 // bootstrap returns the path of the very binary that is deployed, but for its
@@ -152,9 +153,8 @@ func TestFreezes(t *testing.T) {
 
 // The same with several upstreams of which the first is gone.
 func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
-	dead, u := fakeopenai.StartUpstream(t), fakeopenai.StartUpstream(t)
-	dead.Close()
-	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead.URL + "#dead," + u.URL + "#alive"}, func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
+	dead, u := "http://"+proc.RefusingAddr(t), fakeopenai.StartUpstream(t)
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead + "#dead," + u.URL + "#alive"}, func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
 	const requests = 30
 	for i := range requests {
 		res, body := chat(t, s.URL, "")

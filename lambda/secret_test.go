@@ -12,6 +12,7 @@ import (
 
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 )
 
 // An extension stands for AWS's Parameters and Secrets extension.
@@ -183,12 +184,7 @@ func TestSecretIsReadAgain(t *testing.T) {
 // Without the extension there is no key either.
 func TestNoExtension(t *testing.T) {
 	e := startExtension(t, http.StatusOK, "")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, e.port, _ = net.SplitHostPort(ln.Addr().String())
-	ln.Close()
+	_, e.port, _ = net.SplitHostPort(proc.RefusingAddr(t))
 	w := httptest.NewRecorder()
 	r := newSecretRelay(append(e.environ(), "RELAY_LOG_LEVEL=off"), "relay/openai")
 	r.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/v1/models", nil))

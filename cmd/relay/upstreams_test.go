@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -88,12 +87,7 @@ func (s *served) chat(t *testing.T) (upstream string, status int) {
 // refusing returns a base URL at which connections are refused.
 func refusing(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
-	return "http://" + ln.Addr().String()
+	return "http://" + proc.RefusingAddr(t)
 }
 
 func TestServeUpstreamsFile(t *testing.T) {

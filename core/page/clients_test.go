@@ -31,8 +31,9 @@ type client struct {
 	Snippets []snippet         `json:"snippets"` // what is enough to write, one of them
 	Link     *link             `json:"link"`     // nil: the app has none
 	Relay    string            `json:"relay"`    // what the relay must be started with
-	Works    string            `json:"works"`
+	Works    string            `json:"works"`    // empty: nobody has run it
 	Limits   string            `json:"limits"`   // what does not work
+	Package  string            `json:"package"`  // that internal/clienttest runs, from npm
 	Verified string            `json:"verified"` // the version that was run through the relay; null: none
 }
 
@@ -93,8 +94,11 @@ func TestClients(t *testing.T) {
 	known := make(map[string]bool)
 	place := regexp.MustCompile(`\{[a-z]+\}`)
 	for _, c := range all {
-		if c.ID == "" || c.Name == "" || c.Works == "" || known[c.ID] {
-			t.Errorf("client %q (%s) has no id of its own, no name, or nothing that works", c.ID, c.Name)
+		if c.ID == "" || c.Name == "" || known[c.ID] {
+			t.Errorf("client %q (%s) has no id of its own, or no name", c.ID, c.Name)
+		}
+		if (c.Works == "") != (c.Verified == "") {
+			t.Errorf("%s: works %q, verified with %q: what was run is what is known to work", c.ID, c.Works, c.Verified)
 		}
 		known[c.ID] = true
 		if !slices.ContainsFunc(kinds, func(k struct{ name, heading string }) bool { return k.name == c.Kind }) {
@@ -127,6 +131,37 @@ func TestClients(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A version that make clients runs is the one that is pinned there.
+func TestVerifiedVersions(t *testing.T) {
+	pinned := make(map[string]string)
+	for _, folder := range []string{"", "agents/"} {
+		text, err := os.ReadFile("../../internal/clienttest/" + folder + "package.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list struct{ DevDependencies map[string]string }
+		if err := json.Unmarshal(text, &list); err != nil {
+			t.Fatal(err)
+		}
+		for name, version := range list.DevDependencies {
+			pinned[name] = version[strings.LastIndex(version, "@")+1:] // behind the name of an alias
+		}
+	}
+	checked := 0
+	for _, c := range clients(t) {
+		if c.Package == "" {
+			continue
+		}
+		checked++
+		if c.Verified != pinned[c.Package] {
+			t.Errorf("%s is verified with %s %q, want %q, which internal/clienttest runs", c.ID, c.Package, c.Verified, pinned[c.Package])
+		}
+	}
+	if checked < 10 {
+		t.Errorf("%d clients are run by internal/clienttest, want all that it has", checked)
 	}
 }
 
@@ -176,8 +211,11 @@ func clientsTable(all []client) string {
 				settings = append(settings, "the relay: `"+c.Relay+"`")
 			}
 			verified := c.Verified
-			if verified == "" {
-				verified = "not run here"
+			switch {
+			case verified == "":
+				verified = "not run here: as its documentation says"
+			case c.Package != "":
+				verified = "`" + c.Package + "` " + verified
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", c.Name, strings.Join(settings, "<br>"), c.Works, c.Limits, verified)
 		}

@@ -22,6 +22,7 @@ type call struct {
 	fault Fault
 	key   string // the API key, or ""
 
+	path     string    // below OpenAI's base path, whichever the request has
 	endpoint *endpoint // nil if there is none
 	allowed  bool      // whether the path has an endpoint, if of another method
 	id       string    // what stood for {id} in the path
@@ -42,6 +43,9 @@ var endpoints = []endpoint{
 	{"GET", "/v1/responses", needsWebSocket},
 	{"GET", "/v1/responses/{id}", (*call).getResponse},
 	{"GET", "/v1/realtime", needsWebSocket},
+	{"POST", "/openai/deployments/{id}/chat/completions", (*call).chatCompletion},
+	{"POST", "/v1/messages", (*call).createMessage},
+	{"POST", "/v1/messages/count_tokens", (*call).countTokens},
 	{"POST", "/v1/embeddings", (*call).embeddings},
 	{"POST", "/v1/moderations", (*call).moderation},
 	{"GET", "/v1/models", (*call).listModels},
@@ -96,10 +100,19 @@ func (c *call) serve() {
 	c.write(c.answer())
 }
 
+// bases are the paths below which APIs of OpenAI's shape have what OpenAI has
+// below /v1: Azure's v1 API and Gemini's compatible one.
+var bases = []string{"/openai/v1/", "/v1beta/openai/"}
+
 func (c *call) route() {
-	path := c.req.URL.EscapedPath()
+	c.path = c.req.URL.EscapedPath()
+	for _, base := range bases {
+		if rest, ok := strings.CutPrefix(c.path, base); ok {
+			c.path = "/v1/" + rest
+		}
+	}
 	for i, e := range endpoints {
-		id, ok := matchPath(e.pattern, path)
+		id, ok := matchPath(e.pattern, c.path)
 		if !ok {
 			continue
 		}
@@ -190,8 +203,19 @@ func (c *call) newID(prefix string) string {
 var created = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
 // apiKey returns the key of req, which browsers put among the subprotocols of
-// a WebSocket because they can set no header there.
+// a WebSocket because they can set no header there. Anthropic and Azure have
+// headers of their own for it.
 func apiKey(req *http.Request) string {
+	own := ""
+	switch path := req.URL.Path; {
+	case strings.HasPrefix(path, "/v1/messages"):
+		own = req.Header.Get("X-Api-Key")
+	case strings.HasPrefix(path, "/openai/"):
+		own = req.Header.Get("Api-Key")
+	}
+	if own != "" {
+		return own
+	}
 	if scheme, key, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return strings.TrimSpace(key)
 	}

@@ -8,6 +8,7 @@
 //	call.go       which endpoint it is for, and whether its key is good
 //	chat.go, responses.go, models.go, files.go, audio.go, billing.go
 //	              the answers, as a header and pieces of a body
+//	messages.go   those of Anthropic's API
 //	answer.go     what these have in common
 //	websocket.go  the one endpoint that is no answer
 //	deliver.go    the answer piece by piece, with what the fault does to it
@@ -21,6 +22,9 @@
 // answers are the Pattern. A response that is streamed in the background is kept,
 // so that GET /v1/responses/{id}?stream=true&starting_after=N gives the rest of
 // its events, to the byte, however its first stream ended.
+//
+// What OpenAI has below /v1 is also below /openai/v1, as Azure has it, and below
+// /v1beta/openai, as Gemini has it.
 //
 // # Faults
 //

@@ -41,6 +41,29 @@ type Request struct {
 	mu         sync.Mutex
 	canceledAt time.Time
 	finishedAt time.Time
+	messages   [][]byte
+	continued  bool // the last of messages is not whole yet
+}
+
+// Messages returns what the client has said so far on a WebSocket, each message
+// of text or binary data whole or, if it is the last, as much as has come of it.
+func (r *Request) Messages() [][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.messages)
+}
+
+// addFrame records a frame of text or binary data.
+func (r *Request) addFrame(f frame) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.continued {
+		last := &r.messages[len(r.messages)-1]
+		*last = slices.Concat(*last, f.payload)
+	} else {
+		r.messages = append(r.messages, f.payload)
+	}
+	r.continued = !f.final
 }
 
 // CanceledAt returns when Canceled was closed, or the zero time.

@@ -54,6 +54,12 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/v1/organization/costs", "sk-admin-a", "", 200, `"value":5.5`},
 		{"GET", "/v1/organization/costs", "sk-a", "", 403, "insufficient permissions"},
 		{"GET", "/v1/organization/usage/completions", "sk-admin-a", "", 200, `"input_tokens":1000`},
+		{"POST", "/openai/v1/chat/completions", "sk-a", chat, 200, `"content":"Backwards → olleh"`},
+		{"POST", "/openai/deployments/m/chat/completions?api-version=1", "sk-a", chat, 200, `"content":"Backwards → olleh"`},
+		{"POST", "/v1beta/openai/chat/completions", "sk-a", chat, 200, `"content":"Backwards → olleh"`},
+		{"POST", "/v1beta/openai/v1/chat/completions", "sk-a", chat, 404, "Invalid URL"},
+		{"POST", "/v1/messages?beta=true", "sk-a", chat, 200, `"text":"Backwards → olleh"`},
+		{"POST", "/v1/messages/count_tokens", "sk-a", chat, 200, `{"input_tokens":1}`},
 		{"GET", "/v1/x", "sk-a", "", 404, `"message":"Invalid URL (GET /v1/x)"`},
 		{"GET", "/v1/models", "", "", 401, `"code":null`},
 		{"GET", "/v1/models", "sk-invalid1", "", 401, `"code":"invalid_api_key"`},
@@ -76,6 +82,65 @@ func TestEndpoints(t *testing.T) {
 		if tt.status == 401 && tt.key != "" && strings.Contains(body, tt.key) {
 			t.Errorf("%s echoes the key", name)
 		}
+	}
+}
+
+// Anthropic and Azure have a header of their own for the key, which counts on
+// their paths only.
+func TestKeyHeaders(t *testing.T) {
+	u := StartUpstream(t)
+	for _, tt := range []struct {
+		path, header string
+		status       int
+	}{
+		{"/v1/messages", "X-Api-Key", 200},
+		{"/v1/messages", "Api-Key", 401},
+		{"/openai/v1/chat/completions", "Api-Key", 200},
+		{"/openai/v1/chat/completions", "X-Api-Key", 401},
+		{"/v1/chat/completions", "Api-Key", 401},
+	} {
+		req, err := http.NewRequest("POST", u.URL+tt.path, strings.NewReader(`{"messages":[]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(tt.header, "sk-a")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != tt.status {
+			t.Errorf("%s with the key in %s = %d, want %d", tt.path, tt.header, res.StatusCode, tt.status)
+		}
+	}
+}
+
+// The events of a message are those of Anthropic's streams, in order.
+func TestMessageStream(t *testing.T) {
+	u := StartUpstream(t)
+	_, body := do(t, u, "POST", "/v1/messages", "sk-a", "application/json",
+		`{"stream":true,"messages":[{"role":"user","content":[{"type":"text","text":"hello"}]},{"role":"system","content":"x"}]}`)
+	var kinds []string
+	text := ""
+	for line := range strings.Lines(body) {
+		if kind, ok := strings.CutPrefix(line, "event: "); ok {
+			kinds = append(kinds, strings.TrimSpace(kind))
+		}
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			var event struct {
+				Type  string
+				Delta struct{ Text string }
+			}
+			if err := json.Unmarshal([]byte(data), &event); err != nil || event.Type != kinds[len(kinds)-1] {
+				t.Errorf("event %s has %s", kinds[len(kinds)-1], data)
+			}
+			text += event.Delta.Text
+		}
+	}
+	want := "message_start content_block_start ping" + strings.Repeat(" content_block_delta", defaultEvents) +
+		" content_block_stop message_delta message_stop"
+	if got := strings.Join(kinds, " "); got != want || text != Reply("hello") {
+		t.Errorf("events = %s with %q, want %s with %q", got, text, want, Reply("hello"))
 	}
 }
 

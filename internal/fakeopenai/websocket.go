@@ -2,10 +2,12 @@ package fakeopenai
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,7 @@ import (
 
 // The opcodes of RFC 6455 section 5.2 that matter here.
 const (
+	opText  = 0x1
 	opClose = 0x8
 	opPing  = 0x9
 	opPong  = 0xa
@@ -52,18 +55,18 @@ func needsWebSocket(c *call) answer {
 // wantsWebSocket reports whether req is a proper handshake on an endpoint that
 // has WebSockets.
 func (c *call) wantsWebSocket() bool {
-	p := c.req.URL.Path
 	h := c.req.Header
-	return (p == "/v1/realtime" || p == "/v1/responses") && c.req.Method == http.MethodGet &&
+	return (c.path == "/v1/realtime" || c.path == "/v1/responses") && c.req.Method == http.MethodGet &&
 		slices.ContainsFunc(listItems(h, "Connection"),
 			func(s string) bool { return strings.EqualFold(s, "upgrade") }) &&
 		strings.EqualFold(h.Get("Upgrade"), "websocket") &&
 		h.Get("Sec-Websocket-Version") == "13" && h.Get("Sec-Websocket-Key") != ""
 }
 
-// serveWebSocket echoes every frame of text or binary data, so that messages
-// come back as they were, however fragmented. It heeds the faults that stop an
-// answer, counting messages instead of events.
+// serveWebSocket serves a connection. On /v1/responses a response.create is
+// answered by the events of a response; every other frame of text or binary data
+// comes back as it was, however fragmented its message. It heeds the faults that
+// stop an answer, counting messages of the client instead of events.
 func (c *call) serveWebSocket() {
 	conn, rw, err := http.NewResponseController(c.w).Hijack()
 	if err != nil {
@@ -121,11 +124,33 @@ func (c *call) echo(conn net.Conn, br *bufio.Reader) error {
 			if f.final {
 				messages++
 			}
+			c.rec.addFrame(f)
 		}
-		if err := writeFrame(conn, f); err != nil {
-			return err
+		for _, back := range c.replyTo(f) {
+			if err := writeFrame(conn, back); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// replyTo returns the frames that answer f: the events of a response if f is a
+// whole response.create, or else f itself.
+func (c *call) replyTo(f frame) []frame {
+	var r struct {
+		Type string `json:"type"`
+		responseRequest
+	}
+	if f.op != opText || !f.final || c.path != "/v1/responses" ||
+		json.Unmarshal(f.payload, &r) != nil || r.Type != "response.create" {
+		return []frame{f}
+	}
+	var frames []frame
+	for _, event := range c.responseEvents(c.newID("resp_"), r.responseRequest, c.deltas(r.said())) {
+		_, data, _ := bytes.Cut(event, []byte("data: "))
+		frames = append(frames, frame{true, opText, bytes.TrimSpace(data)})
+	}
+	return frames
 }
 
 // readFrame reads a frame of a client (RFC 6455 section 5.2).

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -79,6 +81,64 @@ func TestWebSocketHandshake(t *testing.T) {
 			t.Errorf("%s with %s = %v, %v, want %d", tt.path, tt.headers, res, err, tt.status)
 		}
 	}
+}
+
+// A response.create is answered by the events of a stream; anything else comes
+// back. What the client said is recorded, message by message.
+func TestResponsesWebSocket(t *testing.T) {
+	u := StartUpstream(t)
+	conn, br, _ := openWebSocket(t, u, "/v1/responses", "Authorization: Bearer sk-a")
+	messages := []string{`{"type":"response.create","model":"m","input":"hello"}`, `{"type":"other"}`, "fragments"}
+	for _, f := range [][]byte{
+		clientFrame(0x81, []byte(messages[0])), clientFrame(0x81, []byte(messages[1])),
+		clientFrame(0x01, []byte("frag")), clientFrame(0x80, []byte("ments")),
+	} {
+		if _, err := conn.Write(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kinds []string
+	text := ""
+	for len(kinds) == 0 || kinds[len(kinds)-1] != "other" {
+		var event struct{ Type, Delta string }
+		payload := readServerFrame(t, br)
+		if err := json.Unmarshal(payload, &event); err != nil {
+			t.Fatalf("%q: %v", payload, err)
+		}
+		kinds = append(kinds, event.Type)
+		text += event.Delta
+	}
+	if n := len(kinds); kinds[0] != "response.created" || kinds[n-2] != "response.completed" || text != Reply("hello") {
+		t.Errorf("events = %v with %q, want a response with %q", kinds, text, Reply("hello"))
+	}
+	if got := string(readServerFrame(t, br)) + string(readServerFrame(t, br)); got != messages[2] {
+		t.Errorf("echo = %q, want %q", got, messages[2])
+	}
+	said := u.Wait(t, 1).Messages()
+	if got := string(bytes.Join(said, []byte("|"))); got != strings.Join(messages, "|") {
+		t.Errorf("messages = %s, want %v", got, messages)
+	}
+}
+
+// readServerFrame returns the payload of a frame that is shorter than 64 KiB.
+func readServerFrame(t *testing.T, br *bufio.Reader) []byte {
+	t.Helper()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(br, head); err != nil {
+		t.Fatal(err)
+	}
+	size := int(head[1])
+	if size == 126 {
+		if _, err := io.ReadFull(br, head); err != nil {
+			t.Fatal(err)
+		}
+		size = int(binary.BigEndian.Uint16(head))
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(br, payload); err != nil {
+		t.Fatal(err)
+	}
+	return payload
 }
 
 func TestWebSocketEcho(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/proc"
 )
 
 // request is what servers are asked here.
@@ -40,13 +42,7 @@ func TestSteadyOmitsNothing(t *testing.T) {
 }
 
 func TestSteadyCountsFailures(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
-	got := Steady{Addr: addr, Request: []byte("x"), Rate: 100, For: 50 * time.Millisecond}.Run(t.Context())
+	got := Steady{Addr: proc.RefusingAddr(t), Request: []byte("x"), Rate: 100, For: 50 * time.Millisecond}.Run(t.Context())
 	if got.Failures != 5 || got.Failure == nil || got.Requests != 0 {
 		t.Errorf("Run() = %d failures, %v, want 5", got.Failures, got.Failure)
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/proc"
 )
 
 func TestUpstreams(t *testing.T) {
@@ -43,12 +45,10 @@ func TestUpstreams(t *testing.T) {
 }
 
 func unreachable(r *rig) {
-	closed := scripted(r, nil)
-	closed.listener.Close()
 	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
 	untrusted.Config.ErrorLog = discard
 	defer untrusted.Close()
-	for name, url := range map[string]string{"refused": closed.URL, "unknown": "https://no-such-name.invalid", "untrusted": untrusted.URL} {
+	for name, url := range map[string]string{"refused": "http://" + proc.RefusingAddr(r.T), "unknown": "https://no-such-name.invalid", "untrusted": untrusted.URL} {
 		r.start(url)
 		a := r.send("POST", chatPath, chat)
 		r.wantError(a, http.StatusBadGateway, "upstream_connect")

@@ -78,7 +78,6 @@ func post(path, body string, headers ...string) string {
 // A script is an upstream of raw bytes.
 type script struct {
 	URL      string
-	listener net.Listener
 	requests atomic.Int64
 	conns    atomic.Int64
 }
@@ -122,7 +121,7 @@ func scripted(t testing.TB, serve func(c *turn)) *script {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &script{URL: "http://" + ln.Addr().String(), listener: ln}
+	s := &script{URL: "http://" + ln.Addr().String()}
 	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {

@@ -23,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/proc"
 )
 
 func TestName(t *testing.T) {
@@ -61,24 +63,7 @@ func TestJudgeAddresses(t *testing.T) {
 
 func TestRefusedPort(t *testing.T) {
 	t.Parallel()
-	runCheck(t, "http://"+refusingAddress(t)).want(t, exitError, map[string]string{"dns": "ok", "connect": "fail connect_refused", "relay": "skip not_tried"})
-}
-
-// refusingAddress returns an address that refuses connections for as long as
-// the test runs: its port belongs to a connection, so nothing can listen there.
-func refusingAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn.LocalAddr().String()
+	runCheck(t, "http://"+proc.RefusingAddr(t)).want(t, exitError, map[string]string{"dns": "ok", "connect": "fail connect_refused", "relay": "skip not_tried"})
 }
 
 func TestTLS(t *testing.T) {
@@ -152,7 +137,7 @@ func TestThroughProxy(t *testing.T) {
 		t.Errorf("proxy = %q, want %q", c.report.Proxy, proxy.Host)
 	}
 	examine(t, "https://relay.invalid", through(proxy)).want(t, exitError, map[string]string{"tls": "skip", "relay": "fail proxy_refused"})
-	nobody := &url.URL{Scheme: "http", Host: refusingAddress(t)}
+	nobody := &url.URL{Scheme: "http", Host: proc.RefusingAddr(t)}
 	examine(t, "https://relay.invalid", through(nobody)).want(t, exitError, map[string]string{"connect": "fail proxy_unreachable"})
 }
 

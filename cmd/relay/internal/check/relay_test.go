@@ -3,13 +3,13 @@ package check
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"example.com/relay/core"
 	"example.com/relay/core/protocol"
+	"example.com/relay/internal/proc"
 )
 
 // page returns a platform that answers everything with a page of its own.
@@ -143,8 +143,7 @@ func TestUnreadableHealth(t *testing.T) {
 
 func TestUpstreamAndAccess(t *testing.T) {
 	t.Parallel()
-	gone := httptest.NewServer(nil)
-	gone.Close()
+	gone := "http://" + proc.RefusingAddr(t)
 	holdKey := func(cfg *core.Config) { cfg.APIKey = canaryKey }
 	for _, test := range []struct {
 		name   string
@@ -164,7 +163,7 @@ func TestUpstreamAndAccess(t *testing.T) {
 		{"no token needed", openAI, func(cfg *core.Config) { cfg.AccessTokens = nil }, "", "", exitOK, map[string]string{"access": "ok"}},
 		{"refused region", apiError(403, codeRegionRefused), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail " + codeRegionRefused, "access": "skip not_tried", "body": "ok"}},
 		{"refused region with a key only", keyed(apiError(403, codeRegionRefused)), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "ok", "access": "fail " + codeRegionRefused}},
-		{"upstream down", openAI, func(cfg *core.Config) { cfg.Upstreams = []core.Secret{core.Secret(gone.URL)} }, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_connect", "access": "skip not_tried", "body": "ok"}},
+		{"upstream down", openAI, func(cfg *core.Config) { cfg.Upstreams = []core.Secret{core.Secret(gone)} }, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_connect", "access": "skip not_tried", "body": "ok"}},
 		{"upstream cuts", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_reset", "access": "skip not_tried"}},
 		{"upstream is none", page(404), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_unexpected_status", "access": "fail api_status"}},
 		{"restricted key", keyed(apiError(403, "insufficient_permissions")), nil, canaryToken, canaryKey, exitOK, map[string]string{"access": "warn key_restricted"}},

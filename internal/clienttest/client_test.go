@@ -1,0 +1,150 @@
+package clienttest
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/relay/internal/fakeopenai"
+)
+
+const (
+	// prompt is one word, which no client puts in quotes.
+	prompt = "kaleidoscope"
+
+	// runLimit ends a client that does not end by itself. Some need half a minute
+	// on a busy machine.
+	runLimit = 3 * time.Minute
+)
+
+// program returns the path of a file that npm has installed.
+func program(t *testing.T, path ...string) string {
+	t.Helper()
+	file := filepath.Join(path...)
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(abs); err != nil {
+		t.Fatalf("%s is not installed: run make clients, or make clients-quick for Codex and the SDKs", file)
+	}
+	return abs
+}
+
+// run runs a client in an empty home until it ends, with nothing of this
+// process's environment, and returns what it printed. Whatever it wants of other
+// hosts than this one is refused.
+func run(t *testing.T, home string, env []string, name string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = filepath.Join(home, "work")
+	if err := os.MkdirAll(cmd.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + t.TempDir(), "CI=true",
+		"HTTP_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
+	}, env...)
+	cmd.WaitDelay = 5 * time.Second // of children that keep its output open
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s: %v\n%s\n%s", filepath.Base(name), err, &stdout, &stderr)
+	}
+	return stdout.String()
+}
+
+// newHome returns a new home, which may keep files that a client still writes
+// when it has ended.
+func newHome(t *testing.T) string {
+	t.Helper()
+	home, err := os.MkdirTemp("", "clienttest-home-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	return home
+}
+
+// write writes a file of a client's configuration.
+func write(t *testing.T, text string, path ...string) {
+	t.Helper()
+	file := filepath.Join(path...)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), fs.FileMode(0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantReply fails the test if a client did not print what the upstream says to
+// the prompt. There may be more: an agent can send texts of its own with it.
+func wantReply(t *testing.T, printed string) {
+	t.Helper()
+	if reply := fakeopenai.Reply(prompt); !strings.Contains(printed, reply) {
+		t.Errorf("the client printed\n%s\nwant %q in it", printed, reply)
+	}
+}
+
+// checkSeen fails the test if the upstream saw no request, or in one of them
+// another path or key, a body that is not whole, or anything of a token.
+func (s *stack) checkSeen(t *testing.T, carrier string, paths ...string) []*fakeopenai.Request {
+	t.Helper()
+	seen := s.upstream.Requests()
+	if len(seen) == 0 {
+		t.Error("the upstream saw no request")
+	}
+	want := apiKey
+	if carrier == "Authorization" {
+		want = "Bearer " + apiKey
+	}
+	for _, r := range seen {
+		if !slices.Contains(paths, r.Method+" "+r.RequestURI) {
+			t.Errorf("the upstream saw %s %s, want one of %q", r.Method, r.RequestURI, paths)
+		}
+		if got := r.Header.Get(carrier); got != want {
+			t.Errorf("%s %s has %s: %q, want %q", r.Method, r.RequestURI, carrier, got, want)
+		}
+		if r.BodyErr != nil {
+			t.Errorf("%s %s: the body broke off: %v", r.Method, r.RequestURI, r.BodyErr)
+		}
+		checkNoToken(t, r)
+	}
+	return seen
+}
+
+// checkNoToken fails the test if the upstream saw a token, or that there is a
+// relay but for the header that finds loops.
+func checkNoToken(t *testing.T, r *fakeopenai.Request) {
+	t.Helper()
+	var header bytes.Buffer
+	http.Header.Write(r.Header, &header) //nolint:errcheck // a Buffer never fails
+	for _, part := range append(r.Messages(), []byte(r.RequestURI), header.Bytes(), r.Body) {
+		if bytes.Contains(part, []byte("CANARY")) {
+			t.Errorf("%s %s: the upstream saw a token in %.2000s", r.Method, r.RequestURI, part)
+		}
+	}
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Relay") {
+			t.Errorf("%s %s: the upstream saw %s", r.Method, r.RequestURI, name)
+		}
+	}
+}
+
+// asked returns the requests whose body has the prompt in a JSON string.
+func asked(seen []*fakeopenai.Request) []*fakeopenai.Request {
+	return slices.DeleteFunc(slices.Clone(seen), func(r *fakeopenai.Request) bool {
+		return !bytes.Contains(r.Body, []byte(prompt))
+	})
+}

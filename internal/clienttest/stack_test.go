@@ -1,0 +1,218 @@
+package clienttest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/relay/internal/build"
+	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
+)
+
+const (
+	token  = "CANARY0123456789abcdef" // of every relay that a client calls
+	apiKey = "sk-client"              // what the upstream must see
+	key    = "rt_" + token + "." + apiKey
+)
+
+// The programs that are tested, built once.
+var relayProgram, lambdaProgram string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "clienttest-")
+	if err == nil {
+		relayProgram, lambdaProgram = filepath.Join(dir, "relay"), filepath.Join(dir, "bootstrap")
+		err = build.Relay.Build(context.Background(), build.Target{}, relayProgram)
+	}
+	if err == nil {
+		err = build.Lambda.Build(context.Background(), build.Target{}, lambdaProgram)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// A route is a way from a client to the upstream.
+type route struct {
+	name  string
+	start func(t *testing.T, upstream string, env []string) string // returns an address without "/v1"
+}
+
+var (
+	relay   = route{"relay", startRelay}
+	gateway = route{"gateway", startGateway}
+	lambda  = route{"lambda", startFunction}
+	routes  = []route{relay, gateway, lambda}
+)
+
+// startRelay starts a relay with access tokens.
+func startRelay(t *testing.T, upstream string, env []string) string {
+	return startProcess(t, append(env, "RELAY_UPSTREAMS="+upstream, "RELAY_ACCESS_TOKENS="+token))
+}
+
+// startGateway starts a gateway with access tokens before two regions, the first
+// of which refuses connections.
+func startGateway(t *testing.T, upstream string, env []string) string {
+	const regionToken = "CANARY-of-the-region-0123"
+	region := startProcess(t, append(env, "RELAY_UPSTREAMS="+upstream, "RELAY_ACCESS_TOKENS="+regionToken))
+	return startProcess(t, append(env, "RELAY_ACCESS_TOKENS="+token,
+		"RELAY_UPSTREAMS=http://"+proc.RefusingAddr(t)+"#first,"+
+			strings.Replace(region, "://", "://rt_"+regionToken+"@", 1)+"#second"))
+}
+
+func startProcess(t *testing.T, env []string) string {
+	t.Helper()
+	var log proc.Buffer
+	p, err := proc.Start(proc.Options{Bare: true, Env: slices.Clone(env), Log: &log}, relayProgram, "serve", "-listen", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Stop()
+		if strings.Contains(log.String(), "CANARY") {
+			t.Errorf("the relay's log holds a token:\n%s", &log)
+		}
+		if t.Failed() {
+			t.Logf("log of the relay:\n%s", &log)
+		}
+	})
+	base, err := p.Await(t.Context(), "base URL: ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(base, "/v1")
+}
+
+// startFunction starts the Lambda function behind a function URL that streams.
+func startFunction(t *testing.T, upstream string, env []string) string {
+	vars := map[string]string{"RELAY_UPSTREAMS": upstream, "RELAY_ACCESS_TOKENS": token}
+	for _, entry := range env {
+		name, value, _ := strings.Cut(entry, "=")
+		vars[name] = value
+	}
+	s := lambdaemu.Start(t, lambdaemu.Function{Bootstrap: lambdaProgram, Mode: lambdaemu.ResponseStream, Env: vars})
+	t.Cleanup(func() {
+		if strings.Contains(s.Logs(), "CANARY") {
+			t.Errorf("the function's log holds a token:\n%s", s.Logs())
+		}
+	})
+	return s.URL
+}
+
+// A stack is a route with its ends: the upstream, and what came to the address
+// that the client was given.
+type stack struct {
+	root     string // the client's address, without "/v1"
+	upstream *fakeopenai.Upstream
+	front    *front
+}
+
+func newStack(t *testing.T, r route, env ...string) *stack {
+	t.Helper()
+	u := fakeopenai.StartUpstream(t)
+	f := newFront(t, r.start(t, u.URL, env))
+	return &stack{root: f.url, upstream: u, front: f}
+}
+
+// A front passes connections on, byte by byte, and notes the requests that a
+// client sends: what the relay refuses never gets to the upstream.
+type front struct {
+	url string
+
+	mu   sync.Mutex
+	seen []arrival
+}
+
+// An arrival is a request as it came to a front.
+type arrival struct {
+	method, uri string
+	upgrade     bool
+	at          time.Time
+}
+
+func (a arrival) String() string {
+	s := a.method + " " + a.uri
+	if a.upgrade {
+		s += " (upgrade)"
+	}
+	return s
+}
+
+// newFront returns a front to the server at a URL.
+func newFront(t *testing.T, to string) *front {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &front{url: "http://" + ln.Addr().String()}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go f.pass(conn, strings.TrimPrefix(to, "http://"))
+		}
+	}()
+	return f
+}
+
+// pass joins a client's connection with one to the server.
+func (f *front) pass(client net.Conn, to string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	r, w := io.Pipe()
+	go f.watch(r)
+	go func() {
+		defer server.Close()
+		defer w.Close()
+		io.Copy(io.MultiWriter(w, server), client) //nolint:errcheck // either end may close
+	}()
+	io.Copy(client, server) //nolint:errcheck // the same
+}
+
+// watch notes the requests in what a client sends, until one becomes a WebSocket.
+func (f *front) watch(sent io.Reader) {
+	defer io.Copy(io.Discard, sent) //nolint:errcheck // so that the connection goes on
+	for br := bufio.NewReader(sent); ; {
+		req, err := http.ReadRequest(br)
+		if err != nil {
+			return
+		}
+		upgrade := req.Header.Get("Upgrade") != ""
+		f.mu.Lock()
+		f.seen = append(f.seen, arrival{req.Method, req.RequestURI, upgrade, time.Now()})
+		f.mu.Unlock()
+		if _, err := io.Copy(io.Discard, req.Body); err != nil || upgrade {
+			return
+		}
+	}
+}
+
+// arrivals returns the requests so far.
+func (f *front) arrivals() []arrival {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.seen)
+}
