@@ -1,6 +1,6 @@
 // Command pagebuild makes the relay's page, one document, from the sources in
 // core/page/src: page.html with page.css and, bundled by esbuild, main.mjs and
-// the modules that it imports. The document is part of the repository, and
+// the modules and the table of clients that it imports. The document is part of the repository, and
 // tests fail if it is out of date. It is run by
 //
 //	go generate ./core/page
@@ -10,10 +10,13 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
@@ -46,7 +49,7 @@ func build(src string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	css, err := os.ReadFile(filepath.Join(src, "page.css"))
+	css, err := style(filepath.Join(src, "page.css"))
 	if err != nil {
 		return nil, err
 	}
@@ -58,9 +61,9 @@ func build(src string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := string(html)
+	text := regexp.MustCompile(`\n +`).ReplaceAllString(string(html), "\n")
 	for _, part := range []struct{ place, content string }{
-		{stylePlace, "<style>" + string(css) + "</style>"},
+		{stylePlace, "<style>" + css + "</style>"},
 		{scriptPlace, `<script type="module">` + "\n" + script + "</script>"},
 		{notePlace, notePlace + "<!-- Made of core/page/src by go generate ./core/page; sha256 " + sum + " -->\n"},
 	} {
@@ -72,27 +75,114 @@ func build(src string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-// bundle returns a module and all that it imports as one script. It stays
-// readable in the browser's tools: the page is small enough as it is.
+// style returns a style sheet without the blanks that browsers do not need.
+func style(file string) (string, error) {
+	css, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	result := api.Transform(string(css), api.TransformOptions{
+		Loader: api.LoaderCSS, Sourcefile: file, MinifyWhitespace: true, MinifySyntax: true, Charset: api.CharsetUTF8,
+	})
+	return strings.TrimSpace(string(result.Code)), complaint(file, result.Errors, result.Warnings)
+}
+
+// bundle returns a module and all that it imports as one short script: a
+// function's first response is slow enough.
 func bundle(module string) (string, error) {
 	result := api.Build(api.BuildOptions{
-		EntryPoints: []string{module},
-		Bundle:      true,
-		Format:      api.FormatESModule,
-		Charset:     api.CharsetUTF8, // half of the texts are Chinese
+		EntryPoints:       []string{module},
+		Bundle:            true,
+		Format:            api.FormatESModule,
+		Charset:           api.CharsetUTF8, // half of the texts are Chinese
+		Plugins:           []api.Plugin{clients},
+		MinifyWhitespace:  true,
+		MinifySyntax:      true,
+		MinifyIdentifiers: true,
 	})
-	if wrong := append(result.Errors, result.Warnings...); len(wrong) > 0 {
-		where := module
-		if at := wrong[0].Location; at != nil {
-			where = fmt.Sprintf("%s:%d", at.File, at.Line)
-		}
-		return "", fmt.Errorf("%s: %s", where, wrong[0].Text)
+	if err := complaint(module, result.Errors, result.Warnings); err != nil {
+		return "", err
 	}
 	script := string(result.OutputFiles[0].Contents)
 	if strings.Contains(strings.ToLower(script), "</script") {
 		return "", errors.New("the script would end its own element")
 	}
 	return script, nil
+}
+
+// complaint returns the first of what esbuild complains of, or nil.
+func complaint(file string, lists ...[]api.Message) error {
+	for _, wrong := range slices.Concat(lists...) {
+		if at := wrong.Location; at != nil {
+			file = fmt.Sprintf("%s:%d", at.File, at.Line)
+		}
+		return fmt.Errorf("%s: %s", file, wrong.Text)
+	}
+	return nil
+}
+
+// A client is what the page shows of one in clients.json, the table from which
+// docs/clients.md is made.
+type client struct {
+	Name     string            `json:"name"`
+	Kind     string            `json:"kind"`
+	Settings []setting         `json:"settings,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+	Snippets []snippet         `json:"snippets,omitempty"`
+	Link     json.RawMessage   `json:"link,omitempty"`
+}
+
+type setting struct {
+	Where   string `json:"where"`
+	WhereZH string `json:"where_zh,omitempty"`
+	Value   string `json:"value"`
+}
+
+type snippet struct {
+	File   string `json:"file,omitempty"`
+	When   string `json:"when,omitempty"`
+	WhenZH string `json:"when_zh,omitempty"`
+	Text   string `json:"text"`
+}
+
+// clients loads the table of clients without what the page has no room for: all
+// but chat apps and the coding agents that tests run, and what is only for docs.
+var clients = api.Plugin{Name: "clients", Setup: func(build api.PluginBuild) {
+	build.OnLoad(api.OnLoadOptions{Filter: `/clients\.json$`}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
+		text, err := os.ReadFile(args.Path)
+		if err != nil {
+			return api.OnLoadResult{}, err
+		}
+		contents, err := shorten(text)
+		return api.OnLoadResult{Contents: &contents, Loader: api.LoaderJSON}, err
+	})
+}}
+
+func shorten(table []byte) (string, error) {
+	var all struct {
+		Clients []struct {
+			client
+			Relay   string `json:"relay"` // settings that another API's relay has
+			Package string `json:"package"`
+		} `json:"clients"`
+	}
+	if err := json.Unmarshal(table, &all); err != nil {
+		return "", err
+	}
+	shown := []client{}
+	for _, c := range all.Clients {
+		switch {
+		case c.Kind == "chat":
+			c.Env = nil // its settings are enough
+		case c.Kind == "agent" && c.Package != "" && c.Relay == "":
+			c.Settings = nil // its snippets and variables hold them
+		default:
+			continue
+		}
+		shown = append(shown, c.client)
+	}
+	text, err := json.Marshal(map[string]any{"clients": shown})
+	return string(text), err
 }
 
 // digest returns a hash of the names and contents in a folder, by which

@@ -1,5 +1,7 @@
 // Making elements. Text is always text: nothing here reads markup.
 
+import { t } from './i18n.mjs';
+
 export const $ = (id) => document.getElementById(id);
 
 // el returns an element with attributes and children. An attribute that begins
@@ -15,7 +17,7 @@ export function svg(name, attributes, ...children) {
 function fill(e, attributes, children) {
   for (const [key, value] of Object.entries(attributes ?? {})) {
     if (key.startsWith('on')) e.addEventListener(key.slice(2), value);
-    else e.setAttribute(key, value);
+    else if (value != null) e.setAttribute(key, value);
   }
   e.append(...children.flat(Infinity).filter((child) => child != null && child !== false && child !== ''));
   return e;
@@ -33,7 +35,22 @@ export function table(headings, rows, numbers = []) {
   return el('table', null,
     el('thead', null, el('tr', null, headings.map(cell('th', { scope: 'col' })))),
     el('tbody', null, rows.map(([first, ...rest]) =>
-      el('tr', null, el('th', { scope: 'row' }, first), rest.map((content, i) => cell('td')(content, i + 1))))));
+      el('tr', null, cell('th', { scope: 'row' })(first, 0), rest.map((content, i) => cell('td')(content, i + 1))))));
+}
+
+// callout returns a box with an icon, for what must not be overlooked.
+export const callout = (kind, ...children) => el('div', { class: 'callout ' + kind }, children);
+
+export const button = (text, onclick, attributes) => el('button', { type: 'button', ...attributes, onclick }, text);
+
+// copyButton copies what get returns when it is pressed, and says so for a while.
+export function copyButton(get, attributes) {
+  const b = button(t('copy'), async () => {
+    await copy(get());
+    b.textContent = t('copied');
+    setTimeout(() => (b.textContent = t('copy')), 2000);
+  }, { class: 'copy', ...attributes });
+  return b;
 }
 
 // copy puts text on the clipboard, also where the address is plain http.
@@ -41,11 +58,20 @@ export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
+    const focus = document.activeElement;
     const area = el('textarea', { class: 'unseen' });
     area.value = text;
     document.body.append(area);
     area.select();
     document.execCommand('copy');
     area.remove();
+    focus?.focus();
   }
+}
+
+// save hands text out as a file.
+export function save(name, text) {
+  const link = el('a', { href: URL.createObjectURL(new Blob([text], { type: 'text/csv' })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

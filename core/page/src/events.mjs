@@ -1,7 +1,7 @@
 // Event streams, and how they came.
 
-// events reads the events of an answer. Of each it tells the data, when it came,
-// and in which piece of the answer.
+// events reads the events of a response. Of each it tells the data, when it came,
+// and in which piece of the response.
 export async function* events(res) {
   const reader = res.body.getReader();
   const decoder = new TextDecoder();
@@ -29,9 +29,13 @@ export async function* events(res) {
 // which they are known to have been sent, or 0; waited, the time before them.
 export function howTheyCame(arrivals, { sent = 0, waited = 0 } = {}) {
   const spread = spreadOf(arrivals);
-  if (arrivals.length < 4) return 'few';
-  if (sent > 0) return spread < sent / 2 ? 'once' : 'one';
   const pieces = piecesOf(arrivals);
+  if (arrivals.length < 4) return 'few';
+  if (sent > 0) {
+    // What holds a stream back holds it to its end. A stall at its beginning, which
+    // any network has, leaves the rest in pieces.
+    return pieces === 1 || spread < sent / 4 ? 'once' : pieces > 2 ? 'one' : 'bursts';
+  }
   if (pieces === 1 || spread < 20 && spread * 10 < waited) return 'once';
   return pieces * 2 > arrivals.length ? 'one' : 'bursts';
 }

@@ -3,32 +3,40 @@
 import { $, el, svg } from './dom.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { ask } from './relay.mjs';
-import { duration, number } from './text.mjs';
+import { ago, duration, number } from './text.mjs';
 
 const every = 2000; // ms
-const remembered = 30; // latencies of each upstream: a minute
+const remembered = 30; // looks at each upstream: a minute
 
 let upstreams = null; // none were told
+let seenAt = 0;
 let stale = false;
+let lost = () => {};
 let timer = 0;
-const latencies = new Map(); // by name
+const history = new Map(); // by name
 
 const signs = { up: ['good', '● '], suspect: ['warn', '◐ '], down: ['bad', '○ '] };
 
-export function startGateway() {
+// startGateway calls whenLost when the gateway does not respond any more.
+export function startGateway(whenLost) {
+  lost = whenLost;
   onLanguage(renderUpstreams);
-  document.addEventListener('visibilitychange', schedule);
+  document.addEventListener('visibilitychange', () => {
+    clearTimeout(timer);
+    if (upstreams && !document.hidden) refresh();
+  });
 }
 
 // showUpstreams takes in what health told, and asks again while there are
 // upstreams and somebody looks.
 export function showUpstreams(health) {
-  const list = health.upstreams?.length > 0 ? health.upstreams : null;
+  const list = Array.isArray(health.upstreams) && health.upstreams.length > 0 ? health.upstreams : null;
   announce(list);
   upstreams = list;
+  seenAt = performance.now();
   stale = false;
-  for (const { name, latency_ms } of list ?? []) {
-    latencies.set(name, [...(latencies.get(name) ?? []), latency_ms || NaN].slice(-remembered));
+  for (const { name, latency_ms, state } of list ?? []) {
+    history.set(name, [...(history.get(name) ?? []), { ms: latency_ms || NaN, failed: state !== 'up' }].slice(-remembered));
   }
   renderUpstreams();
   schedule();
@@ -42,6 +50,7 @@ function schedule() {
 async function refresh() {
   const { json } = await ask('relay/health');
   if (json?.upstreams?.length > 0) return showUpstreams(json);
+  if (!stale) lost();
   stale = true;
   renderUpstreams();
   schedule();
@@ -56,38 +65,53 @@ function announce(list) {
   }
 }
 
-const stateWord = (state) => (state in signs ? t(state) : state);
+const stateWord = (state) => (state in signs ? t(state) : String(state));
 
 function renderUpstreams() {
   $('gateway').hidden = !upstreams;
   if (!upstreams) return;
-  $('gateway-hint').textContent = t(stale ? 'gateway_stale' : 'gateway_live');
+  const up = upstreams.filter(({ state }) => state === 'up').length;
+  $('gateway-sum').textContent = stale ? '' : t('n_up', { up, all: upstreams.length });
+  $('gateway-sum').className = up === 0 ? 'bad' : up < upstreams.length ? 'warn' : 'good';
+  $('gateway-hint').textContent = stale ? t('gateway_stale', { age: ago(performance.now() - seenAt) }) : t('gateway_live');
+  $('gateway').classList.toggle('old', stale);
   $('upstreams').replaceChildren(...upstreams.map(row));
 }
 
-function row({ name, state, latency_ms, in_flight, last_error, retry_in_ms }) {
+function row({ name, state, latency_ms, in_flight, last_error, retry_in_ms, checked_ms_ago, error_ms_ago }) {
   const [kind, sign] = signs[state] ?? ['warn', '? '];
+  const since = performance.now() - seenAt;
+  // A failure that is over is told with its age, and not beside the state.
+  const error = last_error && el('small', { class: state === 'up' ? 'hint' : kind },
+    state === 'up' ? t('last_failure') + ' ' : '', el('code', null, String(last_error)),
+    error_ms_ago != null && ', ' + ago(error_ms_ago + since));
+  const checked = retry_in_ms ? t('retry_in', { ms: duration(retry_in_ms) })
+    : checked_ms_ago != null ? t('checked', { age: ago(checked_ms_ago + since) }) : t('unchecked');
   return el('tr', null,
-    el('th', { scope: 'row' }, name, last_error && el('small', null, el('code', null, last_error))),
-    el('td', null, el('span', { class: kind }, sign + stateWord(state)),
-      retry_in_ms != null && el('small', { class: 'hint' }, t('retry_in', { ms: duration(retry_in_ms) }))),
-    el('td', null, latency_ms ? duration(latency_ms) : '—', spark(latencies.get(name) ?? [])),
-    el('td', null, in_flight == null ? '—' : number(in_flight)));
+    el('th', { scope: 'row' }, name, error || el('small', null, '\u00a0')),
+    el('td', null, el('span', { class: kind }, sign + stateWord(state)), el('small', { class: 'hint' }, checked)),
+    el('td', { class: 'num' }, latency_ms ? duration(latency_ms) : '—'),
+    el('td', { class: 'spark' }, spark(history.get(name) ?? [])),
+    el('td', { class: 'num' }, in_flight == null ? '—' : number(in_flight)));
 }
 
-// spark draws the last latencies, the newest at the right.
-function spark(values) {
-  const most = Math.max(1, ...values.filter((value) => value >= 0));
+// spark draws the last minute, the newest at the right: latencies as a line, and
+// looks at an upstream that was not up as dots.
+function spark(looks) {
+  const max = Math.max(1, ...looks.map(({ ms }) => ms).filter((ms) => ms >= 0));
+  let line = '';
+  let dots = '';
   let pen = 'M';
-  const line = values.map((value, i) => {
-    if (!(value >= 0)) {
+  looks.forEach(({ ms, failed }, i) => {
+    const x = remembered - looks.length + i;
+    if (failed) dots += `M${x} 20h0`;
+    if (!(ms >= 0) || failed) {
       pen = 'M';
-      return '';
+      return;
     }
-    const point = `${pen}${remembered - values.length + i} ${19 - (value / most) * 18}`;
+    line += `${pen}${x} ${19 - (ms / max) * 16}`;
     pen = 'L';
-    return point;
   });
-  return svg('svg', { class: 'spark', viewBox: `0 0 ${remembered - 1} 20`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
-    svg('path', { d: line.join('') }));
+  return svg('svg', { viewBox: `-1 0 ${remembered + 1} 24`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+    svg('path', { d: line }), svg('path', { class: 'dots', d: dots }));
 }

@@ -1,30 +1,55 @@
 // The page, put together.
 
+import { renderAccess, resumeToken, startAccess } from './access.mjs';
 import { $ } from './dom.mjs';
 import { showUpstreams, startGateway } from './gateway.mjs';
-import { startLanguage } from './i18n.mjs';
-import { renderKeys, startKeys } from './keys.mjs';
-import { ask } from './relay.mjs';
+import { startLanguage, t } from './i18n.mjs';
+import { renderForm, startKeys } from './keys.mjs';
+import { ask, relay } from './relay.mjs';
 import { renderSnippets, startSnippets } from './snippets.mjs';
-import { startStatus } from './status.mjs';
-import { startTryIt } from './tryit.mjs';
+import { checkStatus, startStatus } from './status.mjs';
+import { scrub } from './text.mjs';
+import { chatKey, renderChat, startTryIt } from './tryit.mjs';
 
 const main = document.querySelector('main');
 
-startLanguage();
-startGateway();
-startSnippets();
-startKeys(async () => {
-  const { json } = await ask('relay/health'); // a gateway tells more to those it knows
-  if (json) showUpstreams(json);
-});
-startTryIt();
+// fault says that the page itself does not work, which proves nothing of the relay.
+function fault(error) {
+  $('fault').hidden = false;
+  $('fault').textContent = t('fault', { what: scrub(error?.message ?? error, [relay.token, chatKey()]) });
+}
+addEventListener('error', (event) => fault(event.error ?? event.message));
+addEventListener('unhandledrejection', (event) => fault(event.reason));
+
+// start runs one part of the page, whose failure is not the others'.
+function start(part) {
+  try {
+    part();
+  } catch (error) {
+    fault(error);
+    console.error(error);
+  }
+}
+
+$('page').hidden = false;
 main.classList.add('waiting');
 const seen = () => main.classList.remove('waiting');
 setTimeout(seen, 2000);
-startStatus(() => {
+start(startLanguage);
+start(() => startGateway(checkStatus));
+start(() => startAccess(async () => {
   renderSnippets();
-  renderKeys();
+  const { json } = await ask('relay/health'); // a gateway tells more to those it knows
+  if (json) showUpstreams(json);
+}));
+start(() => startTryIt(renderSnippets));
+start(startSnippets);
+start(startKeys);
+start(() => startStatus(() => {
+  renderAccess();
+  renderSnippets();
+  renderChat();
+  renderForm();
+  resumeToken();
   seen();
-});
-$('page').hidden = false;
+}));

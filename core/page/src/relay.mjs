@@ -1,8 +1,8 @@
 // Calling the relay that the page came from.
 
-import { el } from './dom.mjs';
+import { callout, el } from './dom.mjs';
 import { t } from './i18n.mjs';
-import { scrub } from './text.mjs';
+import { isMalformed, scrub } from './text.mjs';
 
 // home is the relay's address, with a slash at its end.
 export const home = new URL('.', location.href).href;
@@ -12,33 +12,68 @@ export const base = home + 'v1';
 // credentials are the access token and, if known, what health told.
 export const relay = { token: '', health: null };
 
-// request calls a path of the relay, with a key or without one.
-export function request(path, { key, body, signal } = {}) {
-  const headers = {};
-  if (key) headers.Authorization = 'Bearer ' + key;
-  if (relay.token) headers['X-Relay-Token'] = relay.token;
-  if (body) headers['Content-Type'] = 'application/json';
-  return fetch(home + path, {
-    method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal,
-    cache: 'no-store', redirect: 'error',
-  });
+// patience is how long a call that is not streamed may take, in ms.
+const patience = 30_000;
+
+let failed = () => {};
+
+// onFailure calls f when a call shows that the relay may not work any more.
+export const onFailure = (f) => (failed = f);
+
+const isHealth = (path) => path.startsWith('relay/');
+
+// refusal returns why a call would fail before it is made, or null. Health needs
+// neither token nor key.
+export function refusal(path, key) {
+  if (isHealth(path)) return null;
+  if (isMalformed(relay.token)) return { word: 'token_malformed', code: 'malformed' };
+  return isMalformed(key ?? '') ? { word: 'malformed', code: 'malformed' } : null;
 }
 
-// ask calls a path that answers with JSON. If it doesn't, the failure says why.
-export async function ask(path, options = {}) {
+// request calls a path of the relay, with a key or without one.
+export async function request(path, { key, body, signal } = {}) {
+  const headers = {};
+  if (key) headers.Authorization = 'Bearer ' + key;
+  if (relay.token && !isMalformed(relay.token)) headers['X-Relay-Token'] = relay.token;
+  if (body) headers['Content-Type'] = 'application/json';
+  try {
+    return await fetch(home + path, {
+      method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal,
+      cache: 'no-store', redirect: 'error',
+    });
+  } catch (error) {
+    if (!signal?.aborted && !isHealth(path)) failed();
+    throw error;
+  }
+}
+
+// ask calls a path that responds with JSON. If it doesn't, the failure says why.
+export async function ask(path, { key, body, signal } = {}) {
+  const failure = refusal(path, key);
+  if (failure) return { failure };
+  const timeout = AbortSignal.timeout(patience);
   let res;
   let text;
   try {
-    res = await request(path, options);
+    res = await request(path, { key, body, signal: signal ? AbortSignal.any([signal, timeout]) : timeout });
     text = await res.text();
   } catch {
-    return { failure: { word: 'unreachable', code: 'network' } };
+    const word = signal?.aborted ? 'stopped' : timeout.aborted ? 'timed_out' : 'unreachable';
+    return { failure: { word, code: word } };
   }
   const json = parse(text);
   const answer = { status: res.status, headers: res.headers, json };
-  if (!res.ok || !json) answer.failure = failureOf(res, text, options.key);
+  // Some APIs report errors with the status 200.
+  if (!res.ok || typeof json !== 'object' || !json || json.error || json.success === false) {
+    answer.failure = failureOf(res, text, key);
+    if (!isHealth(path) && doubts(answer.failure)) failed();
+  }
   return answer;
 }
+
+// doubts reports whether a failure may be the relay's, rather than the key's or
+// the API's.
+const doubts = ({ from, status }) => from === 'other' || (from === 'relay' && status >= 500);
 
 export function parse(text) {
   try {
@@ -48,26 +83,28 @@ export function parse(text) {
   }
 }
 
-// failureOf returns what an answer says is wrong, in the relay's or the API's
+// failureOf returns what a response says is wrong, in the relay's or the API's
 // own words, and who says so.
 export function failureOf(res, text, key) {
-  const error = parse(text)?.error;
+  const json = parse(text);
+  const error = json?.error;
   const origin = /origin=(\w+)/.exec(res.headers.get('X-Relay') ?? '')?.[1];
-  const message = error?.message ?? (typeof error === 'string' ? error : text.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ').trim().slice(0, 200));
+  const said = error?.message ?? (typeof error === 'string' ? error : json?.message);
+  const message = said ?? text.replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ').trim().slice(0, 200);
   return {
     from: origin === 'relay' ? 'relay' : origin ? 'api' : 'other',
     status: res.status,
-    code: error?.code ?? res.headers.get('X-Relay-Error') ?? '',
+    code: String(error?.code ?? res.headers.get('X-Relay-Error') ?? ''),
     message: scrub(message || res.statusText, [key, relay.token]),
     id: res.headers.get('X-Request-Id') ?? '',
   };
 }
 
-// failureText returns a failure as elements to show.
-export function failureText(failure) {
-  if (failure.word) return el('p', { class: 'bad' }, t(failure.word));
+// failureText returns a failure as an element to show.
+export function failureText(failure, kind = 'bad') {
+  if (failure.word) return callout(kind, t(failure.word));
   const { from, status, code, message, id } = failure;
-  return el('div', null,
+  return callout(kind,
     el('p', null, `${t('says_' + from)}${status ? ` (${status})` : ''}: ${message} `, code && el('code', null, code)),
-    id && el('small', { class: 'hint' }, id));
+    id && el('small', null, id));
 }

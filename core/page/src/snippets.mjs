@@ -1,33 +1,36 @@
 // How to use this relay from elsewhere, with its address filled in.
 
-import { $, copy, el, table } from './dom.mjs';
-import { onLanguage, t } from './i18n.mjs';
+import { clients } from './clients.json';
+import { $, copyButton, el } from './dom.mjs';
+import { isChinese, onLanguage, t } from './i18n.mjs';
 import { base, home, relay } from './relay.mjs';
+import { mask } from './text.mjs';
+import { chatKey, chosenModel } from './tryit.mjs';
 
-const model = 'gpt-4o-mini';
+const root = home.slice(0, -1);
 
 const snippets = {
-  curl: (key) => `curl -N ${base}/chat/completions \\
-  -H "Authorization: Bearer ${key.shell}" -H "Content-Type: application/json" \\
-  -d '{"model":"${model}","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'`,
-  Python: (key) => `from openai import OpenAI
+  curl: `curl -N {base}/chat/completions \\
+  -H "Authorization: Bearer {shell}" -H "Content-Type: application/json" \\
+  -d '{"model":"{model}","stream":true,"messages":[{"role":"user","content":"Hello!"}]}'`,
+  Python: `from openai import OpenAI
 
-client = OpenAI(base_url="${base}", api_key="${key.plain}")
+client = OpenAI(base_url="{base}", api_key="{key}")
 stream = client.chat.completions.create(
-    model="${model}", stream=True, messages=[{"role": "user", "content": "Hello!"}])
+    model="{model}", stream=True, messages=[{"role": "user", "content": "Hello!"}])
 for chunk in stream:
     if chunk.choices:
         print(chunk.choices[0].delta.content or "", end="", flush=True)`,
-  Node: (key) => `import OpenAI from "openai";
+  Node: `import OpenAI from "openai";
 
-const client = new OpenAI({ baseURL: "${base}", apiKey: "${key.plain}" });
+const client = new OpenAI({ baseURL: "{base}", apiKey: "{key}" });
 const stream = await client.chat.completions.create({
-  model: "${model}", stream: true, messages: [{ role: "user", content: "Hello!" }],
+  model: "{model}", stream: true, messages: [{ role: "user", content: "Hello!" }],
 });
 for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta?.content ?? "");`,
-  Go: (key) => `client := openai.NewClient(option.WithBaseURL("${base}"), option.WithAPIKey("${key.plain}"))
+  Go: `client := openai.NewClient(option.WithBaseURL("{base}"), option.WithAPIKey("{key}"))
 stream := client.Chat.Completions.NewStreaming(ctx, openai.ChatCompletionNewParams{
-	Model:    "${model}",
+	Model:    "{model}",
 	Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hello!")},
 })
 for stream.Next() {
@@ -37,15 +40,19 @@ for stream.Next() {
 }`,
 };
 
-const frontEnds = () => [
-  ['Open WebUI', 'Admin Panel → Settings → Connections → OpenAI API, OPENAI_API_BASE_URL', base],
-  ['LobeChat', 'Settings → AI Service Provider → OpenAI → API Proxy URL, OPENAI_PROXY_URL', base],
-  ['NextChat', 'Settings → Custom Endpoint → OpenAI Endpoint, BASE_URL', home.slice(0, -1)],
-  ['Cherry Studio', 'Settings → Model Services → OpenAI → API Address', home.slice(0, -1)],
-  [t('others'), 'OPENAI_BASE_URL', base],
+// assignments sets environment variables in the languages of two shells.
+const assignments = (env) => [
+  ['bash, zsh', Object.entries(env).map(([name, value]) => `export ${name}='${value}'`).join('\n')],
+  ['PowerShell', Object.entries(env).map(([name, value]) => `$env:${name} = '${value}'`).join('\n')],
 ];
 
-const names = [...Object.keys(snippets), 'front_ends'];
+const panels = {
+  chat: () => clients.filter(({ kind }) => kind === 'chat').map(chatRow),
+  agent: () => clients.filter(({ kind }) => kind === 'agent').map(codeRow),
+  shell: () => assignments({ OPENAI_BASE_URL: '{base}', OPENAI_API_KEY: '{key}' }).map(([name, text]) => block(text, name)),
+  ...Object.fromEntries(Object.keys(snippets).map((name) => [name, () => block(snippets[name])])),
+};
+const names = Object.keys(panels);
 let chosen = names[0];
 
 export function startSnippets() {
@@ -60,6 +67,7 @@ export function startSnippets() {
     choose(names[i]);
     $('tab-' + names[i]).focus();
   });
+  $('with-key').addEventListener('change', renderSnippets);
   onLanguage(renderSnippets);
 }
 
@@ -68,12 +76,66 @@ function choose(name) {
   renderSnippets();
 }
 
-// placeholder is what stands for the user's own key, which never gets in here.
-function placeholder() {
+// credential is what a client sends as its API key: the user's own if that is
+// asked for, or words in its place.
+function credential() {
   const { token_required, holds_key } = relay.health ?? {};
-  if (holds_key) return { shell: 'rt_$RELAY_TOKEN', plain: 'rt_<token>' };
-  if (token_required) return { shell: 'rt_$RELAY_TOKEN.$OPENAI_API_KEY', plain: 'rt_<token>.<your API key>' };
-  return { shell: '$OPENAI_API_KEY', plain: '<your API key>' };
+  const key = holds_key ? '' : chatKey();
+  if ($('with-key').checked && (!token_required || relay.token) && (holds_key || key)) {
+    const own = token_required ? 'rt_' + [relay.token, key].filter(Boolean).join('.') : key;
+    return { own, plain: own, shell: own };
+  }
+  if (holds_key) return { shell: 'rt_$RELAY_TOKEN', plain: t('place_held') };
+  if (token_required) return { shell: 'rt_$RELAY_TOKEN.$OPENAI_API_KEY', plain: `${t('place_held')}.${t('place_key')}` };
+  return { shell: '$OPENAI_API_KEY', plain: t('place_key') };
+}
+
+const fill = (text, { plain, shell }) => text.replace(/\{(base|root|key|shell|model)\}/g, (_, name) =>
+  ({ base, root, key: plain, shell, model: chosenModel() || t('place_model') })[name]);
+
+// shown is what is filled in for the eye, which may be a camera's.
+function shown(text) {
+  const { own, plain, shell } = credential();
+  return fill(text, own ? { plain: mask(own), shell: mask(own) } : { plain, shell });
+}
+
+const copied = (text) => copyButton(() => fill(text, credential()));
+
+const block = (text, heading) => el('div', { class: 'block' },
+  el('div', { class: 'bar' }, el('span', null, heading), copied(text)), el('pre', null, shown(text)));
+
+// chatRow tells what to put where in an app with menus.
+function chatRow({ name, settings, link }) {
+  return el('div', { class: 'client' }, el('h3', null, name),
+    settings.map(({ where, where_zh, value }) => el('div', null,
+      el('p', { class: 'hint' }, (isChinese() && where_zh) || where),
+      el('div', { class: 'row' }, el('code', { class: 'grow' }, shown(value)), copied(value), link && opener(name, link)))));
+}
+
+// codeRow tells what to write where for a program with files or variables.
+function codeRow({ name, env, snippets = [] }) {
+  const blocks = snippets.map(({ file, when, when_zh, text }) =>
+    block(text, [file, (isChinese() && when_zh) || when].filter(Boolean).join(' · ')));
+  if (env) blocks.push(...assignments(env).map(([shell, text]) => block(text, shell)));
+  return el('details', { class: 'client' }, el('summary', null, name), blocks);
+}
+
+// opener returns a link that opens an app with this relay filled in. A key gets
+// into it only if that is asked for.
+function opener(name, { url, payload, encode, key: wants }) {
+  const { own } = credential();
+  if (wants === 'required' && !own) return el('span', { class: 'hint' }, t('open_needs_key', { name }));
+  const put = (value) => {
+    if (value === '{key}') return own;
+    if (typeof value === 'string') return fill(value, {});
+    if (Array.isArray(value)) return value.map(put);
+    return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, put(inner)]));
+  };
+  const json = JSON.stringify(put(payload)); // without what is undefined
+  const text = encode === 'base64' ? btoa(String.fromCharCode(...new TextEncoder().encode(json))) : json;
+  return el('a', {
+    class: 'button', href: url.replace('{payload}', encodeURIComponent(text)), ...(/^https:/.test(url) && { target: '_blank' }), rel: 'noopener noreferrer',
+  }, t(own ? 'open_in_key' : 'open_in', { name }));
 }
 
 export function renderSnippets() {
@@ -81,20 +143,14 @@ export function renderSnippets() {
   $('use-hint').textContent = t(holds_key ? 'use_held' : token_required ? 'use_token' : 'use_hint');
   for (const name of names) {
     const tab = $('tab-' + name);
-    tab.textContent = name === 'front_ends' ? t(name) : name;
+    tab.textContent = name in snippets ? name : t('tab_' + name);
     tab.setAttribute('aria-selected', name === chosen);
     tab.tabIndex = name === chosen ? 0 : -1;
   }
   const panel = $('snippet');
   panel.setAttribute('aria-labelledby', 'tab-' + chosen);
-  if (chosen === 'front_ends') {
-    panel.replaceChildren(table([t('app'), t('setting'), t('value')], frontEnds().map(([app, setting, value]) => [app, setting, el('code', null, value)])));
-    return;
-  }
-  const text = snippets[chosen](placeholder());
-  const button = el('button', { type: 'button', onclick: async () => {
-    await copy(text);
-    button.textContent = t('copied');
-  } }, t('copy'));
-  panel.replaceChildren(button, el('pre', null, text));
+  const open = [...panel.querySelectorAll('details')].map((details) => details.open);
+  panel.replaceChildren(...[panels[chosen]()].flat());
+  if (panel.dataset.of === chosen) panel.querySelectorAll('details').forEach((details, i) => (details.open = open[i]));
+  panel.dataset.of = chosen;
 }

@@ -1,64 +1,91 @@
-// What this relay is, whether it reaches the API, and whether streams stream.
+// Whether this relay works, what it is, and whether streams stream.
 
-import { $, copy, el, facts } from './dom.mjs';
+import { $, callout, copyButton, el, facts, svg } from './dom.mjs';
 import { events, howTheyCame, spreadOf } from './events.mjs';
 import { showUpstreams } from './gateway.mjs';
 import { onLanguage, t } from './i18n.mjs';
-import { ask, base, failureText, parse, relay, request } from './relay.mjs';
-import { duration, megabytes } from './text.mjs';
+import { qr } from './qr.mjs';
+import { ask, base, failureText, onFailure, parse, relay, request } from './relay.mjs';
+import { ago, duration, megabytes } from './text.mjs';
 
-const state = { failure: null, deep: null, stream: null, busy: false };
+const ageEvery = 5000; // ms between two updates of the age
+const doubtFor = 5000; // ms for which a check is new enough for a call that failed
 
-const upstreamWords = {
-  unsupported_country_region_territory: 'up_region', upstream_connect: 'up_connect', upstream_reset: 'up_reset',
-  upstream_timeout: 'up_timeout', upstream_unexpected_status: 'up_status',
-};
+const state = { failure: null, deep: null, stream: null, busy: false, at: 0, wellAt: 0 };
+let known = () => {};
 
-// startStatus shows the relay's state. known is called when health has answered,
-// now and whenever it is asked again.
-export function startStatus(known) {
+// What the codes of a deep check do not say by themselves.
+const upstreamWords = { unsupported_country_region_territory: 'up_region', upstream_unexpected_status: 'up_status' };
+
+// startStatus shows the relay's state. known is called when health has responded,
+// now and whenever it is called again.
+export function startStatus(whenKnown) {
+  known = whenKnown;
   $('base').value = base;
-  $('copy-base').addEventListener('click', async ({ target }) => {
-    await copy(base);
-    target.textContent = t('copied');
-    setTimeout(() => (target.textContent = t('copy')), 2000);
-  });
   $('base').addEventListener('focus', ({ target }) => target.select());
-  $('recheck').addEventListener('click', () => checkStatus(known));
-  onLanguage(renderStatus);
-  checkStatus(known);
+  $('recheck').addEventListener('click', checkStatus);
+  onFailure(() => {
+    if (performance.now() - state.at > doubtFor) checkStatus();
+  });
+  onLanguage(() => {
+    $('copy-base').replaceChildren(copyButton(() => base, { class: 'main copy' }));
+    renderQR();
+    renderStatus();
+  });
+  setInterval(renderAge, ageEvery);
+  checkStatus();
 }
 
-export async function checkStatus(known) {
+export async function checkStatus() {
   if (state.busy) return;
-  Object.assign(state, { busy: true, deep: null, stream: null });
+  state.busy = true;
   renderStatus();
   // One after the other: on a function platform, three at a time are three starts.
   const shallow = await ask('relay/health');
+  state.at = performance.now();
   state.failure = shallow.json?.name ? null : shallow.failure ?? { word: 'unreachable' };
   if (!state.failure) {
+    state.wellAt = state.at;
     relay.health = shallow.json;
     showUpstreams(shallow.json);
   }
   known();
   if (!state.failure) {
     renderStatus();
-    const deep = await ask('relay/health?deep=1'); // a 503 has its reason in it
-    state.deep = deep.json?.upstream ?? { ok: false, failure: deep.failure };
+    const { json, failure } = await ask('relay/health?deep=1'); // a 503 has its reason in it
+    state.deep = json?.upstream ?? { ok: false, failure: failure ?? { word: 'unreachable' } };
+    if (json?.upstreams) showUpstreams(json); // as the check has left them
     renderStatus();
     state.stream = await probeStream();
   }
   state.busy = false;
+  state.at = performance.now();
+  if (!state.failure) state.wellAt = state.at;
   renderStatus();
 }
 
-// probeStream has the relay stream for half a second, which needs no key.
+const worse = ['one', 'bursts', 'once', 'broken'];
+
+// probeStream has the relay stream for half a second, which needs no key, and
+// once more if that looks bad: networks stall. What comes while the browser itself
+// stands still does not count.
 async function probeStream() {
+  let best = null;
+  for (let i = 0; i < 4; i++) {
+    const seen = await probeOnce();
+    if (!best || worse.indexOf(seen.how) < worse.indexOf(best.how)) best = seen;
+    if (best.how === 'one' || (i > 0 && !seen.stalled)) return best;
+  }
+  return best.how === 'broken' ? best : { how: 'unknown' };
+}
+
+async function probeOnce() {
   const arrivals = [];
   let whole = false;
   let sent = 0;
+  const watch = watchStalls();
   try {
-    const res = await request('relay/health?stream=1');
+    const res = await request('relay/health?stream=1', { signal: AbortSignal.timeout(10_000) });
     for await (const event of events(res)) {
       if (event.data === '[DONE]') whole = true;
       else {
@@ -67,41 +94,95 @@ async function probeStream() {
       }
     }
   } catch { /* broken off, which whole tells */ }
-  return { how: whole ? howTheyCame(arrivals, { sent }) : 'broken', n: arrivals.length, ms: spreadOf(arrivals) };
+  return { how: whole ? howTheyCame(arrivals, { sent }) : 'broken', n: arrivals.length, ms: spreadOf(arrivals), stalled: watch() > 60 };
 }
+
+// watchStalls returns a function that ends the watch and tells for how long, in
+// ms, this page stood still meanwhile.
+function watchStalls() {
+  const every = 20;
+  let last = performance.now();
+  let longest = 0;
+  const look = () => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last - every);
+    last = now;
+  };
+  const timer = setInterval(look, every);
+  return () => {
+    clearInterval(timer);
+    look();
+    return longest;
+  };
+}
+
+// verdict returns how the relay is: a kind, and a sentence.
+function verdict() {
+  const { failure, deep, stream } = state;
+  if (failure) return ['bad', 'v_unreachable'];
+  if (!deep || !stream) return ['', 'checking'];
+  if (!deep.ok) return ['bad', 'v_api'];
+  return { broken: ['bad', 'v_broken'], bursts: ['warn', 'v_buffered'], once: ['warn', 'v_buffered'] }[stream.how] ?? ['good', 'v_well'];
+}
+
+const signs = { good: '✓', warn: '!', bad: '✗', '': '…' };
 
 function renderStatus() {
   const { failure, deep, stream, busy } = state;
   const health = relay.health ?? {};
-  const well = deep?.ok && stream?.how === 'one';
-  $('name').textContent = health.name && health.name !== 'relay' ? health.name : '';
-  document.title = health.name ? (health.name === 'relay' ? 'relay' : `${health.name} · relay`) : 'relay';
+  const name = typeof health.name === 'string' ? health.name : '';
+  $('name').textContent = name === 'relay' ? '' : name;
+  document.title = name && name !== 'relay' ? `${name} · relay` : 'relay';
+  const [kind, sentence] = verdict();
+  const sub = { v_well: 'sub', v_buffered: 'sub_buffered' }[sentence];
+  $('banner').className = kind;
+  $('verdict').replaceChildren(
+    el('span', { class: 'sign', 'aria-hidden': 'true' }, signs[kind]),
+    el('div', null, el('h2', { id: 'status-title' }, t(sentence)), sub && el('p', null, t(sub)),
+      failure && failureText(failure), !failure && deep && !deep.ok && reason(deep)));
   $('recheck').disabled = busy;
-  $('verdict').className = busy ? '' : well ? 'good' : 'bad';
-  $('verdict').replaceChildren(busy ? t('checking') : failure ? failureText(failure) : (well ? '✓ ' : '✗ ') + t(well ? 'all_well' : 'not_well'));
-  const wait = '…';
-  const known = (value) => (relay.health ? value || '—' : wait);
+  $('recheck').textContent = t(busy ? 'checking' : 'check_again');
+  $('status').classList.toggle('old', Boolean(failure));
+  const wait = relay.health || !failure ? '…' : '—';
+  big('api', deep?.ok ? duration(deep.latency_ms) : deep ? t('no_way') : wait, deep?.ok ? t('reachable') : '', deep && (deep.ok ? 'good' : 'bad'));
+  const how = { one: 'good', broken: 'bad', unknown: '' }[stream?.how] ?? 'warn';
+  big('streaming', stream ? t('stream_' + stream.how) : wait,
+    stream?.ms ? t('stream_events', { n: stream.n, ms: duration(stream.ms) }) : '', stream && how);
+  const value = (text) => (relay.health ? text || '—' : wait);
   $('facts').replaceChildren(...facts([
-    [t('api_reach'), deep ? upstreamText(deep) : failure ? '—' : wait],
-    [t('streaming'), stream ? streamText(stream) : failure ? '—' : wait],
-    [t('region'), known(health.region)],
-    [t('platform'), known(health.platform)],
-    [t('version'), known(health.version)],
-    [t('token_fact'), known(t(health.token_required ? 'needed' : 'not_needed'))],
-    [t('key_fact'), known(t(health.holds_key ? 'key_held' : 'key_yours'))],
-    [t('body_limit'), known(health.max_body_bytes && megabytes(health.max_body_bytes))],
-    [t('websocket'), known(t(health.websocket ? 'yes' : 'no'))],
+    [t('region'), value(health.region)],
+    [t('platform'), value(health.platform)],
+    [t('version'), value(health.version)],
+    [t('access'), value(t(health.token_required ? 'yes' : 'no'))],
+    [t('key'), value(t(health.holds_key ? 'key_held' : 'key_yours'))],
+    [t('body_limit'), value(health.max_body_bytes && megabytes(health.max_body_bytes))],
+    ['WebSocket', value(t(health.websocket ? 'yes' : 'no'))],
   ]).flat());
+  renderAge();
 }
 
-function upstreamText({ ok, status, code, latency_ms, failure }) {
-  if (ok) return el('span', { class: 'good' }, '✓ ' + t('reachable', { ms: duration(latency_ms) }));
+function big(id, value, detail, kind) {
+  $(id).replaceChildren(el('b', { class: kind || null }, value), ' ', el('small', null, detail));
+}
+
+// renderAge says how old what is shown is: that of a relay which does not respond
+// any more is as old as its last response.
+function renderAge() {
+  const at = state.failure ? state.wellAt : state.at;
+  const age = at ? ago(performance.now() - at) : '';
+  $('age').textContent = !age ? '' : t(state.failure ? 'as_of' : 'checked', { age });
+}
+
+function reason({ status, code, failure }) {
   if (failure) return failureText(failure);
-  return el('span', { class: 'bad' }, '✗ ', upstreamWords[code] && t(upstreamWords[code], { status }), ' ', el('code', null, code));
+  return callout('bad', upstreamWords[code] && t(upstreamWords[code], { status }), ' ', code && el('code', null, String(code)));
 }
 
-function streamText({ how, n, ms }) {
-  const good = how === 'one';
-  const word = { one: 'stream_one', once: 'stream_once' }[how] ?? 'stream_broken';
-  return el('span', { class: good ? 'good' : 'bad' }, (good ? '✓ ' : '✗ ') + t(word, { n, ms: duration(ms) }));
+function renderQR() {
+  const grid = qr(base);
+  $('qr-box').hidden = !grid;
+  if (!grid) return;
+  const d = grid.flatMap((row, y) => row.map((dark, x) => (dark ? `M${x} ${y}h1v1h-1z` : ''))).join('');
+  $('qr').replaceChildren(svg('svg', { viewBox: `-4 -4 ${grid.length + 8} ${grid.length + 8}`, role: 'img', 'aria-label': `${t('qr')}: ${base}` },
+    svg('path', { d, 'shape-rendering': 'crispEdges' })));
 }
