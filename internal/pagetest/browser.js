@@ -1,6 +1,8 @@
 // What the tests share: a real Chromium, and pages in it that may not complain.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
 import { after } from 'node:test';
 import axe from 'axe-core';
 import jsQR from 'jsqr';
@@ -57,6 +59,25 @@ export async function openPage(t, browser, url, { expected, viewport = desktop, 
     assert.deepEqual(calls.filter((call) => !call.startsWith(url) && !/^(data|blob):/.test(call)), [], 'calls to others');
   });
   return page;
+}
+
+// startFront forwards to a relay, until it is told to die. handle may take a
+// response into its own hands.
+export async function startFront(base, handle = (from, to) => from.pipe(to)) {
+  const server = createServer((req, res) => {
+    req.pipe(request(base + req.url, { method: req.method, headers: { ...req.headers, host: new URL(base).host } }, (from) => {
+      res.writeHead(from.statusCode, from.headers);
+      handle(from, res, req);
+    }).on('error', () => res.destroy()));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const die = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  after(die);
+  return { url: `http://127.0.0.1:${server.address().port}`, die };
 }
 
 // settled waits until the page has found out what it does by itself.

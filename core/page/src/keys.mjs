@@ -176,8 +176,7 @@ function renderCard(r) {
     [t('credit_test'), credit && (credit.failure ? failureText(credit.failure) : t('credit_ok', { model: credit.model }))],
     [t('limits'), models && (limits ? limits.map((l) => el('p', null, t('limit_one', { ...l, what: t(l.what), left: l.left ?? '?', reset: l.reset ?? '?' }))) : t('limits_unsaid'))],
     [t('balance'), balance && balanceText(balance)],
-    [t('costs'), costs && costsPanel(key, costs)],
-  ])));
+  ])), costs && costsPanel(key, costs));
   const toggle = button(t('details'), () => {
     r.open = more.hidden;
     more.hidden = !r.open;

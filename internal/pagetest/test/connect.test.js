@@ -53,7 +53,7 @@ test('links to apps have a key only if that is asked for', async (t) => {
   await page.fill('#token', stack.accessToken);
   await page.fill('#try-key', key);
   for (const app of apps.filter(({ link }) => link)) {
-    if (app.link.key === 'required') assert.match(await text(page, '#snippet'), new RegExp(`${app.name} opens with a key only: tick the box below`));
+    if (app.link.key === 'required') assert.match(await text(page, '#snippet'), new RegExp(`To open ${app.name}, include your key: tick the box below`));
     else assert.deepEqual(await opened(page, app), filled(page, app.link.payload, undefined));
   }
   assert.ok(!(await page.content()).includes(canary), 'a key is in the page');
@@ -92,8 +92,9 @@ test('snippets have the base URL and the way of the token', async (t) => {
 
   await page.click('#tab-shell');
   assert.ok((await text(page, '#snippet')).includes(`$env:OPENAI_BASE_URL = '${stack.open}/v1'\n$env:OPENAI_API_KEY = '<API key>'`));
-  await page.fill('#try-key', key);
   await page.check('#with-key');
+  assert.match(await text(page, '#use-hint'), /^Enter a key first/);
+  await page.fill('#try-key', key);
   assert.ok((await text(page, '#snippet')).includes("$env:OPENAI_API_KEY = 'sk-proj-…wxyz'"), 'the eye sees it masked');
   await page.locator('#snippet .copy').last().click();
   await page.waitForFunction(() => /Copied/.test(document.getElementById('snippet').textContent));
@@ -125,7 +126,7 @@ test('the token is the first step where it is needed', async (t) => {
   assert.match(await text(page, '#access'), /^Step 1 Access token\s+This relay needs one: ask whoever runs it\./);
   await standsStill(page, 'token');
   await isAccessible(page, 'token');
-  for (const [typed, says] of [['wrong-token-0123456789', /✗ This is not a token of this relay/], [`  “rt_${stack.accessToken}”\u200b`, /✓ accepted/]]) {
+  for (const [typed, says] of [['wrong-token-0123456789', /✗ This relay does not know that token/], [`  “rt_${stack.accessToken}”\u200b`, /✓ accepted/]]) {
     await page.fill('#token', typed);
     await page.press('#token', 'Enter');
     await page.waitForFunction((says) => new RegExp(says).test(document.getElementById('token-state').textContent), says.source);

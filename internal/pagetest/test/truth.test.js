@@ -1,35 +1,14 @@
 // The page says what is true, also when things go wrong in odd ways.
 
 import assert from 'node:assert/strict';
-import { createServer, request } from 'node:http';
-import { once } from 'node:events';
-import { after, test } from 'node:test';
-import { canary, isAccessible, json, openPage, settled, startBrowser, startStack, stubHealth, text } from '../browser.js';
+import { test } from 'node:test';
+import { canary, isAccessible, json, openPage, settled, startBrowser, startFront, startStack, stubHealth, text } from '../browser.js';
 
 const stack = await startStack();
 const browser = await startBrowser();
 
 const key = `sk-proj-${canary}0123456789abcdwxyz`;
 const refusals = /status of (4\d\d|502)/;
-
-// startFront forwards to a relay, until it is told to die. handle may take a
-// response into its own hands.
-async function startFront(base, handle = (from, to) => from.pipe(to)) {
-  const server = createServer((req, res) => {
-    req.pipe(request(base + req.url, { method: req.method, headers: { ...req.headers, host: new URL(base).host } }, (from) => {
-      res.writeHead(from.statusCode, from.headers);
-      handle(from, res, req);
-    }).on('error', () => res.destroy()));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const die = () => {
-    server.closeAllConnections();
-    server.close();
-  };
-  after(die);
-  return { url: `http://127.0.0.1:${server.address().port}`, die };
-}
 
 // check fills in keys and waits until all of them are checked.
 async function check(page, list) {
@@ -48,20 +27,22 @@ const withAPI = (t, answer, options = {}) => openPage(t, browser, stack.open, {
   }),
 });
 
+// hold hands a stream on once n of its events have come, or all of them.
+function hold(from, to, n = Infinity) {
+  let held = '';
+  from.setEncoding('utf8').on('data', (chunk) => {
+    held += chunk;
+    if (held.split('\n\n').length > n) {
+      to.write(held);
+      held = '';
+      from.removeAllListeners('data').removeAllListeners('end').pipe(to);
+    }
+  }).on('end', () => to.end(held));
+}
+
 test('a stall at the beginning of a stream is no fault of the relay', async (t) => {
   // Of every stream the first three events come together.
-  const front = await startFront(stack.open, (from, to, { url }) => {
-    if (!url.includes('stream=1')) return from.pipe(to);
-    let held = '';
-    from.setEncoding('utf8').on('data', (chunk) => {
-      held += chunk;
-      if (held.split('\n\n').length > 3) {
-        to.write(held);
-        held = '';
-        from.removeAllListeners('data').pipe(to);
-      }
-    });
-  });
+  const front = await startFront(stack.open, (from, to, { url }) => (url.includes('stream=1') ? hold(from, to, 3) : from.pipe(to)));
   const page = await openPage(t, browser, front.url);
   await settled(page);
   assert.match(await text(page, '#verdict'), /This relay works/);
@@ -71,11 +52,7 @@ test('a stall at the beginning of a stream is no fault of the relay', async (t) 
 
 test('a stream that stalls once is probed again', async (t) => {
   let probes = 0;
-  const front = await startFront(stack.open, (from, to, { url }) => {
-    if (!url.includes('stream=1') || probes++ > 0) return from.pipe(to);
-    let held = '';
-    from.setEncoding('utf8').on('data', (chunk) => (held += chunk)).on('end', () => to.end(held));
-  });
+  const front = await startFront(stack.open, (from, to, { url }) => (url.includes('stream=1') && probes++ === 0 ? hold(from, to) : from.pipe(to)));
   const page = await openPage(t, browser, front.url);
   await settled(page);
   assert.match(await text(page, '#verdict'), /This relay works/);
@@ -83,11 +60,7 @@ test('a stream that stalls once is probed again', async (t) => {
 });
 
 test('buffered streams are a verdict of their own', async (t) => {
-  const front = await startFront(stack.open, (from, to, { url }) => {
-    if (!url.includes('stream=1')) return from.pipe(to);
-    let held = '';
-    from.setEncoding('utf8').on('data', (chunk) => (held += chunk)).on('end', () => to.end(held));
-  });
+  const front = await startFront(stack.open, (from, to, { url }) => (url.includes('stream=1') ? hold(from, to) : from.pipe(to)));
   const page = await openPage(t, browser, front.url);
   await settled(page);
   assert.match(await text(page, '#verdict'), /It works, but streams are buffered from here\s+Something in between/);
