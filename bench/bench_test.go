@@ -36,7 +36,7 @@ func benchmarkWays(b *testing.B, call upstream.Call, size int64) {
 		{"direct", up, 0},
 		{"relay", served(b, newRelay(b, up, nil)), 0},
 		// Its server may close the request body under its transport when the
-		// answer begins, which breaks the answer off.
+		// response begins, which truncates the response.
 		{"stock", served(b, newStock(up)), 0.05},
 	} {
 		b.Run(way.name, func(b *testing.B) {
@@ -70,10 +70,10 @@ func benchmarkCall(b *testing.B, addr string, request []byte, mayFail float64) {
 // them, are open.
 func warmClients(b *testing.B, addr string, request []byte) *sync.Pool {
 	b.Helper()
-	pool := &sync.Pool{New: func() any { return load.NewClient(addr, patience) }}
+	pool := &sync.Pool{New: func() any { return load.NewClient(addr, patience, nil) }}
 	var wg sync.WaitGroup
 	for range clients {
-		c := load.NewClient(addr, patience)
+		c := load.NewClient(addr, patience, nil)
 		b.Cleanup(c.Close)
 		wg.Go(func() {
 			if err := c.Do(request); err != nil {

@@ -30,31 +30,31 @@ var (
 
 var none = math.NaN()
 
-// bounds are all that the relay has set itself.
+// bounds are the relay's bounds.
 var bounds = []bound{
 	{"CPU per request, × nginx", 3.4, 2.0, ratio(plain, cpu, nameNginx), nameNginx},
 	{"CPU per request, × Caddy", 0.55, none, ratio(plain, cpu, nameCaddy), nameCaddy},
 	{"CPU per request, × worker", 0.4, none, ratio(plain, cpu, nameWorker), nameWorker},
 	{"CPU per request over TLS, × nginx", 2.5, 1.7, ratio(https1, cpu, nameNginx), nameNginx},
-	{"p50 at 200 requests a second, beyond nginx's, ms", 0.3, none, beyond(plain, steadyP50, nameNginx), nameNginx},
+	{"p50 at 200 requests a second, above nginx's, ms", 0.3, none, beyond(plain, steadyP50, nameNginx), nameNginx},
 	{"the same over TLS, ms", 0.3, none, beyond(https1, steadyP50, nameNginx), nameNginx},
 	{"events that came together with another", 0, none, of("relay", plain, together), ""},
-	{"an event's way, added to direct, p50, ms", 0.3, none, beyond(plain, eventP50, nameDirect), nameDirect},
+	{"lag of an event, added to direct, p50, ms", 0.3, none, beyond(plain, eventP50, nameDirect), nameDirect},
 	{"an idle stream, KiB, at 1,000", 64, none, of("relay", plain, idleStream(1000)), ""},
 	{"an idle stream, KiB, at 2,000", 64, none, of("relay", plain, idleStream(2000)), ""},
 	{"Lambda: exec to first `/next`, p50, ms", 5, none, of("lambda", onLambda, start), ""},
 	{"Lambda: events that came together with another", 0, none, of("lambda", onLambda, together), ""},
-	{"Lambda: an event's way, added to direct, p50, ms", 0.3, none, of("lambda", onLambda, eventAdded), ""},
-	{"Lambda: warm, MB resident", 12, none, megabytes(of("lambda", onLambda, rss)), ""},
+	{"Lambda: lag of an event, added to direct, p50, ms", 0.3, none, of("lambda", onLambda, eventAdded), ""},
+	{"Lambda: resident when warm, MB", 12, none, megabytes(of("lambda", onLambda, rss)), ""},
 	{"Lambda: zip for arm64, MB", 2.6, none, of("lambda", onLambda, zipArm64), ""},
 }
 
-// of returns a figure of the relay's.
+// of returns a figure of the relay.
 func of(suite, on string, m metric) func(figures.File) []float64 {
 	return func(f figures.File) []float64 { return f.Values(suite, nameRelay, on, m.what) }
 }
 
-// megabytes returns figures that are in MiB in MB, which are less.
+// megabytes converts figures from MiB to MB.
 func megabytes(mebibytes func(figures.File) []float64) func(figures.File) []float64 {
 	return func(f figures.File) []float64 {
 		var all []float64
@@ -65,8 +65,7 @@ func megabytes(mebibytes func(figures.File) []float64) func(figures.File) []floa
 	}
 }
 
-// ratio returns how many times that of base a figure of the relay's is, round by
-// round.
+// ratio returns the ratios of the relay's figures to those of base, round by round.
 func ratio(on string, m metric, base string) func(figures.File) []float64 {
 	return func(f figures.File) []float64 { return ratiosOf(f, nameRelay, base, on, m) }
 }
@@ -75,15 +74,15 @@ func ratiosOf(f figures.File, name, base, on string, m metric) []float64 {
 	return ratios(f.Values("relay", name, on, m.what), f.Values("relay", base, on, m.what))
 }
 
-// beyond returns how many ms a figure of the relay's is above that of base, both
-// of them in µs, round by round.
+// beyond returns the differences between the relay's figures and those of base, in
+// ms, round by round. The figures are in µs.
 func beyond(on string, m metric, base string) func(figures.File) []float64 {
 	return func(f figures.File) []float64 {
 		return figures.Added(f.Values("relay", nameRelay, on, m.what), f.Values("relay", base, on, m.what))
 	}
 }
 
-// judgeFile judges the figures in a file, and writes the section.
+// judgeFile applies the bounds to the figures in a file, and writes the section.
 func judgeFile(opts options, stdout io.Writer) error {
 	measured, err := figures.Read(opts.figures)
 	if err != nil {
@@ -99,7 +98,7 @@ func judgeFile(opts options, stdout io.Writer) error {
 	return nil
 }
 
-// A judged is a bound with what was measured, if it was.
+// A judged is a bound with its measurements, if any.
 type judged struct {
 	bound
 	measured []float64
@@ -114,8 +113,8 @@ func judge(f figures.File) []judged {
 	return all
 }
 
-// within says whether the median is within a limit: "yes", "no", or "" if there
-// is no such limit or nothing was measured.
+// within reports whether the median is within a limit: "yes", "no", or "" if there
+// is no limit or nothing was measured.
 func (j judged) within(limit float64) string {
 	switch median := figures.Median(j.measured); {
 	case math.IsNaN(limit) || math.IsNaN(median):
@@ -126,8 +125,7 @@ func (j judged) within(limit float64) string {
 	return "no"
 }
 
-// verdict returns an error unless all bounds are kept of those that could be
-// judged, and there are any.
+// verdict returns an error if a bound is not kept, or if none could be judged.
 func verdict(all []judged) error {
 	could := slices.ContainsFunc(all, func(j judged) bool { return j.within(j.must) != "" })
 	broken := slices.ContainsFunc(all, func(j judged) bool { return j.within(j.must) == "no" })
@@ -154,8 +152,8 @@ func writeBounds(f figures.File, all []judged) []byte {
 	}
 	fmt.Fprintf(&b, `## Bounds
 
-Of %d bounds that the relay has set itself, %d could be judged and %d are kept. In brackets are the least and the largest of the rounds, the median counts.
-The relay checks a token, puts an API key in its place, applies its policies for headers and CORS, and logs every request.
+Of the relay's %d bounds, %d could be judged and %d are kept. The median counts; in parentheses are the minimum and maximum of the rounds.
+The relay checks a token, replaces it with an API key, applies its header and CORS policies, and logs every request.
 
 ![CPU per request, latency at 200 requests a second, events and idle streams, of the relay and of others](performance.svg)
 
@@ -179,21 +177,20 @@ The relay checks a token, puts an API key in its place, applies its policies for
 	return b.Bytes()
 }
 
-// obstacle says what stands in the way of the aims, or nothing if that was not
-// measured.
+// obstacle explains what prevents the aims, or returns "" if it was not measured.
 func obstacle(f figures.File) string {
-	least, leastTLS := ratiosOf(f, nameFloor, nameNginx, plain, cpu), ratiosOf(f, nameFloor, nameNginx, https1, cpu)
+	floor, floorTLS := ratiosOf(f, nameFloor, nameNginx, plain, cpu), ratiosOf(f, nameFloor, nameNginx, https1, cpu)
 	above, aboveTLS := ratiosOf(f, nameRelay, nameFloor, plain, cpu), ratiosOf(f, nameRelay, nameFloor, https1, cpu)
-	if len(least) == 0 || len(leastTLS) == 0 || len(above) == 0 || len(aboveTLS) == 0 {
+	if len(floor) == 0 || len(floorTLS) == 0 || len(above) == 0 || len(aboveTLS) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("What stands in the way of the aims is net/http's server: a program behind it that copies headers and bodies between it and connections of its own, without\n"+
-		"limits, time-outs, cancelling or a log, takes %s times what nginx takes, and %s times over TLS. The relay takes %s and %s times what that program takes.\n\n",
-		figures.Format(figures.Median(least)), figures.Format(figures.Median(leastTLS)),
+	return fmt.Sprintf("The obstacle to the aims is net/http's server: a handler that only copies headers and bodies between it and the handler's own connections, without\n"+
+		"limits, timeouts, cancellation or a log, takes %s times the CPU of nginx, and %s times over TLS. The relay takes %s and %s times the CPU of that handler.\n\n",
+		figures.Format(figures.Median(floor)), figures.Format(figures.Median(floorTLS)),
 		figures.Format(figures.Median(above)), figures.Format(figures.Median(aboveTLS)))
 }
 
-// missing returns why a contender took no part in the comparison.
+// missing returns why a contender did not take part.
 func missing(f figures.File, name string) string {
 	if run := f["relay"]; run != nil && name != "" {
 		for _, reason := range run.Missing {
@@ -205,10 +202,10 @@ func missing(f figures.File, name string) string {
 	return ""
 }
 
-// bold makes a "no" stand out.
-func bold(answer string) string {
-	if answer == "no" {
+// bold emphasises a "no".
+func bold(kept string) string {
+	if kept == "no" {
 		return "**no**"
 	}
-	return answer
+	return kept
 }

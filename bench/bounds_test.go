@@ -107,7 +107,7 @@ func TestBoundsThatCouldNotBeJudged(t *testing.T) {
 	if !strings.Contains(table, "| CPU per request, × Caddy | Caddy: not installed | 0.55 |  |") || strings.Contains(table, "NaN") {
 		t.Errorf("the table does not say that Caddy is missing:\n%s", table)
 	}
-	if !strings.Contains(table, "Of 15 bounds that the relay has set itself, 14 could be judged and 14 are kept.") {
+	if !strings.Contains(table, "Of the relay's 15 bounds, 14 could be judged and 14 are kept.") {
 		t.Errorf("the bounds are not counted well:\n%s", table)
 	}
 	if err := verdict(judge(figures.File{})); !errors.Is(err, errNothing) {
@@ -131,7 +131,7 @@ func TestObstacle(t *testing.T) {
 		figures.Figure{Of: nameFloor, On: plain, What: "CPU/request", Values: []float64{20, 40}},
 		figures.Figure{Of: nameFloor, On: https1, What: "CPU/request", Values: []float64{50}})
 	got := obstacle(f)
-	for _, want := range []string{"takes 2.00 times what nginx", "2.50 times over TLS", "takes 1.70 and 1.00 times"} {
+	for _, want := range []string{"takes 2.00 times the CPU of nginx", "2.50 times over TLS", "takes 1.70 and 1.00 times"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not say %q: %s", want, got)
 		}

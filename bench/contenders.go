@@ -25,16 +25,17 @@ type contender struct {
 
 // Names of contenders. Others are compared with some of them.
 const (
-	nameDirect  = "direct, no relay"
-	nameRelay   = "relay"
-	nameBare    = "relay, no token and no log"
-	nameGateway = "relay as a gateway to three regions"
-	nameStock   = "stock httputil.ReverseProxy"
-	nameFloor   = "net/http, copying and nothing else"
-	nameNginx   = "nginx"
-	nameHAProxy = "haproxy"
-	nameCaddy   = "Caddy"
-	nameWorker  = "worker on workerd"
+	nameDirect   = "direct, no relay"
+	nameRelay    = "relay"
+	nameBare     = "relay, no token and no log"
+	nameGateway  = "relay as a gateway to three regions"
+	nameStock    = "stock httputil.ReverseProxy"
+	nameFloor    = "net/http, copying and nothing else"
+	nameNginx    = "nginx"
+	nameHAProxy  = "haproxy"
+	nameCaddy    = "Caddy"
+	nameWorker   = "worker on workerd"
+	nameWorkerJS = "relay on workerd (worker.js)"
 )
 
 // relayContenders are those of the suite relay, in the order of its report. Those
@@ -50,6 +51,7 @@ var relayContenders = slices.Concat(
 	with(kinds, contender{name: nameHAProxy, start: startHAProxy}),
 	with(kinds, contender{name: nameCaddy, start: startCaddy}),
 	with(kinds[:2], contender{name: nameWorker, start: startWorker}),
+	with(kinds[:1], contender{name: nameWorkerJS, start: startWorkerJS}),
 )
 
 // with returns a contender with each kind of upstream.
@@ -146,16 +148,11 @@ func startRelay(ctx context.Context, r *rig, w *row, settings []string, upstream
 	env := append([]string{
 		"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_MAX_IN_FLIGHT=4000", "SSL_CERT_FILE=" + r.roots,
 	}, settings...)
-	p, err := proc.Start(proc.Options{Env: env, Discard: true}, w.built.file, "serve", "-listen", "127.0.0.1:0")
+	p, base, err := proc.StartRelay(ctx, proc.Options{Env: env, Discard: true}, w.built.file, "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	base, err := p.Await(ctx, "base URL: http://")
-	if err != nil {
-		p.Stop()
-		return nil, err
-	}
-	return &running{addr: strings.TrimSuffix(base, "/v1"), process: p}, nil
+	return &running{addr: strings.TrimPrefix(base, "http://"), process: p}, nil
 }
 
 // startRole has this program play one of its roles before the upstream.

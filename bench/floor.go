@@ -98,7 +98,7 @@ func (f *floor) give(c *floorConn) {
 	f.idle = append(f.idle, c)
 }
 
-// exchange hands a request on, and its answer back.
+// exchange hands a request on, and its response back.
 func (c *floorConn) exchange(w http.ResponseWriter, req *http.Request) error {
 	c.out = append(append(append(c.out[:0], req.Method+" "+req.URL.RequestURI()+" HTTP/1.1\r\nHost: "...), req.Host...), "\r\n"...)
 	for name, values := range req.Header {
@@ -122,13 +122,13 @@ func (c *floorConn) exchange(w http.ResponseWriter, req *http.Request) error {
 			return err
 		}
 	}
-	return c.answer(w)
+	return c.respond(w)
 }
 
-var errStatus = errors.New("no status in the answer")
+var errStatus = errors.New("no status in the response")
 
-// answer hands an answer back.
-func (c *floorConn) answer(w http.ResponseWriter) error {
+// respond forwards the response.
+func (c *floorConn) respond(w http.ResponseWriter) error {
 	line, err := c.br.ReadSlice('\n')
 	if err != nil || len(line) < len("HTTP/1.1 200") {
 		return errors.Join(err, errStatus)

@@ -12,10 +12,10 @@ import (
 	"example.com/relay/internal/figures"
 )
 
-// shownInits is how many packages the report names. The others are summed up.
+// shownInits is how many packages the report names; it sums up the others.
 const shownInits = 15
 
-// writeInit writes what a start consists of, and whether more should be done in it.
+// writeInit writes what a start consists of, and whether it should do more.
 func (res *results) writeInit(b *bytes.Buffer) {
 	relay := res.row(nameRelay, onLambda)
 	packages := medians(relay.inits)
@@ -23,7 +23,7 @@ func (res *results) writeInit(b *bytes.Buffer) {
 	toNext := relay.median(start)
 	fmt.Fprintf(b, `### What init costs
 
-Initialisers of %d packages take %s ms and %s KiB together, which is %s %% of the %s ms to the first `+"`/next`"+` (GODEBUG=inittrace=1, medians of %d starts).
+The initialisers of %d packages take %s ms and %s KiB together, which is %s %% of the %s ms to the first `+"`/next`"+` (GODEBUG=inittrace=1, medians of %d starts).
 The rest is the kernel's exec, Go's runtime, the settings, and the first connection to the Runtime API.
 
 `, len(packages), figures.Format(all.clock), figures.Format(all.bytes/1024), figures.Format(100*all.clock/toNext), figures.Format(toNext), len(relay.inits))
@@ -53,13 +53,13 @@ func sum(packages []packageInit) (all packageInit) {
 func (res *results) writeTLS(b *bytes.Buffer) {
 	relay := res.row(nameRelay, onLambda)
 	overTLS := relay.median(firstTLS)
-	more := overTLS - relay.median(firstAnswer)
+	more := overTLS - relay.median(firstResponse)
 	roots, n := readRoots()
-	fmt.Fprintf(b, `To open the connection to the upstream during init would not pay. Over TLS the first answer takes %s ms, which is %s ms more than without, and the second answer takes %s ms.
-Round trips are free here, so that this is work: reading %d roots (%s ms, measured alone), the handshake, and the check of the certificate. At 256 MB, 0.14 of a core, it may take %s ms.
-But init is billed like the request behind it, and the client whose request causes a start waits for both: what one of them saves, the other spends, and the two round trips of
-a handshake take as long in either. Only provisioned concurrency starts ahead of requests, and by its first request the upstream may have closed a connection that was opened then.
-Should a sandbox get more CPU in init than its memory buys, which AWS does not promise, then reading the roots there would save most of what they take.
+	fmt.Fprintf(b, `Opening the connection to the upstream during init would not pay off. Over TLS the first response takes %s ms, which is %s ms more than without, and the second response takes %s ms.
+Round trips are free here, so this is work: reading %d roots (%s ms, measured alone), the handshake, and the check of the certificate. At 256 MB, 0.14 of a core, it may take %s ms.
+But init is billed like the request after it, and the client whose request causes a start waits for both: what one of them saves, the other spends, and the two round trips of
+a handshake take as long in either. Only provisioned concurrency starts ahead of requests, and by the first request the upstream may have closed such a connection.
+If a sandbox got more CPU in init than its memory buys, which AWS does not promise, reading the roots there would save most of their cost.
 
 `, figures.Format(overTLS), figures.Format(more), figures.Format(relay.median(secondTLS)), n, figures.Format(roots), figures.Format(more*1769/256))
 }

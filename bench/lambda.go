@@ -158,7 +158,7 @@ func (w *row) measureAfter(ctx context.Context, r *rig, upload upstream.Call, af
 		return err
 	}
 	w.addUsage(rss, used)
-	client := load.NewClient(c.addr, life)
+	client := load.NewClient(c.addr, life, nil)
 	defer client.Close()
 	if err := client.Do(upload.Request(c.addr)); err != nil {
 		return fmt.Errorf("upload: %w", err)
@@ -190,12 +190,12 @@ func (w *row) measureTLS(ctx context.Context, r *rig) error {
 		return err
 	}
 	defer c.stop()
-	_, answers, err := c.askNew(2)
+	_, took, err := c.askNew(2)
 	if err != nil {
 		return err
 	}
-	w.add(firstTLS, answers[0])
-	w.add(secondTLS, answers[1])
+	w.add(firstTLS, took[0])
+	w.add(secondTLS, took[1])
 	if _, err := chat(ctx, c.addr, warmChats-2); err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (w *row) measureUpload(ctx context.Context, strict *httptest.Server) error 
 	case got == fmt.Sprint(largeFile.Body):
 		w.words.upload = "whole"
 	default:
-		w.words.upload = fmt.Sprintf("**%s of %s bytes**, answered %d", got, thousands(largeFile.Body), status)
+		w.words.upload = fmt.Sprintf("**%s of %s bytes**, status %d", got, thousands(largeFile.Body), status)
 	}
 	return ctx.Err()
 }

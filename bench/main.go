@@ -27,7 +27,7 @@
 //	*_report.go         sections of the page; table.go has their tables
 //	inside.go           what the benchmarks say, which run everything in one process (bench_test.go, memory_test.go)
 //	stock               what a user would write
-//	upstream            a scripted upstream whose answers are bytes made beforehand
+//	upstream            a scripted upstream whose responses are bytes made beforehand
 //	chaos               a module of its own: regions that break before a gateway, docs/evidence/failover.md; and the plots
 //
 // Upstream and clients (internal/load) are cheap so that the figures are the

@@ -11,7 +11,7 @@ import (
 	"example.com/relay/internal/load"
 )
 
-// warmChats are as many as make a process warm.
+// warmChats is how many chats warm a process up.
 const warmChats = 100
 
 // A step is one of the measurements of processes that are new each time.
@@ -21,8 +21,8 @@ type step struct {
 	each  func(*row, context.Context, *rig) error
 }
 
-// measurePlatform takes the steps with all contenders but direct, which is the
-// first, and then measures warm processes in rounds, as long as ctx lets it.
+// measurePlatform runs the steps for all contenders but direct, which is the first,
+// and then measures warm processes in rounds, until the plan or ctx ends.
 func (res *results) measurePlatform(ctx context.Context, r *rig, steps []step) error {
 	direct, platform := res.rows[0], res.rows[1:]
 	for _, step := range steps {
@@ -43,26 +43,26 @@ func (res *results) measurePlatform(ctx context.Context, r *rig, steps []step) e
 	return nil
 }
 
-// measureStart starts a new process and asks it once.
+// measureStart starts a new process and sends it one request.
 func (w *row) measureStart(ctx context.Context, r *rig) error {
 	c, err := w.start(ctx, r, w)
 	if err != nil {
 		return err
 	}
 	defer c.stop()
-	began, answers, err := c.askNew(1)
+	began, took, err := c.askNew(1)
 	if err != nil {
 		return err
 	}
 	w.add(start, began)
-	w.add(firstAnswer, answers...)
+	w.add(firstResponse, took...)
 	return nil
 }
 
-// askNew asks a contender that has answered nobody yet n times. It returns how
-// many ms its process took to start, and the answers did.
-func (c *running) askNew(n int) (start float64, answers []float64, err error) {
-	client := load.NewClient(c.addr, life)
+// askNew sends a contender its first n requests. It returns how many ms its process
+// took to start, and the responses took.
+func (c *running) askNew(n int) (start float64, took []float64, err error) {
+	client := load.NewClient(c.addr, life, nil)
 	defer client.Close()
 	request := upstream.Chat.Request(c.addr)
 	for range n {
@@ -70,21 +70,21 @@ func (c *running) askNew(n int) (start float64, answers []float64, err error) {
 		if err := client.Do(request); err != nil {
 			return 0, nil, err
 		}
-		answers = append(answers, figures.Millis(time.Since(began)))
+		took = append(took, figures.Millis(time.Since(began)))
 	}
 	if c.function == nil {
-		return c.listened, answers, nil
+		return c.listened, took, nil
 	}
 	inits := c.function.Stats().Init // the first request starts its process
 	if len(inits) != 1 {
-		return 0, nil, errors.New("took not one process")
+		return 0, nil, errors.New("took more than one process")
 	}
 	start = figures.Millis(inits[0])
-	answers[0] -= start
-	return start, answers, nil
+	took[0] -= start
+	return start, took, nil
 }
 
-// measureCut looks at a stream that the upstream breaks off.
+// measureCut notes what clients see of a stream that the upstream truncates.
 func (w *row) measureCut(ctx context.Context, r *rig) error {
 	c, err := w.start(ctx, r, w)
 	if err != nil {
@@ -120,7 +120,7 @@ func (w *row) measureWarm(ctx context.Context, r *rig, p plan) error {
 	return nil
 }
 
-// chat asks n times, one after the other: a function takes one at a time.
+// chat sends n chats, one after the other: a function takes one at a time.
 func chat(ctx context.Context, addr string, n int) (*load.Histogram, error) {
 	return load.Serial(ctx, addr, upstream.Chat.Request(addr), n, life)
 }

@@ -81,7 +81,7 @@ func putLoads(ctx context.Context, self, base string, length time.Duration) erro
 	return asking.Run()
 }
 
-// beClients asks for short answers, and for half as long for event streams.
+// beClients asks for short responses, and for half as long for event streams.
 func beClients(ctx context.Context, addr, length string) error {
 	d, err := time.ParseDuration(length)
 	if err != nil {

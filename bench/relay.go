@@ -12,10 +12,10 @@ import (
 )
 
 var relaySuite = suite{
-	full: plan{rounds: 6, bodyRounds: 3, memory: 3, idleStreams: 1000, benchtime: "300ms", budget: 520 * time.Second,
+	full: plan{rounds: 6, bodyRounds: 3, memory: 3, idleStreams: 1000, benchtime: "300ms", budget: 550 * time.Second,
 		chatWarm: 150 * time.Millisecond, chat: 900 * time.Millisecond, steady: 1500 * time.Millisecond,
 		stream: time.Second, body: 400 * time.Millisecond},
-	quick: plan{rounds: 1, bodyRounds: 1, memory: 1, idleStreams: 1000, budget: 70 * time.Second,
+	quick: plan{rounds: 1, bodyRounds: 1, memory: 1, idleStreams: 1000, budget: 75 * time.Second,
 		chatWarm: 100 * time.Millisecond, chat: 300 * time.Millisecond, steady: 300 * time.Millisecond,
 		stream: 600 * time.Millisecond, body: 100 * time.Millisecond},
 	contenders: relayContenders,
@@ -23,30 +23,30 @@ var relaySuite = suite{
 	report:     (*results).relayReport,
 }
 
-// clients are how many have a request under way at a time in a closed loop;
-// steadyRate is how many requests begin in a second in an open one.
+// clients is the number of clients of a closed loop, each with one request in
+// flight; steadyRate is the requests per second of an open loop.
 const (
 	clients    = 16
 	steadyRate = 200
 )
 
-// maxFailed is the share of requests that may fail before a measurement is
-// worth nothing. A few do with the stock proxy, whose server closes the request
-// body under its transport when the answer begins; the report counts them.
+// maxFailed is the share of requests above which a measurement is invalid if they
+// fail. A few do with the stock proxy, whose server closes the request body while
+// its transport reads it when the response begins; the report counts them.
 const maxFailed = 0.2
 
-// bodyCalls are what is measured of larger bodies.
+// bodyCalls are the calls with larger bodies.
 var bodyCalls = []struct {
 	name      string
 	call      upstream.Call
 	cpu, rate metric
 }{
-	{"answer of 30 KB", upstream.Embeddings, metric{"CPU/answer of 30 KB", "µs"}, metric{"answers of 30 KB/s", ""}},
+	{"response of 30 KB", upstream.Embeddings, metric{"CPU/response of 30 KB", "µs"}, metric{"responses of 30 KB/s", ""}},
 	{"download of 2 MiB", upstream.Download, metric{"CPU/download of 2 MiB", "µs"}, metric{"downloads of 2 MiB/s", ""}},
 	{"upload of 5 MiB", upstream.Upload, metric{"CPU/upload of 5 MiB", "µs"}, metric{"uploads of 5 MiB/s", ""}},
 }
 
-// measureRelay runs everything in the plan, as long as ctx lets it.
+// measureRelay runs the plan until it or ctx ends.
 func (res *results) measureRelay(ctx context.Context, r *rig) (err error) {
 	if res.plan.benchtime != "" {
 		r.say("benchmarks in one process")
@@ -84,7 +84,7 @@ func (res *results) measureRelay(ctx context.Context, r *rig) (err error) {
 	})
 }
 
-// start starts those contenders that are installed. Rows of others are left out.
+// start starts the contenders that are installed, and drops the rows of others.
 func (res *results) start(ctx context.Context, r *rig) error {
 	all := res.rows
 	res.rows = nil
@@ -114,7 +114,7 @@ func (w *row) closed(call upstream.Call, length time.Duration) load.Load {
 	return load.Load{Addr: c.addr, TLS: c.tls, Request: call.Request(c.addr), Clients: clients, For: length}
 }
 
-// measureChat takes a sample of short answers.
+// measureChat takes a sample of short responses.
 func (w *row) measureChat(ctx context.Context, r *rig, p plan) error {
 	w.closed(upstream.Chat, p.chatWarm).Run(ctx)
 	before, err := upstream.Connections(r.url(w.on))
@@ -135,11 +135,11 @@ func (w *row) measureChat(ctx context.Context, r *rig, p plan) error {
 	w.add(loadedP50, figures.Micros(got.Latency.Quantile(0.5)))
 	w.add(loadedP99, figures.Micros(got.Latency.Quantile(0.99)))
 	w.addUsage(rss, used)
-	w.add(conns, float64(after-before-1)/requests*10_000) // the question itself is one
+	w.add(conns, float64(after-before-1)/requests*10_000) // the second count itself opened one
 	return nil
 }
 
-// measureSteady takes a sample of short answers at a fixed rate.
+// measureSteady takes a sample of short responses at a fixed rate.
 func (w *row) measureSteady(ctx context.Context, p plan) error {
 	c := w.running
 	l := load.Steady{Addr: c.addr, TLS: c.tls, Request: upstream.Chat.Request(c.addr), Rate: steadyRate, For: p.chatWarm}
@@ -182,8 +182,8 @@ func (w *row) measureBodies(ctx context.Context, p plan) error {
 	return nil
 }
 
-// run puts a load on the contender and returns what came of it, and what the
-// contender used: CPU time meanwhile, memory at the end.
+// run puts a load on the contender, and returns the result and what the contender
+// used: CPU time during the load, memory at its end.
 func (w *row) run(ctx context.Context, put func(context.Context) *load.Result) (*load.Result, proc.Usage, error) {
 	before, err := w.running.usage()
 	if err != nil {

@@ -24,17 +24,17 @@ func (res *results) relayReport() []byte {
 	return b.Bytes()
 }
 
-// writeShort writes what most readers came for.
+// writeShort writes the summary.
 func (res *results) writeShort(b *bytes.Buffer) {
 	relay, direct := res.row(nameRelay, plain), res.row(nameDirect, plain)
-	b.WriteString("Per request, all that the relay does included, it takes ")
+	b.WriteString("Per request, with all its checks and its log, the relay takes ")
 	var ratios []string
 	for _, name := range []string{nameStock, nameNginx, nameHAProxy, nameCaddy, nameWorker} {
 		if base := res.row(name, plain); base != nil {
 			ratios = append(ratios, figures.Format(figures.Median(relay.compared(cpu, base)))+" times the CPU of "+name)
 		}
 	}
-	fmt.Fprintf(b, "%s. It adds %s ms to the first event of a stream and %s ms to each event (medians, %d streams at a time).\n\n", strings.Join(ratios, ", "),
+	fmt.Fprintf(b, "%s. It adds %s ms to the first event of a stream and %s ms to each event (medians, %d concurrent streams).\n\n", strings.Join(ratios, ", "),
 		figures.Format(figures.Median(relay.added(first, direct))), figures.Format(figures.Median(relay.added(eventP50, direct))), clients)
 	for _, reason := range res.missing {
 		fmt.Fprintf(b, "%s.\n\n", reason)
@@ -42,16 +42,16 @@ func (res *results) writeShort(b *bytes.Buffer) {
 }
 
 func (res *results) writeChat(b *bytes.Buffer) {
-	fmt.Fprintf(b, `## Answers of 600 bytes
+	fmt.Fprintf(b, `## Responses of 600 bytes
 
-Closed loop, %d clients, HTTP/1.1 without TLS to the relay. Medians of %d rounds, in brackets the least and the largest; ratios are taken within a round.
-CPU is user and system time of the relay's own processes: on shared cores the fairest figure. The gateway's is without that of its regions.
+Closed loop, %d clients, HTTP/1.1 without TLS to the relay. Medians of %d rounds, with minimum and maximum in parentheses; ratios are taken within a round.
+CPU is user and system time of the relay's own processes, the fairest figure on shared cores. The gateway's excludes its regions.
 
 `, clients, res.rounds)
 	for _, kind := range kinds {
 		fmt.Fprintf(b, "### Upstream: %s\n\n", kind)
 		if kind == https2 {
-			b.WriteString("nginx and the worker have no HTTP/2 for upstreams: the ratios to them are to what they take over HTTP/1.1. Direct speaks HTTP/1.1 too.\n\n")
+			b.WriteString("nginx and the worker do not support HTTP/2 to upstreams: ratios to them are to their figures over HTTP/1.1. Direct uses HTTP/1.1 too.\n\n")
 		}
 		columns := append([]column{{"µs CPU/request", relayed(value(cpu))}}, res.compared(kind, cpu, "CPU")...)
 		writeTable(b, res.at(kind), columns)
@@ -63,14 +63,14 @@ CPU is user and system time of the relay's own processes: on shared cores the fa
 			{"upstream connections per 10k requests", value(conns)},
 		})
 	}
-	b.WriteString("A closed loop asks a slow relay less, so these latencies are those under the load that each can bear, not at the same load. Those are next.\n\n")
+	b.WriteString("In a closed loop a slow relay gets fewer requests, so these latencies are not at the same load. Those are next.\n\n")
 }
 
 func (res *results) writeSteady(b *bytes.Buffer) {
 	fmt.Fprintf(b, `## Latency at %d requests a second
 
-The same answers in an open loop: requests begin when they are due, whatever becomes of others, and take their time from then on, so that no wait is left out.
-What a relay adds is the difference to direct with the same upstream, in ms, round by round. Clients send half their requests %s µs late or less, which is in all rows.
+The same responses in an open loop: requests are sent when they are due, however slow others are, and latency counts from then, so that no wait is left out.
+What a relay adds is the difference to direct with the same upstream, in ms, round by round. Clients send half their requests at most %s µs late, in all rows.
 
 `, steadyRate, figures.Format(figures.Median(res.row(nameDirect, plain).values[late])))
 	for _, kind := range kinds {
@@ -89,7 +89,7 @@ What a relay adds is the difference to direct with the same upstream, in ms, rou
 }
 
 func (res *results) writeBodies(b *bytes.Buffer) {
-	fmt.Fprintf(b, "## Larger bodies\n\nClosed loop, %d clients, plain HTTP to the upstream: the relay's CPU for one, in µs, and how many a second.\n\n", clients)
+	fmt.Fprintf(b, "## Larger bodies\n\nClosed loop, %d clients, plain HTTP to the upstream: the relay's CPU time for each, in µs, and how many per second.\n\n", clients)
 	var columns []column
 	for _, body := range bodyCalls {
 		columns = append(columns, column{body.name + ", µs CPU", relayed(value(body.cpu))}, column{"per second", value(body.rate)})
@@ -100,9 +100,9 @@ func (res *results) writeBodies(b *bytes.Buffer) {
 func (res *results) writeStreams(b *bytes.Buffer) {
 	fmt.Fprintf(b, `## Event streams
 
-%d streams at a time, an event each %s ms in each: what a stream waits for its first event, and each event on its way.
-The upstream writes the time into events. How long clients and upstream take to be woken up is in all rows; the differences
-are the relay's. Events that came together were read in one piece with the one before. CPU time comes in steps of 10 ms, so here it is rough.
+%d concurrent streams with an event every %s ms: the time to the first event, and the lag of each event, into which the upstream
+writes the time. How long clients and upstream take to wake up is in all rows; the differences are the relay's.
+Events that came together were in one read with the one before. CPU time comes in steps of 10 ms, so it is rough here.
 
 `, clients, figures.Format(figures.Millis(upstream.PacedGap)))
 	direct := res.row(nameDirect, plain)
@@ -125,11 +125,11 @@ func (res *results) writeMemory(b *bytes.Buffer) {
 	n := res.plan.idleStreams
 	fmt.Fprintf(b, `## Start and idle streams
 
-How long a new process takes from its start to the end of its first answer; and by how much a new process grows (resident, as the kernel counts it) for each of %s streams that are open and silent, and for each of %s. Processes of each: %d.
+The time from the start of a process to the end of its first response; and by how much a new process grows (resident memory) for each of %s idle streams, and for each of %s. Processes of each contender: %d.
 
 `, thousands(n), thousands(2*n), res.plan.memory)
 	columns := []column{
-		{"first answer, ms", relayed(value(startup))},
+		{"first response, ms", relayed(value(startup))},
 		{"KiB/stream at " + thousands(n), relayed(value(idleStream(n)))},
 		{"at " + thousands(2*n), relayed(value(idleStream(2 * n)))},
 	}
@@ -144,18 +144,18 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 			fmt.Fprintf(b, "; %s: %s", w.name, w.running.version)
 		}
 	}
-	fmt.Fprintf(b, ".\n- The relay is built as by `make dist`; its executable for linux/%s has %s MB.\n", runtime.GOARCH, figures.Format(float64(res.row(nameRelay, plain).built.size[runtime.GOARCH])/1e6))
-	b.WriteString(`- Contenders take turns within a round and in another order in each, so that what disturbs the machine hits all of them.
-- The relay checks a token, puts an API key in its place and logs every request, to the null device; policies for headers and CORS are as by default. Its limit of
-  requests at a time is 4,000, for the idle streams.
-- nginx: one worker for each core, nothing buffered, connections to the upstream kept, no access log. haproxy: connections shared, no log. Caddy: flushes at once, no log.
-  Stock: NewSingleHostReverseProxy and its default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on what Cloudflare runs workers on.
-  "net/http, copying and nothing else" is bench/floor.go. The gateway stands before three relays of default settings. Configurations are in bench/others.go and bench/worker.go. All who speak TLS to the upstream check its certificate.
+	fmt.Fprintf(b, ".\n- The relay is built as by `make dist`; its executable for linux/%s is %s MB.\n", runtime.GOARCH, figures.Format(float64(res.row(nameRelay, plain).built.size[runtime.GOARCH])/1e6))
+	b.WriteString(`- Contenders take turns within a round, in a different order in each, so that a disturbance of the machine hits all of them.
+- The relay checks a token, replaces it with an API key and logs every request to the null device; header and CORS policies are the defaults. Its in-flight limit is
+  4,000, for the idle streams.
+- nginx: one worker per core, no buffering, keep-alive to the upstream, no access log. haproxy: shared connections, no log. Caddy: immediate flush, no log.
+  Stock: NewSingleHostReverseProxy with the default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on workerd, Cloudflare's runtime; worker.js, on the same runtime, is the whole relay.
+  "net/http, copying and nothing else" is bench/floor.go. The gateway is in front of three relays with default settings. Configurations are in bench/others.go and bench/worker.go. All contenders check the upstream's certificate over TLS.
 `)
 	res.writeFailures(b)
 	for _, w := range res.rows {
 		if w.failed > 0 {
-			fmt.Fprintf(b, "- %s, %s: %d of %s requests failed, with %q first.\n", w.name, w.on, w.failed, figures.Thousands(float64(w.asked)), w.failure)
+			fmt.Fprintf(b, "- %s, %s: %d of %s requests failed; the first error was %q.\n", w.name, w.on, w.failed, figures.Thousands(float64(w.asked)), w.failure)
 		}
 	}
 	b.WriteString("- To repeat: `make bench`, or `go run ./bench -suite relay -quick` for a rough look. It needs Linux; nginx, haproxy and Caddy take part when they are on PATH, the worker when npm is.\n")

@@ -74,14 +74,15 @@ func TestWhatIsNotInstalledIsLeftOut(t *testing.T) {
 	res := new(results)
 	for _, c := range relayContenders {
 		switch c.name {
-		case nameNginx, nameHAProxy, nameCaddy, nameWorker:
+		case nameNginx, nameHAProxy, nameCaddy, nameWorker, nameWorkerJS:
 			res.rows = append(res.rows, &row{contender: c})
 		}
 	}
 	if err := res.start(t.Context(), r); err != nil || len(res.rows) > 0 {
 		t.Fatalf("start() = %v, %d rows, want none", err, len(res.rows))
 	}
-	want := []string{"nginx: not installed", "haproxy: not installed", "Caddy: not installed", "worker on workerd: not installed, and there is no npm to install it with"}
+	want := []string{"nginx: not installed", "haproxy: not installed", "Caddy: not installed", "worker on workerd: not installed, and there is no npm to install it with",
+		"relay on workerd (worker.js): not installed, and there is no npm to install it with"}
 	if !slices.Equal(res.missing, want) {
 		t.Errorf("missing are %q, want %q", res.missing, want)
 	}

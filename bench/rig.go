@@ -19,7 +19,7 @@ import (
 const (
 	plain  = "plain HTTP"
 	https1 = "TLS, HTTP/1.1"
-	https2 = "TLS, HTTP/2" // for those who can
+	https2 = "TLS, HTTP/2" // for contenders that support it
 )
 
 // kinds are all of them, in the order of the report.
@@ -31,7 +31,7 @@ type rig struct {
 	self      string            // this program, for its roles
 	programs  map[string]*built // by package
 	upstreams map[string]string // addresses by kind
-	roots     string            // file with the certificate of who signed the upstreams'
+	roots     string            // file with the certificate that the upstreams' are signed with
 	trust     *tls.Config       // the same for this process
 	process   *proc.Process
 	progress  io.Writer
@@ -56,7 +56,7 @@ func newRig(ctx context.Context, progress io.Writer) (*rig, error) {
 	return r, nil
 }
 
-// startUpstreams starts the process that is all of them.
+// startUpstreams starts the process of all upstreams.
 func (r *rig) startUpstreams(ctx context.Context) (err error) {
 	if r.process, err = proc.Start(proc.Options{}, r.self, roleUpstream, r.roots); err != nil {
 		return err
@@ -103,18 +103,18 @@ func (r *rig) say(format string, args ...any) {
 	fmt.Fprintf(r.progress, format+"\n", args...)
 }
 
-// A built is a program, and what it weighs.
+// A built is a program with its sizes.
 type built struct {
 	file      string           // for this machine
 	size, zip map[string]int64 // bytes by architecture
-	versions  string           // of the libraries that it is made of
+	versions  string           // of its libraries
 }
 
-// architectures are those that Lambda has.
+// architectures are Lambda's.
 var architectures = []string{"arm64", "amd64"}
 
-// build builds a program as make dist does, once: for this machine, or as a zip
-// for each architecture that Lambda has.
+// build builds a program as make dist does, once: for this machine, or as a zip for
+// each of Lambda's architectures.
 func (r *rig) build(ctx context.Context, p build.Program, zipped bool) (*built, error) {
 	if b := r.programs[p.Package]; b != nil {
 		return b, nil
@@ -144,7 +144,7 @@ func (r *rig) build(ctx context.Context, p build.Program, zipped bool) (*built, 
 	}
 	var err error
 	if b.versions, err = build.Versions(b.file); err != nil {
-		return nil, fmt.Errorf("this machine runs no build of linux/%s: %w", strings.Join(wanted, " or linux/"), err)
+		return nil, fmt.Errorf("this machine cannot run builds for linux/%s: %w", strings.Join(wanted, " or linux/"), err)
 	}
 	r.programs[p.Package] = b
 	return b, nil

@@ -25,26 +25,26 @@ var (
 	late      = metric{"sent late at a fixed rate, p50", "µs"}
 	first     = metric{"first event", "µs"}
 	eventCPU  = metric{"CPU/event", "µs"}
-	startup   = metric{"start to first answer", "ms"}
+	startup   = metric{"start to first response", "ms"}
 )
 
 // What is measured of functions, and of the servers of a platform.
 var (
-	start       = metric{"start", "ms"} // of the process until it listens, or asks for an event
-	firstAnswer = metric{"first answer", "ms"}
-	firstTLS    = metric{"first answer over TLS", "ms"}
-	secondTLS   = metric{"second answer over TLS", "ms"}
-	chatP50     = metric{"short answer, p50", "µs"}
-	chatP99     = metric{"short answer, p99", "µs"}
-	idle        = metric{"RSS after the start", "MiB"}
-	afterTLS    = metric{"RSS after answers over TLS", "MiB"}
-	afterJSON   = metric{"RSS after JSON", "MiB"}
-	afterFile   = metric{"RSS after a file", "MiB"}
-	zipArm64    = metric{"zip for arm64", "MB"}
+	start         = metric{"start", "ms"} // of the process until it listens, or asks for an event
+	firstResponse = metric{"first response", "ms"}
+	firstTLS      = metric{"first response over TLS", "ms"}
+	secondTLS     = metric{"second response over TLS", "ms"}
+	chatP50       = metric{"short response, p50", "µs"}
+	chatP99       = metric{"short response, p99", "µs"}
+	idle          = metric{"RSS after the start", "MiB"}
+	afterTLS      = metric{"RSS after responses over TLS", "MiB"}
+	afterJSON     = metric{"RSS after JSON", "MiB"}
+	afterFile     = metric{"RSS after a file", "MiB"}
+	zipArm64      = metric{"zip for arm64", "MB"}
 
 	// The same, added to direct.
-	chatAdded     = metric{"short answer, added", "ms"}
-	chatAddedP99  = metric{"short answer, p99 added", "ms"}
+	chatAdded     = metric{"short response, added", "ms"}
+	chatAddedP99  = metric{"short response, p99 added", "ms"}
 	eventAdded    = metric{"event, added", "ms"}
 	eventAddedP99 = metric{"event, p99 added", "ms"}
 )
@@ -55,36 +55,35 @@ var (
 	eventP50 = metric{"event p50", "µs"}
 	eventP99 = metric{"event p99", "µs"}
 	events   = metric{"events", ""}
-	together = metric{"events that came together", ""} // with the one before
+	together = metric{"events that came together", ""} // in one read with the one before
 )
 
-// idleStream is how much an idle stream of n costs.
+// idleStream is the memory of each of n idle streams.
 func idleStream(n int) metric {
 	return metric{"idle stream of " + figures.Thousands(float64(n)), "KiB"}
 }
 
-// A row is what was measured of a contender.
+// A row is the measurements of a contender.
 type row struct {
 	contender
 	built   *built   // nil if no program was built
 	running *running // of the suite relay, which starts each once
 
 	values   map[metric][]float64 // in the order of the rounds
-	pending  map[metric][]float64 // of a measurement that is under way
+	pending  map[metric][]float64 // of the current measurement
 	failures []error              // of measurements that were repeated
 
-	asked, failed int // requests
+	asked, failed int // numbers of requests
 	failure       error
 	inits         []*initTrace
 	words         words
 }
 
-// words are what is said and not counted of functions and servers: what becomes
-// of an upload, of a stream that the upstream breaks off, and of requests after
-// a freeze.
+// words are results in words: of an upload, of a stream that the upstream
+// truncates, and of requests after a freeze.
 type words struct{ upload, cut, freeze string }
 
-// add notes what was measured.
+// add adds values to the current measurement.
 func (w *row) add(m metric, values ...float64) {
 	if w.pending == nil {
 		w.pending = make(map[metric][]float64)
@@ -92,7 +91,7 @@ func (w *row) add(m metric, values ...float64) {
 	w.pending[m] = append(w.pending[m], values...)
 }
 
-// measure keeps what measurement adds, unless that fails.
+// measure runs measurement and keeps what it adds, unless it fails.
 func (w *row) measure(measurement func(*row) error) error {
 	w.pending = nil
 	if err := measurement(w); err != nil {
@@ -107,8 +106,8 @@ func (w *row) measure(measurement func(*row) error) error {
 	return nil
 }
 
-// addEvents notes how long the events of streams were on their way, and how many
-// came with the one before.
+// addEvents adds the lags of events, and how many came in one read with the one
+// before.
 func (w *row) addEvents(lag *load.Histogram, comeTogether int) {
 	w.add(eventP50, figures.Micros(lag.Quantile(0.5)))
 	w.add(eventP99, figures.Micros(lag.Quantile(0.99)))
@@ -116,13 +115,13 @@ func (w *row) addEvents(lag *load.Histogram, comeTogether int) {
 	w.add(together, float64(comeTogether))
 }
 
-// addUsage notes what a process is resident with.
+// addUsage adds a process's resident memory.
 func (w *row) addUsage(m metric, used proc.Usage) { w.add(m, float64(used.RSS)/(1<<20)) }
 
-// median returns the median of what was measured.
+// median returns the median of a metric's values.
 func (w *row) median(m metric) float64 { return figures.Median(w.values[m]) }
 
-// sum returns the sum of what was measured.
+// sum returns the sum of a metric's values.
 func (w *row) sum(m metric) float64 {
 	total := 0.0
 	for _, v := range w.values[m] {
@@ -131,18 +130,18 @@ func (w *row) sum(m metric) float64 {
 	return total
 }
 
-// added returns by how many ms values are above those of base, in µs both, round
-// by round: what disturbs a round disturbs both.
+// added returns the differences to base in ms, round by round, as a disturbance
+// hits both in a round. The values are in µs.
 func (w *row) added(m metric, base *row) []float64 {
 	return figures.Added(w.values[m], base.values[m])
 }
 
-// compared returns how many times that of base each value is, round by round.
+// compared returns the ratios to base, round by round.
 func (w *row) compared(m metric, base *row) []float64 {
 	return ratios(w.values[m], base.values[m])
 }
 
-// ratios returns how many times that in bases each value is.
+// ratios returns the ratios of values and bases, without those to zero.
 func ratios(values, bases []float64) []float64 {
 	var all []float64
 	for i := range min(len(values), len(bases)) {
@@ -153,7 +152,7 @@ func ratios(values, bases []float64) []float64 {
 	return all
 }
 
-// figures adds what was measured to run, for plots and bounds.
+// figures adds the measurements to run, for plots and bounds.
 func (w *row) figures(run *figures.Run) {
 	add := func(m metric, values ...float64) { run.Add(w.name, w.on, m.what, m.unit, values...) }
 	byName := func(a, b metric) int { return strings.Compare(a.what, b.what) }

@@ -13,11 +13,11 @@ import (
 	"example.com/relay/internal/load"
 )
 
-// memoryRound measures how soon new processes answer, and what idle streams cost
-// them: they have no memory left from other work.
+// memoryRound measures the first response of new processes, and what idle streams
+// cost them; new, because they hold no memory from other work.
 func (res *results) memoryRound(ctx context.Context, r *rig, i int) error {
 	rows := slices.DeleteFunc(res.at(plain), func(w *row) bool {
-		return w.running.process == nil || w.name == nameBare // the last differs in nothing that is held
+		return w.running.process == nil || w.name == nameBare // the latter's streams hold the same
 	})
 	return res.round(ctx, i, rows, func(w *row) error {
 		fresh, err := w.start(ctx, r, w)
@@ -25,7 +25,7 @@ func (res *results) memoryRound(ctx context.Context, r *rig, i int) error {
 			return err
 		}
 		defer fresh.stop()
-		client := load.NewClient(fresh.addr, life)
+		client := load.NewClient(fresh.addr, life, nil)
 		defer client.Close()
 		if err := client.Do(upstream.Chat.Request(fresh.addr)); err != nil {
 			return fmt.Errorf("new process: %w", err)
@@ -35,8 +35,8 @@ func (res *results) memoryRound(ctx context.Context, r *rig, i int) error {
 	})
 }
 
-// measureIdleStreams takes by how much each of n idle streams makes c grow, then
-// each of twice as many.
+// measureIdleStreams measures by how much each of n idle streams makes c grow, and
+// then each of twice as many.
 func (w *row) measureIdleStreams(ctx context.Context, c *running, n int) error {
 	load.Load{Addr: c.addr, Request: upstream.Chat.Request(c.addr), Clients: clients, For: 50 * time.Millisecond}.Run(ctx)
 	before, err := c.usage()
@@ -64,14 +64,14 @@ func (w *row) measureIdleStreams(ctx context.Context, c *running, n int) error {
 	return ctx.Err()
 }
 
-// openStreams opens n streams, each of which has had the only event it will get.
-// They must be closed even if there was an error.
+// openStreams opens n streams and reads the only event of each. They must be closed
+// even if there was an error.
 func openStreams(addr string, n int) ([]*load.Client, error) {
 	streams := make([]*load.Client, n)
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	for i := range streams {
-		streams[i] = load.NewClient(addr, time.Minute)
+		streams[i] = load.NewClient(addr, time.Minute, nil)
 		wg.Go(func() {
 			if errs[i] = streams[i].Open(upstream.Idle.Request(addr)); errs[i] == nil {
 				_, errs[i] = streams[i].NextEvent()

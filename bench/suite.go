@@ -10,18 +10,17 @@ import (
 
 	"example.com/relay/bench/upstream"
 	"example.com/relay/internal/figures"
-	"example.com/relay/internal/load"
 )
 
 const (
-	// life is how long anything on one connection may take.
+	// life is the timeout of a client's connection.
 	life = 30 * time.Second
 
 	// maxFailures is how many measurements of a contender may fail.
 	maxFailures = 5
 )
 
-// A suite is what is measured together, and reported in a section of its name.
+// A suite is a set of measurements that is reported in the section of its name.
 type suite struct {
 	full, quick plan
 	contenders  []contender
@@ -31,8 +30,8 @@ type suite struct {
 
 var suites = map[string]suite{"relay": relaySuite, "lambda": lambdaSuite, "servers": serversSuite}
 
-// A plan says how much to measure. All of it together must stay within its
-// budget: rounds are left out if time runs short, and the report says so.
+// A plan says how much to measure. Rounds are left out if the budget would be
+// exceeded, and the report says so.
 type plan struct {
 	budget time.Duration
 	rounds int
@@ -62,12 +61,12 @@ type results struct {
 
 	rounds  int // that were completed
 	rows    []*row
-	missing []string   // contenders that took no part, and why
+	missing []string   // contenders that did not take part, and why
 	inside  benchmarks // in one process
 }
 
-// run measures, and writes the report and the figures. What it is doing it tells
-// on progress.
+// run measures, and writes the report and the figures. It logs its steps to
+// progress.
 func (s suite) run(ctx context.Context, opts options, stdout, progress io.Writer) error {
 	res := &results{plan: s.full, began: time.Now(), machine: figures.ThisMachine(ctx)}
 	if opts.quick {
@@ -100,26 +99,23 @@ func (s suite) run(ctx context.Context, opts options, stdout, progress io.Writer
 	return opts.publish(s.report(res), measured, stdout)
 }
 
-// round calls each for all rows, another one first for every i, so that what
-// disturbs the machine hits all of them. As a stock ReverseProxy breaks an answer
-// off now and then, what fails is counted and measured again.
+// round calls each for all rows, beginning with row i, so that a disturbance of the
+// machine does not always hit the same. A stock ReverseProxy truncates a response
+// now and then: a failure is counted, and the row is measured again.
 func (res *results) round(ctx context.Context, i int, rows []*row, each func(*row) error) error {
-	return load.Turns(i, rows, func(w *row) error {
-		for {
-			err := w.measure(each)
-			if err == nil {
-				return nil
-			}
+	for j := range rows {
+		w := rows[(i+j)%len(rows)]
+		for err := w.measure(each); err != nil; err = w.measure(each) {
 			if ctx.Err() != nil || len(w.failures) == maxFailures {
 				return fmt.Errorf("%s, %s: %w", w.name, w.on, err)
 			}
 			w.failures = append(w.failures, err)
 		}
-	})
+	}
+	return nil
 }
 
-// allRounds measures all rows in each round of the plan, as long as time
-// suffices.
+// allRounds measures all rows in each round of the plan, until the time is up.
 func (res *results) allRounds(ctx context.Context, r *rig, each func(*row) error) error {
 	var longest time.Duration
 	for res.rounds < res.plan.rounds && !res.shortOfTime(ctx, longest) {
@@ -134,8 +130,8 @@ func (res *results) allRounds(ctx context.Context, r *rig, each func(*row) error
 	return nil
 }
 
-// shortOfTime reports whether another round may not fit if it takes as long as
-// the longest so far. The first one always begins.
+// shortOfTime reports whether a round that takes as long as the longest so far would
+// exceed the deadline. The first round always begins.
 func (res *results) shortOfTime(ctx context.Context, longest time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && res.rounds > 0 && time.Until(deadline) < longest+longest/10+time.Second
@@ -146,8 +142,8 @@ func (res *results) at(on string) []*row {
 	return slices.DeleteFunc(slices.Clone(res.rows), func(w *row) bool { return w.on != on })
 }
 
-// row returns the row of a contender, or nil if it took no part. One that has no
-// HTTP/2 for upstreams stands for itself by its HTTP/1.1 over TLS.
+// row returns the row of a contender, or nil if it did not take part. For one
+// without HTTP/2 to upstreams it returns that of HTTP/1.1 over TLS instead.
 func (res *results) row(name, on string) *row {
 	for _, w := range res.rows {
 		if w.name == name && w.on == on {
@@ -160,8 +156,7 @@ func (res *results) row(name, on string) *row {
 	return nil
 }
 
-// leaveOut takes a contender that is not installed out of the comparison. It
-// returns every other error.
+// leaveOut notes that a contender is not installed. It returns any other error.
 func (res *results) leaveOut(w *row, err error) error {
 	if !errors.Is(err, errNotInstalled) {
 		return fmt.Errorf("%s, %s: %w", w.name, w.on, err)

@@ -30,12 +30,12 @@ func writeTable(b *bytes.Buffer, rows []*row, columns []column) {
 	b.WriteByte('\n')
 }
 
-// value writes a metric.
+// value formats a metric.
 func value(m metric) func(*row) string {
 	return func(w *row) string { return figures.Spread(w.values[m]) }
 }
 
-// share writes how many of a row's events came together with another.
+// share formats how many of a row's events came together with another.
 func (w *row) share() string { return figures.Share(int(w.sum(together)), int(w.sum(events))) }
 
 // inMicros returns values that are in ms in µs.
@@ -48,8 +48,7 @@ func inMicros(ms []float64) (us []float64) {
 
 func thousands(n int) string { return figures.Thousands(float64(n)) }
 
-// relayed returns cell without what would be said of direct, which has no
-// relay that could take anything.
+// relayed returns cell with a dash for direct, which has no relay.
 func relayed(cell func(*row) string) func(*row) string {
 	return func(w *row) string {
 		if w.running.process == nil {
@@ -59,8 +58,8 @@ func relayed(cell func(*row) string) func(*row) string {
 	}
 }
 
-// compared returns a column for each contender that others are compared with and
-// that took part: how many times its figure each has.
+// compared returns a column of ratios for each contender that others are compared
+// with, if it took part.
 func (res *results) compared(kind string, m metric, title string) []column {
 	var columns []column
 	for _, name := range []string{nameNginx, nameCaddy, nameWorker, nameStock} {
@@ -75,27 +74,27 @@ func (res *results) compared(kind string, m metric, title string) []column {
 	return columns
 }
 
-// shortNames are what contenders are called in titles.
+// shortNames are the contenders' names in titles.
 var shortNames = map[string]string{nameNginx: "nginx", nameCaddy: "Caddy", nameWorker: "worker", nameStock: "stock"}
 
-// insideNames are the benchmarks that are reported, with what they are.
+// insideNames are the benchmarks that are reported, with their descriptions.
 var insideNames = []struct{ name, what string }{
-	{"Chat", "answer of 600 bytes"},
+	{"Chat", "response of 600 bytes"},
 	{"Events", "stream of 200 events"},
-	{"Embeddings", "answer of 30 KB"},
+	{"Embeddings", "response of 30 KB"},
 	{"Download", "download of 2 MiB"},
 	{"Upload", "upload of 5 MiB"},
 }
 
-// writeInside writes what the benchmarks in one process say, if they were run.
+// writeInside writes the results of the benchmarks in one process, if they were run.
 func (res *results) writeInside(b *bytes.Buffer) {
 	if len(res.inside) == 0 {
 		return
 	}
 	b.WriteString(`## In one process
 
-From ` + "`go test -bench . ./bench`" + `: all of it in one process, clients and upstream allocating next to nothing, so that allocations are the relay's.
-Times are of all three together.
+From ` + "`go test -bench . ./bench`" + `: everything in one process. Clients and upstream hardly allocate, so allocations are the relay's.
+Times include all three.
 
 `)
 	b.WriteString(figures.Header("allocations/request", "× stock", "KiB allocated/request", "× stock", "time × direct", "stock's time × direct"))
@@ -105,15 +104,15 @@ Times are of all three together.
 			res.inside.figure(n.name, "relay", "B/op", 1<<10), res.inside.ratio(n.name, "relay", "stock", "B/op"),
 			res.inside.ratio(n.name, "relay", "direct", "ns/op"), res.inside.ratio(n.name, "stock", "direct", "ns/op"))
 	}
-	fmt.Fprintf(b, "\nAn idle stream holds %s KiB of live heap and stacks, %s KiB of them beyond the least that net/http's server and transport can do with.\n\n",
+	fmt.Fprintf(b, "\nAn idle stream holds %s KiB of live heap and stacks, %s KiB of them beyond the minimum of net/http's server and transport.\n\n",
 		res.inside.figure("IdleStream", "", "B/stream", 1<<10), res.inside.figure("IdleStream", "", "B/stream-beyond-net/http", 1<<10))
 }
 
-// writeFailures writes how measurements failed that were repeated.
+// writeFailures writes which measurements failed and were repeated.
 func (res *results) writeFailures(b *bytes.Buffer) {
 	for _, w := range res.rows {
 		if len(w.failures) > 0 {
-			fmt.Fprintf(b, "- %s, %s: %d measurements were repeated, which failed first with %q.\n", w.name, w.on, len(w.failures), w.failures[0].Error())
+			fmt.Fprintf(b, "- %s, %s: %d measurements failed and were repeated; the first error was %q.\n", w.name, w.on, len(w.failures), w.failures[0].Error())
 		}
 	}
 }

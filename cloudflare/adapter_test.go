@@ -8,9 +8,12 @@ import (
 	"example.com/relay/internal/workerd"
 )
 
-// The dates and names under which people run the file: an old Worker's, and what
-// the dashboard gives today; as a Worker, and as a Pages project's.
-var runtimes = []struct{ name, date, module string }{
+// A runtime is a date and a name under which people run the file.
+type runtime struct{ name, date, module string }
+
+// runtimes are an old Worker's, and what the dashboard gives today; as a Worker,
+// and as a Pages project's.
+var runtimes = []runtime{
 	{"worker", "2026-11-01", "worker.js"},
 	{"old worker", "2024-09-23", "worker.js"},
 	{"pages", "2026-11-01", "_worker.js"},

@@ -98,7 +98,8 @@ func TestSeveralUpstreams(t *testing.T) {
 		by      string // who responds in the end: first, second, or the relay's code
 	}{
 		{"edge does not reach it", "{up}", 521, "", "", "second"},
-		{"edge, ambiguous", "{up}", 520, "", "", "platform_failed"},
+		{"edge, ambiguous", "http://rt_t@{host}", 520, "", "", "platform_failed"},
+		{"a foreign API's 520", "{up}", 520, "", "", "first"},
 		{"region refused", "{up}", 403, "",
 			`{"error":{"message":"m","type":"t","code":"unsupported_country_region_territory"}}`, "second"},
 		{"API's 401", "{up}", 401, "", `{"error":{"message":"m","type":"t","code":"invalid_api_key"}}`, "first"},
@@ -112,6 +113,8 @@ func TestSeveralUpstreams(t *testing.T) {
 		{"platform throttles", "http://rt_t@{host}", 429, "", "busy", "second"},
 		{"platform has no instance", "http://rt_t@{host}", 503, "", "busy", "second"},
 		{"a Worker's CPU time", "http://rt_t@{host}", 503, "", "error code: 1102", "platform_failed"},
+		{"a platform's limit", "http://rt_t@{host}", 413, "", "too large", "second"},
+		{"a foreign API's 401", "{up}", 401, "", "Unauthorized", "second"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -166,6 +169,104 @@ func TestSeveralUpstreams(t *testing.T) {
 	}
 }
 
+// A relay in front of which there is a gateway tells it that the API refuses the
+// region, in whatever encoding; and as a gateway the Worker believes relays.
+func TestRefusalOfTheRegion(t *testing.T) {
+	const refused = `{"error":{"message":"m","type":"t","code":"unsupported_country_region_territory"}}`
+	for _, test := range []struct {
+		name, encoding, body string
+		models               int // status of the API's models without a key
+		refused              bool
+	}{
+		{"plain", "", refused, 403, true},
+		{"gzip", "gzip", refused, 403, true},
+		{"br", "br", "opaque", 403, true},
+		{"zstd, another 403", "zstd", "opaque", 401, false},
+		{"plain, another 403", "", `{"error":{"message":"m","type":"t","code":"forbidden"}}`, 403, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			api := func(w http.ResponseWriter, req *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if req.URL.Path == "/v1/models" {
+					if req.Header.Get("Authorization") != "" || req.Header.Get("Accept-Encoding") != "identity" {
+						t.Errorf("the Worker's own question has the headers %v", req.Header)
+					}
+					w.WriteHeader(test.models)
+					_, _ = io.WriteString(w, refused)
+					return
+				}
+				body := test.body
+				if test.encoding != "" {
+					w.Header().Set("Content-Encoding", test.encoding)
+				}
+				if test.encoding == "gzip" {
+					var b bytes.Buffer
+					zw := gzip.NewWriter(&b)
+					_, _ = io.WriteString(zw, body)
+					_ = zw.Close()
+					body = b.String()
+				}
+				w.WriteHeader(403)
+				_, _ = io.WriteString(w, body)
+			}
+			f := newFront(t, api)
+			for _, hop := range []string{"", "1"} {
+				headers := []string{"Authorization", "Bearer sk-x"}
+				if hop != "" {
+					headers = append(headers, "Relay-Hop", hop)
+				}
+				res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"), headers...)
+				said := res.Header.Get("X-Relay-Refusal") == "unsupported_country_region_territory"
+				if res.StatusCode != 403 || said != (test.refused && hop != "") {
+					t.Errorf("hop %q: %d, X-Relay-Refusal %q", hop, res.StatusCode, res.Header.Get("X-Relay-Refusal"))
+				}
+			}
+			several := newFront(t, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) },
+				"RELAY_UPSTREAMS="+f.upstream.URL+"#first,{upstream}#second")
+			res := several.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"), "Authorization", "Bearer sk-x")
+			second := test.refused || test.encoding != "" // what cannot be read may not be the API's
+			if by := res.Header.Get("X-Relay-Upstream"); (by == "second") != second {
+				t.Errorf("as a gateway: %d by %s", res.StatusCode, by)
+			}
+		})
+	}
+	for setting, by := range map[string]string{"http://rt_t@": "second", "http://": "first"} {
+		said := startUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Relay", "r; origin=upstream")
+			w.Header().Set("X-Relay-Refusal", "unsupported_country_region_territory")
+			w.Header().Set("Content-Encoding", "br")
+			w.WriteHeader(403)
+		})
+		f := newFront(t, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) },
+			"RELAY_UPSTREAMS="+setting+strings.TrimPrefix(said.URL, "http://")+"#first,{upstream}#second",
+			"RELAY_ACCESS_TOKENS=access-token-3c2b")
+		res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"), "X-Relay-Token", "access-token-3c2b")
+		if got := res.Header.Get("X-Relay-Upstream"); got != by || res.Header.Get("X-Relay-Refusal") != "" {
+			t.Errorf("%s: %d by %s, X-Relay-Refusal %q", setting, res.StatusCode, got, res.Header.Get("X-Relay-Refusal"))
+		}
+	}
+}
+
+// A body that no upstream takes is a 413 that names them, whatever the others say.
+func TestBodyThatNoUpstreamTakes(t *testing.T) {
+	answer := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			w.WriteHeader(status)
+		}
+	}
+	for _, statuses := range [][2]int{{413, 413}, {413, 429}, {429, 413}} {
+		first := startUpstream(t, answer(statuses[0]))
+		f := newFront(t, answer(statuses[1]), "RELAY_UPSTREAMS=http://rt_t@"+strings.TrimPrefix(first.URL, "http://")+
+			"#first,http://rt_t@{host}#second", "RELAY_ACCESS_TOKENS=access-token-3c2b")
+		res, body := f.complete(t, "POST", "/v1/files", strings.NewReader("the body"), "X-Relay-Token", "access-token-3c2b")
+		wantError(t, res, body, 413, "body_too_large")
+		if res.Header.Get("X-Should-Retry") != "false" || !strings.Contains(body, "first: platform_") {
+			t.Errorf("%v: %s", statuses, body)
+		}
+	}
+}
+
 // A single upstream that the edge does not reach, or that resets.
 func TestUpstreamThatFails(t *testing.T) {
 	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
@@ -211,5 +312,26 @@ func TestLocations(t *testing.T) {
 	res, _ := f.complete(t, "GET", "/t/access-token-3c2b/v1/files", nil)
 	if got, want := res.Header.Get("Location"), "/t/access-token-3c2b/v1/files/x"; got != want {
 		t.Errorf("Location %q, want %q", got, want)
+	}
+}
+
+// A response whose header fetch lets through, but HTTP does not, is refused as core
+// refuses it.
+func TestResponsesThatAreNotHTTP(t *testing.T) {
+	for _, header := range []string{
+		"Transfer-Encoding: chunked, gzip", "Transfer-Encoding: \x0bchunked", "Transfer-Encoding: gzip",
+		"X-Large: " + strings.Repeat("x", 256<<10), "X: a\x01b", "X: a\x7fb",
+	} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+header+"\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+		})
+		res, body := f.complete(t, "GET", "/v1/models", nil)
+		wantError(t, res, body, 502, "upstream_reset")
 	}
 }

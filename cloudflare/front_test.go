@@ -27,6 +27,7 @@ func newFront(t testing.TB, answer http.HandlerFunc, settings ...string) *front 
 	f := &front{upstream: startUpstream(t, answer)}
 	environ := []string{"RELAY_UPSTREAMS=" + f.upstream.URL}
 	for _, setting := range settings {
+		setting = strings.ReplaceAll(setting, "{host}", strings.TrimPrefix(f.upstream.URL, "http://"))
 		environ = append(environ, strings.ReplaceAll(setting, "{upstream}", f.upstream.URL))
 	}
 	f.Tested = serve(t, "worker.js", workerd.DefaultDate, environ...)

@@ -79,7 +79,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 
 // Nothing is logged below the level.
 func TestLogLevel(t *testing.T) {
-	f := newFront(t, func(http.ResponseWriter, *http.Request) {}, "RELAY_LOG_LEVEL=warn")
+	f := newFront(t, func(http.ResponseWriter, *http.Request) {}, "RELAY_LOG_LEVEL=warn", "RELAY_ALLOW_ANYONE=true")
 	f.complete(t, "GET", "/v1/models", nil)
 	f.complete(t, "GET", "/nothing", nil)
 	for range 100 {

@@ -2,7 +2,12 @@ package cloudflare
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,6 +30,7 @@ func TestBadSettings(t *testing.T) {
 		"RELAY_IDLE_TIMEOUT":    "CANARY",
 		"RELAY_MAX_STREAM_TIME": "-1s", "RELAY_KEEPALIVE": "10ms", "RELAY_BODY_TIMEOUT": "60s",
 		"RELAY_WRITE_TIMEOUT": "30s", "RELAY_NAME": "CANARY x",
+		"RELAY_ALLOW_PRIVATE_HTTP": "true", "RELAY_ALLOW_ANYONE": "CANARY", "RELAY_DRAIN_TIMEOUT": "5s", "RELAY_IDLE_CONNECTION_TIMEOUT": "3m",
 		"RELAY_REGION": "CANARY\n", "RELAY_LOG_LEVEL": "CANARY", "RELAY_LAMBDA_INVOKE_MODE": "BUFFERED",
 		"RELAY_CANARY": "x",
 	}
@@ -73,6 +79,24 @@ func TestSettingsThatAreRefusedTogether(t *testing.T) {
 		{"RELAY_UPSTREAMS=https://rt_token@api.openai.com", "RELAY_ACCESS_TOKENS=t"},
 		{"RELAY_ALLOWED_ORIGINS=https://a.example:443"},
 		{"RELAY_ALLOWED_ORIGINS=https://*.example"},
+		{"RELAY_ALLOWED_ORIGINS=https://A.example"},
+		{"RELAY_ALLOWED_ORIGINS=https://a.example/"},
+		{"RELAY_ALLOWED_ORIGINS=https://[0:0::1]"},
+		{"RELAY_ALLOWED_ORIGINS=https://127.1"},
+		{"RELAY_ALLOWED_HOSTS=a.example:443"},
+		{"RELAY_ALLOWED_HOSTS=abc:80"},
+		{"RELAY_ALLOWED_HOSTS=*.example"},
+		{"RELAY_ALLOWED_HOSTS=https://a.example"},
+		{"RELAY_ALLOWED_HOSTS=a.example,*"},
+		{"RELAY_ALLOWED_HOSTS=300.1.1.1"},
+		{"RELAY_UPSTREAMS=https://api.openai.com/v1/chat/completions"},
+		{"RELAY_UPSTREAMS=https://x.example/openai/deployments/d/chat/completions/"},
+		{"RELAY_UPSTREAMS=http://ollama:11434"},
+		{"RELAY_UPSTREAMS=http://10.0.0.1", "RELAY_ALLOW_PRIVATE_HTTP=true"},
+		{"RELAY_PATHS=/v1%2fx/"},
+		{`RELAY_ACCESS_TOKENS=one,"two",three`},
+		{`RELAY_NAME='relay`},
+		{"RELAY_ACCESS_TOKENS=SHA256:" + strings.Repeat("ab", 32)},
 		{"RELAY_ALLOWED_ORIGINS=*,https://a.example"},
 	} {
 		f := &front{Tested: serve(t, "worker.js", workerd.DefaultDate, environ...)}
@@ -91,9 +115,10 @@ func TestGoodSettings(t *testing.T) {
 		"RELAY_MAX_IN_FLIGHT=off",
 		"RELAY_ACCESS_TOKENS= a , rt_b,sha256:" + strings.Repeat("ab", 32), "RELAY_API_KEY=sk-x",
 		"RELAY_PATH_TOKENS=true", "RELAY_PAGE=off",
-		"RELAY_ALLOWED_ORIGINS=https://a.example,http://localhost:3000,null,chrome-extension://abc",
-		"RELAY_ALLOWED_HOSTS=127.0.0.1,A.example",
-		"RELAY_PATHS=/v1/,/openai/", "RELAY_MAX_BODY_BYTES=1000", "RELAY_IDLE_TIMEOUT=1m30s",
+		"RELAY_ALLOWED_ORIGINS=https://a.example,http://localhost:3000,null,chrome-extension://abc,https://[::1]:3000,http://127.0.0.1:5173,app://obsidian.md",
+		"RELAY_ALLOWED_HOSTS=127.0.0.1,A.example,[::1],2001:DB8::1,b.example.",
+		"RELAY_PATHS=/v1/,/openai/", "RELAY_ALLOW_PRIVATE_HTTP=false", "RELAY_ALLOW_ANYONE=true", "RELAY_DRAIN_TIMEOUT=off",
+		"RELAY_IDLE_CONNECTION_TIMEOUT=off", "RELAY_MAX_BODY_BYTES=1000", "RELAY_IDLE_TIMEOUT=1m30s",
 		"RELAY_MAX_STREAM_TIME=1h", "RELAY_KEEPALIVE=15s",
 		"RELAY_BODY_TIMEOUT=off", "RELAY_WRITE_TIMEOUT=0", "RELAY_NAME=edge-1", "RELAY_REGION=Frankfurt 1",
 		"RELAY_LOG_LEVEL=debug",
@@ -127,21 +152,77 @@ func TestGoodSettings(t *testing.T) {
 	}
 }
 
-// A newcomer pastes the file into the editor, sets one variable, and calls.
+// A newcomer pastes the file into the editor, sets one variable, and runs the
+// command that the page gives: all fetches of the Worker end at the fake API.
 func TestPasted(t *testing.T) {
+	var got atomic.Pointer[http.Request]
 	upstream := startUpstream(t, func(w http.ResponseWriter, req *http.Request) {
+		got.Store(req)
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(req.Header["Authorization"])
+		_, _ = io.WriteString(w, `{"object":"list","data":[]}`)
 	})
-	w := workerd.Worker{Module: source, Bindings: map[string]string{"RELAY_ACCESS_TOKENS": "my-own-token-123",
-		"RELAY_UPSTREAMS": upstream.URL}}
-	f := &front{Tested: workerd.Serve(t, w)}
-	res, body := f.complete(t, "GET", "/v1/models", nil, "Authorization", "Bearer rt_my-own-token-123.sk-mine")
-	if res.StatusCode != 200 || strings.TrimSpace(body) != `["Bearer sk-mine"]` {
-		t.Errorf("%d %s", res.StatusCode, body)
+	f := &front{Tested: workerd.Serve(t, workerd.Worker{Module: source,
+		Internet: upstream.Listener.Addr().String(),
+		Bindings: map[string]string{"RELAY_ACCESS_TOKENS": "my-own-token-123"}})}
+	body := f.curl(t, "my-own-token-123")
+	if want := `{"object":"list","data":[]}`; body != want {
+		t.Fatalf("curl printed %q, want %q\n%s", body, want, f.Log())
+	}
+	req := got.Load()
+	if req.Host != "api.openai.com" || req.RequestURI != "/v1/models" || req.Header.Get("Authorization") != "Bearer sk-mine" {
+		t.Errorf("the API got %s %s%s with %v", req.Method, req.Host, req.RequestURI, req.Header)
+	}
+	for name := range req.Header {
+		if !slices.Contains([]string{"Accept", "Authorization", "User-Agent"}, name) {
+			t.Errorf("the API got %s: %q, which curl did not send", name, req.Header[name])
+		}
+	}
+	if body := f.curl(t, "not-my-token"); !strings.Contains(body, `"code":"invalid_access_token"`) {
+		t.Errorf("with another token curl printed %q", body)
 	}
 	if _, body := f.complete(t, "GET", "/", nil); !strings.Contains(body, "/v1") {
 		t.Errorf("the front page does not name the base URL: %s", body)
+	}
+}
+
+// curl runs the command of docs/platforms/cloudflare.md with a token and returns
+// what it prints.
+func (f *front) curl(t *testing.T, token string) string {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl")
+	}
+	docs, err := os.ReadFile("../docs/platforms/cloudflare.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile(`(?m)^curl https://NAME\.ACCOUNT\.workers\.dev/.*$`).FindString(string(docs))
+	if line == "" {
+		t.Fatal("the page has no command to try the Worker")
+	}
+	line = strings.NewReplacer("https://NAME.ACCOUNT.workers.dev", f.URL, "rt_TOKEN.", "rt_"+token+".").Replace(line)
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+	cmd.Env = append(os.Environ(), "OPENAI_API_KEY=sk-mine")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	return string(out)
+}
+
+// What api.openai.com says itself is passed on, Cloudflare's own statuses too:
+// it stands behind Cloudflare, so that they prove nothing.
+func TestOfficialUpstream(t *testing.T) {
+	upstream := startUpstream(t, func(w http.ResponseWriter, req *http.Request) {
+		if hop := req.Header.Get("Relay-Hop"); hop != "" {
+			t.Errorf("the API got Relay-Hop %q", hop)
+		}
+		w.WriteHeader(522)
+	})
+	f := &front{Tested: workerd.Serve(t, workerd.Worker{Module: source, Internet: upstream.Listener.Addr().String()})}
+	res, _ := f.complete(t, "POST", "/v1/chat/completions", strings.NewReader("{}"))
+	if res.StatusCode != 522 || res.Header.Get("X-Relay") != "relay; origin=upstream" {
+		t.Errorf("%d %v, want the API's 522", res.StatusCode, res.Header)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/workerd"
 )
 
 const event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word\"}}]}\n\n"
@@ -22,32 +24,37 @@ func begin(w http.ResponseWriter) {
 }
 
 // Each event reaches the client while the upstream waits for the client to have
-// it, and the header before the first.
+// it, and the header before the first: natively and chunk by chunk, on old dates
+// and new ones.
 func TestEventsInLockstep(t *testing.T) {
-	for _, keepalive := range []string{"off", "60s"} { // natively, and chunk by chunk
-		t.Run("keepalive "+keepalive, func(t *testing.T) {
-			next := make(chan bool)
-			f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
-				begin(w)
-				for i := 0; <-next; i++ {
-					fmt.Fprintf(w, "data: %d\n\n", i)
-					flush(w)
+	for _, rt := range runtimes {
+		for _, keepalive := range []string{"off", "60s"} {
+			t.Run(rt.name+", keepalive "+keepalive, func(t *testing.T) {
+				next := make(chan bool)
+				upstream := startUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+					begin(w)
+					for i := 0; <-next; i++ {
+						fmt.Fprintf(w, "data: %d\n\n", i)
+						flush(w)
+					}
+				})
+				f := &front{Tested: serve(t, rt.module, rt.date, "RELAY_UPSTREAMS="+upstream.URL,
+					"RELAY_KEEPALIVE="+keepalive)}
+				res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"))
+				for i := range 200 {
+					next <- true
+					want := fmt.Sprintf("data: %d\n\n", i)
+					got := make([]byte, len(want))
+					if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
+						t.Fatalf("event %d: %q, %v", i, got, err)
+					}
 				}
-			}, "RELAY_KEEPALIVE="+keepalive)
-			res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"))
-			for i := range 200 {
-				next <- true
-				want := fmt.Sprintf("data: %d\n\n", i)
-				got := make([]byte, len(want))
-				if _, err := io.ReadFull(res.Body, got); err != nil || string(got) != want {
-					t.Fatalf("event %d: %q, %v", i, got, err)
+				close(next)
+				if rest, err := io.ReadAll(res.Body); len(rest) > 0 || err != nil {
+					t.Errorf("after the last event: %q, %v", rest, err)
 				}
-			}
-			close(next)
-			if rest, err := io.ReadAll(res.Body); len(rest) > 0 || err != nil {
-				t.Errorf("behind the last event: %q, %v", rest, err)
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -59,7 +66,8 @@ func TestCuts(t *testing.T) {
 		for _, keepalive := range []string{"off", "60s"} {
 			t.Run(rt.name+", keepalive "+keepalive, func(t *testing.T) {
 				t.Parallel()
-				upstream := startUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				upstream := startUpstream(t, func(w http.ResponseWriter, req *http.Request) {
+					_, _ = io.Copy(io.Discard, req.Body) // see TestCutsOfSlowReaders
 					begin(w)
 					_, _ = io.WriteString(w, event+event+event[:20])
 					flush(w)
@@ -90,7 +98,8 @@ func wantCut(t *testing.T, name string, body []byte, err error, sent string) {
 	case err == nil:
 		t.Errorf("%s: the stream ends cleanly", name)
 	case !ok:
-		t.Errorf("%s: %d bytes, which are not the %d that were sent", name, len(body), len(sent))
+		t.Errorf("%s: %d bytes, which are not the %d that were sent, and the error event: %t", name, len(body), len(sent),
+			bytes.Contains(body, []byte("upstream_interrupted")))
 	case !strings.HasPrefix(string(rest), "\n\ndata: {\"error\":{") ||
 		!strings.Contains(string(rest), `"code":"upstream_interrupted"`):
 		t.Errorf("%s: no error event, but %q", name, rest)
@@ -104,32 +113,40 @@ func wantCut(t *testing.T, name string, body []byte, err error, sent string) {
 func TestCutsOfSlowReaders(t *testing.T) {
 	const readers = 20
 	big := strings.Repeat(event, 9<<20/len(event))
-	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+	upstream := startUpstream(t, func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body) // unread, it would make the end a reset, which discards what is on its way
 		begin(w)
 		_, _ = io.WriteString(w, big)
 		flush(w)
 		abort()
 	})
-	for i := range readers {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			t.Parallel()
-			res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"))
-			body, err := io.ReadAll(&slowReader{res.Body, 300 * time.Millisecond})
-			wantCut(t, "slow reader", body, err, big)
+	for _, rt := range []runtime{runtimes[0], runtimes[3]} { // both dates, both names: it takes its time
+		t.Run(rt.name, func(t *testing.T) {
+			f := &front{Tested: serve(t, rt.module, rt.date, "RELAY_UPSTREAMS="+upstream.URL)}
+			var all sync.WaitGroup
+			for i := range readers {
+				res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"))
+				all.Go(func() {
+					body, err := io.ReadAll(&slowReader{res.Body, time.Now().Add(300 * time.Millisecond)})
+					wantCut(t, fmt.Sprint("slow reader ", i+1), body, err, big)
+				})
+			}
+			all.Wait()
 		})
 	}
 }
 
-// A slowReader reads nothing for a while, and then at some 30 MB a second.
+// A slowReader reads nothing for a while, and then at 10 MB a second.
 type slowReader struct {
 	io.Reader
-	first time.Duration
+	next time.Time // when it reads again
 }
 
 func (r *slowReader) Read(p []byte) (int, error) {
-	time.Sleep(r.first + time.Duration(len(p))*time.Second/(30<<20)) // this is what is tested
-	r.first = 0
-	return r.Reader.Read(p)
+	time.Sleep(time.Until(r.next)) // this is what is tested
+	n, err := r.Reader.Read(p)
+	r.next = r.next.Add(time.Duration(n) * time.Second / 10e6)
+	return n, err
 }
 
 // In the API of responses the error event is that API's own, too.
@@ -199,7 +216,7 @@ func TestLimitsOfStreams(t *testing.T) {
 		<-req.Context().Done()
 	}
 	tests := []struct{ setting, code, body string }{
-		{"RELAY_IDLE_TIMEOUT=300ms", "upstream_idle_timeout", event + "\n\ndata: {"},
+		{"RELAY_IDLE_TIMEOUT=300ms", "upstream_idle_timeout", event + "data: {"},
 		{"RELAY_MAX_STREAM_TIME=300ms", "stream_limit", event + "\n\ndata: {"},
 	}
 	for _, test := range tests {
@@ -234,6 +251,39 @@ func TestLimitsOfStreams(t *testing.T) {
 			wantError(t, res, body, 504, "client_timeout")
 		}
 	})
+}
+
+// The time between reads begins when the client has sent its body.
+func TestReadTimeoutOfAnUpload(t *testing.T) {
+	for _, upstreams := range []string{"", ",http://127.0.0.1:1"} {
+		upstream := startUpstream(t, func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(w, req.Body)
+		})
+		f := &front{Tested: serve(t, "worker.js", workerd.DefaultDate, "RELAY_UPSTREAMS="+upstream.URL+upstreams)}
+		r, w := io.Pipe()
+		go func() {
+			for range 3 {
+				_, _ = io.WriteString(w, "piece")
+				time.Sleep(600 * time.Millisecond) // this is what is tested
+			}
+			w.Close()
+		}()
+		req, err := http.NewRequestWithContext(t.Context(), "POST", f.URL+"/v1/files", r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.ContentLength = int64(3 * len("piece"))
+		req.Header.Set("X-Stainless-Read-Timeout", "1")
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode != 200 || string(body) != "piecepiecepiece" || err != nil {
+			t.Errorf("upstreams %q: %d %q, %v", upstreams, res.StatusCode, body, err)
+		}
+	}
 }
 
 // The probe that tells whether anything buffers.

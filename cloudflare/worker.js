@@ -16,20 +16,21 @@
 // included. So event streams pass natively, without JavaScript for each event.
 
 // begin generated: go test ./core -run TestWorker -update
-const VERSION = "0.1.0";
+const VERSION = "0.1.0-dev";
 
 /** The names of all settings. Those without a parser below cannot be kept here. */
 const SETTINGS = new Set([
-  "RELAY_UPSTREAMS", "RELAY_POLICY", "RELAY_RESEND_AMBIGUOUS", "RELAY_RESUME_RESPONSES", "RELAY_PROBE_INTERVAL",
-  "RELAY_ACCESS_TOKENS", "RELAY_API_KEY", "RELAY_API_KEY_SECRET", "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS",
-  "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT",
-  "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE", "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT",
-  "RELAY_NAME", "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LAMBDA_INVOKE_MODE",
+  "RELAY_UPSTREAMS", "RELAY_ALLOW_PRIVATE_HTTP", "RELAY_POLICY", "RELAY_RESEND_AMBIGUOUS", "RELAY_RESUME_RESPONSES",
+  "RELAY_PROBE_INTERVAL", "RELAY_ACCESS_TOKENS", "RELAY_ALLOW_ANYONE", "RELAY_API_KEY", "RELAY_API_KEY_SECRET",
+  "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE",
+  "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE",
+  "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME",
+  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
 
 /** What the relay answers when it cannot forward; see core/errors.go. */
 const ERRORS = {
-  invalidTarget: { status: 400, code: "invalid_target", retryAfterMs: 0, retry: false, message: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without dot segments, double slashes, backslashes, semicolons, or encoded slashes and control characters." },
+  invalidTarget: { status: 400, code: "invalid_target", retryAfterMs: 0, retry: false, message: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without dot segments, double slashes, backslashes, semicolons, or encoded control characters." },
   method: { status: 405, code: "method_not_allowed", retryAfterMs: 0, retry: false, message: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS." },
   unknownPath: { status: 404, code: "unknown_path", retryAfterMs: 0, retry: false, message: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS." },
   uriTooLong: { status: 414, code: "uri_too_long", retryAfterMs: 0, retry: false, message: "The request's URL is longer than 8 KiB. Send long values in the body." },
@@ -42,6 +43,7 @@ const ERRORS = {
   duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
   misplacedToken: { status: 400, code: "misplaced_access_token", retryAfterMs: 0, retry: false, message: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>." },
   bodyTooLarge: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "The request body is larger than this relay takes." },
+  tooLargeEverywhere: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "No upstream of this relay takes a request body of this size, so nothing was processed. Send a smaller one, or add an upstream with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says." },
   bodyTimeout: { status: 408, code: "body_timeout", retryAfterMs: 0, retry: true, message: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection." },
   bodyIncomplete: { status: 400, code: "body_incomplete", retryAfterMs: 0, retry: true, message: "The request body ended before it was complete. Send it again." },
   overloaded: { status: 503, code: "relay_overloaded", retryAfterMs: 1000, retry: true, message: "This relay has reached its max number of requests in flight. Retry in a moment; its operator can raise RELAY_MAX_IN_FLIGHT." },
@@ -56,6 +58,12 @@ const ERRORS = {
   invalidResponse: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "The API returned an invalid HTTP status code. Retry the request." },
   interrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "The API closed the connection in the middle of this response, so it is incomplete. Retry the request." },
   idle: { status: 504, code: "upstream_idle_timeout", retryAfterMs: 0, retry: true, message: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request." },
+  upstreamConnect: { status: 502, code: "upstream_connect", retryAfterMs: 500, retry: true, message: "This relay could not connect to its upstream, so nothing was sent. Retry in a moment; if that does not help, run relay check." },
+  upstreamReset: { status: 502, code: "upstream_reset", retryAfterMs: 500, retry: true, message: "An upstream of this relay closed the connection, or stopped responding, before its response began. The request may have been processed. Retry it: an upstream that is down is not used." },
+  upstreamTimeout: { status: 504, code: "client_timeout", retryAfterMs: 0, retry: true, message: "The upstream of this relay did not respond within this client's timeout, so the relay cancelled the request. Request less output, or raise the client's timeout." },
+  upstreamInvalid: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "An upstream of this relay returned an invalid HTTP status code. Retry the request." },
+  upstreamInterrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "An upstream of this relay broke off in the middle of this response, so it is incomplete. Retry the request." },
+  upstreamIdle: { status: 504, code: "upstream_idle_timeout", retryAfterMs: 0, retry: true, message: "An upstream of this relay stopped sending in the middle of this response, so it is incomplete. Retry the request." },
   streamLimit: { status: 504, code: "stream_limit", retryAfterMs: 0, retry: false, message: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is incomplete." },
   deadline: { status: 504, code: "relay_deadline", retryAfterMs: 0, retry: false, message: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or have the operator raise the function's timeout." },
   shutdown: { status: 503, code: "relay_shutdown", retryAfterMs: 1000, retry: true, message: "This relay is shutting down, so the response is incomplete. Retry the request." },
@@ -119,6 +127,12 @@ const UNDROPPABLE = new Set([
   "authorization", "content-encoding", "content-type",
 ]);
 
+/** Request headers that a stage reads or sets, so that no twin of theirs with an underscore goes up. */
+const HANDLED_UP = new Set([
+  "accept-encoding", "api-key", "authorization", "content-encoding", "content-type", "service-worker", "x-api-key",
+  "x-goog-api-key",
+]);
+
 /** Response headers that a page may read anyway, or that say nothing to it. */
 const SAFELISTED = new Set([
   "cache-control", "content-language", "content-length", "content-security-policy", "content-type", "expires",
@@ -155,10 +169,16 @@ const KEY_HEADERS = [
   "api-key", "x-api-key", "x-goog-api-key",
 ];
 
+/** What may be a part of the API that FAMILIES lacks. */
+const PLAIN_WORDS = /^[a-z]+(_[a-z]+)*$/;
+
+/** The paths of endpoints, which are no base URLs. */
+const ENDPOINT = /(^|\/)chat\/completions$|\/v1\/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)\/[a-z]+)$/;
+
 const DEFAULTS = {
   upstream: "https://api.openai.com", paths: ["/v1/", "/dashboard/"], name: "relay",
   maxBodyBytes: 33554432, maxURIBytes: 8192, maxHeaderBytes: 65536, maxHeaderLines: 500, maxHops: 2,
-  maxPreflightNames: 64, maxPreflightBytes: 4096,
+  maxPreflightNames: 64, maxPreflightBytes: 4096, maxFamily: 20, maxDecodings: 4,
 };
 // end generated
 
@@ -210,13 +230,20 @@ function newRelay(env) {
     write('error', relay.logLevel, { msg: 'misconfigured', problems: problems.join('; ') });
     return relay;
   }
-  return Object.assign(relay, settings);
+  Object.assign(relay, settings);
+  if (relay.accessTokens.length === 0 && !relay.allowAnyone) {
+    write('warn', relay.logLevel, {
+      msg: 'open',
+      problem: "RELAY_ACCESS_TOKENS is not set, so anyone who finds this Worker's URL may use it with a key of their own; RELAY_ALLOW_ANYONE=true says that this is meant",
+    });
+  }
+  return relay;
 }
 
 const defaultSettings = () => ({
   upstreams: [parseUpstream(DEFAULTS.upstream)], accessTokens: [], apiKey: '', pathTokens: false, origins: ['*'], hosts: [],
   paths: DEFAULTS.paths, page: true, maxBodyBytes: DEFAULTS.maxBodyBytes, idleTimeout: 0, maxStreamTime: 0, keepalive: 0,
-  resendAmbiguous: false, name: DEFAULTS.name, region: '', logLevel: 'info',
+  resendAmbiguous: false, allowAnyone: false, name: DEFAULTS.name, region: '', logLevel: 'info',
 });
 
 /** Reads the RELAY_* bindings of env: settings, and a sentence for each that is wrong, without its value. */
@@ -229,7 +256,7 @@ function parseEnv(env) {
       if (!SETTINGS.has(name)) throw new Error('no such setting');
       if (typeof value !== 'string') throw new Error('must be a variable or a secret of type text');
       const text = value.trim();
-      if (/^(".*"|'.*')$/s.test(text)) throw new Error('is in quotes, which would be part of the value: leave them out');
+      mustBeUnquoted(text);
       if (text === '') continue;
       if (!PARSERS[name]) throw new Error(`cannot be kept on ${PLATFORM}: take it out`);
       Object.assign(settings, PARSERS[name](text));
@@ -254,6 +281,8 @@ const PARSERS = {
   RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
   RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
   RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: each(v, parseToken) }),
+  RELAY_ALLOW_PRIVATE_HTTP: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, which reaches no private networks: take it out`) ?? {},
+  RELAY_ALLOW_ANYONE: (v) => ({ allowAnyone: parseBool(v) }),
   RELAY_API_KEY: (v) => must(isHeaderValue(v), 'has a character that no API key has, such as a space or a line break') ?? { apiKey: v },
   RELAY_PATH_TOKENS: (v) => ({ pathTokens: parseBool(v) }),
   RELAY_ALLOWED_ORIGINS: (v) => ({ origins: each(v, parseOrigin) }),
@@ -267,10 +296,17 @@ const PARSERS = {
   RELAY_KEEPALIVE: (v) => ({ keepalive: atLeastASecond(parseTimeout(v)) }),
   RELAY_BODY_TIMEOUT: off('the edge takes bodies in'),
   RELAY_WRITE_TIMEOUT: off('the edge hands responses out'),
+  RELAY_DRAIN_TIMEOUT: off('an update lets requests finish by itself'),
+  RELAY_IDLE_CONNECTION_TIMEOUT: off('the edge keeps the connections of clients'),
   RELAY_NAME: (v) => must(isToken(v), 'may have letters, digits, hyphens and dots only') ?? { name: v },
   RELAY_REGION: (v) => must(/^[ -~]*$/.test(v), 'may have printable ASCII characters only') ?? { region: v },
   RELAY_LOG_LEVEL: (v) => must(Object.hasOwn(LEVELS, v), 'must be debug, info, warn, error or off') ?? { logLevel: v },
 };
+
+/** Throws if a value begins or ends with a quotation mark, which forms and files of variables keep. */
+function mustBeUnquoted(value) {
+  must(!/^["']|["']$/.test(value), 'is in quotes, which would be part of the value: leave them out');
+}
 
 /** Throws sentence unless ok. It returns nothing, for what stands behind ??. */
 function must(ok, sentence) {
@@ -285,6 +321,7 @@ function off(reason) {
 /** Parses each entry of a comma-separated list. */
 function each(value, parse) {
   const entries = value.split(',').map((entry) => entry.trim());
+  entries.forEach(mustBeUnquoted);
   must(!entries.includes(''), 'has an empty entry beside a comma');
   return entries.map((entry, i) => {
     try {
@@ -330,6 +367,7 @@ function atLeastASecond(ms) {
 function parseToken(token) {
   const hex = /^sha256:([0-9a-fA-F]{64})$/.exec(token)?.[1];
   if (hex) return { text: '', digest: Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16)) };
+  must(token.startsWith('sha256:') || !/^sha256:/i.test(token), 'must begin with sha256: in lower case if it is a hash');
   must(!token.startsWith('sha256:'), 'must have 64 hexadecimal digits behind its sha256: prefix');
   must(token.replace(/^rt_/, '') !== '', 'is empty');
   must(isHeaderValue(token) && !token.includes('.'), 'may have no spaces, commas, dots or control characters; openssl rand -hex 32 makes a good one');
@@ -341,19 +379,42 @@ function parseOrigin(origin, n) {
     must(n === 1, `is ${origin}, which must stand alone`);
     return origin;
   }
-  const good = /^https?:/i.test(origin) ? URL.canParse(origin) && new URL(origin).origin === origin : /^[a-z][a-z0-9+.-]*:\/\/[^/?#*\s]+$/.test(origin);
-  must((good && !origin.includes('*')) || origin === 'null',
-    'must be *, none, or origins as browsers send them, such as https://chat.example: lower case, without a path, a wildcard or a default port');
+  must(origin === 'null' || isOrigin(origin),
+    "must be *, none, or origins as browsers send them, such as https://chat.example: lower case, without a path, a trailing slash, a wildcard or the scheme's default port");
   return origin;
 }
 
+/** Reports whether a browser can send origin. One in another form would match none. */
+function isOrigin(origin) {
+  const [, scheme, host, port] = /^([a-z][a-z0-9+.-]*):\/\/([A-Za-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/.exec(origin) ?? [];
+  if (!host || (port && (Number(port) > 65535 || port !== String(Number(port))))) return false;
+  if (scheme !== 'http' && scheme !== 'https') return true; // of an extension or an app, whose hosts are opaque
+  return port !== (scheme === 'http' ? '80' : '443') && host === canonicalHost(host) && isHost(host);
+}
+
 function parseHost(host) {
-  must(/^([a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+)$/i.test(host), 'must be host names, without scheme, port or wildcard');
-  return host.toLowerCase();
+  must(isHost(host), 'must be * or host names such as relay.example, without a scheme, a port, a path or a wildcard');
+  return hostname(host);
+}
+
+const IPV4 = /^(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}$/;
+
+/** Reports whether host is a host name or an IP address. What ends in a number is taken for an address (URL standard, section 3.5). */
+function isHost(host) {
+  if (IPV4.test(host) || isIPv6(host.replace(/^\[|\]$/g, ''))) return true;
+  return /^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/i.test(host) && !/(^|\.)([0-9]+|0x[0-9a-f]*)\.?$/i.test(host);
+}
+
+const isIPv6 = (s) => /^[0-9a-f:.]+$/i.test(s) && s.includes(':') && URL.canParse(`http://[${s}]/`);
+
+/** Returns a host as browsers write it: in lower case, IPv6 addresses in their shortest form and, if there were any, in brackets. */
+function canonicalHost(host) {
+  const bare = host.replace(/^\[|\]$/g, '');
+  return isIPv6(bare) ? host.replace(bare, new URL(`http://[${bare}]/`).hostname.slice(1, -1)) : host.toLowerCase();
 }
 
 function parsePrefix(prefix) {
-  must(/^\/.+\/$/.test(prefix) && isCleanPath(prefix), 'must be path prefixes with a slash at both ends, such as /v1/ here');
+  must(/^\/.+\/$/.test(prefix) && isCleanPath(prefix) && !/%2f/i.test(prefix), 'must be path prefixes with a slash at both ends, such as /v1/ here');
   must(!/^\/(relay|t)\//.test(prefix), 'must leave /, /relay/ and /t/ to the relay itself');
   return prefix;
 }
@@ -368,7 +429,8 @@ function parseUpstream(address) {
   must(/^[!-~]*$/.test(name ?? ''), 'has a name, behind #, with other than visible ASCII characters');
   const official = hostname === 'api.openai.com' || hostname.endsWith('.api.openai.com');
   const prefix = (path ?? '').replace(/\/+$/, '').replace(/\/v1$/, '');
-  must(prefix === '' || isCleanPath(prefix), 'has a path that cannot be relayed to');
+  must(prefix === '' || (isCleanPath(prefix) && !/%2f/i.test(prefix)), 'has a path that cannot be relayed to');
+  must(!ENDPOINT.test(prefix), 'is the address of an endpoint: leave out what follows /v1, which clients add');
   return {
     base: `${scheme.toLowerCase()}://${host.toLowerCase()}${prefix}`, host: host.toLowerCase(), prefix, name: name || host + prefix,
     official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '', checkedAt: 0, errorAt: 0,
@@ -485,7 +547,7 @@ function log(x, bytesOut) {
   if (x.logged || LEVELS[level] < LEVELS[x.relay.logLevel]) return;
   x.logged = true;
   write(level, x.relay.logLevel, {
-    msg: 'request', request_id: requestID(x), method: METHODS.includes(x.method) ? x.method : 'other', route: routeClass(x.path),
+    msg: 'request', request_id: requestID(x), method: METHODS.includes(x.method) ? x.method : 'other', route: loggedRoute(x),
     status: x.status, bytes_in: x.bytesIn, bytes_out: bytesOut, first_byte_ms: x.firstByte - x.start, duration_ms: Date.now() - x.start,
     region: regionOf(x), attempts: x.attempts,
     ...(x.upstream && x.relay.upstreams.length > 1 && { upstream: x.upstream.name }),
@@ -512,9 +574,25 @@ function routeClass(path) {
   if (path === HEALTH_PATH) return 'health';
   if (path === '/') return 'page';
   if (path.startsWith('/dashboard/')) return 'dashboard';
-  const at = path.indexOf('/v1/');
-  const family = at < 0 ? '' : path.slice(at + 4).split('/', 1)[0];
+  const family = familyOf(path);
   return FAMILIES.has(family) ? family : 'other';
+}
+
+/** Returns the path segment after /v1/, or "". */
+function familyOf(path) {
+  const at = path.indexOf('/v1/');
+  return at < 0 ? '' : path.slice(at + 4).split('/', 1)[0];
+}
+
+/**
+ * Returns the route to log. A family that is not known is logged by its name once the
+ * API has taken it and if it can be neither an id nor a secret.
+ */
+function loggedRoute(x) {
+  const route = routeClass(x.path);
+  const family = familyOf(x.path);
+  const succeeded = x.status === 101 || (x.status >= 200 && x.status <= 299);
+  return route === 'other' && succeeded && family.length <= DEFAULTS.maxFamily && PLAIN_WORDS.test(family) ? family : route;
 }
 
 /** Returns where the Worker runs: as its operator calls it, or the airport of Cloudflare's colo. */
@@ -528,10 +606,11 @@ function isPreflight(x) {
 
 /** Answers a preflight. An origin that is not allowed gets no permission rather than an error. */
 function preflight(x) {
-  const headers = new Headers({ Vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers' });
+  const headers = new Headers({ Vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network' });
   if (allowedOrigin(x) !== '') {
     headers.set('Access-Control-Allow-Methods', METHODS.join(', '));
     headers.set('Access-Control-Max-Age', '7200');
+    if (x.headers.get('access-control-request-private-network') === 'true') headers.set('Access-Control-Allow-Private-Network', 'true');
     const names = reflected(x.headers.get('access-control-request-headers') ?? '');
     if (names !== '') headers.set('Access-Control-Allow-Headers', names);
   }
@@ -611,11 +690,14 @@ const isAllowedHost = (x) => x.relay.hosts.length === 0 || x.relay.hosts.include
 /** Reports whether the request may be a load balancer's, which looks after the health of what it has by IP address. */
 const isLoadBalancer = (x) => x.path === HEALTH_PATH && x.query === '' && /^([0-9.]*|[0-9a-f:]+)$/i.test(hostname(x.host));
 
-const hostname = (host) => host.toLowerCase().replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, '').replace(/\.$/, '');
+/** Returns the host of a Host header in lower case, without its port, the brackets of an IPv6 address and the dot at the end of a full name. */
+const hostname = (host) => canonicalHost(isIPv6(host) ? host : host.replace(/:[0-9]*$/, '')).replace(/^\[|\]$/g, '').replace(/\.$/, '');
 
 /**
- * Reports whether a path means the same to every server: absolute, without empty,
- * dot or encoded segments. It decodes only to look: the path is forwarded as it came.
+ * Reports whether a path means the same to every server: absolute, without empty or
+ * dot segments. An encoded slash is part of an id, such as org%2Fmodel: servers that
+ * decode it see more segments, in which nothing may lead out of the prefix either. It
+ * decodes only to look: the path is forwarded as it came.
  */
 function isCleanPath(path) {
   if (/^(\/[A-Za-z0-9_-]+)*\/?$/.test(path)) return path !== ''; // nearly all
@@ -626,8 +708,12 @@ function isCleanPath(path) {
   } catch {
     return false;
   }
-  if (plain.split('/').length !== path.split('/').length || /[\x00-\x1f\x7f\\;#?]/.test(plain)) return false;
-  return !plain.split('/').some((segment) => segment === '.' || segment === '..');
+  if (/[\x00-\x1f\x7f\\;#?]|\/\//.test(plain) || (plain.endsWith('/') && !path.endsWith('/'))) return false;
+  for (let i = 0; i < DEFAULTS.maxDecodings; i++) { // a second server may decode again
+    if (plain.split('/').some((segment) => segment === '.' || segment === '..')) return false;
+    plain = decode(plain);
+  }
+  return true;
 }
 
 const isPage = (x) => x.path === '/' && (x.method === 'GET' || x.method === 'HEAD');
@@ -697,7 +783,7 @@ async function deepCheck(x) {
 }
 
 async function probe(x) {
-  const request = new Request(x.request.url, { headers: { accept: 'application/json', 'user-agent': `relay/${VERSION}` } });
+  const request = new Request(x.request.url, { headers: { ...QUESTION, 'user-agent': `relay/${VERSION}` } });
   const headers = new Map(request.headers);
   const probing = { ...x, method: 'GET', path: '/v1/models', query: '', request, headers, outbound: headers };
   const timer = setTimeout(() => end(probing, { code: 'upstream_timeout' }), DEEP_MS);
@@ -707,7 +793,7 @@ async function probe(x) {
     const sent = await send(probing, null);
     const { response, error } = await peek(sent.response);
     report.status = response.status;
-    report.code = refusalCode(response.status, error);
+    report.code = saysRefused(response, error) ? REGION_REFUSED : [200, 401, 429].includes(response.status) ? '' : 'upstream_unexpected_status';
     await response.body?.cancel();
   } catch (failure) {
     report.code = failure.entry?.code ?? 'upstream_reset';
@@ -725,9 +811,38 @@ const REGION_REFUSED = 'unsupported_country_region_territory';
 const REGION_HINT = 'OpenAI does not serve the region in which this Worker runs, which is near the client. Set a placement region such as ' +
   'aws:us-east-1, or Smart Placement, in the settings of the Worker, or by wrangler.';
 
-function refusalCode(status, error) {
-  if (error?.code === REGION_REFUSED) return REGION_REFUSED;
-  return [200, 401, 429].includes(status) ? '' : 'upstream_unexpected_status';
+/** The headers of a question that needs no key, and whose answer can be read. */
+const QUESTION = { accept: 'application/json', 'accept-encoding': 'identity' };
+
+/** Reports whether the answer to a question is the API's refusal of the region. One that cannot be read is: elsewhere the API misses the key, with a 401. */
+const saysRefused = ({ status, headers }, error) => status === 403 && (error?.code === REGION_REFUSED || isUnreadable(headers, error));
+
+/** Reports whether peek cannot have found an error: the body is encoded, or says that it is not and is no JSON. */
+const isUnreadable = (headers, error) => isEncoded(headers) || (mediaType(headers) === 'application/json' && error === undefined);
+
+/**
+ * Reports whether a 403, of which peek found the error, is the API's refusal of the
+ * region. In an encoding that peek does not read, the API is asked for something
+ * that needs no key; what it said is remembered. A relay says so in a header.
+ */
+async function isRefusal(x, upstream, { status, headers }, error) {
+  if (status !== 403) return false;
+  if (error?.code === REGION_REFUSED) return true;
+  if (headers.has('x-relay')) return upstream.token !== '' && headers.get('x-relay-refusal') === REGION_REFUSED;
+  if (!isUnreadable(headers, error)) return false;
+  if (!(upstream.refusal?.until > Date.now())) upstream.refusal = { is: await asksInVain(x, upstream), until: Date.now() + DEEP_FOR_MS };
+  return upstream.refusal.is;
+}
+
+async function asksInVain(x, upstream) {
+  try {
+    const asked = await fetch(`${upstream.base}/v1/models`, { headers: QUESTION, redirect: 'manual', signal: AbortSignal.any([x.abort.signal, AbortSignal.timeout(PEEK_MS)]) });
+    const { response, error } = await peek(asked);
+    await response.body?.cancel();
+    return saysRefused(response, error);
+  } catch {
+    return false;
+  }
 }
 
 /** Answers with a few events, by which a client sees whether anything on the way to it buffers. */
@@ -972,11 +1087,19 @@ async function forward(x) {
   if (isWebSocket(x) && !canUpgrade(x)) throw new RelayError(ERRORS.webSocket);
   const body = await outboundBody(x);
   if (relay.maxStreamTime > 0) setTimeout(() => end(x, ERRORS.streamLimit), relay.maxStreamTime);
-  const patience = clientTimeout(x);
+  const patience = clientTimeout(x, body);
   const timer = patience > 0 ? setTimeout(() => end(x, ERRORS.clientTimeout), patience) : 0;
   const sent = await send(x, body);
   clearTimeout(timer);
+  if (sent.response.status === 403 && hops(x) > 0) await lookForRefusal(x, sent); // there is a gateway to be told
   return relayed(x, sent.upstream, sent.response);
+}
+
+/** Notes whether the API refused the region, for the gateway in front. */
+async function lookForRefusal(x, sent) {
+  const { response, error } = await peek(sent.response);
+  sent.response = response;
+  x.refused = await isRefusal(x, sent.upstream, response, error);
 }
 
 /** Ends the exchange with an error: the request is aborted, or its stream cut. */
@@ -987,23 +1110,27 @@ function end(x, error) {
 
 /**
  * Returns how many milliseconds the client waits for a response to begin, as official
- * SDKs say, or 0. openai-python's is the time between reads, so it begins behind the
- * request's body: of a large one nothing here tells when that is.
+ * SDKs say, or 0. openai-python's is the time between reads, so it begins when the
+ * client has sent its body: of one that is not held nothing here tells when that is.
  */
-function clientTimeout(x) {
-  const reads = x.bytesIn <= 2 ** 20 ? x.headers.get('x-stainless-read-timeout') : 0;
+function clientTimeout(x, body) {
+  const reads = body === null || body instanceof ArrayBuffer ? x.headers.get('x-stainless-read-timeout') : 0;
   const seconds = Number(x.headers.get('x-stainless-timeout') ?? reads ?? 0);
   return seconds >= 1 && seconds < 86400 ? seconds * 1000 : 0;
 }
 
 const MAX_REPLAYED = 2 ** 20;
 
-/** Returns the body to send: whole where another upstream may have to get it again, else the stream, counted if its length is unknown. */
+/**
+ * Returns the body to send: whole where another upstream may have to get it again, or
+ * its end matters, else the stream, counted if its length is unknown.
+ */
 async function outboundBody(x) {
   const { body } = x.request;
   if (!body || x.method === 'GET' || x.method === 'HEAD') return null; // fetch has none there
   if (!x.headers.has('content-length')) return body.pipeThrough(counter(x));
-  if (x.relay.upstreams.length > 1 && x.bytesIn <= MAX_REPLAYED) return x.request.arrayBuffer();
+  const needed = x.relay.upstreams.length > 1 || (x.headers.has('x-stainless-read-timeout') && !x.headers.has('x-stainless-timeout'));
+  if (needed && x.bytesIn <= MAX_REPLAYED) return x.request.arrayBuffer().catch(() => { throw new RelayError(ERRORS.bodyIncomplete); });
   return body;
 }
 
@@ -1036,11 +1163,16 @@ async function send(x, body) {
     if (!failure) return { upstream, response };
     failures.push(failure);
     note(upstream, failure);
-    spare?.response.body?.cancel();
-    spare = failure.own ? { upstream, response } : null;
+    if (failure.ambiguous || (failure.own && (spare?.response.status !== 413 || response.status === 413))) {
+      spare?.response.body?.cancel(); // it would say that nothing was processed, or this one is better
+      spare = failure.own ? { upstream, response } : null;
+    }
     if (!mayRetry(x, body, failure)) break;
   }
-  if (spare) return spare;
+  if (spare && (spare.response.status === 413 || !isTooLarge(failures))) {
+    x.upstream = spare.upstream;
+    return spare;
+  }
   throw noResponse(x, failures);
 }
 
@@ -1080,7 +1212,7 @@ async function attempt(x, upstream, body) {
       method: x.method, headers: outboundHeaders(x, upstream), body, redirect: 'manual', signal: x.abort.signal,
     });
   } catch {
-    if (x.cause) throw x.cause === ERRORS.bodyTooLarge ? tooLarge(x) : new RelayError(x.cause);
+    if (x.cause) throw x.cause === ERRORS.bodyTooLarge ? tooLarge(x) : new RelayError(blaming(x, x.cause));
     return { failure: { upstream, class: 'reset', ambiguous: true, avoid: AVOID_MS } }; // fetch does not tell more
   }
   return judge(x, upstream, response);
@@ -1092,10 +1224,28 @@ const escapedQuery = (query) => query.replace(/[\x00-\x20]/g, (c) => '%' + c.cha
 /** Returns why there is no response to forward. */
 function noResponse(x, failures) {
   const last = failures.at(-1);
-  if (last.ambiguous) return new RelayError(last.class.startsWith('platform_') ? ERRORS.platform : ERRORS.reset);
-  if (x.relay.upstreams.length === 1) return new RelayError(ERRORS.connect);
+  const several = x.relay.upstreams.length > 1;
   const each = failures.map((f) => `${f.upstream.name}: ${f.class}`).join(', ');
-  return new RelayError(ERRORS.allFailed, `${ERRORS.allFailed.message} They are: ${each}.`);
+  const naming = (entry, intro) => new RelayError(entry, several ? `${entry.message} ${intro}: ${each}.` : entry.message);
+  if (isTooLarge(failures)) return naming(ERRORS.tooLargeEverywhere, 'They are');
+  if (last.ambiguous && last.class.startsWith('platform_')) return naming(ERRORS.platform, 'What happened');
+  if (last.ambiguous) return several ? naming(ERRORS.upstreamReset, 'What happened') : new RelayError(blaming(x, ERRORS.reset));
+  return several ? naming(ERRORS.allFailed, 'They are') : new RelayError(blaming(x, ERRORS.connect));
+}
+
+/** Reports whether nothing was processed and the body is too large for an upstream at least: no retry can help. */
+const isTooLarge = (failures) => !failures.some((f) => f.ambiguous) && failures.some((f) => ['body_too_large', 'platform_413'].includes(f.class));
+
+/** The errors that say of an upstream what others say of the API, by their codes. */
+const OF_UPSTREAM = new Map([ERRORS.upstreamConnect, ERRORS.upstreamReset, ERRORS.upstreamTimeout, ERRORS.upstreamInvalid, ERRORS.upstreamInterrupted, ERRORS.upstreamIdle]
+  .map((entry) => [entry.code, entry]));
+
+/** Returns an error that is the API's fault as the fault of the upstream, where relays are in between. */
+function blaming(x, entry) {
+  const { upstreams } = x.relay;
+  const other = OF_UPSTREAM.get(entry.code);
+  if (!other || (upstreams.length === 1 && upstreams[0].token === '')) return entry;
+  return upstreams.length > 1 && x.upstream ? { ...other, message: `${other.message} The upstream was ${x.upstream.name}.` } : other;
 }
 
 // What a response proves, and what it means for its upstream.
@@ -1123,7 +1273,7 @@ async function judge(x, upstream, response) {
   upstream.marked ||= marker !== '';
   let error;
   ({ response, error } = await peek(response));
-  if (status === 403 && error?.code === REGION_REFUSED) return fail('region_refused', false, REFUSED_MS, true);
+  if (await isRefusal(x, upstream, response, error)) return fail('region_refused', false, REFUSED_MS, true);
   if (status >= 300 && !upstream.official) {
     const code = headers.get('x-relay-error') ?? '';
     const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
@@ -1153,7 +1303,7 @@ function judgeRelay(upstream, code) {
 function judgePage(upstream, { status, headers }, error) {
   const fromAPI = Boolean(error?.message && error?.type);
   const isRelay = upstream.token !== '' || upstream.marked;
-  const own = fromAPI || (!isRelay && ((status >= 400 && status < 500) || mediaType(headers) === 'application/json'));
+  const own = fromAPI || !isRelay;
   const page = (ambiguous, avoid) => [`platform_${status}`, ambiguous, isRelay ? avoid : NEVER, own];
   if (status === 503 && headers.has('cf-ray')) return page(true, 0); // perhaps a Worker that used up its CPU time, error 1102
   if (status === 429 || status === 503) return page(false, 0); // throttled or no instance, before a function is started
@@ -1246,8 +1396,8 @@ function remembering(test) {
 /** Reports whether a request header goes to the upstream. Some servers read an underscore as a hyphen, so its twin must go too. */
 const goesUp = remembering((name) => {
   if (name.includes('_')) {
-    const twin = name.replaceAll('_', '-');
-    return goesUp(twin) && !KEY_HEADERS.includes(twin) && !twin.startsWith('openai-') && twin !== 'sec-websocket-protocol';
+    const twin = name.replaceAll('_', '-').replace(/^-+|-+$/g, '');
+    return goesUp(twin) && !HANDLED_UP.has(twin) && !twin.startsWith('openai-') && !twin.startsWith('sec-websocket-');
   }
   if (name.startsWith('x-stainless-')) return true; // half of what official SDKs send
   if (name.startsWith('cf-aig-')) return true; // Cloudflare's AI gateway, as an upstream
@@ -1272,6 +1422,7 @@ function acceptedEncoding(x) {
 function inboundHeaders(x, upstream, response) {
   const headers = new Headers(response.headers);
   const got = new Map(response.headers);
+  checkHeader(got);
   const nominated = nominations(got);
   for (const name of got.keys()) {
     if (!goesDown(name) || nominated.has(name)) headers.delete(name);
@@ -1279,12 +1430,26 @@ function inboundHeaders(x, upstream, response) {
   const byRelay = isRelayError(upstream, response);
   headers.set('X-Relay', `${x.relay.name}; origin=${byRelay ? 'relay' : 'upstream'}`);
   if (byRelay) headers.set('X-Relay-Error', response.headers.get('x-relay-error'));
+  if (x.refused) headers.set('X-Relay-Refusal', REGION_REFUSED);
   headers.set('Content-Security-Policy', "sandbox; default-src 'none'");
   headers.set('X-Content-Type-Options', 'nosniff');
   if (promptsUser(got.get('www-authenticate') ?? '')) headers.delete('www-authenticate');
   if (!got.has('cache-control')) headers.set('Cache-Control', 'no-store'); // a cache must never share responses between keys
   rewriteLocation(x, upstream, response.status, headers);
   return headers;
+}
+
+const MAX_RESPONSE_HEADER_BYTES = 256 << 10; // as in core/failover/internal/conn
+
+/** Refuses a response whose header fetch lets through but HTTP does not, as core's own reader does. */
+function checkHeader(got) {
+  let bytes = 0;
+  let bad = (got.get('transfer-encoding') ?? 'chunked').trim().toLowerCase() !== 'chunked'; // then the body is not what it seems
+  for (const [name, value] of got) {
+    bytes += name.length + value.length + 4;
+    bad ||= /[\x00-\x08\x0a-\x1f\x7f]/.test(value);
+  }
+  if (bad || bytes > MAX_RESPONSE_HEADER_BYTES) throw new RelayError(ERRORS.reset);
 }
 
 /** Reports whether a response header goes to the client. */
@@ -1305,20 +1470,26 @@ function rewriteLocation(x, upstream, status, headers) {
   const location = headers.get('location');
   if (location === null || status < 300 || status > 399) return;
   headers.delete('location');
-  const [, scheme, host, path, rest] = /^(?:([a-z][a-z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(.*)$/is.exec(location);
+  const [, scheme, host, raw, rest] = /^(?:([a-z][a-z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(.*)$/is.exec(location);
   if (host === undefined ? scheme !== undefined : host.toLowerCase() !== upstream.host) return;
+  const path = raw === '' && host !== undefined ? '/' : raw;
   if (!isCleanPath('/' + path.replace(/^\//, ''))) return; // it must be a path in the eyes of every client
   if (!path.startsWith('/')) return headers.set('Location', path + rest);
   const token = x.pathToken === '' ? '' : `/t/${x.pathToken}`;
-  const prefix = path.startsWith(upstream.prefix + '/') ? upstream.prefix : '';
-  headers.set('Location', token + path.slice(prefix.length) + rest);
+  headers.set('Location', token + withoutBase(path, upstream.prefix) + rest);
+}
+
+/** Returns a path of the upstream without its base path, if it has it: an API that does not know of its base path does not send it. */
+function withoutBase(path, base) {
+  if (path === base) return '/';
+  return path.startsWith(base + '/') ? path.slice(base.length) : path;
 }
 
 /** Forwards a response. */
 async function relayed(x, upstream, response) {
   const { status } = response;
   if (response.webSocket) return upgraded(x, upstream, response);
-  if (status < 200 || status > 599) throw new RelayError(ERRORS.invalidResponse);
+  if (status < 200 || status > 599) throw new RelayError(blaming(x, ERRORS.invalidResponse));
   const headers = inboundHeaders(x, upstream, response);
   if ([204, 205, 304].includes(status) || x.method === 'HEAD') return { status, headers, body: null };
   if (isEventStream(response.headers) && response.body) return events(x, response, headers);
@@ -1338,12 +1509,12 @@ async function held(x, response) {
   try {
     return await response.arrayBuffer();
   } catch {
-    throw new RelayError(x.cause ?? ERRORS.interrupted);
+    throw new RelayError(blaming(x, x.cause ?? ERRORS.interrupted));
   }
 }
 
 const mediaType = (headers) => (headers.get('content-type') ?? '').split(';', 1)[0].trim().toLowerCase();
-const isEncoded = (headers) => !['', 'identity'].includes((headers.get('content-encoding') ?? '').trim().toLowerCase());
+const isEncoded = (headers) => (headers.get('content-encoding') ?? '').split(',').some((coding) => !['', 'identity'].includes(coding.trim().toLowerCase()));
 
 /** Reports whether headers begin an event stream that an error event can be written into. */
 const isEventStream = (headers) => mediaType(headers) === 'text/event-stream' && !isEncoded(headers);
@@ -1360,8 +1531,13 @@ function events(x, response, headers) {
   return { status: response.status, headers, body, later: true };
 }
 
-/** How long a cut pipe stays open behind its error event: a slow client would lose what it has not taken yet. */
-const LAST_WORDS_MS = 250;
+/**
+ * How long a cut pipe stays open after its error event: a slow client would lose what it
+ * has not taken yet. In several sleeps, as the runtime of a busy machine may be so late
+ * for a single one that it had no turn to write in between.
+ */
+const LAST_WORDS_MS = 25;
+const LAST_WORDS_TURNS = 10;
 
 /** Returns body through a pipe that runs without JavaScript until its end. Not in waitUntil, which would keep the upstream of a client that has gone. */
 function piped(x, body) {
@@ -1387,33 +1563,83 @@ async function pipe(x, body, writable) {
   await writer.write(errorEvent(x, error));
   await writer.write(encode('\n'));
   log(x, 0);
-  await sleep(LAST_WORDS_MS);
+  for (let i = 0; i < LAST_WORDS_TURNS; i++) await sleep(LAST_WORDS_MS);
   await writer.abort(new RelayError(error));
 }
 
 /** Returns why a stream was cut, and notes it for the log. */
 function cutError(x) {
-  const error = x.cause ?? ERRORS.interrupted;
+  const error = blaming(x, x.cause ?? ERRORS.interrupted);
   x.error = error.code;
   return error;
 }
 
 /**
- * Returns error as the last event. The blank line in front ends an event that was
- * cut inside; no [DONE] is behind. In a Responses stream it is that API's own error
- * event as well, so that SDKs show its sentence.
+ * Returns error as the last event; no [DONE] is behind. In a Responses stream it is
+ * that API's own error event as well, so that SDKs show its sentence. What was written
+ * is known if lines are; else the blank line in front ends an event that may have been
+ * cut inside.
  */
-function errorEvent(x, error) {
+function errorEvent(x, error, lines) {
   const fields = errorFields(error, error.message);
   const { code, message, param } = fields;
-  const event = routeClass(x.path) === 'responses' ? { type: 'error', sequence_number: 0, code, message, param, error: fields } : { error: fields };
-  return encode(`\n\ndata: ${JSON.stringify(event)}\n\n`);
+  const event = isResponses(x.path) || lines?.responses ? { type: 'error', sequence_number: 0, code, message, param, error: fields } : { error: fields };
+  return encode(`${lines ? lines.separator() : '\n\n'}data: ${JSON.stringify(event)}\n\n`);
 }
+
+const isResponses = (path) => /\/responses(\/|$)/.test(path);
+
+/** Follows the lines of an event stream as they are written, as core's eventLines does. */
+class EventLines {
+  head = ''; // beginning of the current line
+  size = 0; // of the current line so far
+  open = false; // an event is incomplete
+  cr = false; // the last byte was a CR, of which an LF may follow
+  lf = false; // there was an LF: a CR ends no line by itself
+  responses = false; // there was an event of the Responses API
+
+  note(bytes) {
+    for (const piece of latin1.decode(bytes).split(/(\r\n|\n|\r)/)) {
+      if (piece === '') continue;
+      if (this.cr && piece === '\n') {
+        [this.cr, this.lf] = [false, true];
+      } else if (piece === '\r' || piece.endsWith('\n')) {
+        this.endLine();
+        [this.cr, this.lf] = [piece === '\r', this.lf || piece.endsWith('\n')];
+      } else {
+        if (this.size < 32) this.head += piece.slice(0, 32 - this.size);
+        this.size += piece.length;
+        this.cr = false;
+      }
+    }
+  }
+
+  endLine() {
+    if (this.size === 0) this.open = false;
+    else if (this.head[0] !== ':') this.open = true;
+    if (/^(event: *response\.|data: *\{"type":"response\.)/.test(this.head)) this.responses = true;
+    [this.head, this.size] = ['', 0];
+  }
+
+  /** Reports whether a comment can be written: no event and no line is incomplete. */
+  between() {
+    return this.size === 0 && !this.open && !(this.cr && this.lf);
+  }
+
+  /** Returns the line breaks that end an incomplete event; none if there is none, since clients take the blank line for one. */
+  separator() {
+    if (this.between()) return '';
+    if (this.size === 0) return this.open && this.cr ? '\n\n' : '\n';
+    return !this.open && this.head[0] === ':' ? '\n' : '\n\n';
+  }
+}
+
+const latin1 = new TextDecoder('latin1'); // a character for each byte
 
 /** Returns body chunk by chunk, with the comments and the end that silence calls for. */
 function pulled(x, body) {
   const reader = body.getReader();
-  const s = { reader, tail: '', last: Date.now(), commented: Date.now(), idle: 0, failing: [], controller: null };
+  const s = { reader, lines: new EventLines(), last: Date.now(), commented: Date.now(), idle: 0, failing: [], controller: null };
   const watch = setInterval(() => watchSilence(x, s), Math.min(1000, ...[x.relay.idleTimeout, x.relay.keepalive].filter((ms) => ms > 0)) / 4);
   return new ReadableStream({
     start: (controller) => void (s.controller = controller),
@@ -1430,7 +1656,7 @@ function pulled(x, body) {
       log(x, 0);
       // The error drops what was enqueued just before, so that filler stands in between.
       s.failing = [encode('\n'), new RelayError(error)];
-      controller.enqueue(errorEvent(x, error));
+      controller.enqueue(errorEvent(x, error, s.lines));
     },
     cancel(reason) {
       clearInterval(watch);
@@ -1448,7 +1674,7 @@ function fail(s, controller) {
 
 function pass(s, bytes) {
   s.last = s.commented = Date.now();
-  s.tail = (s.tail + String.fromCharCode(...bytes.subarray(-4))).slice(-4);
+  s.lines.note(bytes);
   s.controller.enqueue(bytes);
 }
 
@@ -1459,7 +1685,7 @@ function watchSilence(x, s) {
   if (idleTimeout > 0 && now - s.last >= idleTimeout && s.controller.desiredSize >= 0) {
     end(x, ERRORS.idle);
     s.reader.cancel().catch(() => {}); // ends the read that waits
-  } else if (keepalive > 0 && now - s.commented >= keepalive && /^$|\n\n$|\r\n\r\n$|\r\r$/.test(s.tail)) {
+  } else if (keepalive > 0 && now - s.commented >= keepalive && s.lines.between()) {
     s.commented = now;
     s.controller.enqueue(encode(': keepalive\n'));
   }

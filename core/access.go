@@ -88,6 +88,7 @@ func (a *access) admit(req *http.Request) error {
 		}
 		creds.addToken(token)
 		req.URL = rest
+		recordOf(req).pathToken = pathPrefix + token
 	}
 	a.cutKeyTokens(&creds)
 	if len(a.sums) > 0 {

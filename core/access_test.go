@@ -81,7 +81,7 @@ func TestAccessTokens(t *testing.T) {
 	}
 }
 
-func TestMissingAndWrongTokenGetTheSameAnswer(t *testing.T) {
+func TestMissingAndWrongTokenGetTheSameResponse(t *testing.T) {
 	f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens = []Secret{canaryToken} })
 	answer := func(headers ...string) string {
 		res, body := send(t, "GET", f.URL+"/v1/models", "", headers...)

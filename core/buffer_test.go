@@ -48,7 +48,7 @@ func TestBufferedBody(t *testing.T) {
 	}
 }
 
-// Where there is no memory left to hold an answer back, it goes on as it comes,
+// Where there is no memory left to hold a response back, it goes on as it comes,
 // or is refused where the platform hides cuts.
 func TestNoMemoryToBuffer(t *testing.T) {
 	taken := new(memory.Share)

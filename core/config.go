@@ -19,9 +19,13 @@ type Config struct {
 	// URL may hold the access token of the relay there, as
 	// https://rt_token@host, and a name for logs, as https://host#name. A relay
 	// that holds such a token needs AccessTokens, or others could spend it (see
-	// Public). Plain http is allowed to loopback addresses only. If empty,
-	// https://api.openai.com.
+	// Public). Plain http is allowed to loopback addresses only, see
+	// AllowPrivateHTTP. If empty, https://api.openai.com.
 	Upstreams []Secret
+
+	// AllowPrivateHTTP allows plain http to upstreams at private addresses and at
+	// names without a dot too, as [failover.Options.AllowPrivateHTTP] says.
+	AllowPrivateHTTP bool
 
 	// Policy says which of several healthy upstreams is preferred. If empty,
 	// [failover.PreferOrder].
@@ -44,6 +48,11 @@ type Config struct {
 	// plain text or "sha256:" and 64 hexadecimal digits. If empty, clients need
 	// none.
 	AccessTokens []Secret
+
+	// AllowAnyone says that the relay has no AccessTokens on purpose. The relay does
+	// not read it: a program that listens beyond loopback does, and refuses to start
+	// without.
+	AllowAnyone bool
 
 	// APIKey is the API key that replaces the client's in every request. It needs
 	// AccessTokens. If empty, clients send their own.
@@ -105,6 +114,15 @@ type Config struct {
 	// WriteTimeout is how long a client may take none of the response before it is
 	// ended. If zero, 30 seconds. If negative, there is none.
 	WriteTimeout time.Duration
+
+	// DrainTimeout is how long relay serve lets requests in flight finish when it
+	// stops. If zero, 8 seconds. If negative, it does not wait. The relay itself does
+	// not read it.
+	DrainTimeout time.Duration
+
+	// IdleConnectionTimeout is how long relay serve keeps a client's idle connection.
+	// If zero, 3 minutes. If negative, forever. The relay itself does not read it.
+	IdleConnectionTimeout time.Duration
 
 	// Name is this relay's name in the X-Relay header and in health. If
 	// empty, "relay".

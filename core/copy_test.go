@@ -47,7 +47,7 @@ func (r *eventReader) Read(p []byte) (int, error) {
 func copyEvents(tb testing.TB, w *nullWriter, n int, keepalive time.Duration) {
 	rw := &recordWriter{ResponseWriter: w, rc: http.NewResponseController(w), rec: new(record)}
 	s := &stream{
-		w: rw, rc: http.NewResponseController(rw), buffers: &eventBuffers, cancel: func(error) {},
+		w: rw, rc: http.NewResponseController(rw), buffers: &eventBuffers, cancel: func(error) {}, events: true,
 		idleTimeout: time.Minute, writeTimeout: time.Minute, keepalive: keepalive,
 	}
 	if err := s.copy(&eventReader{n}); err != nil {

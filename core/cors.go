@@ -66,7 +66,8 @@ func (c cors) allowed(origin string) string {
 // preflight sets the headers of the response to a preflight. An origin that is not
 // allowed gets a response without permissions rather than an error.
 func (c cors) preflight(h http.Header, req *http.Request) {
-	h.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
+	h.Set("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, "+
+		"Access-Control-Request-Private-Network")
 	allowed := c.allowed(req.Header.Get("Origin"))
 	if allowed == "" {
 		return
@@ -74,6 +75,11 @@ func (c cors) preflight(h http.Header, req *http.Request) {
 	h.Set("Access-Control-Allow-Origin", allowed)
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	h.Set("Access-Control-Max-Age", "7200")
+	if req.Header.Get("Access-Control-Request-Private-Network") == "true" {
+		// A page on the web calls a relay on this machine or network (Private Network
+		// Access, section 3.1.1). What it may do there, its origin decides.
+		h.Set("Access-Control-Allow-Private-Network", "true")
+	}
 	if names := reflected(req.Header.Values("Access-Control-Request-Headers")); names != "" {
 		h.Set("Access-Control-Allow-Headers", names)
 	}

@@ -33,7 +33,7 @@ func TestPreflight(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			// Tokens are configured: a preflight carries none and is answered all the same.
+			// Tokens are configured: a preflight carries none and gets a response all the same.
 			f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens = []Secret{canaryToken} })
 			headers := []string{"Origin", test.origin, "Access-Control-Request-Method", "POST"}
 			if test.asked != "" {
@@ -46,7 +46,7 @@ func TestPreflight(t *testing.T) {
 			for name, want := range map[string]string{
 				"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": test.want, "Access-Control-Max-Age": "7200",
 				"Access-Control-Allow-Credentials": "", "X-Relay": "relay; origin=relay",
-				"Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+				"Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network",
 			} {
 				if got := strings.Join(res.Header.Values(name), "|"); got != want {
 					t.Errorf("%s = %q, want %q", name, got, want)
@@ -171,4 +171,41 @@ func FuzzPreflight(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A page on the web may call a relay on its user's machine if its origin may.
+func TestPrivateNetworkAccess(t *testing.T) {
+	for _, test := range []struct {
+		origins, origin, asks string
+		allowed               bool
+	}{
+		{"*", "https://chat.example", "true", true},
+		{"https://chat.example", "https://chat.example", "true", true},
+		{"https://chat.example", "https://evil.example", "true", false},
+		{"none", "https://chat.example", "true", false},
+		{"*", "https://chat.example", "", false},
+		{"*", "https://chat.example", "false", false},
+	} {
+		f := newFront(t, ok, func(cfg *Config) { cfg.AllowedOrigins = []string{test.origins} })
+		res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", "Origin", test.origin, "Access-Control-Request-Method", "GET",
+			"Access-Control-Request-Private-Network", test.asks)
+		want := ""
+		if test.allowed {
+			want = "true"
+		}
+		if got := res.Header.Get("Access-Control-Allow-Private-Network"); res.StatusCode != 204 || got != want {
+			t.Errorf("%+v: %d, allowed %q", test, res.StatusCode, got)
+		}
+		if !strings.Contains(res.Header.Get("Vary"), "Access-Control-Request-Private-Network") {
+			t.Errorf("%+v: Vary %q", test, res.Header.Get("Vary"))
+		}
+		f.untouched(t)
+	}
+	f := newFront(t, ok, func(cfg *Config) { cfg.Upstreams = []Secret{"http://rt_canary@127.0.0.1:1"} }) // holds a token
+	f.start(t, "http://rt_canary@127.0.0.1:1", nil)
+	res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", "Origin", "https://chat.example", "Access-Control-Request-Method", "GET",
+		"Access-Control-Request-Private-Network", "true")
+	if got := res.Header.Get("Access-Control-Allow-Private-Network"); got != "" {
+		t.Errorf("a relay that holds a token lets any page call it: %q", got)
+	}
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -80,23 +81,91 @@ func (in *inFlight) close() {
 	}
 }
 
-// startClientTimeout starts the timer that cancels an exchange when its client has
-// stopped waiting for the response. Official SDKs send their timeout, in seconds
-// (openai-node and openai-go: X-Stainless-Timeout; openai-python:
-// X-Stainless-Read-Timeout), and platforms do not tell when a client is gone.
-func startClientTimeout(h http.Header, cancel context.CancelCauseFunc) optionalTimer {
-	for _, name := range []string{"X-Stainless-Timeout", "X-Stainless-Read-Timeout"} {
-		value := h.Get(name)
-		if value == "" {
-			continue
-		}
-		seconds, err := strconv.ParseFloat(value, 64)
-		if err == nil && seconds >= 1 && seconds < maxClientTimeout.Seconds() {
-			timeout := time.Duration(seconds * float64(time.Second))
-			return optionalTimer{time.AfterFunc(timeout, func() { cancel(errClientTimeout) })}
-		}
+// A clientTimeout cancels an exchange when its client has stopped waiting for the
+// response to begin. Official SDKs send their timeouts, and platforms do not tell when
+// a client is gone. A nil one does nothing. It is safe for concurrent use.
+type clientTimeout struct {
+	cancel  context.CancelCauseFunc
+	timeout time.Duration
+
+	mu    sync.Mutex  // guards timer and ended
+	timer *time.Timer // nil: not begun
+	ended bool
+}
+
+// startClientTimeout returns the timeout that a request tells, or nil.
+// X-Stainless-Timeout, of openai-node and openai-go, has begun. That of openai-python,
+// X-Stainless-Read-Timeout, is the time between two reads: it begins when the client
+// has sent its body, which may take longer, see watch.
+func startClientTimeout(req *http.Request, cancel context.CancelCauseFunc) *clientTimeout {
+	timeout, ok := stainlessTimeout(req.Header, "X-Stainless-Timeout")
+	if ok {
+		t := &clientTimeout{cancel: cancel, timeout: timeout}
+		t.begin()
+		return t
 	}
-	return optionalTimer{}
+	if timeout, ok = stainlessTimeout(req.Header, "X-Stainless-Read-Timeout"); !ok {
+		return nil
+	}
+	t := &clientTimeout{cancel: cancel, timeout: timeout}
+	if !hasBody(req) {
+		t.begin()
+	}
+	return t
+}
+
+// begin starts the timer, unless it has been started before or end has been called.
+func (t *clientTimeout) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.timer == nil && !t.ended {
+		t.timer = time.AfterFunc(t.timeout, func() { t.cancel(errClientTimeout) })
+	}
+}
+
+// end stops the timer: the response has begun.
+func (t *clientTimeout) end() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// watch returns body such that the timeout begins at its end.
+func (t *clientTimeout) watch(body io.ReadCloser) io.ReadCloser {
+	if t == nil {
+		return body
+	}
+	return &watchedBody{body, t}
+}
+
+// A watchedBody is a request's body at whose end a timeout begins.
+type watchedBody struct {
+	io.ReadCloser
+	timeout *clientTimeout
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.timeout.begin()
+	}
+	return n, err
+}
+
+// stainlessTimeout returns the timeout in a header of an official SDK, in seconds, if
+// it is one that can pass.
+func stainlessTimeout(h http.Header, name string) (time.Duration, bool) {
+	seconds, err := strconv.ParseFloat(h.Get(name), 64)
+	if err != nil || !(seconds >= 1 && seconds < maxClientTimeout.Seconds()) {
+		return 0, false
+	}
+	return time.Duration(seconds * float64(time.Second)), true
 }
 
 // maxClientTimeout is longer than any request takes. Longer timeouts are ignored.

@@ -36,6 +36,7 @@
 //	failure.go    which error a failed exchange is reported as
 //	errors.go     all errors that a client can get
 //	config.go     Config; validate.go checks it, settings.go reads the environment
+//	version.go    which version this is
 //	secret.go     strings that are never printed
 //	logline.go    the line that is logged for a record
 //	stdlog.go     what must not get into the standard logger

@@ -61,7 +61,7 @@ func (e *Error) because(err error) *Error {
 var (
 	errInvalidTarget = &Error{Status: http.StatusBadRequest, Code: "invalid_target", NoRetry: true,
 		Msg: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without " +
-			"dot segments, double slashes, backslashes, semicolons, or encoded slashes and control characters."}
+			"dot segments, double slashes, backslashes, semicolons, or encoded control characters."}
 	errMethod = &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", NoRetry: true,
 		Msg: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."}
 	errUnknownPath = &Error{Status: http.StatusNotFound, Code: "unknown_path", NoRetry: true,
@@ -97,6 +97,10 @@ var (
 
 	errBodyTooLarge = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
 		Msg: "The request body is larger than this relay takes."}
+	errTooLargeEverywhere = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
+		Msg: "No upstream of this relay takes a request body of this size, so nothing was processed. Send a smaller " +
+			"one, or add an upstream with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what " +
+			"RELAY_MAX_BODY_BYTES says."}
 	errBodyTimeout = &Error{Status: http.StatusRequestTimeout, Code: "body_timeout",
 		Msg: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection."}
 	errBodyIncomplete = &Error{Status: http.StatusBadRequest, Code: "body_incomplete",
@@ -141,6 +145,31 @@ var (
 			"Retry the request."}
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request."}
+
+	// What the errors above say of the API, where relays are in between: the relay
+	// cannot tell whether it was one of them. See errOfUpstream.
+	errUpstreamConnect = &Error{Status: http.StatusBadGateway, Code: "upstream_connect",
+		RetryAfter: 500 * time.Millisecond,
+		Msg: "This relay could not connect to its upstream, so nothing was sent. Retry in a moment; if that does " +
+			"not help, run relay check."}
+	errUpstreamReset = &Error{Status: http.StatusBadGateway, Code: "upstream_reset",
+		RetryAfter: 500 * time.Millisecond,
+		Msg: "An upstream of this relay closed the connection, or stopped responding, before its response began. " +
+			"The request may have been processed. Retry it: an upstream that is down is not used."}
+	errUpstreamTimeout = &Error{Status: http.StatusGatewayTimeout, Code: "client_timeout",
+		Msg: "The upstream of this relay did not respond within this client's timeout, so the relay cancelled the " +
+			"request. Request less output, or raise the client's timeout."}
+	errUpstreamInvalid = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response",
+		RetryAfter: 500 * time.Millisecond,
+		Msg:        "An upstream of this relay returned an invalid HTTP status code. Retry the request."}
+	errUpstreamInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
+		RetryAfter: 500 * time.Millisecond,
+		Msg: "An upstream of this relay broke off in the middle of this response, so it is incomplete. Retry the " +
+			"request."}
+	errUpstreamIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
+		Msg: "An upstream of this relay stopped sending in the middle of this response, so it is incomplete. Retry " +
+			"the request."}
+
 	errStreamLimit = &Error{Status: http.StatusGatewayTimeout, Code: "stream_limit", NoRetry: true,
 		Msg: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is " +
 			"incomplete."}
@@ -157,11 +186,29 @@ var (
 		Msg: "This relay failed while it handled the request. Its log has the details under the request id."}
 )
 
-// allFailed returns the error for a request that no upstream could take, with
-// what each of them said.
-func allFailed(err *failover.Error) *Error {
-	e := errAllFailed.because(err)
-	e.Msg += " They are: " + err.Summary() + "."
+// naming returns e because of err, with what each upstream said after intro.
+func (e *Error) naming(err *failover.Error, intro string) *Error {
+	named := e.because(err)
+	named.Msg += intro + err.Summary() + "."
+	return named
+}
+
+// ofUpstream returns e as it is to be said where relays are between this one and
+// the API, with the name of the upstream, if it has one.
+func (e *Error) ofUpstream(name string) *Error {
+	for _, other := range []*Error{
+		errUpstreamConnect, errUpstreamReset, errUpstreamTimeout, errUpstreamInvalid, errUpstreamInterrupted,
+		errUpstreamIdle,
+	} {
+		if other.Code != e.Code {
+			continue
+		}
+		said := other.because(e.Err)
+		if name != "" {
+			said.Msg += " The upstream was " + name + "."
+		}
+		return said
+	}
 	return e
 }
 
@@ -169,27 +216,46 @@ func allFailed(err *failover.Error) *Error {
 // upstream.
 var errClientGone = errors.New("client_gone")
 
+// errorFields are the members of the API's errors.
+type errorFields struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    string  `json:"code"`
+}
+
+func (e *Error) fields() errorFields {
+	return errorFields{Message: e.Msg, Type: "relay_error", Code: e.Code}
+}
+
 // body returns e as api.openai.com writes its errors.
-func (e *Error) body() []byte {
-	type fields struct {
-		Message string  `json:"message"`
-		Type    string  `json:"type"`
-		Param   *string `json:"param"`
-		Code    string  `json:"code"`
+func (e *Error) body() []byte { return encodeJSON(map[string]errorFields{"error": e.fields()}) }
+
+// frame returns e as an event of an event stream; no [DONE] follows. In a stream of the
+// Responses API it is that API's error event, too, or SDKs would not show its message.
+// Its sequence number says nothing.
+func (e *Error) frame(responses bool) string {
+	event := e.body()
+	if responses {
+		event = encodeJSON(struct {
+			Type           string      `json:"type"`
+			SequenceNumber int         `json:"sequence_number"`
+			Code           string      `json:"code"`
+			Message        string      `json:"message"`
+			Param          *string     `json:"param"`
+			Error          errorFields `json:"error"`
+		}{Type: "error", Code: e.Code, Message: e.Msg, Error: e.fields()})
 	}
+	return "data: " + string(event) + "\n\n"
+}
+
+// encodeJSON returns v, which can be encoded, on one line.
+func encodeJSON(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // for people: messages hold <token>
-	// Strings always encode, and a buffer takes them.
-	_ = enc.Encode(map[string]fields{"error": {Message: e.Msg, Type: "relay_error", Code: e.Code}})
+	_ = enc.Encode(v)        // a buffer takes everything
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
-// frame returns e as an event of an event stream. The blank line in front ends an
-// event that was cut, so that clients see that it is incomplete. No [DONE]
-// follows.
-func (e *Error) frame() []byte {
-	return []byte("\n\ndata: " + string(e.body()) + "\n\n")
 }
 
 // ServeHTTP responds to req with e. Nothing of a response may have been sent yet.

@@ -14,7 +14,7 @@ import (
 // reasons take precedence, then the client's, then the upstreams'.
 func (x *exchange) upstreamError(err error) error {
 	if cause, ok := errors.AsType[*Error](context.Cause(x.ctx)); ok {
-		return cause
+		return x.blaming(cause)
 	}
 	clientGone := x.req.Context().Err() != nil
 	if clientGone {
@@ -35,9 +35,21 @@ func (x *exchange) upstreamError(err error) error {
 	}
 	poolErr, ok := errors.AsType[*failover.Error](err)
 	if !ok {
-		return errReset.because(err)
+		return x.blaming(errReset.because(err))
 	}
 	return x.poolError(poolErr)
+}
+
+// blaming returns e, which is the API's fault, as the fault of the upstream that
+// responded, or was tried last, where there are relays in between.
+func (x *exchange) blaming(e *Error) *Error {
+	switch {
+	case x.pool.Several():
+		return e.ofUpstream(x.sent.Upstream)
+	case x.pool.LeadsToRelays():
+		return e.ofUpstream("")
+	}
+	return e
 }
 
 // poolError returns the error for a request that no upstream responded to.
@@ -45,14 +57,18 @@ func (x *exchange) poolError(err *failover.Error) error {
 	switch {
 	case err.Only(failover.ClassHeaders):
 		return errHeadersRefused.because(err)
+	case err.TooLarge():
+		return errTooLargeEverywhere.naming(err, " They are: ")
 	case err.Ambiguous && strings.HasPrefix(err.Last(), failover.ClassPlatform):
-		return errPlatform.because(err)
+		return errPlatform.naming(err, " What happened: ")
+	case err.Ambiguous && x.pool.Several():
+		return errUpstreamReset.naming(err, " What happened: ")
 	case err.Ambiguous:
-		return errReset.because(err)
+		return x.blaming(errReset.because(err))
 	case x.pool.Several():
-		return allFailed(err)
+		return errAllFailed.naming(err, " They are: ")
 	}
-	return errConnect.because(err)
+	return x.blaming(errConnect.because(err))
 }
 
 // interruption returns the error for a truncated response: an *Error or
@@ -60,7 +76,7 @@ func (x *exchange) poolError(err *failover.Error) error {
 func (x *exchange) interruption(err error) error {
 	cause := context.Cause(x.ctx)
 	if e, ok := errors.AsType[*Error](cause); ok {
-		return e
+		return x.blaming(e)
 	}
 	if x.req.Context().Err() != nil || errors.Is(err, errClientGone) || errors.Is(cause, errClientGone) {
 		return errClientGone
@@ -68,5 +84,5 @@ func (x *exchange) interruption(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	return ErrInterrupted.because(err)
+	return x.blaming(ErrInterrupted.because(err))
 }

@@ -64,16 +64,21 @@ type exchange struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	w    http.ResponseWriter
-	req  *http.Request   // the client's
-	body *replay.Body    // of the request; nil if there is none
-	res  *http.Response  // the upstream's
-	sent failover.Result // how the request was sent
+	w        http.ResponseWriter
+	req      *http.Request   // the client's
+	patience *clientTimeout  // for the response to begin; nil: unknown
+	body     *replay.Body    // of the request; nil if there is none
+	res      *http.Response  // the upstream's
+	sent     failover.Result // how the request was sent
+
+	refused bool // the API refused the region, and there is a gateway to be told
 }
 
 // forward sends the request and copies the response to the client. It panics
 // with [http.ErrAbortHandler] if a response has begun and cannot be completed.
 func (x *exchange) forward() {
+	x.patience = startClientTimeout(x.req, x.cancel)
+	defer x.patience.end()
 	x.openBody()
 	defer x.closeBody()
 	if err := x.send(); err != nil {
@@ -83,7 +88,7 @@ func (x *exchange) forward() {
 	defer func() { x.res.Body.Close() }() // which bufferResponse may have replaced
 	x.body.Forget()
 	if x.res.StatusCode < 200 || x.res.StatusCode > 599 {
-		writeError(x.w, x.req, errInvalidResponse)
+		writeError(x.w, x.req, x.blaming(errInvalidResponse))
 		return
 	}
 	if err := x.bufferResponse(); err != nil {
@@ -104,7 +109,7 @@ func (x *exchange) openBody() {
 	if !hasBody(x.req) {
 		return
 	}
-	x.body = replay.New(x.req.Body, x.req.ContentLength)
+	x.body = replay.New(x.patience.watch(x.req.Body), x.req.ContentLength)
 	// Without it, net/http closes the request's body when the response begins, while
 	// the transport may still be reading it; the transport would then truncate the
 	// response. Only HTTP/1 needs it.
@@ -116,11 +121,11 @@ func (x *exchange) closeBody() { x.body.Close(controller(x.w)) }
 // send sends the request and sets res and sent. It gives up when the client's own
 // timeout has passed.
 func (x *exchange) send() error {
-	timeout := startClientTimeout(x.req.Header, x.cancel)
 	var err error
 	x.res, x.sent, err = x.pool.Send(x.outbound())
-	timeout.Stop()
+	x.patience.end()
 	recordOf(x.req).sent(x.sent)
+	x.lookForRefusal(x.res)
 	if !x.body.Done() {
 		// In full-duplex mode, net/http cannot skip an unread body to get to the next
 		// request: two goroutines would read the connection, and it would panic.
@@ -128,6 +133,11 @@ func (x *exchange) send() error {
 	}
 	x.setUpstreamHeaders()
 	return err
+}
+
+// lookForRefusal sets refused, if a gateway is to be told. res may be nil.
+func (x *exchange) lookForRefusal(res *http.Response) {
+	x.refused = res != nil && protocol.Hops(x.req.Header) > 0 && x.pool.RefusesRegion(x.ctx, res, x.sent)
 }
 
 // outbound returns the request to the upstream. It is built from scratch, so that

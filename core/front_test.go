@@ -99,7 +99,7 @@ func (f *front) untouched(t *testing.T) {
 	}
 }
 
-// echo answers with the request's body.
+// echo responds with the request's body.
 func echo(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -109,7 +109,7 @@ func echo(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// ok answers 200 with a little JSON.
+// ok responds with 200 and a little JSON.
 func ok(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"ok":true}`)
@@ -143,7 +143,7 @@ func newRequest(t *testing.T, method, url, body string, headers ...string) *http
 	return req
 }
 
-// send sends a request and returns its answer with the body.
+// send sends a request and returns its response with the body.
 func send(t *testing.T, method, url, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	res := do(t, newRequest(t, method, url, body, headers...))
@@ -154,7 +154,7 @@ func send(t *testing.T, method, url, body string, headers ...string) (*http.Resp
 	return res, string(b)
 }
 
-// sendRaw writes raw to the server at url and returns the first answer. It
+// sendRaw writes raw to the server at url and returns the first response. It
 // fails if the server hangs up without one.
 func sendRaw(t *testing.T, url, raw string) (*http.Response, string) {
 	t.Helper()
@@ -163,7 +163,7 @@ func sendRaw(t *testing.T, url, raw string) (*http.Response, string) {
 	_, _ = io.WriteString(conn, raw)
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		t.Fatalf("no answer: %v", err)
+		t.Fatalf("no response: %v", err)
 	}
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
@@ -182,7 +182,7 @@ func dialRaw(t *testing.T, url string) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-// errorCode returns the code of an answer in OpenAI's error shape, and fails
+// errorCode returns the code of a response in OpenAI's error shape, and fails
 // if it is none of the relay's.
 func errorCode(t *testing.T, res *http.Response, body string) string {
 	t.Helper()
@@ -213,7 +213,7 @@ func errorCode(t *testing.T, res *http.Response, body string) string {
 	return answer.Error.Code
 }
 
-// wantError fails t unless the answer is the relay's error e.
+// wantError fails t unless the response is the relay's error e.
 func wantError(t *testing.T, res *http.Response, body string, e *Error) {
 	t.Helper()
 	if code := errorCode(t, res, body); res.StatusCode != e.Status || code != e.Code {

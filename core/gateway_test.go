@@ -32,7 +32,7 @@ type gateway struct {
 	regions []*httptest.Server
 }
 
-// newGateway serves a gateway to one upstream for each of answers. Where that is
+// newGateway serves a gateway to one upstream for each of responses. Where that is
 // nil, connections are refused.
 func newGateway(t *testing.T, change func(*Config), answers ...http.HandlerFunc) *gateway {
 	t.Helper()
@@ -58,7 +58,7 @@ func newGateway(t *testing.T, change func(*Config), answers ...http.HandlerFunc)
 	return g
 }
 
-// byRelay returns h as a relay hands on its upstream's answers.
+// byRelay returns h as a relay hands on its upstream's responses.
 func byRelay(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-Relay", "behind; origin=upstream")
@@ -171,7 +171,7 @@ func TestGatewayHealthCountsRequests(t *testing.T) {
 		t.Errorf("health during a request: %+v", got)
 	}
 	close(leave)
-	if status := receive(t, done, "the answer"); status != 200 {
+	if status := receive(t, done, "the response"); status != 200 {
 		t.Errorf("status %d", status)
 	}
 	if got := g.health(t).Upstreams; got[0].InFlight != 0 {
@@ -227,7 +227,7 @@ func (b *bubble) roundTrip(req *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// upstream returns what answered a request.
+// upstream returns which upstream responded.
 func (b *bubble) upstream(t *testing.T) string {
 	t.Helper()
 	rec, _ := b.get(t.Context())
@@ -352,7 +352,7 @@ func TestGatewayProbes(t *testing.T) {
 	}
 }
 
-func TestGatewayDescribesAnswers(t *testing.T) {
+func TestGatewayDescribesResponses(t *testing.T) {
 	apiError := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Retry-After-Ms", "5")
@@ -388,12 +388,12 @@ func TestGatewayDescribesAnswers(t *testing.T) {
 		{"nobody", false, []http.HandlerFunc{nil, nil}, 502, "all_regions_failed", "b 2"},
 		{"three at most", false, []http.HandlerFunc{nil, nil, nil, byRelay(ok)}, 502, "all_regions_failed", "c 3"},
 		{"broken off", false, []http.HandlerFunc{broken, byRelay(ok)}, 502, "upstream_reset", "a 1"},
-		{"an invalid answer", false, []http.HandlerFunc{byRelay(invalid), byRelay(ok)}, 502, "upstream_invalid_response", "a 1"},
+		{"a response", false, []http.HandlerFunc{byRelay(invalid), byRelay(ok)}, 502, "upstream_invalid_response", "a 1"},
 		{"a WebSocket", true, []http.HandlerFunc{echoUpgrade(t), byRelay(ok)}, 101, "", "a 1"},
 		{"the second's WebSocket", true, []http.HandlerFunc{nil, echoUpgrade(t)}, 101, "", "b 2"},
 		{"a WebSocket refused by the API", true, []http.HandlerFunc{nil, byRelay(apiError)}, 429, "", "b 2"},
 		{"nobody's WebSocket", true, []http.HandlerFunc{nil, nil}, 502, "all_regions_failed", "b 2"},
-		{"an invalid answer to a WebSocket", true, []http.HandlerFunc{byRelay(invalid), byRelay(ok)}, 502, "upstream_invalid_response", "a 1"},
+		{"a response to a WebSocket", true, []http.HandlerFunc{byRelay(invalid), byRelay(ok)}, 502, "upstream_invalid_response", "a 1"},
 		{"one upstream", false, []http.HandlerFunc{byRelay(ok)}, 200, "", " "},
 		{"one upstream's error", false, []http.HandlerFunc{nil}, 502, "upstream_connect", " "},
 		{"one upstream's WebSocket", true, []http.HandlerFunc{echoUpgrade(t)}, 101, "", " "},
@@ -495,13 +495,13 @@ func TestUpstreamsDescriptionsStay(t *testing.T) {
 	}
 }
 
-// Who made an answer stays visible behind several relays.
-func TestMarkerOfARelayBehind(t *testing.T) {
+// Who made a response stays visible behind several relays.
+func TestMarkerOfARelayUpstream(t *testing.T) {
 	behind := newFront(t, ok, func(cfg *Config) { cfg.Name, cfg.AccessTokens = "behind", []Secret{canaryToken} })
 	tests := []struct {
 		name, upstream, origin, code string
 	}{
-		{"an answer of the API", "rt_" + canaryToken + "@", "upstream", ""},
+		{"a response of the API", "rt_" + canaryToken + "@", "upstream", ""},
 		{"an error of the relay behind", "", "relay", "invalid_access_token"},
 	}
 	for _, test := range tests {
@@ -539,12 +539,64 @@ func TestMarkerOfARelayBehind(t *testing.T) {
 	}
 }
 
-// A client says how long it waits for an answer to begin. No answer is worth
+// The time between reads of openai-python begins when its request has been sent, however
+// long that takes; the whole time of the others does not wait for it.
+func TestClientTimeoutOfUploads(t *testing.T) {
+	for _, test := range []struct {
+		header string
+		early  bool // the upstream responds before the body's end
+		after  time.Duration
+		want   string
+	}{
+		{"X-Stainless-Read-Timeout", false, 14 * time.Second, "client_timeout"},
+		{"X-Stainless-Read-Timeout", true, 30 * time.Minute, "upstream_idle_timeout"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBubble(t, 1, func(cfg *Config) {
+				cfg.IdleTimeout = 30 * time.Minute
+				cfg.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
+					ctx := req.Context()
+					if !test.early {
+						_, _ = io.Copy(io.Discard, req.Body)
+						<-ctx.Done()
+						return nil, context.Cause(ctx)
+					}
+					go io.Copy(io.Discard, req.Body)
+					r, w := io.Pipe()
+					context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
+					return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: r, ContentLength: -1,
+						Header: http.Header{"Content-Type": {"text/event-stream"}}}, nil
+				})
+			})
+			body, upload := io.Pipe()
+			go func() {
+				for range 3 {
+					time.Sleep(3 * time.Second)
+					_, _ = io.WriteString(upload, "piece")
+				}
+				upload.Close()
+			}()
+			req := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/files", body)
+			req.Header.Set(test.header, "5")
+			rec, start := httptest.NewRecorder(), time.Now()
+			func() {
+				defer func() { _ = recover() }()
+				b.relay.ServeHTTP(rec, req)
+			}()
+			if took := time.Since(start); took != test.after || !strings.Contains(rec.Body.String(), test.want) {
+				t.Errorf("%s, early %t: ended after %v with %s, want %v, %s", test.header, test.early, took, rec.Body, test.after, test.want)
+			}
+			body.Close()
+		})
+	}
+}
+
+// A client says how long it waits for a response to begin. No response is worth
 // waiting for longer, and none that has begun is ended by it.
 func TestClientTimeout(t *testing.T) {
 	tests := []struct {
 		name, header, value string
-		begins              bool // the answer, before the time is over
+		begins              bool // the response, before the time is over
 		after               time.Duration
 		want                *Error
 	}{
@@ -569,6 +621,7 @@ func TestClientTimeout(t *testing.T) {
 						cfg.IdleTimeout = 30*time.Minute - 4*time.Second
 						cfg.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
 							ctx := req.Context()
+							_, _ = io.Copy(io.Discard, req.Body)
 							if !test.begins {
 								<-ctx.Done()
 								return nil, context.Cause(ctx)
@@ -600,7 +653,11 @@ func TestClientTimeout(t *testing.T) {
 						t.Errorf("ended after %v, want %v", took, test.after)
 					}
 					if test.begins {
-						if !aborted || rec.Code != 200 || rec.Body.String() != string(test.want.frame()) {
+						want := test.want
+						if upstreams > 1 {
+							want = want.ofUpstream("a")
+						}
+						if !aborted || rec.Code != 200 || rec.Body.String() != want.frame(false) {
 							t.Errorf("aborted %t, %d %s, want %s", aborted, rec.Code, rec.Body, test.want.Code)
 						}
 						return
@@ -618,14 +675,14 @@ func TestClientTimeout(t *testing.T) {
 	}
 }
 
-// An answer that goes with its region between header and body is one to ask for
+// A response that goes with its region between header and body is one to ask for
 // again, which clients do by themselves if they have not got its header.
 func TestGatewayHoldsJSON(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nX-Relay: behind; origin=upstream\r\nContent-Type: "
 	tests := []struct {
 		name, raw string
 		upstreams int
-		want      *Error // nil: the answer begins, and breaks off
+		want      *Error // nil: the response begins, and breaks off
 	}{
 		{"with a length", head + "application/json\r\nContent-Length: 9\r\n\r\n", 2, ErrInterrupted},
 		{"chunked", head + "application/json; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n", 2, ErrInterrupted},
@@ -649,15 +706,15 @@ func TestGatewayHoldsJSON(t *testing.T) {
 				return
 			}
 			if res.StatusCode != 200 || err == nil {
-				t.Errorf("%d, and the answer looks whole: %q", res.StatusCode, body)
+				t.Errorf("%d, and the response looks whole: %q", res.StatusCode, body)
 			}
 		})
 	}
 }
 
-// A function may be frozen once it has answered: nothing may be left that its
+// A function may be frozen once it has responded: nothing may be left that its
 // next request would find late, or dead.
-func TestFunctionLeavesNothingBehind(t *testing.T) {
+func TestFunctionLeavesNothingRunning(t *testing.T) {
 	// A region that takes connections and never says a word, as over TLS.
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -708,8 +765,8 @@ func waitForGoroutines(t *testing.T, what string, is func(stack string) bool) {
 	}
 }
 
-// A connection that answered a request before can become a WebSocket's.
-func TestWebSocketBehindOtherRequests(t *testing.T) {
+// A connection that served a request before can become a WebSocket's.
+func TestWebSocketAfterOtherRequests(t *testing.T) {
 	for _, upstreams := range []int{1, 2} {
 		answer := func(w http.ResponseWriter, req *http.Request) {
 			if req.URL.Path == "/v1/realtime" {

@@ -233,13 +233,15 @@ func outboundName(name string) string {
 	return name
 }
 
-// forwardsRequestHeader reports whether a request header is forwarded. Names with
-// an underscore are not: some servers treat it as a hyphen.
+// forwardsRequestHeader reports whether a request header is forwarded.
 func forwardsRequestHeader(name string) bool {
-	if strings.HasPrefix(name, "X-Stainless-") && !strings.Contains(name, "_") {
-		return true // half of what official SDKs send
-	}
-	if droppedUp[name] || strings.Contains(name, "_") {
+	switch {
+	case strings.Contains(name, "_"):
+		return forwardsUnderscored(name)
+	case strings.HasPrefix(name, "X-Stainless-"), // half of what official SDKs send
+		strings.HasPrefix(name, "Cf-Aig-"): // Cloudflare's AI gateway, as an upstream
+		return true
+	case droppedUp[name]:
 		return false
 	}
 	for _, prefix := range droppedUpPrefixes {
@@ -249,6 +251,18 @@ func forwardsRequestHeader(name string) bool {
 	}
 	return true
 }
+
+// forwardsUnderscored reports whether a header with an underscore in its name, such as
+// session_id, is forwarded. Some servers treat it as a hyphen, so its twin must be one
+// that is forwarded, and that no stage reads, sets or removes.
+func forwardsUnderscored(name string) bool {
+	twin := http.CanonicalHeaderKey(strings.Trim(strings.ReplaceAll(name, "_", "-"), "-"))
+	return forwardsRequestHeader(twin) && !handledUp[twin] &&
+		!strings.HasPrefix(twin, "Openai-") && !strings.HasPrefix(twin, "Sec-Websocket-")
+}
+
+// handledUp are the request headers that are forwarded, perhaps changed by a stage.
+var handledUp = set(protectedHeaders, "Accept-Encoding", "Api-Key", "Service-Worker", "X-Api-Key", "X-Goog-Api-Key")
 
 // nominations returns the header names that Connection lists, in canonical form, or
 // nil.

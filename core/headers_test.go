@@ -19,7 +19,9 @@ var identifying = []string{
 	"X-Now-Route-Matches", "X-Cloud-Trace-Context", "Traceparent", "Tracestate", "Baggage", "X-Appengine-User-Ip",
 	"Function-Execution-Id", "X-Envoy-External-Address", "Via", "Referer", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode",
 	"Sec-Ch-Ua", "Sec-Ch-Ua-Platform", "Sec-Gpc", "Dnt", "Priority", "Cookie", "X-Http-Method-Override", "X-Original-Url",
-	"X-Rewrite-Url", "X_Relay_Token", "Content_Length", "X-Under_score", "X-Relay-Token", "X-Relay-Anything",
+	"X-Rewrite-Url", "X_Relay_Token", "Content_Length", "X-Relay-Token", "X_Forwarded-For", "Cf_Connecting_Ip",
+	"Api_key", "X_api_key", "X-Goog_Api_key", "Openai_Organization", "Content_Type", "Content_Encoding", "Accept_Encoding",
+	"Authorization_", "_cookie", "Sec_Websocket_Protocol", "Sec-Websocket_Key", "Service_Worker", "Relay_Hop", "Transfer_Encoding", "X_Http_Method_Override", "X-Relay-Anything",
 	"Proxy-Authorization", "Proxy-Connection", "Keep-Alive", "Te", "Http2-Settings", "X-Serverless-Authorization",
 }
 
@@ -38,7 +40,8 @@ func TestRequestHeaders(t *testing.T) {
 		"X-Client-Request-Id": "r-1", "X-Stainless-Lang": "go", "X-Stainless-Retry-Count": "0", "Idempotency-Key": "i-1",
 		"User-Agent": "OpenAI/Go 3", "Accept": "application/json", "Accept-Encoding": "gzip, br, zstd", "Accept-Language": "de",
 		"Content-Type": "application/json", "Content-Encoding": "zstd", "Range": "bytes=0-1", "If-None-Match": `"a,b"`,
-		"X-Custom": "kept",
+		"X-Custom": "kept", "Session_id": "s-1", "Conversation_id": "c-1", "X-Under_score": "kept", "Cf-Aig-Authorization": "Bearer g",
+		"Cf-Aig-Metadata": "{}", "Cf_aig_cache_ttl": "60", "X_stainless_lang": "go",
 	}
 	for name, value := range pass {
 		raw.WriteString(name + ": " + value + "\r\n")
@@ -118,7 +121,7 @@ func TestConnectionCannotDropWhatMatters(t *testing.T) {
 	}
 }
 
-func TestAnswerHeaders(t *testing.T) {
+func TestResponseHeaders(t *testing.T) {
 	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
 		for _, name := range []string{
@@ -195,6 +198,53 @@ func TestCacheControl(t *testing.T) {
 	}
 }
 
+// A redirect leads through the relay again: with the token that the client has in its
+// path, and without the base path, which the relay adds.
+func TestRedirectsKeepTheTokenAndLoseTheBase(t *testing.T) {
+	const token = "/t/" + canaryToken
+	for _, test := range []struct{ base, path, location, want string }{
+		{"", "/v1/models", "/v1/other?a#b", "/v1/other?a#b"},
+		{"/base", "/v1/models", "/base/v1/other?a=%zz&;", "/v1/other?a=%zz&;"},
+		{"/base", "/v1/models", "UPSTREAM/base/v1/other", "/v1/other"},
+		{"/base", "/v1/models", "//HOST/base/v1/a%2Fb", "/v1/a%2Fb"},
+		{"/base/v1", "/v1/models", "/base/v1/other", "/v1/other"},
+		{"/base", "/v1/models", "/v1/other", "/v1/other"}, // the API does not know of its base path
+		{"/base", "/v1/models", "/based/v1/other", "/based/v1/other"},
+		{"/base", "/v1/models", "other?x", "other?x"},
+		{"/base", "/v1/models", "?page=2", "?page=2"},
+		{"/base", "/v1/models", "UPSTREAM/base", "/"},
+		{"/base", "/v1/models", "UPSTREAM?x", "/?x"},
+		{"", token + "/v1/models", "/v1/other", token + "/v1/other"},
+		{"/base", token + "/v1/models", "UPSTREAM/base/v1/other?x", token + "/v1/other?x"},
+		{"/base", token + "/v1/models", "other", "other"}, // which is relative to the path with the token
+		{"/base", token + "/v1/models", "https://evil.example/base/v1/other", ""},
+		{"/base", token + "/v1/models", "/base//evil.example", ""},
+		{"/base", token + "/v1/models", "/base/../v1", ""},
+		{"/base", token + "/v1/models", "https://HOST:1/v1", ""},
+	} {
+		u := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+			location := strings.NewReplacer("UPSTREAM", "http://"+req.Host, "HOST", req.Host).Replace(test.location)
+			w.Header()["Location"] = []string{location}
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		}, nil)
+		f := &front{log: new(lockedBuffer)}
+		f.start(t, u.upstream.URL+test.base, func(cfg *Config) {
+			cfg.AccessTokens, cfg.PathTokens = []Secret{canaryToken}, true
+		})
+		headers := []string{"X-Relay-Token", canaryToken}
+		if strings.HasPrefix(test.path, "/t/") {
+			headers = nil
+		}
+		res, _ := send(t, "GET", f.URL+test.path, "", headers...)
+		if got := res.Header.Get("Location"); res.StatusCode != 307 || got != test.want {
+			t.Errorf("base %q, path %q, Location %q: %d %q, want %q", test.base, test.path, test.location, res.StatusCode, got, test.want)
+		}
+		if log := f.log.String(); strings.Contains(log, canaryToken) {
+			t.Errorf("the token is logged: %s", log)
+		}
+	}
+}
+
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	tests := []struct{ location, want string }{
 		{"https://evil.example/v1/models", ""},
@@ -222,6 +272,33 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
+// Some servers say that they use no transfer coding. One that the relay has not asked for
+// is refused.
+func TestTransferEncodingsOfTheAPI(t *testing.T) {
+	const status = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+	for _, test := range []struct {
+		raw  string
+		want int
+	}{
+		{status + "Transfer-Encoding: identity\r\n\r\n{}", 200},
+		{status + "transfer-encoding:IDENTITY \r\nContent-Length: 2\r\n\r\n{}", 200},
+		{status + "Content-Length: 2\r\nTransfer-Encoding: identity\r\nX-Last: 1\r\n\r\n{}", 200},
+		{status + "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 502},
+		{status + "Transfer-Encoding: identity, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 502},
+		{status + "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 502},
+	} {
+		f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			hijack(t, w, test.raw).Close()
+		}, nil)
+		res, body := send(t, "POST", f.URL+"/v1/models", "{}")
+		if res.StatusCode != test.want || test.want == 200 && body != "{}" || res.Header.Get("Te") != "" {
+			t.Errorf("%q: %d %q %v, want %d", test.raw, res.StatusCode, body, res.Header, test.want)
+		}
+		f.only(t)
+	}
+}
+
 // FuzzHeaderPolicy: no header gets up whose name, in any spelling, is on the
 // drop list, whatever else the request says.
 func FuzzHeaderPolicy(f *testing.F) {
@@ -236,7 +313,15 @@ func FuzzHeaderPolicy(f *testing.F) {
 		out := outboundHeader(in)
 		for got := range out {
 			canonical := http.CanonicalHeaderKey(got)
-			if strings.Contains(got, "_") || hopByHop[canonical] || droppedUp[canonical] ||
+			twin := http.CanonicalHeaderKey(strings.Trim(strings.ReplaceAll(got, "_", "-"), "-"))
+			if strings.Contains(got, "_") && (handledUp[twin] || slices.Contains(credentialHeaders, twin)) {
+				t.Errorf("%q: %q goes up, whose twin a stage handles", name, got)
+			}
+			canonical = twin
+			if strings.HasPrefix(canonical, "Cf-Aig-") || strings.HasPrefix(canonical, "X-Stainless-") {
+				continue
+			}
+			if hopByHop[canonical] || droppedUp[canonical] ||
 				slices.ContainsFunc(droppedUpPrefixes, func(p string) bool { return strings.HasPrefix(canonical, p) }) {
 				t.Errorf("%q: %q goes up", name, got)
 			}

@@ -46,7 +46,7 @@ type health struct {
 func newHealth(cfg Config, pool *failover.Pool, access *access, target *target) *health {
 	platform := cfg.Platform.Name
 	if platform == "" {
-		platform = "server"
+		platform = protocol.Server
 	}
 	return &health{pool: pool, access: access, target: target, turn: make(chan struct{}, 1), about: protocol.Health{
 		Status:        "ok",
@@ -197,9 +197,8 @@ func (hl *health) probe(ctx context.Context) protocol.DeepCheck {
 		return report
 	}
 	defer res.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(res.Body, 16<<10))
 	report.Status = res.StatusCode
-	report.Code = deepCode(res.StatusCode, body)
+	report.Code = deepCode(res.StatusCode, hl.pool.RefusesRegion(ctx, res, sent))
 	report.OK = report.Code == ""
 	return report
 }
@@ -209,15 +208,9 @@ const codeUpstreamTimeout = "upstream_timeout"
 
 // deepCode returns the code of a deep check whose response was that, or "" if the
 // upstream is well.
-func deepCode(status int, body []byte) string {
-	var fields struct {
-		Error struct {
-			Code string `json:"code"`
-		} `json:"error"`
-	}
-	_ = json.Unmarshal(body, &fields) // without valid JSON there is no code
+func deepCode(status int, refused bool) string {
 	switch {
-	case fields.Error.Code == protocol.RegionRefused:
+	case refused:
 		return protocol.RegionRefused
 	case status == http.StatusOK, status == http.StatusUnauthorized, status == http.StatusTooManyRequests:
 		return ""

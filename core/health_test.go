@@ -142,7 +142,7 @@ func TestMisconfigured(t *testing.T) {
 }
 
 // Everyone who asks while a check is under way gets its result, even if the
-// upstream answers nobody.
+// upstream never responds.
 func TestDeepHealthOfASilentUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32

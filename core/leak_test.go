@@ -63,7 +63,7 @@ func TestTokensThatWouldReachTheUpstream(t *testing.T) {
 				}
 				wantError(t, res, body, errMisplacedToken)
 				if strings.Contains(body, canaryToken) {
-					t.Errorf("%s %s: the answer holds the token", r.target, r.headers)
+					t.Errorf("%s %s: the response holds the token", r.target, r.headers)
 				}
 			}
 			res, body := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"X-Relay-Token: "+canaryToken+"\r\nSec-WebSocket-Protocol: realtime, x."+canaryToken+"\r\n\r\n")

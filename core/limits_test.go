@@ -215,7 +215,7 @@ func TestExpectContinue(t *testing.T) {
 		f := newFront(t, func(w http.ResponseWriter, req *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, nil)
 		res, _ := sendRaw(t, f.URL, "POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
 		if res.StatusCode != 401 {
-			t.Errorf("first answer %d, want 401", res.StatusCode)
+			t.Errorf("first response %d, want 401", res.StatusCode)
 		}
 	})
 	t.Run("taken", func(t *testing.T) {
@@ -224,7 +224,7 @@ func TestExpectContinue(t *testing.T) {
 		_, _ = io.WriteString(conn, "POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
 		r := bufio.NewReader(conn)
 		if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 100 ") {
-			t.Fatalf("first answer %q, want 100", line)
+			t.Fatalf("first response %q, want 100", line)
 		}
 		_, _ = r.ReadString('\n')
 		_, _ = io.WriteString(conn, "hello")
@@ -281,7 +281,7 @@ func TestBodiesThatAreWithheld(t *testing.T) {
 	f.untouched(t)
 }
 
-// Nor by leaving an upload unfinished that the upstream has answered already.
+// Nor by leaving an upload unfinished that the upstream has already responded to.
 func TestUploadsThatAreAbandoned(t *testing.T) {
 	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()

@@ -27,7 +27,7 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	line.AddAttrs(
 		slog.String("request_id", rec.id),
 		slog.String("method", rec.method),
-		slog.String("route", rec.route),
+		slog.String("route", rec.loggedRoute()),
 		slog.Int("status", status),
 		slog.Int64("bytes_in", rec.bytesIn.Load()),
 		slog.Int64("bytes_out", rec.bytesOut.Load()),

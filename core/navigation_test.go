@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// hostilePage answers with a page that would take the relay's origin over, and
+// hostilePage responds with a page that would take the relay's origin over, and
 // with every header that would help it.
 func hostilePage(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
@@ -52,7 +52,7 @@ func TestUpstreamContentIsInert(t *testing.T) {
 			}
 		}
 	}
-	// A handshake that the upstream answers by a page.
+	// A handshake to which the upstream responds with a page.
 	res, _ := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
 	wantInert(t, "handshake", res.Header)
 	if res.Header.Get("Service-Worker-Allowed") != "" {

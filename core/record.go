@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -29,7 +30,9 @@ type record struct {
 	id          string
 	method      string
 	route       string
-	caller      int // which access token was presented, from 1 on; not logged
+	family      string // to log in place of route "other", if the request succeeds
+	caller      int    // which access token was presented, from 1 on; not logged
+	pathToken   string // /t/<token>, if the path had it; not logged
 	start       time.Time
 	attempts    int
 	upstream    string // name of the one that responded, or was tried last
@@ -105,6 +108,7 @@ func (s *recordStage) handler(next http.Handler) http.Handler {
 			id:      requestID(),
 			method:  methodClass(req.Method),
 			route:   routeClass(req.URL.Path),
+			family:  unknownFamily(req.URL.Path),
 			start:   time.Now(),
 		}
 		*rw = recordWriter{ResponseWriter: w, rc: http.NewResponseController(w), rec: rec, timeout: s.writeTimeout}
@@ -182,11 +186,50 @@ func routeClass(path string) string {
 	case strings.HasPrefix(path, "/dashboard/"):
 		return "dashboard"
 	}
-	_, rest, ok := strings.Cut(path, "/v1/")
-	if family, _, _ := strings.Cut(rest, "/"); ok && families[family] {
+	if family := familyOf(path); families[family] {
 		return family
 	}
 	return "other"
+}
+
+// familyOf returns the path segment after /v1/, or "".
+func familyOf(path string) string {
+	_, rest, _ := strings.Cut(path, "/v1/")
+	family, _, _ := strings.Cut(rest, "/")
+	return family
+}
+
+// unknownFamily returns the path segment after /v1/ if it is not one of families but
+// looks like one, or "". Ids and secrets do not: they have digits, capitals or hyphens,
+// or are longer. One that does is a path which the API has not, so a family is logged
+// only once the API has responded with success.
+func unknownFamily(path string) string {
+	family := familyOf(path)
+	if families[family] || !plainWords.MatchString(family) || len(family) > maxFamily {
+		return ""
+	}
+	return family
+}
+
+// maxFamily is the max length of an unknown family.
+const maxFamily = 20
+
+// plainWords are words joined by underscores.
+var plainWords = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
+
+// loggedRoute returns the route to log.
+func (rec *record) loggedRoute() string {
+	succeeded := rec.status == http.StatusSwitchingProtocols || rec.status >= 200 && rec.status <= 299
+	if rec.route == "other" && rec.family != "" && succeeded {
+		return rec.family
+	}
+	return rec.route
+}
+
+// isResponses reports whether a path is of the Responses API, whose event streams have
+// an error event of their own.
+func isResponses(path string) bool {
+	return strings.HasSuffix(path, "/responses") || strings.Contains(path, "/responses/")
 }
 
 // A recordWriter records a response's status, its size and the time of its first

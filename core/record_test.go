@@ -67,8 +67,41 @@ func TestRouteClasses(t *testing.T) {
 	}
 }
 
+// A family of the API that is not known is logged by its name once the API has taken it;
+// what may be an id or a secret never is.
+func TestUnknownFamilies(t *testing.T) {
+	for _, test := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/v1/live/sessions", 200, "live"},
+		{"/v1/translation_jobs", 204, "translation_jobs"},
+		{"/openai/v1/live", 201, "live"},
+		{"/v1/live/sessions", 404, "other"},
+		{"/v1/hunter", 401, "other"}, // perhaps a secret
+		{"/v1/live/sessions", 302, "other"},
+		{"/v1/sk-canary", 200, "other"},
+		{"/v1/asst_abc123", 200, "other"},
+		{"/v1/canaryCANARY", 200, "other"},
+		{"/v1/a" + strings.Repeat("b", maxFamily), 200, "other"},
+		{"/v1/_live", 200, "other"},
+		{"/v1/l%69ve1", 200, "other"},
+		{"/v1/models/live", 200, "models"},
+	} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(test.status) }, func(cfg *Config) {
+			cfg.Paths = []string{"/v1/", "/openai/"}
+		})
+		send(t, "GET", f.URL+test.path, "")
+		waitForLog(t, f, "duration_ms")
+		if !strings.Contains(f.log.String(), `"route":"`+test.want+`"`) {
+			t.Errorf("%s, %d: want route %q in %s", test.path, test.status, test.want, f.log.String())
+		}
+	}
+}
+
 // Whatever goes wrong, no key or token gets into the log, an error body or a
-// header of the answer.
+// header of the response.
 func TestNoSecretGetsOut(t *testing.T) {
 	faults := map[string]string{
 		"ok": "", "echoing header": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "closed": "-",
@@ -136,7 +169,7 @@ func TestStrayBytesAreNotLogged(t *testing.T) {
 	}
 }
 
-func TestPanicsAreAnswered(t *testing.T) {
+func TestPanicsBecomeErrors(t *testing.T) {
 	var begun bool
 	f := newFront(t, ok, func(cfg *Config) {
 		cfg.Transport = roundTripFunc(func(*http.Request) (*http.Response, error) {
@@ -151,10 +184,10 @@ func TestPanicsAreAnswered(t *testing.T) {
 	begun = true
 	res = do(t, newRequest(t, "GET", f.URL+"/v1/models", ""))
 	if body, err := io.ReadAll(res.Body); err == nil {
-		t.Errorf("after a panic in the middle, the answer looks complete: %q", body)
+		t.Errorf("after a panic in the middle, the response looks complete: %q", body)
 	}
 	waitForLog(t, f, "relay_internal_error")
-	if log := f.log.String(); strings.Contains(log, canaryKey) || !strings.Contains(log, "TestPanicsAreAnswered") {
+	if log := f.log.String(); strings.Contains(log, canaryKey) || !strings.Contains(log, "TestPanicsBecomeErrors") {
 		t.Errorf("log has the panic's value, or no stack:\n%s", log)
 	}
 }

@@ -3,15 +3,13 @@ package core
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 
 	"example.com/relay/core/failover"
 	"example.com/relay/core/page"
 )
-
-// Version is this relay's version, as health reports it.
-const Version = "0.1.0"
 
 // A Relay is an [http.Handler] that relays an API. It is made by [New] or
 // [FromEnv] and is safe for concurrent use.
@@ -23,8 +21,9 @@ type Relay struct {
 
 	changing sync.Mutex // serializes SetUpstreams
 	origins  *origins
-	open     bool // no access token is needed
-	public   bool // reachable from other machines
+	open     bool             // no access token is needed
+	public   bool             // reachable from other machines
+	options  failover.Options // of upstreams' URLs
 
 	mu      sync.Mutex    // guards what follows
 	active  int           // requests in flight
@@ -70,6 +69,7 @@ func New(cfg Config) (*Relay, error) {
 		origins: cors.origins,
 		open:    len(cfg.AccessTokens) == 0,
 		public:  cfg.isPublic(),
+		options: cfg.upstreamOptions(),
 	}
 	r.origins.exposed.Store(r.open && holdToken(cfg.Upstreams))
 	return r, nil
@@ -77,21 +77,30 @@ func New(cfg Config) (*Relay, error) {
 
 // newPool returns the pool over cfg's upstreams.
 func newPool(cfg Config) (*failover.Pool, error) {
-	opts := failover.Options{
-		Policy:          cfg.Policy,
-		ResendAmbiguous: cfg.ResendAmbiguous,
-		ResumeResponses: cfg.ResumeResponses,
-		ProbeInterval:   cfg.ProbeInterval,
-		Serverless:      cfg.Platform.Serverless,
-		HTTP1:           cfg.Platform.SingleRequest,
-		TLS:             cfg.TLS,
-		Transport:       cfg.Transport,
-		Logger:          cfg.logger(),
-	}
+	opts := cfg.upstreamOptions()
+	opts.Policy = cfg.Policy
+	opts.ResendAmbiguous = cfg.ResendAmbiguous
+	opts.ResumeResponses = cfg.ResumeResponses
+	opts.ProbeInterval = cfg.ProbeInterval
+	opts.Serverless = cfg.Platform.Serverless
+	opts.HTTP1 = cfg.Platform.SingleRequest
+	opts.TLS = cfg.TLS
+	opts.Transport = cfg.Transport
+	opts.Logger = cfg.logger()
 	if cfg.ProxyFromEnvironment && !cfg.Platform.Serverless {
-		opts.Proxy = http.ProxyFromEnvironment
+		opts.Proxy = ProxyFromEnvironment
 	}
 	return failover.New(plain(cfg.Upstreams), opts)
+}
+
+// ProxyFromEnvironment returns the proxy of a request to an upstream: that in
+// HTTPS_PROXY, as [http.ProxyFromEnvironment] has it. Upstreams by plain http are on
+// this machine or its own network, and have none.
+func ProxyFromEnvironment(req *http.Request) (*url.URL, error) {
+	if req.URL.Scheme == "http" {
+		return nil, nil
+	}
+	return http.ProxyFromEnvironment(req)
 }
 
 // plain returns the values of secrets.
@@ -111,7 +120,7 @@ func (r *Relay) SetUpstreams(urls []Secret) error {
 	if r.pool == nil {
 		return errMisconfigured
 	}
-	if err := oneLine(upstreamProblems(urls)); err != nil {
+	if err := oneLine(upstreamProblems(urls, r.options)); err != nil {
 		return err
 	}
 	exposed := r.open && holdToken(urls)
@@ -133,7 +142,9 @@ func (r *Relay) SetUpstreams(urls []Secret) error {
 // FromEnv returns a relay on a platform for the RELAY_* variables in environ, which
 // has the form of [os.Environ]. It is for serverless functions, which cannot fail
 // at start-up: if the configuration is invalid, the relay logs why, once, and
-// responds to every request with the error relay_misconfigured.
+// responds to every request with the error relay_misconfigured. A function without
+// access tokens works, since it can be reached by everyone in any case and its client
+// may have no way to send one, but logs a warning.
 func FromEnv(environ []string, platform Platform) *Relay {
 	filterStdlog()
 	cfg, err := ParseEnv(environ)
@@ -141,6 +152,11 @@ func FromEnv(environ []string, platform Platform) *Relay {
 	if err == nil {
 		var r *Relay
 		if r, err = New(cfg); err == nil {
+			if len(cfg.AccessTokens) == 0 && !cfg.AllowAnyone {
+				cfg.logger().Warn("open", "problem", "RELAY_ACCESS_TOKENS is not set, so anyone who finds this "+
+					"function's URL may use it with a key of their own; "+
+					"RELAY_ALLOW_ANYONE=true says that this is meant")
+			}
 			return r
 		}
 	}

@@ -17,7 +17,7 @@ func (x *exchange) respond() error {
 	h := x.w.Header()
 	copyResponseHeader(h, x.res.Header)
 	x.setMarker(h)
-	rewriteLocation(h, x.res.StatusCode, x.sent.Base.Host)
+	x.rewriteLocation(h)
 	events := isEventStream(x.res.Header)
 	if events {
 		prepareStream(h)
@@ -33,7 +33,7 @@ func (x *exchange) respond() error {
 	err := s.copy(x.res.Body)
 	panicked = false
 	if err == nil {
-		recordOf(x.req).missingDone = events && !s.isDone()
+		recordOf(x.req).missingDone = events && !s.lines.isDone()
 		return nil
 	}
 	err = x.interruption(err)
@@ -57,6 +57,7 @@ func (x *exchange) stream(events bool) *stream {
 	}
 	if events {
 		s.buffers, s.keepalive = &eventBuffers, x.keepalive
+		s.responses = isResponses(x.req.URL.Path)
 		return s
 	}
 	s.coalesce = x.res.ContentLength >= 0 && x.res.ContentLength <= bodyBufferSize
@@ -84,6 +85,9 @@ func (x *exchange) setUpstreamHeaders() {
 // it is the error of an upstream that is known to be one, and the upstream
 // otherwise. copyResponseHeader has dropped what the upstream said itself.
 func (x *exchange) setMarker(h http.Header) {
+	if x.refused {
+		h[protocol.Refusal] = []string{protocol.RegionRefused}
+	}
 	if !x.sent.Relay {
 		h[protocol.Marker] = x.upstreamMarker
 		return
@@ -91,12 +95,12 @@ func (x *exchange) setMarker(h http.Header) {
 	h[protocol.Marker], h[protocol.ErrorCode] = x.relayMarker, x.res.Header[protocol.ErrorCode]
 }
 
-// rewriteLocation makes a redirect within the upstream's host lead to the relay's,
-// and drops any other: a client that followed it would send its access token
-// there.
-func rewriteLocation(h http.Header, status int, host string) {
+// rewriteLocation makes a redirect within the upstream's host lead to the relay's, with
+// the client's path token and without the upstream's base path, and drops any other: a
+// client that followed it would send its access token there.
+func (x *exchange) rewriteLocation(h http.Header) {
 	locations := h["Location"]
-	if len(locations) == 0 || status < 300 || status > 399 {
+	if len(locations) == 0 || x.res.StatusCode < 300 || x.res.StatusCode > 399 {
 		return
 	}
 	h.Del("Location")
@@ -104,21 +108,40 @@ func rewriteLocation(h http.Header, status int, host string) {
 	if err != nil || len(locations) > 1 || u.Opaque != "" {
 		return
 	}
-	if u.Scheme != "" && u.Host == "" || u.Host != "" && !strings.EqualFold(u.Host, host) {
+	if u.Scheme != "" && u.Host == "" || u.Host != "" && !strings.EqualFold(u.Host, x.sent.Base.Host) {
 		return
 	}
-	u.Scheme, u.Host, u.User = "", "", nil
-	// What is left must be a path to every client.
-	if checkPath("/"+strings.TrimPrefix(u.EscapedPath(), "/")) == nil {
-		h.Set("Location", u.String())
+	path := u.EscapedPath()
+	if path == "" && u.Host != "" {
+		path = "/"
 	}
+	// What is left must be a path to every client.
+	if checkPath("/"+strings.TrimPrefix(path, "/")) != nil {
+		return
+	}
+	rest := url.URL{RawQuery: u.RawQuery, ForceQuery: u.ForceQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}
+	if strings.HasPrefix(path, "/") {
+		path = recordOf(x.req).pathToken + withoutBase(path, x.sent.Base.EscapedPath())
+	}
+	h.Set("Location", path+rest.String())
+}
+
+// withoutBase returns a path of the upstream without its base path, if it has it: an
+// API that does not know of its base path does not send it.
+func withoutBase(path, base string) string {
+	if rest, ok := strings.CutPrefix(path, base); ok && (rest == "" || rest[0] == '/') {
+		return "/" + strings.TrimPrefix(rest, "/")
+	}
+	return path
 }
 
 // isEventStream reports whether h is that of an event stream into which the relay
 // can write events, which takes an uncompressed one.
 func isEventStream(h http.Header) bool {
-	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return false
+	for _, encoding := range h["Content-Encoding"] {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return false
+		}
 	}
 	return mediaType(h) == "text/event-stream"
 }

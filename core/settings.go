@@ -29,9 +29,16 @@ var settings = []Setting{
 	{"RELAY_UPSTREAMS", defaultUpstream,
 		"base URLs of the API or of relays, comma-separated, in order of preference, with or without `/v1`; " +
 			"`https://rt_<token>@host#name` adds a relay's access token and a name; " +
-			"plain http to loopback addresses only",
+			"plain http to loopback addresses only, unless `RELAY_ALLOW_PRIVATE_HTTP`",
 		func(cfg *Config, v string) error {
 			return setList(&cfg.Upstreams, v)
+		}},
+	{"RELAY_ALLOW_PRIVATE_HTTP", "false",
+		"`true`: allow plain http to upstreams at private addresses and at names without a dot, such as " +
+			"`http://ollama:11434`; everyone on that network can read the keys and prompts",
+		func(cfg *Config, v string) (err error) {
+			cfg.AllowPrivateHTTP, err = parseBool(v)
+			return err
 		}},
 	{"RELAY_POLICY", "order",
 		"which healthy upstream is preferred: `order`, the first in the list, or `latency`, " +
@@ -65,6 +72,13 @@ var settings = []Setting{
 		func(cfg *Config, v string) error {
 			return setList(&cfg.AccessTokens, v)
 		}},
+	{"RELAY_ALLOW_ANYONE", "false",
+		"`true`: let `relay serve` listen beyond loopback without access tokens, so that everyone who reaches it may " +
+			"use it with a key of their own; functions need no token either way, and log a warning without this",
+		func(cfg *Config, v string) (err error) {
+			cfg.AllowAnyone, err = parseBool(v)
+			return err
+		}},
 	{"RELAY_API_KEY", "",
 		"API key that the relay sends in place of the client's; requires access tokens",
 		func(cfg *Config, v string) error {
@@ -91,9 +105,9 @@ var settings = []Setting{
 			return setList(&cfg.AllowedOrigins, v)
 		}},
 	{"RELAY_ALLOWED_HOSTS", "*",
-		"host names by which the relay may be called, comma-separated; on a loopback address, " +
-			"`relay serve` allows only that address, `localhost`, `127.0.0.1`, `::1` and `host.docker.internal` " +
-			"by default",
+		"host names by which the relay may be called, comma-separated, without scheme, port or wildcard; on a " +
+			"loopback address, `relay serve` allows that address, `localhost`, `127.0.0.1`, `::1` and " +
+			"`host.docker.internal` as well, and by default nothing else",
 		func(cfg *Config, v string) error {
 			return setList(&cfg.AllowedHosts, v)
 		}},
@@ -161,6 +175,23 @@ var settings = []Setting{
 			cfg.WriteTimeout, err = parseTimeout(v)
 			return err
 		}},
+	{"RELAY_DRAIN_TIMEOUT", "8s",
+		"how long `relay serve` lets requests in flight finish when it is stopped; event streams that are left then " +
+			"end with an error event, within a second; `docker stop` kills after 10 s by default; `off` to wait " +
+			"for none",
+		func(cfg *Config, v string) (err error) {
+			cfg.DrainTimeout, err = parseTimeout(v)
+			return err
+		}},
+	{"RELAY_IDLE_CONNECTION_TIMEOUT", "3m",
+		"how long `relay serve` keeps a client's idle connection open; must be longer than a load balancer in " +
+			"front keeps it, or that sends requests into closed connections: AWS's and nginx 60 s, Google's " +
+			"10 minutes; " +
+			"`off` to keep it forever",
+		func(cfg *Config, v string) (err error) {
+			cfg.IdleConnectionTimeout, err = parseTimeout(v)
+			return err
+		}},
 	{"RELAY_NAME", "relay",
 		"name of this relay in the `X-Relay` header and in health checks",
 		func(cfg *Config, v string) error {
@@ -209,7 +240,11 @@ func ParseEnv(environ []string) (Config, error) {
 		if value == "" {
 			continue
 		}
-		if err := s.set(&cfg, value); err != nil {
+		err := errQuoted
+		if !isQuoted(value) {
+			err = s.set(&cfg, value)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", s.Name, err))
 		}
 	}
@@ -317,9 +352,22 @@ func setList[T ~string](dst *[]T, v string) error {
 		if entry = strings.TrimSpace(entry); entry == "" {
 			return errors.New("has an empty entry beside a comma")
 		}
+		if isQuoted(entry) {
+			return errQuoted
+		}
 		*dst = append(*dst, T(entry))
 	}
 	return nil
+}
+
+// errQuoted says that quotes are part of a value. Shells take them off; docker
+// --env-file and most forms on the web do not.
+var errQuoted = errors.New("is in quotes, which would be part of the value: leave them out")
+
+// isQuoted reports whether a value begins or ends with a quotation mark.
+func isQuoted(v string) bool {
+	const marks = "\"'"
+	return v != "" && (strings.IndexByte(marks, v[0]) >= 0 || strings.IndexByte(marks, v[len(v)-1]) >= 0)
 }
 
 func parseBool(v string) (bool, error) {

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"log/slog"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,7 +16,8 @@ func TestParseEnv(t *testing.T) {
 		"RELAY_ALLOWED_HOSTS=a.example", "RELAY_PATHS=/v1/,/openai/v1/", "RELAY_PAGE=off", "RELAY_MAX_BODY_BYTES=1000", "RELAY_MAX_IN_FLIGHT=5",
 		"RELAY_IDLE_TIMEOUT=1m", "RELAY_MAX_STREAM_TIME=15m", "RELAY_KEEPALIVE=15s", "RELAY_BODY_TIMEOUT=off", "RELAY_WRITE_TIMEOUT=0",
 		"RELAY_NAME=first", "RELAY_NAME=paris-1", "RELAY_REGION=eu-west-3", "AWS_REGION=us-east-1", "RELAY_LOG_LEVEL=warn",
-		"RELAY_LAMBDA_INVOKE_MODE=RESPONSE_STREAM",
+		"RELAY_LAMBDA_INVOKE_MODE=RESPONSE_STREAM", "RELAY_ALLOW_ANYONE=true", "RELAY_ALLOW_PRIVATE_HTTP=true", "RELAY_DRAIN_TIMEOUT=5s",
+		"RELAY_IDLE_CONNECTION_TIMEOUT=off",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -26,6 +29,7 @@ func TestParseEnv(t *testing.T) {
 		AllowedHosts: []string{"a.example"}, Paths: []string{"/v1/", "/openai/v1/"}, NoPage: true, MaxBodyBytes: 1000, MaxInFlight: 5,
 		IdleTimeout: time.Minute, MaxStreamTime: 15 * time.Minute, Keepalive: 15 * time.Second, BodyTimeout: -1, WriteTimeout: -1,
 		Name: "paris-1", Region: "eu-west-3", LogLevel: 4, LambdaInvokeMode: "RESPONSE_STREAM",
+		AllowAnyone: true, AllowPrivateHTTP: true, DrainTimeout: 5 * time.Second, IdleConnectionTimeout: -1,
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %#v\nwant %#v", cfg, want)
@@ -118,6 +122,144 @@ func TestConfigProblems(t *testing.T) {
 				t.Errorf("New: %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// Values that could never work are refused, with what to do instead.
+func TestValuesThatCannotWork(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		values []string
+		want   string // in the error; empty: they work
+	}{
+		{"RELAY_ALLOWED_HOSTS", []string{
+			"*", "relay.example", "Relay.EXAMPLE", "relay.example.", "a_b.example,localhost", "127.0.0.1", "::1", "[::1]", "2001:DB8::1", "xn--bcher-kva.example", "10.0.0.1,relay",
+		}, ""},
+		{"RELAY_ALLOWED_HOSTS", []string{
+			"relay.example:443", "https://relay.example", "relay.example/", "*.relay.example", "a.example,*", "*,a.example", "127.0.0.1:8787", "[::1]:8787", "bücher.example", "a b", "relay..example",
+			".relay.example", "fe80::1%eth0", "[127.0.0.1]", "300.1.1.1", "127.1", "0x7f.1", "user@relay.example", "relay.example?", "[]", ":8787", "abc:80",
+		}, "RELAY_ALLOWED_HOSTS"},
+		{"RELAY_ALLOWED_ORIGINS", []string{
+			"*", "none", "null", "https://chat.example", "http://localhost:3000", "https://chat.example:8443", "http://chat.example:443", "https://[::1]:3000", "http://127.0.0.1:5173", "chrome-extension://abcdefgh",
+			"app://obsidian.md", "capacitor://localhost", "moz-extension://6a2b-1", "https://chat.example,null", "https://xn--bcher-kva.example",
+		}, ""},
+		{"RELAY_ALLOWED_ORIGINS", []string{
+			"https://Chat.example", "HTTPS://chat.example", "https://chat.example:443", "http://chat.example:80", "https://chat.example/", "https://chat.example/app", "https://*.example", "https://*", "*.example",
+			"chat.example", "https://chat.example:", "https://chat.example:0443", "https://chat.example:x", "https://chat.example:99999", "https://user@chat.example", "https://chat.example?x", "https://bücher.example",
+			"https://[0:0::1]", "https://[::1", "https://127.1", "https://127.0.0.01", "https://0x7f000001", "//chat.example", "https://", "https://a b", "None", "NULL", "https://chat.example#",
+		}, "lower case"},
+		{"RELAY_UPSTREAMS", []string{
+			"https://api.openai.com/v1", "https://x.services.ai.azure.com/models", "https://gateway.ai.cloudflare.com/v1/account/gateway/openai",
+			"https://aiplatform.googleapis.com/v1/projects/p/locations/l/endpoints/openapi", "https://relay.example/chat", "https://relay.example/completions", "https://relay.example/v1/audio",
+		}, ""},
+		{"RELAY_UPSTREAMS", []string{
+			"https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/chat/completions/", "https://x.openai.azure.com/openai/deployments/d/chat/completions", "https://api.openai.com/v1/responses",
+			"https://api.openai.com/v1/models", "https://relay.example/openai/v1/embeddings", "https://api.openai.com/v1/audio/speech", "https://rt_t@relay.example/v1/completions#name", "https://api.example/chat/completions/v1",
+		}, "endpoint"},
+		{"RELAY_ACCESS_TOKENS", []string{"SHA256:" + strings.Repeat("ab", 32), "Sha256:x"}, "lower case"},
+		{"RELAY_PATHS", []string{"/v1%2fx/", "/v1/a%2Fb/"}, "RELAY_PATHS"},
+	} {
+		for _, value := range test.values {
+			_, err := ParseEnv([]string{test.name + "=" + value})
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("%s=%s: %v, want %q", test.name, value, err, test.want)
+			}
+		}
+	}
+}
+
+// docker --env-file keeps quotes, which shells take off.
+func TestQuotesAreRefused(t *testing.T) {
+	for _, s := range Settings() {
+		for _, value := range []string{`"x"`, `'x'`, `"x`, `x"`, `""`, ` "true" `} {
+			if _, err := ParseEnv([]string{s.Name + "=" + value}); err == nil || !strings.Contains(err.Error(), s.Name+": is in quotes") {
+				t.Errorf("%s=%s: %v", s.Name, value, err)
+			}
+		}
+	}
+	for _, value := range []string{`one,"two",three`, `one,'two'`} {
+		if _, err := ParseEnv([]string{"RELAY_ACCESS_TOKENS=" + value}); err == nil || !strings.Contains(err.Error(), "is in quotes") {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	if _, err := ParseEnv([]string{`RELAY_ACCESS_TOKENS=a"b`}); err != nil {
+		t.Errorf("a quotation mark inside a token: %v", err)
+	}
+}
+
+// Plain http beyond loopback is for the user's own networks only, and by a setting.
+func TestPrivateHTTP(t *testing.T) {
+	for _, test := range []struct {
+		hosts   []string
+		private bool
+	}{
+		{[]string{
+			"10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.5:11434", "169.254.1.1", "100.64.0.1", "100.127.255.255", "[fd00::1]:8000", "[fe80::1]", "[::ffff:10.0.0.1]",
+			"ollama:11434", "vllm-1:8000/v1", "my_service", "OLLAMA",
+		}, true},
+		{[]string{
+			"relay.example", "8.8.8.8", "172.32.0.1", "172.15.0.1", "192.169.0.1", "100.128.0.1", "100.63.255.255", "[2001:db8::1]", "[::ffff:8.8.8.8]", "0.0.0.0", "[::]", "ollama.", "134744072", "0x08080808", "10.1",
+			"host.docker.internal", "ollama.default.svc", "api.openai.com", "10.0.0.1.example", "255.255.255.255", "224.0.0.1", "8", "-ollama",
+		}, false},
+		{[]string{"127.0.0.1:8080", "localhost", "[::1]:80"}, true},
+	} {
+		for _, host := range test.hosts {
+			loopback := test.private && (strings.HasPrefix(host, "127.") || strings.HasPrefix(host, "localhost") || strings.HasPrefix(host, "[::1]"))
+			for _, setting := range []string{"", "false", "true"} {
+				environ := []string{"RELAY_UPSTREAMS=http://" + host, "RELAY_ALLOW_PRIVATE_HTTP=" + setting}
+				_, err := ParseEnv(environ)
+				if want := loopback || test.private && setting == "true"; (err == nil) != want {
+					t.Errorf("%q: %v, want it accepted: %t", environ, err, want)
+				}
+				if err != nil && test.private && !strings.Contains(err.Error(), "RELAY_ALLOW_PRIVATE_HTTP=true") {
+					t.Errorf("%q: %v does not name the setting", environ, err)
+				}
+			}
+			if _, err := ParseEnv([]string{"RELAY_UPSTREAMS=https://" + host, "RELAY_ALLOW_PRIVATE_HTTP=true"}); err != nil && !strings.HasPrefix(host, "[::]") {
+				t.Errorf("https://%s: %v", host, err)
+			}
+		}
+	}
+}
+
+// A request to a private address is sent there, by no proxy.
+func TestPrivateHTTPIsSent(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	t.Setenv("http_proxy", "http://127.0.0.1:1")
+	var asked string
+	f := &front{log: new(lockedBuffer)}
+	f.start(t, "http://ollama:11434/v1", func(cfg *Config) {
+		cfg.AllowPrivateHTTP, cfg.ProxyFromEnvironment = true, true
+		cfg.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			asked = req.URL.String()
+			return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody, Header: http.Header{}}, nil
+		})
+	})
+	if res, body := send(t, "GET", f.URL+"/v1/models", ""); res.StatusCode != 200 || asked != "http://ollama:11434/v1/models" {
+		t.Errorf("%d %s, asked %q", res.StatusCode, body, asked)
+	}
+	for address, direct := range map[string]bool{"http://10.0.0.1": true, "http://ollama": true} {
+		req, _ := http.NewRequest("GET", address, nil)
+		if proxy, err := ProxyFromEnvironment(req); (proxy == nil) != direct || err != nil {
+			t.Errorf("%s goes by %v, %v", address, proxy, err)
+		}
+	}
+}
+
+// SetUpstreams takes what the settings allow.
+func TestPrivateHTTPLaterOn(t *testing.T) {
+	for _, allowed := range []bool{false, true} {
+		relay, err := New(Config{AllowPrivateHTTP: allowed, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := relay.SetUpstreams([]Secret{"http://ollama:11434"}); (err == nil) != allowed {
+			t.Errorf("allowed %t: %v", allowed, err)
+		}
+		if err := relay.SetUpstreams([]Secret{"http://relay.example"}); err == nil {
+			t.Errorf("allowed %t: plain http to anywhere", allowed)
+		}
+		relay.stop()
 	}
 }
 

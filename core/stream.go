@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,12 +22,9 @@ var (
 	bodyBuffers  = sync.Pool{New: func() any { b := make([]byte, bodyBufferSize); return &b }}
 )
 
-// keepaliveComment is an event stream's comment and a blank line. Between events,
-// clients ignore both (HTML standard, section 9.2.6).
-var keepaliveComment = []byte(": keepalive\n\n")
-
-// doneEvent ends the event streams of chat completions.
-const doneEvent = "data: [DONE]\n\n"
+// keepaliveComment is an event stream's comment, which clients ignore (HTML standard,
+// section 9.2.6). No blank line follows: some take it for an empty event, and fail.
+var keepaliveComment = []byte(": keepalive\n")
 
 // A stream copies a response's body to the client: what each read returns is written
 // and flushed before the next read, unless the response is buffered or coalesced.
@@ -40,7 +36,8 @@ type stream struct {
 	cancel  context.CancelCauseFunc // ends the exchange
 	buffers *sync.Pool
 
-	events bool // it is an event stream
+	events    bool // it is an event stream
+	responses bool // of the Responses API, by its path
 
 	// buffered says that the whole body is in memory: the server then writes it
 	// together with the header when the handler returns, which is at once.
@@ -58,8 +55,7 @@ type stream struct {
 	// mu guards what follows, deadlineSet and, once begin has returned, all use of w
 	// and rc, since timers write comments and flush.
 	mu            sync.Mutex
-	tail          [len(doneEvent)]byte // last bytes of an event stream
-	written       int64
+	lines         eventLines // of an event stream
 	commentsEnded bool
 	comment       *time.Timer
 	// Of a response that is coalesced:
@@ -127,6 +123,9 @@ func (s *stream) copyBuffered(body io.Reader, buf []byte) error {
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
+			if s.events {
+				s.lines.note(buf[:n])
+			}
 			if _, err := s.w.Write(buf[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
@@ -142,7 +141,12 @@ func (s *stream) copyBuffered(body io.Reader, buf []byte) error {
 
 // writeFrame writes e as the last event. Its error is ignored: the stream has
 // failed anyway.
-func (s *stream) writeFrame(e *Error) { _ = s.write(e.frame()) }
+func (s *stream) writeFrame(e *Error) {
+	s.mu.Lock()
+	frame := s.lines.separator() + e.frame(s.responses || s.lines.responses)
+	s.mu.Unlock()
+	_ = s.write([]byte(frame))
+}
 
 // write writes and flushes p.
 func (s *stream) write(p []byte) error {
@@ -152,7 +156,7 @@ func (s *stream) write(p []byte) error {
 		s.comment.Reset(s.keepalive)
 	}
 	if s.events {
-		s.noteTail(p)
+		s.lines.note(p)
 	}
 	s.extendDeadline()
 	if _, err := s.w.Write(p); err != nil {
@@ -214,7 +218,7 @@ func (s *stream) writeComment() {
 		return
 	}
 	s.comment.Reset(s.keepalive)
-	if !s.betweenEvents() {
+	if !s.lines.between() {
 		return
 	}
 	s.extendDeadline()
@@ -225,28 +229,6 @@ func (s *stream) writeComment() {
 	if err != nil {
 		s.cancel(errClientGone)
 	}
-}
-
-// noteTail records the last bytes that were written.
-func (s *stream) noteTail(p []byte) {
-	s.written += int64(len(p))
-	if len(p) >= len(s.tail) {
-		copy(s.tail[:], p[len(p)-len(s.tail):])
-		return
-	}
-	copy(s.tail[:], s.tail[len(p):])
-	copy(s.tail[len(s.tail)-len(p):], p)
-}
-
-// isDone reports whether the last event was [DONE].
-func (s *stream) isDone() bool { return string(s.tail[:]) == doneEvent }
-
-// betweenEvents reports whether the last line that was written is blank, or nothing
-// was written.
-func (s *stream) betweenEvents() bool {
-	tail := s.tail[:]
-	return s.written == 0 || bytes.HasSuffix(tail, []byte("\n\n")) ||
-		bytes.HasSuffix(tail, []byte("\r\n\r\n")) || bytes.HasSuffix(tail, []byte("\r\r"))
 }
 
 // ignoreUnsupported returns err, or nil if the platform does not support the call.

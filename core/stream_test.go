@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -22,7 +24,7 @@ import (
 	"example.com/relay/core/internal/memory"
 )
 
-// hijack answers raw on the upstream's side and returns the connection.
+// hijack responds raw on the upstream's side and returns the connection.
 func hijack(t *testing.T, w http.ResponseWriter, raw string) *net.TCPConn {
 	t.Helper()
 	conn, _, err := http.NewResponseController(w).Hijack()
@@ -72,9 +74,9 @@ func TestHeadersAreFlushedBeforeTheFirstByte(t *testing.T) {
 	}
 }
 
-// TestShortAnswersToNobody: that the client is gone is noticed of what was held
+// TestShortResponsesToNobody: that the client is gone is noticed of what was held
 // back, too.
-func TestShortAnswersToNobody(t *testing.T) {
+func TestShortResponsesToNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []time.Duration{0, 2 * coalesceDelay} {
 			w := &nullWriter{broken: net.ErrClosed}
@@ -112,9 +114,9 @@ func TestWriteDeadlines(t *testing.T) {
 	})
 }
 
-// TestShortAnswersAreWrittenOnce: header and body of a short answer, which come
+// TestShortResponsesAreWrittenOnce: header and body of a short response, which come
 // one after the other, go out together.
-func TestShortAnswersAreWrittenOnce(t *testing.T) {
+func TestShortResponsesAreWrittenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for wait, flushes := range map[time.Duration]int{0: 1, coalesceDelay / 2: 1, 2 * coalesceDelay: 2} {
 			w := &nullWriter{}
@@ -185,7 +187,7 @@ func TestBodiesPassToTheByte(t *testing.T) {
 	}
 }
 
-// A cut is a way in which an upstream fails to finish an answer.
+// A cut is a way in which an upstream fails to finish a response.
 var cuts = []struct {
 	name, raw string
 	reset     bool
@@ -205,7 +207,7 @@ var cuts = []struct {
 	{"compressed events", strings.Replace(eventHead, "\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n", 1) + chunk("\x1f\x8b"), false, false},
 }
 
-func TestCutAnswersNeverLookComplete(t *testing.T) {
+func TestTruncatedResponsesNeverLookComplete(t *testing.T) {
 	for _, cut := range cuts {
 		t.Run(cut.name, func(t *testing.T) {
 			f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
@@ -222,12 +224,12 @@ func TestCutAnswersNeverLookComplete(t *testing.T) {
 			res := do(t, newRequest(t, "POST", f.URL+"/v1/chat/completions", `{"stream":true}`))
 			body, err := io.ReadAll(res.Body)
 			if err == nil {
-				t.Errorf("the answer looks complete: %q", body)
+				t.Errorf("the response looks complete: %q", body)
 			}
 			if res.StatusCode != 200 {
 				t.Errorf("status %d", res.StatusCode)
 			}
-			frame := string(ErrInterrupted.frame())
+			frame := ErrInterrupted.frame(false)
 			if got := strings.HasSuffix(string(body), frame); got != cut.frame {
 				t.Errorf("error event: %t, want %t; body %q", got, cut.frame, body)
 			}
@@ -240,21 +242,21 @@ func TestCutAnswersNeverLookComplete(t *testing.T) {
 	}
 }
 
-// In HTTP/1.0 the end of the connection is the end of the answer.
-func TestCutAnswersToHTTP10(t *testing.T) {
+// In HTTP/1.0 the end of the connection is the end of the response.
+func TestTruncatedResponsesToHTTP10(t *testing.T) {
 	for _, cut := range cuts {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, cut.raw).Close() }, nil)
 		conn := dialRaw(t, f.URL)
 		_, _ = io.WriteString(conn, "GET /v1/files/x/content HTTP/1.0\r\n\r\n")
 		body, err := io.ReadAll(conn)
-		if framed := strings.HasSuffix(string(body), string(ErrInterrupted.frame())); err == nil && !framed {
-			t.Errorf("%s: the answer looks complete: %q", cut.name, body)
+		if framed := strings.HasSuffix(string(body), ErrInterrupted.frame(false)); err == nil && !framed {
+			t.Errorf("%s: the response looks complete: %q", cut.name, body)
 		}
 	}
 }
 
 // waitForLog waits until the log says text: the record is written after the
-// client has its answer.
+// client has its response.
 func waitForLog(t *testing.T, f *front, text string) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !strings.Contains(f.log.String(), text); time.Sleep(time.Millisecond) {
@@ -286,6 +288,7 @@ func TestCleanEndsStayClean(t *testing.T) {
 
 // TestDone: the log tells of streams that ended without [DONE], where one is due.
 func TestDone(t *testing.T) {
+	const doneEvent = "data: [DONE]\n\n"
 	for _, test := range []struct {
 		path, events string
 		undone       bool
@@ -294,25 +297,132 @@ func TestDone(t *testing.T) {
 		{"/v1/completions", doneEvent[:5], true},
 		{"/v1/chat/completions", doneEvent + event, true},
 		{"/v1/responses", event, false},
+		{"/v1/chat/completions", "data: {}\r\n\r\ndata: [DONE]\r\n\r\n", false},
+		{"/v1/chat/completions", "data:{}\n\ndata:[DONE]\n\n", false},
+		{"/v1/chat/completions", event + "data: [DONE]\n", false},
+		{"/v1/chat/completions", event + "data: [DONE]", false},
+		{"/v1/chat/completions", event + "data:[DONE]\r\n", false},
+		{"/v1/chat/completions", event + "data:  [DONE] \n\n\n", false},
+		{"/v1/chat/completions", event + doneEvent + ": bye\n\n", false},
+		{"/v1/chat/completions", event + "data: [DONE]x\n\n", true},
+		{"/v1/chat/completions", event + ": data: [DONE]\n\n", true},
+		{"/v1/chat/completions", event + "data: [DONE]" + strings.Repeat(" x", 20) + "\n\n", true},
 	} {
-		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			for i := range test.events { // byte by byte
-				_, _ = io.WriteString(w, test.events[i:i+1])
-				_ = http.NewResponseController(w).Flush()
-			}
-		}, nil)
-		if _, body := send(t, "POST", f.URL+test.path, ""); body != test.events {
-			t.Errorf("%s: body %q, want %q", test.path, body, test.events)
+		if !testDone(t, test.path, test.events, test.undone, true) {
+			continue
 		}
-		waitForLog(t, f, "duration_ms")
-		if got := strings.Contains(f.log.String(), `"done":false`); got != test.undone {
-			t.Errorf("%s, %q: said to be undone: %v, want %v", test.path, test.events, got, test.undone)
+		testDone(t, test.path, test.events, test.undone, false)
+	}
+}
+
+// testDone sends events byte by byte, or at once with their length.
+func testDone(t *testing.T, path, events string, undone, pieces bool) bool {
+	t.Helper()
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		if !pieces {
+			w.Header().Set("Content-Length", strconv.Itoa(len(events)))
+			_, _ = io.WriteString(w, events)
+			return
+		}
+		for i := range events {
+			_, _ = io.WriteString(w, events[i:i+1])
+			_ = http.NewResponseController(w).Flush()
+		}
+	}, nil)
+	if _, body := send(t, "POST", f.URL+path, ""); body != events {
+		t.Errorf("%s: body %q, want %q", path, body, events)
+	}
+	waitForLog(t, f, "duration_ms")
+	got := strings.Contains(f.log.String(), `"done":false`)
+	if got != undone {
+		t.Errorf("%s, %q, pieces %t: said to be undone: %v, want %v", path, events, pieces, got, undone)
+	}
+	return got == undone
+}
+
+// The error event follows what was written so that clients see one event more, whole,
+// and none that is empty, unless what was cut off is one.
+func TestErrorEventAfterWhatWasCut(t *testing.T) {
+	for _, test := range []struct{ written, between string }{
+		{"", ""},
+		{event, ""},
+		{"data: 1\r\n\r\n", ""},
+		{"data: 1\r\r", ""},
+		{": hello\n", ""},
+		{": hello\n\n", ""},
+		{event + ": keepalive\n", ""},
+		{event + ": keepalive\n: keepalive\r\n", ""},
+		{event + ": keepa", "\n"},
+		{event + "data: 1\n", "\n"},
+		{event + "data: 1\n: keepalive\n", "\n"},
+		{event + "event: x\ndata: 1\r\n", "\n"},
+		{event + "data: {\"x\":", "\n\n"},
+		{event + "data: 1\n: comm", "\n\n"},
+		{event + "data: 1\r", "\n\n"},
+		{"data: 1\r\n\r", "\n"}, // which completes the CRLF
+	} {
+		for _, path := range []string{"/v1/chat/completions", "/v1/responses"} {
+			f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				for i := range test.written {
+					_, _ = io.WriteString(w, test.written[i:i+1])
+				}
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			}, nil)
+			body, err := io.ReadAll(do(t, newRequest(t, "POST", f.URL+path, "{}")).Body)
+			want := test.written + test.between + ErrInterrupted.frame(path == "/v1/responses")
+			if string(body) != want || err == nil {
+				t.Errorf("%s: body %q, %v; want %q", path, body, err, want)
+			}
 		}
 	}
 }
 
-func TestAnswersWithoutBody(t *testing.T) {
+// A stream of the Responses API is known by its path or by its events.
+func TestErrorEventOfResponses(t *testing.T) {
+	for _, test := range []struct {
+		path, events string
+		responses    bool
+	}{
+		{"/v1/responses", event, true},
+		{"/v1/responses/resp_1?stream=true", "", true},
+		{"/openai/v1/responses", "", true},
+		{"/openai/responses?api-version=1", "", true},
+		{"/openai/deployments/x", "event: response.created\ndata: {}\n\n", true},
+		{"/openai/deployments/x", `data: {"type":"response.created","sequence_number":0}` + "\n\n", true},
+		{"/openai/deployments/x", `data:{"type":"response.created"}` + "\n\n" + event, true},
+		{"/v1/chat/completions", event + "event: responses\n\n", false},
+		{"/v1/chat/completions", `data: {"x":"response.created"}` + "\n\n", false},
+		{"/v1/chat/completions", ": event: response.created\n\n", false},
+	} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, test.events)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, func(cfg *Config) { cfg.Paths = []string{"/v1/", "/openai/"} })
+		body, err := io.ReadAll(do(t, newRequest(t, "POST", f.URL+test.path, "{}")).Body)
+		frame, ok := strings.CutPrefix(string(body), test.events+"data: ")
+		var got struct {
+			Type    string
+			Number  *int `json:"sequence_number"`
+			Code    string
+			Message string
+			Param   any
+			Error   struct{ Code, Message, Type string }
+		}
+		if uerr := json.Unmarshal([]byte(frame), &got); !ok || err == nil || uerr != nil || got.Error.Code != ErrInterrupted.Code || got.Error.Message != ErrInterrupted.Msg {
+			t.Fatalf("%s: body %q, %v, %v", test.path, body, err, uerr)
+		}
+		if isEvent := got.Type == "error" && got.Number != nil && got.Code == got.Error.Code && got.Message == got.Error.Message; isEvent != test.responses {
+			t.Errorf("%s, %q: error event %s", test.path, test.events, frame)
+		}
+	}
+}
+
+func TestResponsesWithoutBody(t *testing.T) {
 	for _, status := range []int{200, 204, 304, 404} {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }, nil)
 		if res, body := send(t, "GET", f.URL+"/v1/models", ""); res.StatusCode != status || body != "" {
@@ -321,7 +431,7 @@ func TestAnswersWithoutBody(t *testing.T) {
 	}
 }
 
-func TestUpstreamThatDoesNotAnswer(t *testing.T) {
+func TestUpstreamThatDoesNotRespond(t *testing.T) {
 	refusing := httptest.NewServer(nil)
 	refusing.Close()
 	tests := []struct {
@@ -359,7 +469,7 @@ func TestUpstreamThatDoesNotAnswer(t *testing.T) {
 				t.Errorf("upstream saw %d requests, want 1: a POST is not sent twice", n)
 			}
 			if strings.Contains(body, f.upstream.URL[7:]) {
-				t.Errorf("the answer names the upstream: %s", body)
+				t.Errorf("the response names the upstream: %s", body)
 			}
 		})
 	}
@@ -445,7 +555,7 @@ func TestClientThatTakesNothing(t *testing.T) {
 	receive(t, canceled, "the upstream's request to be cancelled")
 }
 
-func TestEarlyAnswerDuringUpload(t *testing.T) {
+func TestEarlyResponseDuringUpload(t *testing.T) {
 	for range 30 {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -461,7 +571,7 @@ func TestEarlyAnswerDuringUpload(t *testing.T) {
 }
 
 // Without full duplex, net/http loses some streams of POSTs whose upstream
-// answers at once; with it, unread bodies must not spoil the connection.
+// responds at once; with it, unread bodies must not spoil the connection.
 func TestInstantUpstreams(t *testing.T) {
 	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -482,7 +592,7 @@ func TestInstantUpstreams(t *testing.T) {
 	}
 }
 
-// Answers that leave a body unread must not spoil the connection, nor get lost.
+// Responses that leave a body unread must not spoil the connection, nor get lost.
 func TestUnreadBodies(t *testing.T) {
 	refusing := httptest.NewServer(nil)
 	refusing.Close()
@@ -529,7 +639,7 @@ func TestKeepAliveConnections(t *testing.T) {
 			t.Fatalf("request %d: got %q, want %q", i, got, body)
 		}
 	}
-	// Pipelined: the second is sent before the first is answered.
+	// Pipelined: the second is sent before the first has a response.
 	_, _ = io.WriteString(conn, "POST /v1/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1POST /v1/b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n2")
 	for _, want := range []string{"1", "2"} {
 		res, err := http.ReadResponse(r, nil)
@@ -548,7 +658,7 @@ type clockFront struct {
 	log   *lockedBuffer
 }
 
-// newClockFront returns a relay whose upstream answers with body as an event
+// newClockFront returns a relay whose upstream responds with body as an event
 // stream. The body ends when the exchange is cancelled, as net/http's does.
 func newClockFront(t *testing.T, body func(ctx context.Context, w *io.PipeWriter), change func(*Config)) *clockFront {
 	t.Helper()
@@ -575,7 +685,7 @@ func newClockFront(t *testing.T, body func(ctx context.Context, w *io.PipeWriter
 	return f
 }
 
-// get returns what a client got, and whether the relay aborted the answer.
+// get returns what a client got, and whether the relay aborted the response.
 func (f *clockFront) get(ctx context.Context) (rec *httptest.ResponseRecorder, aborted bool) {
 	rec = httptest.NewRecorder()
 	defer func() { aborted = recover() == http.ErrAbortHandler }()
@@ -627,7 +737,7 @@ func TestTimeLimits(t *testing.T) {
 				if got := time.Since(start); got != test.after {
 					t.Errorf("ended after %v, want %v", got, test.after)
 				}
-				if want := strings.Repeat(event, test.events) + string(test.want.frame()); rec.Body.String() != want {
+				if want := strings.Repeat(event, test.events) + test.want.frame(true); rec.Body.String() != want {
 					t.Errorf("body %q, want %q", rec.Body, want)
 				}
 				if !aborted || !strings.Contains(f.log.String(), test.want.Code) {
@@ -716,6 +826,18 @@ func TestKeepaliveComments(t *testing.T) {
 			_, _ = io.WriteString(w, "data: 1\r\r")
 			time.Sleep(20 * time.Second)
 		}, "data: 1\r\r" + ka},
+		{"after a comment of the upstream", func(w io.Writer) {
+			_, _ = io.WriteString(w, event+": hello\n")
+			time.Sleep(20 * time.Second)
+		}, event + ": hello\n" + ka},
+		{"never inside a comment", func(w io.Writer) {
+			_, _ = io.WriteString(w, event+": hel")
+			time.Sleep(20 * time.Second)
+		}, event + ": hel"},
+		{"never after a comment inside an event", func(w io.Writer) {
+			_, _ = io.WriteString(w, "data: 1\n: hello\n")
+			time.Sleep(20 * time.Second)
+		}, "data: 1\n: hello\n"},
 		{"half a CRLF", func(w io.Writer) {
 			_, _ = io.WriteString(w, "data: 1\r\n\r")
 			time.Sleep(20 * time.Second)
@@ -782,7 +904,7 @@ func TestShutdown(t *testing.T) {
 				t.Errorf("Shutdown took %v", got)
 			}
 			for range 100 {
-				if got, want := <-bodies, string(errShutdown.frame())+"true"; got != want {
+				if got, want := <-bodies, errShutdown.frame(true)+"true"; got != want {
 					t.Fatalf("a stream got %q, want %q", got, want)
 				}
 			}

@@ -24,8 +24,20 @@ func TestTargetsThatAreRefused(t *testing.T) {
 		{"/v1/.%2e", 400, "invalid_target"},
 		{"//v1/models", 400, "invalid_target"},
 		{"/v1//models", 400, "invalid_target"},
-		{"/v1/a%2fb", 400, "invalid_target"},
-		{"/v1/a%2Fb", 400, "invalid_target"},
+		{"/v1/a%2f..%2fb", 400, "invalid_target"},
+		{"/v1/a%2F%2e%2E%2f%2e%2e%2fb", 400, "invalid_target"},
+		{"/v1/a%2f.", 400, "invalid_target"},
+		{"/v1/..%2fb", 400, "invalid_target"},
+		{"/v1/%2fb", 400, "invalid_target"},
+		{"/v1/a%2f/b", 400, "invalid_target"},
+		{"/v1/a%2f%2fb", 400, "invalid_target"},
+		{"/v1/a%2f", 400, "invalid_target"},
+		{"/%2fevil.example/x", 400, "invalid_target"},
+		{"/v1/%252e%252e/x", 400, "invalid_target"}, // decoded twice
+		{"/v1/a%252f..%252fb", 400, "invalid_target"},
+		{"/v1/a%2f%25252e%25252e%2fb", 400, "invalid_target"},
+		{"/v1%2fmodels", 404, "unknown_path"}, // no prefix holds an encoded slash
+		{"/relay%2fhealth", 404, "unknown_path"},
 		{"/v1/a%5cb", 400, "invalid_target"},
 		{`/v1/a\b`, 400, "invalid_target"},
 		{"/v1/a%00", 400, "invalid_target"},
@@ -59,7 +71,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 	f.untouched(t)
 }
 
-func TestTargetsThatPassToTheLetter(t *testing.T) {
+func TestTargetsThatAreForwardedUnchanged(t *testing.T) {
 	tests := []struct{ target, want string }{
 		{"/v1/models", "/v1/models"},
 		{"/v1/models/", "/v1/models/"},
@@ -67,6 +79,9 @@ func TestTargetsThatPassToTheLetter(t *testing.T) {
 		{"/v1/a%20b", "/v1/a%20b"},
 		{"/v1/%E4%BD%A0", "/v1/%E4%BD%A0"},
 		{"/v1/a%252e", "/v1/a%252e"},
+		{"/v1/models/org%2Fmodel", "/v1/models/org%2Fmodel"},
+		{"/v1/models/org%2fmodel-1.5%2Fx?a", "/v1/models/org%2fmodel-1.5%2Fx?a"},
+		{"/v1/models/a%252fb", "/v1/models/a%252fb"},
 		{"/v1/files/a%21b!c", "/v1/files/a%21b!c"},
 		{"/v1/models?", "/v1/models?"},
 		{"/v1/models?a=1;b=2", "/v1/models?a=1;b=2"},
@@ -202,7 +217,7 @@ func TestHealthForLoadBalancers(t *testing.T) {
 	})
 	for request, want := range map[string]int{
 		"GET /relay/health HTTP/1.0\r\n":                               200,
-		"GET /relay/health HTTP/1.1\r\nHost:\r\n":                      403,
+		"GET /relay/health HTTP/1.1\r\nHost:\r\n":                      200,
 		"GET /relay/health HTTP/1.1\r\nHost: 169.254.169.254\r\n":      403,
 		"GET /relay/health HTTP/1.0\r\nHost: rebound.example\r\n":      403,
 		"GET /relay/health?deep=1 HTTP/1.0\r\nUser-Agent: haproxy\r\n": 403,

@@ -83,7 +83,7 @@ func TestAmbiguousPostIsNotSentTwice(t *testing.T) {
 			_, _ = io.Copy(io.Discard, req.Body)
 			requests.Add(1)
 			if i == 1 {
-				return // closed without an answer, on a reused connection
+				return // closed without a response, on a reused connection
 			}
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 		}

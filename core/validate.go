@@ -5,8 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +25,7 @@ func (cfg Config) problems() []error {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	errs = append(errs, upstreamProblems(cfg.Upstreams)...)
+	errs = append(errs, upstreamProblems(cfg.Upstreams, cfg.upstreamOptions())...)
 	switch cfg.Policy {
 	case "", failover.PreferOrder, failover.PreferFastest:
 	default:
@@ -48,12 +51,7 @@ func (cfg Config) problems() []error {
 		add("RELAY_API_KEY_SECRET", errors.New("could not be read, so there is no API key: only functions on "+
 			"AWS Lambda can, with AWS's Parameters and Secrets extension and the permission to read the secret"))
 	}
-	for i, origin := range cfg.AllowedOrigins {
-		add(nth("RELAY_ALLOWED_ORIGINS", i, len(cfg.AllowedOrigins)), checkOrigin(origin, len(cfg.AllowedOrigins)))
-	}
-	for i, prefix := range cfg.Paths {
-		add(nth("RELAY_PATHS", i, len(cfg.Paths)), checkPrefix(prefix))
-	}
+	errs = append(errs, cfg.listProblems()...)
 	if cfg.MaxBodyBytes < 0 || cfg.MaxBodyBytes > bodyLimitCeiling {
 		add("RELAY_MAX_BODY_BYTES", errors.New("must be a number of bytes up to 1 TiB"))
 	}
@@ -71,6 +69,25 @@ func (cfg Config) problems() []error {
 	default:
 		add("RELAY_LAMBDA_INVOKE_MODE",
 			errors.New("must be BUFFERED or RESPONSE_STREAM, the same as the function URL's invoke mode"))
+	}
+	return errs
+}
+
+// listProblems returns everything that is wrong with who may call, and what.
+func (cfg Config) listProblems() (errs []error) {
+	add := func(name string, i, n int, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", nth(name, i, n), err))
+		}
+	}
+	for i, origin := range cfg.AllowedOrigins {
+		add("RELAY_ALLOWED_ORIGINS", i, len(cfg.AllowedOrigins), checkOrigin(origin, len(cfg.AllowedOrigins)))
+	}
+	for i, host := range cfg.AllowedHosts {
+		add("RELAY_ALLOWED_HOSTS", i, len(cfg.AllowedHosts), checkHost(host, len(cfg.AllowedHosts)))
+	}
+	for i, prefix := range cfg.Paths {
+		add("RELAY_PATHS", i, len(cfg.Paths), checkPrefix(prefix))
 	}
 	return errs
 }
@@ -108,12 +125,18 @@ func nth(name string, i, n int) string {
 	return fmt.Sprintf("%s, value %d", name, i+1)
 }
 
-// upstreamProblems returns everything that is wrong with the URLs of upstreams.
-func upstreamProblems(urls []Secret) (errs []error) {
+// upstreamOptions returns the options by which a pool takes URLs of upstreams or not.
+func (cfg Config) upstreamOptions() failover.Options {
+	return failover.Options{AllowPrivateHTTP: cfg.AllowPrivateHTTP}
+}
+
+// upstreamProblems returns everything that is wrong with the URLs of upstreams for a
+// pool with opts.
+func upstreamProblems(urls []Secret, opts failover.Options) (errs []error) {
 	known := make(map[string]int)
 	for i, address := range urls {
 		name := nth("RELAY_UPSTREAMS", i, len(urls))
-		if err := failover.CheckURL(string(address)); err != nil {
+		if err := failover.CheckURL(string(address), opts); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
@@ -129,6 +152,9 @@ func upstreamProblems(urls []Secret) (errs []error) {
 // checkToken reports why a configured access token cannot be used, or nil.
 func checkToken(token Secret) error {
 	t := string(token)
+	if len(t) >= 7 && strings.EqualFold(t[:7], "sha256:") && t[:7] != "sha256:" {
+		return errors.New("must begin with sha256: in lower case if it is a hash")
+	}
 	if sum, ok := strings.CutPrefix(t, "sha256:"); ok {
 		if b, err := hex.DecodeString(sum); err != nil || len(b) != 32 {
 			return errors.New("must have 64 hexadecimal digits after its sha256: prefix")
@@ -161,16 +187,69 @@ func checkOrigin(origin string, n int) error {
 	case "null":
 		return nil
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin || !isPrintable(origin) {
-		return errors.New("must be *, none, or origins such as https://chat.example, without a path")
+	if !isOrigin(origin) {
+		return errors.New("must be *, none, or origins as browsers send them, such as https://chat.example: " +
+			"lower case, without a path, a trailing slash, a wildcard or the scheme's default port")
 	}
 	return nil
 }
 
+// isOrigin reports whether a browser can send origin (Fetch standard, section 3.2). An
+// origin in another form would match none.
+func isOrigin(origin string) bool {
+	parts := originForm.FindStringSubmatch(origin)
+	if parts == nil {
+		return false
+	}
+	scheme, host, port := parts[1], parts[2], parts[3]
+	n, err := strconv.ParseUint(port, 10, 16)
+	switch {
+	case port != "" && (err != nil || port != strconv.FormatUint(n, 10)):
+		return false
+	case scheme != "http" && scheme != "https":
+		return true // of an extension or an app, whose hosts are opaque
+	case scheme == "http" && port == "80" || scheme == "https" && port == "443":
+		return false
+	}
+	return host == canonicalHost(host) && isHost(host)
+}
+
+// originForm is what an origin consists of: scheme, host and port.
+var originForm = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://([A-Za-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$`)
+
+// checkHost reports why a configured host name, one of n, cannot be used.
+func checkHost(host string, n int) error {
+	if host == "*" {
+		if n > 1 {
+			return errors.New("* must stand alone")
+		}
+		return nil
+	}
+	if !isHost(host) {
+		return errors.New("must be * or host names such as relay.example, without a scheme, a port, a path or " +
+			"a wildcard")
+	}
+	return nil
+}
+
+// isHost reports whether host is a host name or an IP address.
+func isHost(host string) bool {
+	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return ip.Zone() == "" && (ip.Is6() || !strings.Contains(host, "["))
+	}
+	// What ends in a number is taken for an address (URL standard, section 3.5).
+	return hostName.MatchString(host) && !endsInNumber.MatchString(host)
+}
+
+var (
+	hostName     = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$`)
+	endsInNumber = regexp.MustCompile(`(^|\.)([0-9]+|0[xX][0-9A-Fa-f]*)\.?$`)
+)
+
 // checkPrefix reports why a configured path prefix cannot be used.
 func checkPrefix(prefix string) error {
-	if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") || checkPath(prefix) != nil {
+	if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") || checkPath(prefix) != nil ||
+		hasEncodedSlash(prefix) {
 		return errors.New("must be path prefixes with a slash at both ends, such as /v1/ here")
 	}
 	if prefix == "/" || strings.HasPrefix(prefix, "/relay/") || strings.HasPrefix(prefix, pathPrefix) {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,7 +27,7 @@ func TestWorkerVectors(t *testing.T) {
 		return server.URL
 	})
 	list := slices.Concat(targetVectors(), accessVectors(), headerVectors(), corsVectors(), responseVectors(),
-		refusalVectors(), webSocketVectors())
+		streamVectors(), refusalVectors(), webSocketVectors())
 	for i, v := range list {
 		list[i].Want = runner.Run(t, v)
 	}
@@ -59,6 +60,9 @@ func targetVectors() []vectors.Vector {
 	for _, target := range []string{
 		"/v1/../x", "/v1/..", "/v1/./models", "/v1/%2e%2e/x", "/v1/%2E%2e/x", "/v1/.%2e", "//v1/models",
 		"/v1//models", "/v1/a%5cb",
+		"/v1/models/org%2Fmodel", "/v1/a%2fb?c", "/v1/a%252fb", "/v1/a%2f..%2fb", "/v1/..%2fb", "/v1/a%2f%2e%2e", "/v1/%2fb",
+		"/v1/a%2f/b", "/v1/a%2f%2fb", "/v1/a%2f", "/v1/a%2f?b", "/%2fv1/a", "/v1%2fmodels", "/relay%2fhealth",
+		"/v1/%252e%252e/x", "/v1/a%252f..%252fb", "/v1/a%2f%25252e%25252e%2fb", "/v1/100%25", "/v1/a%25b%2Fc",
 		`/v1/a\b`, "/v1/a%00", "/v1/a%0d%0aX:y", "/v1/a;x=1", "/v1/a%3bx", "/v1/a%23b", "/v1/a%3fb",
 		"/v1/%c0%ae%c0%ae/x",
 		"/v1/%zz", "/v1/a%", "*", "/v2/models", "/v1", "/v1/", "/index.html", "/%76%31/models", "/relay/",
@@ -86,6 +90,10 @@ func targetVectors() []vectors.Vector {
 	list = append(list, under([]string{"RELAY_ALLOWED_HOSTS=relay.example"},
 		get("host", "/v1/models", "Host: Relay.example:8443"), get("other host", "/v1/models", "Host: evil.example"),
 		get("host, health", "/relay/health", "Host: evil.example"))...)
+	list = append(list, under([]string{"RELAY_ALLOWED_HOSTS=Relay.EXAMPLE,[2001:DB8:0::1],full.example."},
+		get("host in capitals", "/v1/models", "Host: relay.example"), get("host with a dot", "/v1/models", "Host: RELAY.example.:80"),
+		get("IPv6 address", "/v1/models", "Host: [2001:db8::1]:8443"), get("IPv6 address, long", "/v1/models", "Host: [2001:db8:0:0::1]"),
+		get("full name", "/v1/models", "Host: full.example"), get("other IPv6 address", "/v1/models", "Host: [2001:db8::2]"))...)
 	list = append(list, under([]string{"RELAY_PAGE=off"}, get("no page", "/"))...)
 	return append(list, under([]string{"RELAY_MAX_BODY_BYTES=10"},
 		post("body of the limit", "0123456789"), post("body over the limit", "0123456789a"))...)
@@ -177,15 +185,23 @@ func headerVectors() []vectors.Vector {
 		"User-Agent: OpenAI/Go 3", "Accept: application/json", "Accept-Encoding: gzip, br, zstd",
 		"Accept-Language: de", "Range: bytes=0-1",
 		`If-None-Match: "a,b"`, "X-Custom: kept", "X-Api-Key: k", "X-Relayed: kept", "Cfx: kept",
+		"session_id: s-1", "Conversation_Id: c-1", "cf-aig-authorization: Bearer g", "cf_aig_skip_cache: true",
+		"x_stainless_lang: js",
 	}
+	twins := []string{"x_relay_token: leak", "Content_Length: 3", "api_key: leak", "X_Api-Key: leak", "x_goog_api_key: leak",
+		"openai_organization: leak", "OpenAI_Project: leak", "accept_encoding: gzip", "content_type: a/b",
+		"sec_websocket_protocol: leak", "x_forwarded_for: leak", "cf_connecting_ip: leak", "relay_hop: 1", "x_http_method_override: GET",
+		"service_worker: script", "sec_fetch_dest: document", "authorization_: leak"}
 	return []vectors.Vector{
 		get("headers that stay here", "/v1/models", up...),
 		get("headers that pass", "/v1/models", pass...),
+		get("underscores in the place of hyphens", "/v1/models", twins...),
 		get("nominated by Connection", "/v1/models", "Connection: keep-alive, X-One, Authorization, content-type",
 			"X-One: 1", "X-Two: 2", "Authorization: Bearer k", "Content-Type: a/b"),
 		get("first hop", "/v1/models", "Relay-Hop: 1"),
 		get("too many hops", "/v1/models", "Relay-Hop: 2"),
 		get("made up hops", "/v1/models", "Relay-Hop: x"),
+		get("underscores", "/v1/models", "X_Custom: leak", "Authorization_: leak", "OpenAI_Beta: leak", "X-Stainless_Os: leak"),
 		get("large header", "/v1/models", "X-Large: "+strings.Repeat("x", 65<<10)),
 	}
 }
@@ -209,6 +225,10 @@ func corsVectors() []vectors.Vector {
 				"Access-Control-Request-Headers: a b, c, , d:e, f"),
 			preflight("many names", "Origin: https://chat.example", "Access-Control-Request-Method: PUT",
 				"Access-Control-Request-Headers: "+many),
+			preflight("private network", "Origin: https://chat.example", "Access-Control-Request-Method: POST",
+				"Access-Control-Request-Private-Network: true"),
+			preflight("private network, other origin", "Origin: https://evil.example",
+				"Access-Control-Request-Method: POST", "Access-Control-Request-Private-Network: true"),
 			preflight("unknown path", "Origin: https://chat.example", "Access-Control-Request-Method: PUT"),
 			get("no origin", "/v1/models"),
 		)...)
@@ -246,6 +266,9 @@ func responseVectors() []vectors.Vector {
 		respond("event stream, no-transform", 200, "Content-Type: text/event-stream",
 			"Cache-Control: no-cache, no-transform"),
 		respond("event stream, encoded", 200, "Content-Type: text/event-stream", "Content-Encoding: br"),
+		respond("control character", 200, "X-Odd: a\x01b"),
+		respond("delete character", 200, "X-Odd: a\x7fb"),
+		respond("tab and Latin-1", 200, "X-Odd: a\tb \u00e9"),
 	}
 	for _, location := range []string{"/v1/files/x?y", "{upstream}/v1/files/x", "https://evil.example/v1/files",
 		"//evil.example/v1", "javascript:alert(1)", "https:evil", "http://user:pass@evil.example/", "other",
@@ -254,7 +277,41 @@ func responseVectors() []vectors.Vector {
 		"/v1/other?a=b"} {
 		list = append(list, respond("location "+location, 302, "Location: "+location))
 	}
+	for _, location := range []string{"/base/v1/x?y#z", "{upstream}/base/v1/x", "{upstream}/base", "{upstream}?x", "/v1/x",
+		"/based/v1/x", "other", "?x", "/base/v1/a%2Fb", "/base/v1/a%2f..%2fb", "/base//evil.example"} {
+		v := respond("location below a base path "+location, 307, "Location: "+location)
+		list = append(list, under([]string{"RELAY_UPSTREAMS={upstream}/base/v1"}, v)...)
+		v.Request.Target = "/t/" + vectorToken + "/v1/models"
+		list = append(list, under([]string{"RELAY_UPSTREAMS={upstream}/base", "RELAY_ACCESS_TOKENS=" + vectorToken,
+			"RELAY_PATH_TOKENS=true"}, v)...)
+	}
 	return list
+}
+
+// streamVectors are of event streams that are cut. Without RELAY_KEEPALIVE the Worker
+// does not see what it passes, so there only cuts inside a line are the same.
+func streamVectors() []vectors.Vector {
+	cut := func(target, body string, silence int) vectors.Vector {
+		v := get("stream cut after "+strconv.Quote(body), target)
+		v.Response = &vectors.Message{Status: 200, Headers: []string{"Content-Type: text/event-stream"}, Body: body,
+			Silence: silence, Cut: true}
+		return v
+	}
+	seen := []string{"RELAY_KEEPALIVE=1s", "RELAY_PATHS=/v1/,/openai/"}
+	var list []vectors.Vector
+	for _, target := range []string{"/v1/chat/completions", "/v1/responses"} {
+		list = append(list, cut(target, "data: {\"x\":", 0), cut(target, event+"data: {\"x\":1}", 0))
+		for _, body := range []string{"", event, "data: 1\r\n\r\n", "data: 1\r\r", ": hello\n", event + ": hel", event + "data: 1\n",
+			event + "data: 1\n: hello\n", event + "data: {\"x\":", event + "data: 1\r", "data: 1\r\n\r", "event: x\r\ndata: 1\r\n"} {
+			list = append(list, under(seen, cut(target, body, 0))...)
+		}
+	}
+	for _, body := range []string{"event: response.created\ndata: {}\n\n", "data: {\"type\":\"response.created\"}\n\n",
+		"data:{\"type\":\"response.created\"}\r\n\r\n", "data: {\"x\":\"response.created\"}\n\n", ": event: response.created\n"} {
+		list = append(list, under(seen, cut("/openai/deployments/d", body, 0))...)
+	}
+	return append(list, under(seen, cut("/v1/chat/completions", event, 1800), cut("/v1/chat/completions", event+": hello\n", 1800),
+		cut("/v1/chat/completions", event+"data: 1\n", 1800))...)
 }
 
 // refusalVectors are of what browsers may not do, and of tokens in wrong places.

@@ -83,6 +83,7 @@ func (x *exchange) sendUpgrade(out *http.Request) (res *http.Response, err error
 	res, x.sent, err = x.pool.Send(out.WithContext(x.ctx))
 	recordOf(x.req).sent(x.sent)
 	x.setUpstreamHeaders()
+	x.lookForRefusal(res)
 	if err == nil {
 		// The proxy replaces headers and body.
 		x.res = &http.Response{StatusCode: res.StatusCode, Header: res.Header, Body: res.Body}
@@ -94,7 +95,7 @@ func (x *exchange) sendUpgrade(out *http.Request) (res *http.Response, err error
 func (x *exchange) checkUpgrade(res *http.Response) error {
 	switched := res.StatusCode == http.StatusSwitchingProtocols
 	if !switched && (res.StatusCode < 200 || res.StatusCode > 599) {
-		return errInvalidResponse
+		return x.blaming(errInvalidResponse)
 	}
 	h := make(http.Header)
 	copyResponseHeader(h, res.Header)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// echoUpgrade answers a WebSocket handshake and echoes bytes until the other
+// echoUpgrade accepts a WebSocket handshake and echoes bytes until the other
 // side ends its half.
 func echoUpgrade(t *testing.T) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/relay/core/failover"
 	"example.com/relay/core/protocol"
 )
 
@@ -104,6 +105,8 @@ func workerTables(t *testing.T) string {
 		{"DROPPED_UP", "Request headers that never reach an upstream.", src.strings(t, "droppedUp")},
 		{"DROPPED_DOWN", "Response headers that never reach a client.", src.strings(t, "droppedDown")},
 		{"UNDROPPABLE", "Request headers that Connection may not nominate away.", src.strings(t, "protectedHeaders")},
+		{"HANDLED_UP", "Request headers that a stage reads or sets, so that no twin of theirs with an underscore goes up.",
+			src.strings(t, "handledUp")},
 		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.",
 			src.strings(t, "safelisted")},
 		{"INERT_DESTINATIONS", "The uses to which a browser may put a response without running it.",
@@ -120,15 +123,18 @@ func workerTables(t *testing.T) string {
 		jsList(append(src.strings(t, "droppedDownPrefixes"), "x-relay-")))
 	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n",
 		jsList(src.strings(t, "keyHeaders")))
+	fmt.Fprintf(&b, "\n/** What may be a part of the API that FAMILIES lacks. */\nconst PLAIN_WORDS = /%s/;\n", plainWords)
+	fmt.Fprintf(&b, "\n/** The paths of endpoints, which are no base URLs. */\nconst ENDPOINT = /%s/;\n",
+		strings.ReplaceAll(failover.EndpointPattern, "/", `\/`))
 
 	b.WriteString("\nconst DEFAULTS = {\n")
 	cfg := Config{Platform: Platform{Serverless: true}}.withDefaults()
 	fmt.Fprintf(&b, "  upstream: %s, paths: %s, name: %s,\n  maxBodyBytes: %d, maxURIBytes: %d, maxHeaderBytes: %d, "+
 		"maxHeaderLines: %d, maxHops: %d,\n"+
-		"  maxPreflightNames: %d, maxPreflightBytes: %d,\n};\n",
+		"  maxPreflightNames: %d, maxPreflightBytes: %d, maxFamily: %d, maxDecodings: %d,\n};\n",
 		js(defaultUpstream), jsInline(cfg.Paths), js(cfg.Name), cfg.MaxBodyBytes, maxURIBytes, maxHeaderBytes,
 		maxHeaderLines,
-		protocol.MaxHops, maxPreflightNames, maxPreflightBytes)
+		protocol.MaxHops, maxPreflightNames, maxPreflightBytes, maxFamily, maxDecodings)
 	return b.String()
 }
 

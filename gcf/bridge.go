@@ -8,12 +8,12 @@ import (
 	"example.com/relay/core"
 )
 
-// bridge returns h as a function that lets no panic out. It knows nothing of
-// relays but the shape of their errors.
+// bridge returns h as a function that never panics. All it knows of relays is the
+// shape of their errors.
 //
-// It exists because the functions framework recovers every panic, aborts
-// included, writes a sentence into the response and ends it properly: a truncated
-// response would look complete.
+// It exists because the functions framework recovers every panic, including
+// http.ErrAbortHandler, and then writes an error text and ends the response
+// properly, so that a truncated response looks complete.
 func bridge(h http.Handler) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, req *http.Request) {
 		bw := &bridgeWriter{ResponseWriter: w}
@@ -34,25 +34,26 @@ func bridge(h http.Handler) func(http.ResponseWriter, *http.Request) {
 	}
 }
 
-// logPanic logs where a handler panicked, but for aborts, which are meant. The
-// value may hold anything and is not logged.
+// logPanic logs the stack of a panic, unless it is http.ErrAbortHandler, which is
+// intended. The value may hold secrets and is not logged.
 func logPanic(v any) {
 	if v != http.ErrAbortHandler {
 		log.Printf("panic in a handler\n%s", debug.Stack())
 	}
 }
 
-// hangUp closes the client's connection: a chunked response lacks its last chunk,
-// any other is shorter than its Content-Length.
+// hangUp closes the client's connection, so that the response is recognizably
+// truncated: it lacks its last chunk, or is shorter than its Content-Length.
 func hangUp(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return // somebody has the connection already, and closes it
+		return // the handler hijacked the connection, and closes it
 	}
 	conn.Close()
 }
 
-// A bridgeWriter records whether the response has begun.
+// A bridgeWriter records whether the response has begun. Only the handler's
+// goroutine uses it.
 type bridgeWriter struct {
 	http.ResponseWriter
 	begun bool
@@ -71,7 +72,7 @@ func (w *bridgeWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// FlushError sends the header too, if nothing has yet.
+// FlushError also sends the header if it has not been sent.
 func (w *bridgeWriter) FlushError() error {
 	w.begun = true
 	return http.NewResponseController(w.ResponseWriter).Flush()

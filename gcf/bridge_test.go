@@ -10,8 +10,8 @@ import (
 	"example.com/relay/internal/contract"
 )
 
-// framework serves a function as the functions framework does: it makes an
-// answer of every panic.
+// framework serves a function as the functions framework does: it turns every
+// panic into an error page.
 func framework(function func(http.ResponseWriter, *http.Request)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		defer func() {
@@ -32,11 +32,11 @@ func TestBridge(t *testing.T) {
 	})
 }
 
-func TestBridgeAnswersPanics(t *testing.T) {
+func TestBridgeHandlesPanics(t *testing.T) {
 	tests := []struct {
 		name  string
 		serve http.HandlerFunc
-		want  int // 0: broken
+		want  int // the status; 0: a truncated response
 	}{
 		{"at once", func(http.ResponseWriter, *http.Request) { panic("secret") }, 500},
 		{"after setting headers", func(w http.ResponseWriter, _ *http.Request) {
@@ -71,15 +71,16 @@ func TestBridgeAnswersPanics(t *testing.T) {
 			}
 			if test.want == 0 {
 				if err == nil {
-					t.Errorf("got %d %q, want a broken answer", res.StatusCode, body)
+					t.Errorf("got %d %q, want a truncated response", res.StatusCode, body)
 				}
 				return
 			}
-			if err != nil || res.StatusCode != test.want || !strings.Contains(string(body), `"code":"relay_internal_error"`) {
+			if err != nil || res.StatusCode != test.want ||
+				!strings.Contains(string(body), `"code":"relay_internal_error"`) {
 				t.Fatalf("got %q, %v; want %d", body, err, test.want)
 			}
 			if res.Header.Get("X-Secret") != "" || strings.Contains(string(body), "secret") {
-				t.Errorf("the answer shows what the handler held: %v %q", res.Header, body)
+				t.Errorf("the response has the handler's data: %v %q", res.Header, body)
 			}
 		})
 	}

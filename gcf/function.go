@@ -1,12 +1,12 @@
 // Package gcf is the relay as a Google Cloud Function (2nd gen, which is Cloud
-// Run): the HTTP function Relay. It is deployed as source, built by make dist
-// into dist/gcf.zip, in which these files lie at the root and core beside them,
-// as Google's Go buildpack wants it; the buildpack writes the program around
-// it. Command gcf/cmd runs it on this machine.
+// Run): the HTTP function Relay. It is deployed as source: make dist writes
+// dist/gcf.zip with these files at the root and core next to them, as Google's Go
+// buildpack requires, and the buildpack generates the main package. Command gcf/cmd
+// runs the function locally.
 //
-// The functions framework serves it by net/http, so that streams and WebSockets
-// pass unbuffered. This package adds what the framework lacks: truncated responses
-// that look truncated (bridge.go), and a stop that drains streams (drain).
+// The functions framework serves it with net/http, so streams and WebSockets pass
+// unbuffered. This package adds what the framework lacks: truncated responses that
+// look truncated (bridge.go), and a shutdown that drains streams (drain).
 package gcf
 
 import (
@@ -21,8 +21,8 @@ import (
 	"example.com/relay/core"
 )
 
-// platform is what Cloud Functions are like. Requests that have waited too long
-// end by the deadline that the framework puts into their context.
+// platform describes Cloud Functions. The framework sets the platform's timeout as
+// the deadline of each request's context, so requests end before it.
 var platform = core.Platform{
 	Name:         "Google Cloud Functions",
 	MaxBodyBytes: 32 << 20,
@@ -30,13 +30,13 @@ var platform = core.Platform{
 }
 
 const (
-	// drainTime is how long streams may go on after SIGTERM. The relay takes up
-	// to a second more to end them, and 10 seconds after SIGTERM comes SIGKILL.
-	drainTime = 8 * time.Second
+	// drainTimeout is how long streams may continue after SIGTERM. The relay takes
+	// up to a second more to end them; SIGKILL follows 10 seconds after SIGTERM.
+	drainTimeout = 8 * time.Second
 
-	// lastBytes is the time for net/http to write the end of the last response after
-	// the handler has returned, which cannot be observed.
-	lastBytes = 200 * time.Millisecond
+	// flushTimeout is the time for net/http to write the end of the last response
+	// after its handler has returned, which cannot be observed.
+	flushTimeout = 200 * time.Millisecond
 )
 
 func init() {
@@ -52,11 +52,11 @@ func init() {
 	}()
 }
 
-// drain lets streams finish for a while, and then ends them with an error
-// event. The platform keeps new requests out.
+// drain gives streams drainTimeout to finish and ends the rest with an error event.
+// The platform sends no new requests.
 func drain(relay *core.Relay) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	_ = relay.Shutdown(ctx) // says whether something was left, which the log tells for each
-	time.Sleep(lastBytes)
+	_ = relay.Shutdown(ctx) // an error means that streams were cut; the log has a line for each
+	time.Sleep(flushTimeout)
 }

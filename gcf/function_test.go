@@ -39,7 +39,7 @@ func post(t *testing.T, base, body, fault string) *http.Request {
 	return req
 }
 
-// send returns the answer to req, whose body is closed when the test ends.
+// send returns the response to req; its body is closed when the test ends.
 func send(t *testing.T, req *http.Request) *http.Response {
 	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(req)
@@ -50,8 +50,8 @@ func send(t *testing.T, req *http.Request) *http.Response {
 	return res
 }
 
-// answer returns the whole answer to req.
-func answer(t *testing.T, req *http.Request) (*http.Response, string) {
+// fetch returns the response to req and its body.
+func fetch(t *testing.T, req *http.Request) (*http.Response, string) {
 	t.Helper()
 	res := send(t, req)
 	body, err := io.ReadAll(res.Body)
@@ -71,20 +71,21 @@ func stream(t *testing.T, base, fault string) io.Reader {
 	return r
 }
 
-// What the platform adds to a request is nothing of the upstream's.
+// Headers that the platform adds to a request do not reach the upstream.
 func TestPlatformHeadersStay(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)
 	p := startFunction(t, "RELAY_UPSTREAMS="+u.URL)
 	req := post(t, p.base, chatBody, "")
 	platform := []string{
-		"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via", "Traceparent", "X-Cloud-Trace-Context", "Function-Execution-Id",
+		"X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via", "Traceparent", "X-Cloud-Trace-Context",
+		"Function-Execution-Id",
 		"X-Appengine-Country", "X-Serverless-Authorization",
 	}
 	for _, name := range platform {
 		req.Header.Set(name, "leak")
 	}
-	if res, body := answer(t, req); res.StatusCode != http.StatusOK {
+	if res, body := fetch(t, req); res.StatusCode != http.StatusOK {
 		t.Fatalf("got %d %s", res.StatusCode, body)
 	}
 	for _, name := range platform {
@@ -95,22 +96,26 @@ func TestPlatformHeadersStay(t *testing.T) {
 }
 
 // The framework's mux redirects to the clean path before the function is
-// called. The redirection leads to the same host, so that clients take their
-// key along, and by 307, so that they take the body along.
+// called. The redirect leads to the same host, so clients keep the key, and is a
+// 307, so they keep the body.
 func TestUncleanPaths(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)
 	p := startFunction(t, "RELAY_UPSTREAMS="+u.URL)
-	for _, path := range []string{"//v1/chat/completions", "/v1//chat/completions", "/v1/./chat/completions", "/v1/x/../chat/completions", "/..//v1/chat/completions"} {
+	for _, path := range []string{
+		"//v1/chat/completions", "/v1//chat/completions", "/v1/./chat/completions", "/v1/x/../chat/completions",
+		"/..//v1/chat/completions",
+	} {
 		u.Reset()
 		req := post(t, p.base, chatBody, "")
 		req.URL.Path, req.URL.RawQuery = path, "a=%zz;b&&"
 		res := send(t, req)
-		if got := res.Header.Get("Location"); res.StatusCode != http.StatusTemporaryRedirect || got != "/v1/chat/completions?a=%zz;b&&" {
+		if got := res.Header.Get("Location"); res.StatusCode != http.StatusTemporaryRedirect ||
+			got != "/v1/chat/completions?a=%zz;b&&" {
 			t.Errorf("%s: got %d to %q", path, res.StatusCode, got)
 		}
 		if n := u.Arrived(); n != 0 {
-			t.Errorf("%s: the upstream saw %d requests before the redirection was followed", path, n)
+			t.Errorf("%s: the upstream saw %d requests before the redirect was followed", path, n)
 		}
 		req = post(t, p.base, chatBody, "")
 		req.URL.Path = path
@@ -119,19 +124,21 @@ func TestUncleanPaths(t *testing.T) {
 			t.Fatal(err)
 		}
 		followed.Body.Close()
-		if last := u.Last(); followed.StatusCode != http.StatusOK || last.Header.Get("Authorization") != "Bearer "+key || string(last.Body) != chatBody {
+		if last := u.Last(); followed.StatusCode != http.StatusOK ||
+			last.Header.Get("Authorization") != "Bearer "+key || string(last.Body) != chatBody {
 			t.Errorf("%s, followed: got %d, upstream saw %q", path, followed.StatusCode, last.Body)
 		}
 	}
-	// What the mux does not see, the relay refuses.
+	// What the mux lets through, the relay refuses.
 	req := post(t, p.base, chatBody, "")
 	req.URL = &url.URL{Scheme: "http", Host: req.URL.Host, Path: "/v1/../chat", RawPath: "/v1/%2e%2e/chat"}
-	if res, body := answer(t, req); res.StatusCode != http.StatusBadRequest || !strings.Contains(body, "invalid_target") {
+	if res, body := fetch(t, req); res.StatusCode != http.StatusBadRequest ||
+		!strings.Contains(body, "invalid_target") {
 		t.Errorf("encoded dots: got %d %s", res.StatusCode, body)
 	}
 }
 
-// An answer ends before the platform's time does.
+// A response ends before the platform's timeout.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)
@@ -139,12 +146,13 @@ func TestDeadline(t *testing.T) {
 	start := time.Now()
 	body, err := io.ReadAll(stream(t, p.base, "silence=2"))
 	if err == nil || !strings.Contains(string(body), `"code":"relay_deadline"`) {
-		t.Errorf("got %q, %v; want the error event and a broken end", body, err)
+		t.Errorf("got %q, %v; want the error event and a truncated stream", body, err)
 	}
 	if took := time.Since(start); took >= 3*time.Second {
-		t.Errorf("the answer took %v", took)
+		t.Errorf("the response took %v", took)
 	}
-	if res, body := answer(t, post(t, p.base, chatBody, "hang")); res.StatusCode != http.StatusGatewayTimeout || !strings.Contains(body, `"code":"relay_deadline"`) {
+	if res, body := fetch(t, post(t, p.base, chatBody, "hang")); res.StatusCode != http.StatusGatewayTimeout ||
+		!strings.Contains(body, `"code":"relay_deadline"`) {
 		t.Errorf("before the header: got %d %s", res.StatusCode, body)
 	}
 }
@@ -157,16 +165,19 @@ func TestBodyLimit(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
 	req.Body, req.ContentLength = r, 32<<20+1
-	if res, body := answer(t, req); res.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(body, "Google Cloud Functions") {
+	if res, body := fetch(t, req); res.StatusCode != http.StatusRequestEntityTooLarge ||
+		!strings.Contains(body, "Google Cloud Functions") {
 		t.Errorf("got %d %s", res.StatusCode, body)
 	}
 }
 
-// A function that is set up badly says so, and its log says what is wrong.
+// With bad settings the function returns relay_misconfigured, and its log names
+// them.
 func TestBadSettings(t *testing.T) {
 	t.Parallel()
 	p := startFunction(t, "RELAY_NONSENSE=1", "RELAY_API_KEY="+key)
-	if res, body := answer(t, post(t, p.base, chatBody, "")); res.StatusCode != http.StatusInternalServerError || !strings.Contains(body, "relay_misconfigured") {
+	if res, body := fetch(t, post(t, p.base, chatBody, "")); res.StatusCode != http.StatusInternalServerError ||
+		!strings.Contains(body, "relay_misconfigured") {
 		t.Errorf("got %d %s", res.StatusCode, body)
 	}
 	if out := p.output.String(); !strings.Contains(out, "RELAY_NONSENSE") || strings.Contains(out, key) {
@@ -174,8 +185,7 @@ func TestBadSettings(t *testing.T) {
 	}
 }
 
-// Streams that are under way when the platform ends the process come to their
-// end, even when no other request does.
+// Streams in flight when the platform ends the process are finished.
 func TestTermination(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)
@@ -200,12 +210,12 @@ func TestTerminationOfEndlessStreams(t *testing.T) {
 	p.terminate(t)
 	body, err := io.ReadAll(r)
 	if err == nil || !strings.Contains(string(body), `"code":"relay_shutdown"`) {
-		t.Errorf("the stream got %q, %v; want the error event and a broken end", body, err)
+		t.Errorf("the stream got %q, %v; want the error event and a truncated stream", body, err)
 	}
 	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(terminated); took >= 10*time.Second {
-		t.Errorf("the process ended after %v, when it would have been killed", took)
+		t.Errorf("the process ended after %v, want less than the 10 s until SIGKILL", took)
 	}
 }

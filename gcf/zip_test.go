@@ -20,7 +20,7 @@ import (
 
 const frameworkModule = "github.com/GoogleCloudPlatform/functions-framework-go"
 
-// run runs a command in dir and returns what it prints, without space around.
+// run runs a command in dir and returns its output without surrounding space.
 func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
@@ -32,7 +32,8 @@ func run(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// buildZip makes dist/gcf.zip as make does, elsewhere, and returns its path.
+// buildZip writes gcf.zip as make dist does, into a temporary folder, and returns
+// its path.
 func buildZip(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "gcf.zip")
@@ -68,18 +69,22 @@ func TestZipHoldsTheFunctionOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	wanted := map[string]bool{"go.mod": true, "go.sum": true, "function.go": true, "bridge.go": true, "core/relay.go": true, "core/page/document.html": true}
+	wanted := map[string]bool{
+		"go.mod": true, "go.sum": true, "function.go": true, "bridge.go": true, "core/relay.go": true,
+		"core/page/document.html": true,
+	}
 	for _, f := range r.File {
 		delete(wanted, f.Name)
 		dir, name := filepath.Split(f.Name)
 		isSource := strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go")
-		ok := f.Name == "go.mod" || f.Name == "go.sum" || isSource && (dir == "" || strings.HasPrefix(dir, "core/")) || f.Name == "core/page/document.html"
+		ok := f.Name == "go.mod" || f.Name == "go.sum" || isSource && (dir == "" || strings.HasPrefix(dir, "core/")) ||
+			f.Name == "core/page/document.html"
 		if !ok {
-			t.Errorf("the archive holds %s, which no function needs", f.Name)
+			t.Errorf("the archive holds %s, which the function does not need", f.Name)
 		}
 	}
 	if len(wanted) > 0 {
-		t.Errorf("the archive lacks %v", wanted)
+		t.Errorf("the archive has no %v", wanted)
 	}
 }
 
@@ -95,16 +100,16 @@ func TestZipIsTheSameEachTime(t *testing.T) {
 	}
 }
 
-// The archive goes the way that Google's Go buildpack takes it (its
-// cmd/go/functions_framework/lib/lib.go): look at the root, write a program
-// beside it, tidy, build.
+// The archive is built as Google's Go buildpack does (its
+// cmd/go/functions_framework/lib/lib.go): inspect the root, generate a main
+// package, tidy, build.
 func TestZipIsAnAdapter(t *testing.T) {
 	t.Parallel()
 	dir := unpack(t, buildZip(t))
 	checkRoot(t, dir)
 	module := run(t, dir, "go", "list", "-m")
 	if first, _, _ := strings.Cut(module, "/"); !strings.Contains(first, ".") {
-		t.Fatalf("module %s: the buildpack wants a dot in the first element", module)
+		t.Fatalf("module %s: the buildpack requires a dot in the first path element", module)
 	}
 	writeProgram(t, dir, module)
 	tidy(t, dir)
@@ -142,7 +147,7 @@ func checkRoot(t *testing.T, dir string) {
 	}
 }
 
-// writeProgram writes the program around a function at the root of module.
+// writeProgram writes a main package for the function at the root of module.
 func writeProgram(t *testing.T, dir, module string) {
 	t.Helper()
 	const program = `package main
@@ -164,7 +169,8 @@ func main() {
 	if err := os.MkdirAll(app, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(app, "main.go"), fmt.Appendf(nil, program, frameworkModule, module), 0o644); err != nil {
+	source := fmt.Appendf(nil, program, frameworkModule, module)
+	if err := os.WriteFile(filepath.Join(app, "main.go"), source, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -181,11 +187,11 @@ func tidy(t *testing.T, dir string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
-	// The list of versions is never taken from the cache.
+	// go list -versions never uses the module cache.
 	probe := exec.CommandContext(ctx, "go", "list", "-m", "-versions", frameworkModule)
 	probe.Dir = dir
 	if probe.Run() != nil {
-		// Google's build has a network; on a plane there is nothing to learn here.
+		// Google's build has a network. Without one the build proves nothing.
 		t.Skip("the module proxy cannot be reached, and the module cache lacks something")
 	}
 	t.Fatalf("go mod tidy: %v\n%s", err, out)

@@ -9,7 +9,7 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// A bridge serves events by a handler. It knows nothing of relays but the
+// A bridge serves Lambda's events with a handler. All it knows of relays is the
 // shape of their errors.
 //
 // It exists because lambdaurl.Wrap loses what a relay needs: the length of base64
@@ -54,7 +54,7 @@ func (b *bridge) streams(kind kind) bool {
 	return b.stream && kind != kindHTTPAPI && kind != kindALB
 }
 
-// newRequest returns a request for a path that no client made.
+// newRequest returns a GET request for a path, on behalf of no client.
 func newRequest(ctx context.Context, path string) *http.Request {
 	return (&http.Request{
 		Method: http.MethodGet, URL: &url.URL{Path: path}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

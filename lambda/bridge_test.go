@@ -44,17 +44,22 @@ func TestEventsBecomeRequests(t *testing.T) {
 		header                        http.Header
 		body                          string
 	}{
-		{"function-url.json", kindFunctionURL, "POST", "/v1/files/a%20b", "purpose=x%2Fy&a=1;b=2&a=%zz", "abcdefghij.lambda-url.eu-west-3.on.aws", "203.0.113.7", http.Header{
-			"Host": {"abcdefghij.lambda-url.eu-west-3.on.aws"}, "Content-Type": {"multipart/form-data; boundary=x"}, "Content-Length": {"8"},
-			"Cookie": {"session=1; theme=dark"}, "Authorization": {"Bearer sk-1"}, "If-None-Match": {`"a,b"`}, "X-Json": {`{"a":1,"b":"x, y"}`},
-			"X-Forwarded-For": {"203.0.113.7"}, "X-Forwarded-Proto": {"https"}, "X-Amzn-Trace-Id": {"Root=1-2-3"}, "User-Agent": {"OpenAI/Python 3"},
-		}, "\x00\x01\x02\xfe\xff\r\na"},
-		{"http-api.json", kindHTTPAPI, "POST", "/v1/chat/completions", "b=2&a=1", "abcdefghij.execute-api.eu-west-3.amazonaws.com", "203.0.113.7", http.Header{
-			"Host": {"api.example"}, "Content-Type": {"application/json"}, "Date": {"Sun, 22 Nov 2026 08:00:00 GMT"}, "Content-Length": {"2"},
-		}, "{}"},
-		{"rest.json", kindREST, "GET", "/v1/models", "n=2&q=x&q=a+b%26c", "abcdefghij.execute-api.eu-west-3.amazonaws.com", "203.0.113.7", http.Header{
-			"Accept": {"application/json"}, "X-Twice": {"a", "b"},
-		}, ""},
+		{"function-url.json", kindFunctionURL, "POST", "/v1/files/a%20b", "purpose=x%2Fy&a=1;b=2&a=%zz",
+			"abcdefghij.lambda-url.eu-west-3.on.aws", "203.0.113.7", http.Header{
+				"Host": {"abcdefghij.lambda-url.eu-west-3.on.aws"}, "Content-Type": {"multipart/form-data; boundary=x"},
+				"Content-Length": {"8"}, "Cookie": {"session=1; theme=dark"}, "Authorization": {"Bearer sk-1"},
+				"If-None-Match": {`"a,b"`}, "X-Json": {`{"a":1,"b":"x, y"}`}, "X-Forwarded-For": {"203.0.113.7"},
+				"X-Forwarded-Proto": {"https"}, "X-Amzn-Trace-Id": {"Root=1-2-3"}, "User-Agent": {"OpenAI/Python 3"},
+			}, "\x00\x01\x02\xfe\xff\r\na"},
+		{"http-api.json", kindHTTPAPI, "POST", "/v1/chat/completions", "b=2&a=1",
+			"abcdefghij.execute-api.eu-west-3.amazonaws.com", "203.0.113.7", http.Header{
+				"Host": {"api.example"}, "Content-Type": {"application/json"}, "Content-Length": {"2"},
+				"Date": {"Sun, 22 Nov 2026 08:00:00 GMT"},
+			}, "{}"},
+		{"rest.json", kindREST, "GET", "/v1/models", "n=2&q=x&q=a+b%26c",
+			"abcdefghij.execute-api.eu-west-3.amazonaws.com", "203.0.113.7", http.Header{
+				"Accept": {"application/json"}, "X-Twice": {"a", "b"},
+			}, ""},
 		{"alb.json", kindALB, "DELETE", "/v1/files/file-1", "a=x%20y&b=%2F", "relay.example", "", http.Header{
 			"Host": {"relay.example"}, "X-Forwarded-For": {"203.0.113.7"}, "Content-Type": {"text/plain"},
 		}, "hello"},
@@ -73,8 +78,10 @@ func TestEventsBecomeRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			body, _ := io.ReadAll(req.Body)
-			if req.Method != test.method || req.URL.EscapedPath() != test.path || req.URL.RawQuery != test.query || req.Host != test.host || req.RemoteAddr != test.ip {
-				t.Errorf("got %s %s?%s of %s by %s", req.Method, req.URL.EscapedPath(), req.URL.RawQuery, req.Host, req.RemoteAddr)
+			if req.Method != test.method || req.URL.EscapedPath() != test.path || req.URL.RawQuery != test.query ||
+				req.Host != test.host || req.RemoteAddr != test.ip {
+				t.Errorf("got %s %s?%s of %s from %s",
+					req.Method, req.URL.EscapedPath(), req.URL.RawQuery, req.Host, req.RemoteAddr)
 			}
 			if string(body) != test.body || req.ContentLength != int64(len(test.body)) {
 				t.Errorf("body %q of length %d, want %q", body, req.ContentLength, test.body)
@@ -127,27 +134,28 @@ func TestMalformedEventsAreErrors(t *testing.T) {
 	}
 }
 
-// An answer is what the platform would give a client.
-type answer struct {
+// A response is what the platform would send to a client.
+type response struct {
 	status  int
 	header  map[string]string
 	cookies []string
 	body    string
-	err     error // how the body ended
+	err     error // that ended the body, if any
 }
 
-func (a answer) code() string {
+// code returns the code of a relay's error, or "".
+func (r response) code() string {
 	var body struct {
 		Error struct{ Type, Code, Message string }
 	}
-	if json.Unmarshal([]byte(a.body), &body) != nil || body.Error.Type != "relay_error" || body.Error.Message == "" {
+	if json.Unmarshal([]byte(r.body), &body) != nil || body.Error.Type != "relay_error" || body.Error.Message == "" {
 		return ""
 	}
 	return body.Error.Code
 }
 
 // read reads what invoke returned as the platform does.
-func read(t *testing.T, out any) answer {
+func read(t *testing.T, out any) response {
 	t.Helper()
 	switch out := out.(type) {
 	case *events.LambdaFunctionURLStreamingResponse:
@@ -167,9 +175,9 @@ func read(t *testing.T, out any) answer {
 		if err := out.Close(); err != nil {
 			t.Fatal(err)
 		}
-		return answer{head.StatusCode, head.Headers, head.Cookies, string(body), err}
+		return response{head.StatusCode, head.Headers, head.Cookies, string(body), err}
 	case json.RawMessage:
-		var whole struct {
+		var buffered struct {
 			StatusCode        int
 			Headers           map[string]string
 			MultiValueHeaders map[string][]string
@@ -177,33 +185,36 @@ func read(t *testing.T, out any) answer {
 			Body              string
 			IsBase64Encoded   bool
 		}
-		if err := json.Unmarshal(out, &whole); err != nil {
+		if err := json.Unmarshal(out, &buffered); err != nil {
 			t.Fatal(err)
 		}
-		if whole.IsBase64Encoded {
-			b, err := base64.StdEncoding.DecodeString(whole.Body)
+		if buffered.IsBase64Encoded {
+			b, err := base64.StdEncoding.DecodeString(buffered.Body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			whole.Body = string(b)
+			buffered.Body = string(b)
 		}
-		if whole.Headers == nil {
-			whole.Headers = make(map[string]string)
-			for name, values := range whole.MultiValueHeaders {
-				whole.Headers[name] = strings.Join(values, ", ")
+		if buffered.Headers == nil {
+			buffered.Headers = make(map[string]string)
+			for name, values := range buffered.MultiValueHeaders {
+				buffered.Headers[name] = strings.Join(values, ", ")
 			}
 		}
-		return answer{whole.StatusCode, whole.Headers, whole.Cookies, whole.Body, nil}
+		return response{buffered.StatusCode, buffered.Headers, buffered.Cookies, buffered.Body, nil}
 	}
 	t.Fatalf("invoke returned a %T", out)
 	panic("unreachable")
 }
 
-// all are the events that are requests, and whether they are streamed in the
-// mode RESPONSE_STREAM.
-var all = map[string]bool{"function-url.json": true, "http-api.json": false, "rest.json": true, "alb.json": false, "alb-multi-value.json": false}
+// all maps the events that are requests to whether their responses are streamed in
+// the mode RESPONSE_STREAM.
+var all = map[string]bool{
+	"function-url.json": true, "http-api.json": false, "rest.json": true, "alb.json": false,
+	"alb-multi-value.json": false,
+}
 
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	binary := "\x00\xff\xfe" + strings.Repeat("\x80", 1000)
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "audio/mpeg")
@@ -231,7 +242,8 @@ func TestAnswers(t *testing.T) {
 			if got.status != 201 || got.body != binary || got.err != nil {
 				t.Errorf("%s: got %d, %d bytes, %v", file, got.status, len(got.body), got.err)
 			}
-			if got.header["X-Request-Id"] != "req_1" || got.header["Link"] != "<a>, <b>" || got.header["Content-Type"] != "audio/mpeg" {
+			if got.header["X-Request-Id"] != "req_1" || got.header["Link"] != "<a>, <b>" ||
+				got.header["Content-Type"] != "audio/mpeg" {
 				t.Errorf("%s: header %v", file, got.header)
 			}
 			for _, name := range []string{"Content-Length", "Connection"} {
@@ -243,6 +255,32 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%s: cookies %q", file, got.cookies)
 			}
 		}
+	}
+}
+
+// Header values that are not UTF-8 are taken for ISO 8859-1, and none becomes a
+// replacement character.
+func TestHeadersInLatin1(t *testing.T) {
+	upstream := []string{"caf\xe9", "r\xf6d"}
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["X-Name"] = upstream
+		w.Header()["X-Utf"] = []string{"café"}
+		w.Header()["Content-Disposition"] = []string{"attachment; filename=\"\xfc.txt\""}
+	})
+	for file := range all {
+		for _, stream := range []bool{true, false} {
+			out, err := (&bridge{handler: h, stream: stream}).invoke(t.Context(), decode(t, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := read(t, out).header
+			if got["X-Name"] != "café, röd" || got["X-Utf"] != "café" || got["Content-Disposition"] != "attachment; filename=\"ü.txt\"" {
+				t.Errorf("%s, stream %t: header %q", file, stream, got)
+			}
+		}
+	}
+	if upstream[0] != "caf\xe9" {
+		t.Errorf("the handler's own values were changed: %q", upstream)
 	}
 }
 
@@ -260,18 +298,20 @@ func TestSchedulesGetHealth(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := read(t, out); got.status != 200 || !strings.Contains(got.body, `"name":"warm"`) || !strings.Contains(got.body, `"platform":"AWS Lambda"`) {
+			if got := read(t, out); got.status != 200 || !strings.Contains(got.body, `"name":"warm"`) ||
+				!strings.Contains(got.body, `"platform":"AWS Lambda"`) {
 				t.Errorf("%s: got %d %s", raw, got.status, got.body)
 			}
 		}
 	}
 }
 
-func TestAnswersThatDoNotFit(t *testing.T) {
+func TestResponsesThatAreTooLarge(t *testing.T) {
 	for file, streams := range all {
 		for name, write := range map[string]func(w io.Writer) error{
-			"text":        func(w io.Writer) error { _, err := w.Write(bytes.Repeat([]byte("x"), 7<<20)); return err },
-			"NULs":        func(w io.Writer) error { _, err := w.Write(make([]byte, 2<<20)); return err }, // six bytes each in JSON
+			"text": func(w io.Writer) error { _, err := w.Write(bytes.Repeat([]byte("x"), 7<<20)); return err },
+			// A NUL takes six bytes in JSON.
+			"NULs":        func(w io.Writer) error { _, err := w.Write(make([]byte, 2<<20)); return err },
 			"endless":     func(w io.Writer) error { return endless(w) },
 			"just base64": func(w io.Writer) error { _, err := w.Write(bytes.Repeat([]byte{0xff}, 5<<20)); return err },
 		} {
@@ -281,7 +321,7 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 				}
 			})
 			if name == "endless" && streams {
-				continue // read would not come to an end
+				continue // read would never return
 			}
 			out, err := (&bridge{handler: h}).invoke(t.Context(), decode(t, file))
 			if err != nil {
@@ -291,13 +331,13 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 				t.Errorf("%s, %s: got %d %.100q", file, name, got.status, got.body)
 			}
 			if size := len(out.(json.RawMessage)); size > 1<<20 {
-				t.Errorf("%s, %s: the answer takes %d bytes", file, name, size)
+				t.Errorf("%s, %s: the response takes %d bytes", file, name, size)
 			}
 		}
 	}
 }
 
-// endless writes until it may not.
+// endless writes until a write fails.
 func endless(w io.Writer) error {
 	for block := make([]byte, 64<<10); ; {
 		if _, err := w.Write(block); err != nil {
@@ -308,12 +348,12 @@ func endless(w io.Writer) error {
 
 func TestPanicsAndAborts(t *testing.T) {
 	tests := []struct {
-		name           string
-		write, flush   bool
-		value          any
-		status         int
-		code           string
-		brokenIfStream bool
+		name              string
+		write, flush      bool
+		value             any
+		status            int
+		code              string
+		truncatedIfStream bool
 	}{
 		{"panic", false, false, "secret", 500, "relay_internal_error", false},
 		{"abort", false, false, http.ErrAbortHandler, 502, "upstream_interrupted", false},
@@ -339,7 +379,7 @@ func TestPanicsAndAborts(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := read(t, out)
-				if test.brokenIfStream && stream && streams {
+				if test.truncatedIfStream && stream && streams {
 					if got.status != 200 || got.body != "data: 1\n\n" || !errors.Is(got.err, errAborted) {
 						t.Errorf("%s, %s: got %d %q %v", test.name, file, got.status, got.body, got.err)
 					}
@@ -353,9 +393,9 @@ func TestPanicsAndAborts(t *testing.T) {
 	}
 }
 
-// The runtime closes an answer before it takes the next event; nothing of the
-// handler may outlive that.
-func TestClosingAnAnswerEndsItsHandler(t *testing.T) {
+// The runtime closes a response before it takes the next event, and the handler
+// must have returned by then.
+func TestCloseEndsTheHandler(t *testing.T) {
 	var ended bool
 	s := streamed(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		defer func() { ended = true }()
@@ -369,7 +409,7 @@ func TestClosingAnAnswerEndsItsHandler(t *testing.T) {
 	}
 }
 
-// Whatever event comes, the answer is one that a client of OpenAI understands:
+// Whatever the event, the response is one that a client of OpenAI understands:
 // the upstream's, health, the page, or an error in OpenAI's shape.
 func TestRandomEvents(t *testing.T) {
 	r := core.FromEnv([]string{"RELAY_LOG_LEVEL=off", "RELAY_ACCESS_TOKENS=t"}, platform)
@@ -391,15 +431,15 @@ func TestRandomEvents(t *testing.T) {
 		data := mutate(random, seeds[random.IntN(len(seeds))])
 		var e event
 		if json.Unmarshal(data, &e) != nil {
-			continue // Lambda hands over JSON only
+			continue // Lambda delivers JSON only
 		}
 		tried++
-		checkAnswer(t, &bridge{handler: r, stream: tried%2 == 0}, e, data)
+		checkResponse(t, &bridge{handler: r, stream: tried%2 == 0}, e, data)
 	}
 }
 
-// checkAnswer fails t unless e's answer is one of those that may be.
-func checkAnswer(t *testing.T, b *bridge, e event, data []byte) {
+// checkResponse checks that the response to e is one of those that may be.
+func checkResponse(t *testing.T, b *bridge, e event, data []byte) {
 	t.Helper()
 	out, err := b.invoke(context.Background(), e)
 	if err != nil {
@@ -408,7 +448,7 @@ func checkAnswer(t *testing.T, b *bridge, e event, data []byte) {
 	got := read(t, out)
 	healthy := got.status == 200 && strings.Contains(got.body, `"platform":"AWS Lambda"`)
 	preflight := got.status == 204
-	page := got.status == 200 && strings.HasPrefix(got.body, "<!doctype html>") // of a path that is, or became, "/"
+	page := got.status == 200 && strings.HasPrefix(got.body, "<!doctype html>") // the path is, or became, "/"
 	if !healthy && !preflight && !page && got.code() == "" {
 		t.Errorf("%s: got %d %q", data, got.status, got.body)
 	}
@@ -442,7 +482,8 @@ func replaced(random *rand.Rand, tree any) any {
 	object, ok := tree.(map[string]any)
 	if !ok || len(object) == 0 || random.IntN(6) == 0 {
 		values := []any{
-			nil, true, 1.5, "", "x", "/v1/models", "../..", "\x00", "é", "%zz", "//", "OPTIONS", "GET", "CONNECT", "a\r\nb: c", "@evil/",
+			nil, true, 1.5, "", "x", "/v1/models", "../..", "\x00", "é", "%zz", "//", "OPTIONS", "GET", "CONNECT",
+			"a\r\nb: c", "@evil/",
 			[]any{}, []any{1.0}, map[string]any{}, map[string]any{"a": nil}, strings.Repeat("x", 9000), "AAEC", "!",
 		}
 		return values[random.IntN(len(values))]
@@ -473,13 +514,13 @@ func FuzzEvent(f *testing.F) {
 			return
 		}
 		for _, stream := range []bool{true, false} {
-			checkAnswer(t, &bridge{handler: r, stream: stream}, e, data)
+			checkResponse(t, &bridge{handler: r, stream: stream}, e, data)
 		}
 	})
 }
 
-// Nor may a handler that waits for its upstream.
-func TestClosingAnAnswerEndsAWaitingHandler(t *testing.T) {
+// The same for a handler that waits for its upstream.
+func TestCloseEndsAWaitingHandler(t *testing.T) {
 	var cause error
 	s := streamed(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusOK)

@@ -8,48 +8,48 @@ import (
 	proxy "github.com/awslabs/aws-lambda-go-api-proxy/core"
 )
 
-// Max sizes of buffered responses, as JSON. Above them the platform ends the
-// process, so the bridge stays a little below.
+// Max sizes of buffered responses, in bytes of JSON. Above them the platform ends
+// the process, so the bridge stays a little below.
 const (
-	maxAnswer    = 6<<20 - 4<<10
-	maxALBAnswer = 1<<20 - 4<<10
+	maxResponse    = 6<<20 - 4<<10
+	maxALBResponse = 1<<20 - 4<<10
 )
 
-// errAnswerFull ends the handler of an answer that cannot be delivered.
-var errAnswerFull = errors.New("the response is too large for the platform")
+// errBufferFull ends the handler of a response that cannot be delivered.
+var errBufferFull = errors.New("the response is too large for the platform")
 
-// buffered serves req and returns the whole answer as JSON in the shape for a
+// buffered serves req and returns the whole response as JSON, in the shape for a
 // kind of event.
 func buffered(h http.Handler, req *http.Request, kind kind) json.RawMessage {
-	limit := maxAnswer
+	limit := maxResponse
 	if kind == kindALB {
-		limit = maxALBAnswer
+		limit = maxALBResponse
 	}
 	w := newBufferWriter(kind, limit)
 	if v := w.serve(h, req); v != nil {
-		// Nothing has left yet, so a broken answer becomes an error.
+		// Nothing has been sent yet, so a truncated response becomes an error.
 		logPanic(v)
 		w = newBufferWriter(kind, limit)
-		lastWord(v).ServeHTTP(w, req)
+		panicError(v).ServeHTTP(w, req)
 	}
-	if answer, err := w.json(); err == nil && len(answer) <= limit && !w.full {
-		return answer
+	if response, err := w.json(); err == nil && len(response) <= limit && !w.full {
+		return response
 	}
 	w = newBufferWriter(kind, limit)
 	errTooLarge.ServeHTTP(w, req)
-	answer, _ := w.json() // a status and a little text
-	return answer
+	response, _ := w.json() // cannot fail: a status and a short text
+	return response
 }
 
-// A bufferWriter is the ResponseWriter of an answer in one piece. api-proxy
-// collects it; the rest is what api-proxy lacks: it takes a 1xx response for
-// the answer, no answer for an error, and answers of any size.
+// A bufferWriter is the ResponseWriter of a buffered response. api-proxy collects
+// the response; the rest works around api-proxy, which takes a 1xx status for the
+// final one and a missing status for an error, and has no max size.
 type bufferWriter struct {
 	http.ResponseWriter
-	wrote bool
-	left  int
-	full  bool
-	json  func() (json.RawMessage, error)
+	wrote bool                            // the header
+	left  int                             // bytes of the body that still fit
+	full  bool                            // more was written than fits
+	json  func() (json.RawMessage, error) // the response so far
 }
 
 func newBufferWriter(kind kind, limit int) *bufferWriter {
@@ -57,39 +57,40 @@ func newBufferWriter(kind kind, limit int) *bufferWriter {
 	case kindALB:
 		w := proxy.NewProxyResponseWriterALB()
 		return &bufferWriter{ResponseWriter: w, left: limit, json: func() (json.RawMessage, error) {
-			answer, err := w.GetProxyResponse()
-			// A target group has one of the two enabled, and ignores the other.
-			answer.Headers, _ = platformHeaders(w.Header())
-			return marshal(answer, answer.Body, limit, err)
+			response, err := w.GetProxyResponse()
+			// A target group reads either Headers or MultiValueHeaders, as configured.
+			response.Headers, _ = platformHeaders(w.Header())
+			return marshal(response, response.Body, limit, err)
 		}}
 	case kindREST:
 		w := proxy.NewProxyResponseWriter()
 		return &bufferWriter{ResponseWriter: w, left: limit, json: func() (json.RawMessage, error) {
-			answer, err := w.GetProxyResponse()
-			return marshal(answer, answer.Body, limit, err)
+			response, err := w.GetProxyResponse()
+			return marshal(response, response.Body, limit, err)
 		}}
 	}
 	w := proxy.NewProxyResponseWriterV2()
 	return &bufferWriter{ResponseWriter: w, left: limit, json: func() (json.RawMessage, error) {
-		answer, err := w.GetProxyResponse()
-		answer.Headers, answer.Cookies = platformHeaders(w.Header())
-		return marshal(answer, answer.Body, limit, err)
+		response, err := w.GetProxyResponse()
+		response.Headers, response.Cookies = platformHeaders(w.Header())
+		return marshal(response, response.Body, limit, err)
 	}}
 }
 
-// marshal returns an answer as JSON. What would be too long is not written
-// first: it may be six times the body, more than the function has.
-func marshal(answer any, body string, limit int, err error) (json.RawMessage, error) {
+// marshal returns a response as JSON, or err if there is one. It does not encode a
+// body that would exceed limit: the JSON may be six times as long, more than the
+// function's memory.
+func marshal(response any, body string, limit int, err error) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
 	if quotedLen(body) > limit {
-		return nil, errAnswerFull
+		return nil, errBufferFull
 	}
-	return json.Marshal(answer)
+	return json.Marshal(response)
 }
 
-// quotedLen returns how many bytes s takes in JSON, at least.
+// quotedLen returns the min number of bytes that s takes in JSON, without quotes.
 func quotedLen(s string) (n int) {
 	for _, c := range []byte(s) {
 		switch {
@@ -104,13 +105,14 @@ func quotedLen(s string) (n int) {
 	return n
 }
 
-// serve runs the handler to its end and returns what it panicked with, or nil.
+// serve runs the handler until it returns or panics. It returns the value of the
+// panic, or nil.
 func (w *bufferWriter) serve(h http.Handler, req *http.Request) (v any) {
 	defer func() {
 		if v = recover(); v == nil {
 			w.WriteHeader(http.StatusOK)
 		} else if w.full {
-			v = nil // the panic is our own doing: errTooLarge says it
+			v = nil // Write's error led to the panic: the caller responds with errTooLarge
 		}
 	}()
 	h.ServeHTTP(w, req)
@@ -125,6 +127,7 @@ func (w *bufferWriter) WriteHeader(status int) {
 	for name := range connectionHeaders {
 		w.Header().Del(name)
 	}
+	toUTF8(w.Header())
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -132,10 +135,10 @@ func (w *bufferWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	if w.left -= len(p); w.left < 0 {
 		w.full = true
-		return 0, errAnswerFull
+		return 0, errBufferFull
 	}
 	return w.ResponseWriter.Write(p)
 }
 
-// FlushError does nothing: nothing leaves before the end.
+// FlushError does nothing: the response is sent as a whole.
 func (w *bufferWriter) FlushError() error { return nil }

@@ -16,7 +16,7 @@ import (
 
 // An event is any event that Lambda delivers, decoded once: the fields of
 // function URLs and HTTP APIs (payload 2.0), REST APIs (payload 1.0) and ALBs
-// together. What an event does not have stays empty.
+// together. Fields that an event does not have stay empty.
 type event struct {
 	RawPath                         string              `json:"rawPath"`
 	RawQueryString                  string              `json:"rawQueryString"`
@@ -56,14 +56,14 @@ func (e *event) UnmarshalJSON(data []byte) error {
 type kind int
 
 const (
-	kindOther kind = iota // no HTTP request: a schedule, a test
+	kindOther kind = iota // not an HTTP request: a schedule, a test
 	kindFunctionURL
 	kindHTTPAPI
 	kindREST
 	kindALB
 )
 
-// kind goes by the shape of the event: it has no field that says it.
+// kind returns the kind of the event, judged by its shape: no field names it.
 func (e *event) kind() kind {
 	switch {
 	case e.RequestContext.ELB != nil:
@@ -78,8 +78,8 @@ func (e *event) kind() kind {
 	return kindOther
 }
 
-// request returns the HTTP request in the event, as the client sent it as far
-// as the platform tells.
+// request returns the HTTP request in the event, as close to what the client sent
+// as the event allows.
 func (e *event) request(ctx context.Context) (*http.Request, error) {
 	if e.err != nil {
 		return nil, e.err
@@ -107,7 +107,7 @@ func (e *event) request(ctx context.Context) (*http.Request, error) {
 		Host:          e.host(header),
 		RemoteAddr:    e.sourceIP(),
 		Body:          body,
-		ContentLength: length, // or a proxy would take the body for none
+		ContentLength: length, // without it, a proxy would send no body
 	}
 	if req.Method == "" {
 		return nil, errors.New("no method")
@@ -115,8 +115,8 @@ func (e *event) request(ctx context.Context) (*http.Request, error) {
 	return req.WithContext(ctx), nil
 }
 
-// body returns the request's body and its length. The event keeps no second
-// copy of what was decoded.
+// body returns the request's body and its length. It frees the encoded body, so
+// that memory holds only one copy.
 func (e *event) body() (io.ReadCloser, int64, error) {
 	if e.Body == "" {
 		return http.NoBody, 0, nil
@@ -132,8 +132,8 @@ func (e *event) body() (io.ReadCloser, int64, error) {
 	return io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 }
 
-// host returns the host name by which the function was called. Of ALBs, only the
-// header tells it.
+// host returns the host name that the client called. ALBs pass it in the header
+// only.
 func (e *event) host(header http.Header) string {
 	if hosts := header["Host"]; e.kind() == kindALB && len(hosts) == 1 {
 		return hosts[0]
@@ -155,9 +155,9 @@ func (e *event) sourceIP() string {
 	return e.RequestContext.Identity.SourceIP
 }
 
-// header returns the request's header. A value that the platform joined by
-// commas stays joined: a comma may as well be the client's. Cookies come twice
-// from function URLs, of which the header is enough.
+// header returns the request's header. A value that the platform joined with
+// commas stays joined: a comma may as well be the client's. Function URLs deliver
+// cookies twice; those of the header are enough.
 func (e *event) header() (http.Header, error) {
 	h := make(http.Header, len(e.Headers)+len(e.MultiValueHeaders))
 	for name, values := range e.MultiValueHeaders {
@@ -179,15 +179,16 @@ func (e *event) header() (http.Header, error) {
 	return h, nil
 }
 
-// url returns the request's target. Built by fields: a host that a path holds
-// must not become the host (lambdaurl joins the two as text).
+// url returns the request's target. It sets the URL's fields rather than parsing
+// host and path joined, as lambdaurl does: a path such as @host/ would become the
+// host.
 func (e *event) url() (*url.URL, error) {
 	raw := e.RawPath
 	if raw == "" {
 		raw = e.Path
 	}
-	// An HTTP API puts its stage in front, unless it is the default one or the
-	// API has a domain of its own.
+	// HTTP APIs prefix the path with their stage, unless it is the default one or
+	// the API has a custom domain.
 	if e.kind() == kindHTTPAPI && strings.Contains(e.RequestContext.DomainName, ".execute-api.") {
 		if rest, ok := strings.CutPrefix(raw, "/"+e.RequestContext.Stage+"/"); ok {
 			raw = "/" + rest

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,33 +19,20 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// bootstrap returns the path of the very binary that is deployed, but for its
-// architecture, built once.
-var bootstrap = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lambda")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "bootstrap")
-	return file, build.Lambda.Build(context.Background(), build.Target{}, file)
+// bootstrap is the deployed binary, apart from its architecture.
+var bootstrap = proc.NewProgram("bootstrap", func(ctx context.Context, file string) error {
+	return build.Lambda.Build(ctx, build.Target{}, file)
 })
 
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if file, err := bootstrap(); err == nil {
-		os.RemoveAll(filepath.Dir(file))
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { os.Exit(bootstrap.Main(m)) }
 
-// serveFunction serves the function as change describes, with environ.
+// serveFunction serves the function with environ, after change, if not nil, has
+// changed how.
 func serveFunction(t *testing.T, environ []string, change func(*lambdaemu.Function)) *lambdaemu.Server {
 	t.Helper()
-	file, err := bootstrap()
-	if err != nil {
-		t.Fatal(err)
+	f := lambdaemu.Function{
+		Bootstrap: bootstrap.Path(t), Mode: lambdaemu.ResponseStream, Env: map[string]string{"RELAY_LOG_LEVEL": "off"},
 	}
-	f := lambdaemu.Function{Bootstrap: file, Mode: lambdaemu.ResponseStream, Env: map[string]string{"RELAY_LOG_LEVEL": "off"}}
 	if change != nil {
 		change(&f)
 	}
@@ -60,10 +46,11 @@ func serveFunction(t *testing.T, environ []string, change func(*lambdaemu.Functi
 
 var (
 	noWebSocket = contract.Without(contract.WebSocket, "Lambda has no upgraded connections")
-	buffering   = contract.Without(contract.Streaming, "answers come in one piece")
-	parsedQuery = contract.Without(contract.Query, "REST APIs and ALBs hand over parsed queries, without their order")
-	small       = contract.Without(contract.LargeBodies, "ALBs take events of 1 MB")
-	noCanceling = contract.Without(contract.Canceling, "Lambda does not tell the function that its client is gone")
+	buffering   = contract.Without(contract.Streaming, "responses are buffered")
+	parsedQuery = contract.Without(contract.Query, "REST APIs and ALBs deliver parsed queries, without their order")
+	small       = contract.Without(contract.LargeBodies, "ALBs take events of up to 1 MB")
+	noCanceling = contract.Without(contract.Canceling,
+		"Lambda does not tell the function that its client has disconnected")
 )
 
 func TestFunctionIsAnAdapter(t *testing.T) {
@@ -73,15 +60,23 @@ func TestFunctionIsAnAdapter(t *testing.T) {
 		options []contract.Option
 	}{
 		{"function URL, RESPONSE_STREAM", nil, []contract.Option{contract.As("AWS Lambda, RESPONSE_STREAM")}},
-		{"function URL, RESPONSE_STREAM, cuts look clean", func(f *lambdaemu.Function) { f.Cut = lambdaemu.CutClean }, []contract.Option{
-			contract.Without(contract.Aborting, "AWS may end a broken stream cleanly"),
-		}},
-		{"REST API, STREAM", func(f *lambdaemu.Function) { f.Front = lambdaemu.RESTAPI }, []contract.Option{parsedQuery}},
-		{"REST API, buffered", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.RESTAPI, lambdaemu.Buffered }, []contract.Option{parsedQuery, buffering}},
-		{"HTTP API", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.HTTPAPI, lambdaemu.Buffered }, []contract.Option{buffering}},
-		{"ALB", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALB, lambdaemu.Buffered }, []contract.Option{parsedQuery, buffering, small}},
-		{"ALB, multi-value", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALBMultiValue, lambdaemu.Buffered }, []contract.Option{parsedQuery, buffering, small}},
-		{"function URL, BUFFERED", func(f *lambdaemu.Function) { f.Mode = lambdaemu.Buffered }, []contract.Option{buffering, contract.As("AWS Lambda, BUFFERED")}},
+		{"function URL, RESPONSE_STREAM, cuts look clean", func(f *lambdaemu.Function) { f.Cut = lambdaemu.CutClean },
+			[]contract.Option{
+				contract.Without(contract.Aborting, "AWS may end a broken stream cleanly"),
+			}},
+		{"REST API, STREAM", func(f *lambdaemu.Function) { f.Front = lambdaemu.RESTAPI },
+			[]contract.Option{parsedQuery}},
+		{"REST API, buffered", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.RESTAPI, lambdaemu.Buffered },
+			[]contract.Option{parsedQuery, buffering}},
+		{"HTTP API", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.HTTPAPI, lambdaemu.Buffered },
+			[]contract.Option{buffering}},
+		{"ALB", func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALB, lambdaemu.Buffered },
+			[]contract.Option{parsedQuery, buffering, small}},
+		{"ALB, multi-value",
+			func(f *lambdaemu.Function) { f.Front, f.Mode = lambdaemu.ALBMultiValue, lambdaemu.Buffered },
+			[]contract.Option{parsedQuery, buffering, small}},
+		{"function URL, BUFFERED", func(f *lambdaemu.Function) { f.Mode = lambdaemu.Buffered },
+			[]contract.Option{buffering, contract.As("AWS Lambda, BUFFERED")}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -115,15 +110,17 @@ func chat(t *testing.T, base, fault string) (*http.Response, string) {
 	return res, string(body)
 }
 
-// The function's build has no HTTP/2. An upstream that would speak it is asked
-// for HTTP/1.1.
+// The function's build has no HTTP/2. It speaks HTTP/1.1 to an upstream that
+// supports both.
 func TestUpstreamsSpeakHTTP1(t *testing.T) {
-	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }))
+	u := httptest.NewUnstartedServer(
+		http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }))
 	u.EnableHTTP2 = true
 	u.StartTLS()
 	t.Cleanup(u.Close)
 	roots := filepath.Join(t.TempDir(), "roots.pem")
-	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: u.Certificate().Raw}), 0o600); err != nil {
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: u.Certificate().Raw})
+	if err := os.WriteFile(roots, certificate, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL, "SSL_CERT_FILE=" + roots}, nil)
@@ -134,11 +131,12 @@ func TestUpstreamsSpeakHTTP1(t *testing.T) {
 	}
 }
 
-// Between invocations the process is frozen, and the upstream closes the
-// connections that it had. No POST may fail by that.
+// Between invocations the process is frozen, and the upstream closes its
+// connections. No POST may fail because of that.
 func TestFreezes(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
-	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL},
+		func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
 	for i := range 60 {
 		res, body := chat(t, s.URL, "")
 		if res.StatusCode != http.StatusOK {
@@ -151,10 +149,11 @@ func TestFreezes(t *testing.T) {
 	}
 }
 
-// The same with several upstreams of which the first is gone.
+// The same with several upstreams of which the first is down.
 func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
 	dead, u := "http://"+proc.RefusingAddr(t), fakeopenai.StartUpstream(t)
-	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead + "#dead," + u.URL + "#alive"}, func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + dead + "#dead," + u.URL + "#alive"},
+		func(f *lambdaemu.Function) { f.Freeze, f.Concurrency = true, 1 })
 	const requests = 30
 	for i := range requests {
 		res, body := chat(t, s.URL, "")
@@ -167,16 +166,19 @@ func TestFreezesBetweenSeveralUpstreams(t *testing.T) {
 		u.Server.CloseClientConnections()
 	}
 	if stats := s.Stats(); stats.Spawned != 1 || u.Arrived() != requests {
-		t.Errorf("%d processes served and the upstream got %d requests, want 1 and %d", stats.Spawned, u.Arrived(), requests)
+		t.Errorf("%d processes served and the upstream got %d requests, want 1 and %d",
+			stats.Spawned, u.Arrived(), requests)
 	}
 }
 
-// The function's answer ends before the platform's time does: a kill may look
-// like a clean end.
+// The response ends before the platform's timeout, as a response that the platform
+// kills may look complete.
 func TestDeadline(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
-	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Timeout = 2500 * time.Millisecond })
-	req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/v1/chat/completions", strings.NewReader(`{"stream":true,"messages":[{"role":"user","content":"x"}]}`))
+	s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL},
+		func(f *lambdaemu.Function) { f.Timeout = 2500 * time.Millisecond })
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/v1/chat/completions",
+		strings.NewReader(`{"stream":true,"messages":[{"role":"user","content":"x"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,33 +191,37 @@ func TestDeadline(t *testing.T) {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err == nil || !strings.Contains(string(body), `"code":"relay_deadline"`) {
-		t.Errorf("got %q, %v; want the error event and a broken end", body, err)
+		t.Errorf("got %q, %v; want the error event and a truncated stream", body, err)
 	}
-	res, answer := chat(t, s.URL, "hang")
-	if res.StatusCode != http.StatusGatewayTimeout || !strings.Contains(answer, `"code":"relay_deadline"`) {
-		t.Errorf("before the header: got %d %s", res.StatusCode, answer)
+	res, text := chat(t, s.URL, "hang")
+	if res.StatusCode != http.StatusGatewayTimeout || !strings.Contains(text, `"code":"relay_deadline"`) {
+		t.Errorf("before the header: got %d %s", res.StatusCode, text)
 	}
-	if res, answer := chat(t, s.URL, ""); res.StatusCode != http.StatusOK {
-		t.Errorf("the next request: %d %s", res.StatusCode, answer)
+	if res, text := chat(t, s.URL, ""); res.StatusCode != http.StatusOK {
+		t.Errorf("the next request: %d %s", res.StatusCode, text)
 	}
 	if stats := s.Stats(); stats.TimedOut != 0 || stats.Crashed != 0 || stats.Spawned != 1 {
 		t.Errorf("the process did not survive: %+v", stats)
 	}
 }
 
-// JSON that is cut becomes a 502; an answer over the limit of one piece is
-// refused; neither ends the process.
-func TestAnswersInOnePiece(t *testing.T) {
+// Truncated JSON becomes a 502, as does a response over the limit of buffered ones;
+// neither ends the process.
+func TestBufferedResponses(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
 	for _, mode := range []lambdaemu.Mode{lambdaemu.ResponseStream, lambdaemu.Buffered} {
-		s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL}, func(f *lambdaemu.Function) { f.Mode, f.Cut = mode, lambdaemu.CutClean })
+		s := serveFunction(t, []string{"RELAY_UPSTREAMS=" + u.URL},
+			func(f *lambdaemu.Function) { f.Mode, f.Cut = mode, lambdaemu.CutClean })
 		for _, fault := range []string{"short-cl", "cut=2", "reset=2", "no-last-chunk"} {
-			if res, body := chat(t, s.URL, fault); res.StatusCode != http.StatusBadGateway || !strings.Contains(body, "upstream_interrupted") {
+			if res, body := chat(t, s.URL, fault); res.StatusCode != http.StatusBadGateway ||
+				!strings.Contains(body, "upstream_interrupted") {
 				t.Errorf("%s, %s: got %d %s", mode, fault, res.StatusCode, body)
 			}
 		}
 		res, body := chat(t, s.URL, "bytes=7000000")
-		if whole := mode == lambdaemu.ResponseStream; whole != (res.StatusCode == http.StatusOK && len(body) > 7_000_000) || !whole && !strings.Contains(body, "response_too_large") {
+		streamed := mode == lambdaemu.ResponseStream
+		if streamed != (res.StatusCode == http.StatusOK && len(body) > 7_000_000) ||
+			!streamed && !strings.Contains(body, "response_too_large") {
 			t.Errorf("%s: 7 MB: got %d, %d bytes: %.200s", mode, res.StatusCode, len(body), body)
 		}
 		if res, body := chat(t, s.URL, ""); res.StatusCode != http.StatusOK {
@@ -227,10 +233,12 @@ func TestAnswersInOnePiece(t *testing.T) {
 	}
 }
 
-// A function that is set up badly says so, and its log says what is wrong.
+// With bad settings the function returns relay_misconfigured, and its log names
+// them.
 func TestBadSettings(t *testing.T) {
 	s := serveFunction(t, []string{"RELAY_NONSENSE=1", "RELAY_API_KEY=sk-CANARY"}, nil)
-	if res, body := chat(t, s.URL, ""); res.StatusCode != http.StatusInternalServerError || !strings.Contains(body, "relay_misconfigured") {
+	if res, body := chat(t, s.URL, ""); res.StatusCode != http.StatusInternalServerError ||
+		!strings.Contains(body, "relay_misconfigured") {
 		t.Errorf("got %d %s", res.StatusCode, body)
 	}
 	if logs := s.Logs(); !strings.Contains(logs, "RELAY_NONSENSE") || strings.Contains(logs, "CANARY") {

@@ -20,35 +20,33 @@ import (
 )
 
 const (
-	// keyTime is how long a key that was read is used. The extension keeps it
-	// for as long again.
-	keyTime = 5 * time.Minute
+	// keyMaxAge is how long a key is used before it is read again. The extension
+	// caches it for as long, so a new key takes up to twice that.
+	keyMaxAge = 5 * time.Minute
 
-	// retryTime is how long requests are refused, without another try, after
-	// the secret could not be read.
-	retryTime = time.Second
+	// retryInterval is how long requests are refused after the secret could not be
+	// read, before the next request reads it again.
+	retryInterval = time.Second
 
-	// readTime is the time to read the secret in, starting the extension
-	// included.
-	readTime = 2 * time.Second
+	// readTimeout limits reading the secret, including the start of the extension.
+	readTimeout = 2 * time.Second
 )
 
-// A secretRelay is a relay whose API key lies in AWS Secrets Manager. It reads
-// the key when a request needs it, since AWS's extension answers nothing before
-// the first one, and reads it again from time to time, so that a key can be
-// replaced. While there is no key, every request is answered by the error
-// relay_misconfigured: it never relays without one.
+// A secretRelay is a relay whose API key is in AWS Secrets Manager. It reads the
+// key when a request needs it, as AWS's extension serves nothing before the first
+// event, and again after keyMaxAge, so that a key can be replaced. Without a key it
+// forwards nothing: every request gets the error relay_misconfigured.
 type secretRelay struct {
 	environ []string
 	secret  *secret
 	logger  *slog.Logger
 	now     func() time.Time
 
-	mu      sync.Mutex
-	key     core.Secret
-	relay   *core.Relay
-	until   time.Time   // when to read again
-	refuses *core.Relay // for the time without a key; nil until then
+	mu       sync.Mutex // guards the following fields
+	key      core.Secret
+	relay    *core.Relay // the relay with key, or refusing
+	until    time.Time   // when to read the key again
+	refusing *core.Relay // serves while there is no key; nil until needed
 }
 
 func newSecretRelay(environ []string, name string) *secretRelay {
@@ -64,12 +62,12 @@ func (s *secretRelay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	s.current(req.Context()).ServeHTTP(w, req)
 }
 
-// current returns the relay with the key as it was at most keyTime ago, or one
-// that refuses.
+// current returns the relay with a key read at most keyMaxAge ago, or one that
+// refuses every request.
 func (s *secretRelay) current(ctx context.Context) *core.Relay {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// By the wall clock: the other one stands still while the process is frozen.
+	// Wall-clock time: the monotonic clock stops while the process is frozen.
 	now := s.now().Round(0)
 	if s.relay != nil && now.Before(s.until) {
 		return s.relay
@@ -77,20 +75,20 @@ func (s *secretRelay) current(ctx context.Context) *core.Relay {
 	key, err := s.secret.read(ctx)
 	if err != nil {
 		s.logger.Error("the API key could not be read", "problem", err.Error())
-		if s.refuses == nil {
-			s.refuses = core.FromEnv(s.environ, platform)
+		if s.refusing == nil {
+			s.refusing = core.FromEnv(s.environ, platform)
 		}
-		s.key, s.relay, s.until = "", s.refuses, now.Add(retryTime)
+		s.key, s.relay, s.until = "", s.refusing, now.Add(retryInterval)
 		return s.relay
 	}
-	s.until = now.Add(keyTime)
+	s.until = now.Add(keyMaxAge)
 	if key != s.key {
 		s.key, s.relay = key, core.FromEnv(withAPIKey(s.environ, key), platform)
 	}
 	return s.relay
 }
 
-// withAPIKey returns environ with the key in place of its secret's name.
+// withAPIKey returns a copy of environ with the key in place of the secret's name.
 func withAPIKey(environ []string, key core.Secret) []string {
 	rest := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		return strings.HasPrefix(entry, "RELAY_API_KEY_SECRET=")
@@ -98,11 +96,11 @@ func withAPIKey(environ []string, key core.Secret) []string {
 	return append(rest, "RELAY_API_KEY="+string(key))
 }
 
-// A secret is read through AWS's Parameters and Secrets extension, a process
-// beside the function that speaks HTTP on a local port.
+// A secret is a secret in AWS Secrets Manager, read through AWS's Parameters and
+// Secrets extension: a process next to the function with HTTP on a local port.
 type secret struct {
 	url       string
-	token     string // shows the extension that the function asks
+	token     string // the session token, which authenticates the function to the extension
 	transport http.RoundTripper
 }
 
@@ -124,12 +122,13 @@ func newSecret(environ []string, name string) *secret {
 // errNotReady means that the request to the extension may be retried.
 var errNotReady = errors.New("AWS's Parameters and Secrets extension does not respond; is its layer attached?")
 
-// read returns the secret's value. Its errors hold nothing of it.
+// read returns the secret's value, retrying until the extension is ready or
+// readTimeout has passed. Its errors never contain the value.
 func (s *secret) read(ctx context.Context) (core.Secret, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTime)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	for {
-		key, err := s.ask(ctx)
+		key, err := s.fetch(ctx)
 		if !errors.Is(err, errNotReady) {
 			return key, err
 		}
@@ -141,8 +140,8 @@ func (s *secret) read(ctx context.Context) (core.Secret, error) {
 	}
 }
 
-// ask sends one request to the extension.
-func (s *secret) ask(ctx context.Context) (core.Secret, error) {
+// fetch sends one request to the extension and returns the secret's value.
+func (s *secret) fetch(ctx context.Context) (core.Secret, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
 	if err != nil {
 		return "", errors.New("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT must be a port")
@@ -161,21 +160,21 @@ func (s *secret) ask(ctx context.Context) (core.Secret, error) {
 		if strings.Contains(string(body), "not ready to serve traffic") {
 			return "", errNotReady
 		}
-		return "", fmt.Errorf("AWS's Parameters and Secrets extension responds with %d: "+
+		return "", fmt.Errorf("AWS's Parameters and Secrets extension responded with %d: "+
 			"is the secret in this region, and may the function's role read it?", res.StatusCode)
 	}
 	return parseSecret(body)
 }
 
-// parseSecret returns the value in a response of Secrets Manager's.
+// parseSecret returns the value in a response of GetSecretValue.
 func parseSecret(body []byte) (core.Secret, error) {
-	var answer struct{ SecretString string }
-	if json.Unmarshal(body, &answer) != nil {
-		return "", errors.New("AWS's Parameters and Secrets extension answers no JSON")
+	var response struct{ SecretString string }
+	if json.Unmarshal(body, &response) != nil {
+		return "", errors.New("AWS's Parameters and Secrets extension did not return JSON")
 	}
-	switch value := strings.TrimSpace(answer.SecretString); {
+	switch value := strings.TrimSpace(response.SecretString); {
 	case value == "":
-		return "", errors.New("the secret is empty, or binary: store the API key as its plain text")
+		return "", errors.New("the secret is empty or binary: store the API key as plain text")
 	case strings.HasPrefix(value, "{"):
 		return "", errors.New("the secret holds JSON: store the API key alone, as plain text")
 	default:

@@ -15,14 +15,14 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// An extension stands for AWS's Parameters and Secrets extension.
+// An extension is a fake of AWS's Parameters and Secrets extension.
 type extension struct {
 	port string
 
-	mu     sync.Mutex
-	status int
-	body   string
-	asked  int
+	mu       sync.Mutex // guards the following fields
+	status   int
+	body     string
+	requests int
 }
 
 func startExtension(t *testing.T, status int, body string) *extension {
@@ -37,8 +37,9 @@ func startExtension(t *testing.T, status int, body string) *extension {
 func (e *extension) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.asked++
-	if req.URL.Path != "/secretsmanager/get" || req.URL.Query().Get("secretId") != "relay/openai" || req.Header.Get("X-Aws-Parameters-Secrets-Token") != "session" {
+	e.requests++
+	if req.URL.Path != "/secretsmanager/get" || req.URL.Query().Get("secretId") != "relay/openai" ||
+		req.Header.Get("X-Aws-Parameters-Secrets-Token") != "session" {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}
@@ -46,17 +47,17 @@ func (e *extension) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	fmt.Fprint(w, e.body)
 }
 
-func (e *extension) answer(status int, body string) {
+func (e *extension) respond(status int, body string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.status, e.body = status, body
 }
 
-// times returns how often it was asked.
-func (e *extension) times() int {
+// count returns the number of requests so far.
+func (e *extension) count() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.asked
+	return e.requests
 }
 
 func (e *extension) environ() []string {
@@ -66,7 +67,7 @@ func (e *extension) environ() []string {
 	}
 }
 
-// ask posts a chat with an access token alone.
+// ask posts a chat with an access token and no key.
 func ask(t *testing.T, base string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "POST", base+"/v1/chat/completions",
@@ -91,7 +92,8 @@ func ask(t *testing.T, base string) (int, string) {
 func TestKeyFromSecret(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
 	e := startExtension(t, http.StatusOK, `{"Name":"relay/openai","SecretString":"sk-CANARY\n"}`)
-	s := serveFunction(t, append(e.environ(), "RELAY_UPSTREAMS="+u.URL), func(f *lambdaemu.Function) { f.Concurrency = 1 })
+	s := serveFunction(t, append(e.environ(), "RELAY_UPSTREAMS="+u.URL),
+		func(f *lambdaemu.Function) { f.Concurrency = 1 })
 	for range 3 {
 		if status, body := ask(t, s.URL); status != http.StatusOK {
 			t.Fatalf("got %d %s", status, body)
@@ -99,10 +101,10 @@ func TestKeyFromSecret(t *testing.T) {
 	}
 	for _, req := range u.Requests() {
 		if got := req.Header.Get("Authorization"); got != "Bearer sk-CANARY" {
-			t.Errorf("the upstream was shown %q", got)
+			t.Errorf("the upstream got Authorization %q", got)
 		}
 	}
-	if n := e.times(); n != 1 {
+	if n := e.count(); n != 1 {
 		t.Errorf("the secret was read %d times", n)
 	}
 	if logs := s.Logs(); strings.Contains(logs, "CANARY") {
@@ -110,7 +112,7 @@ func TestKeyFromSecret(t *testing.T) {
 	}
 }
 
-// Without a key nothing is relayed, and the log says why.
+// Without a key nothing is relayed, and the log has the reason.
 func TestUnreadableSecretFailsClosed(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
 	e := startExtension(t, 0, "")
@@ -123,14 +125,15 @@ func TestUnreadableSecretFailsClosed(t *testing.T) {
 		{"not allowed", 400, `AccessDeniedException: CANARY`, "may the function's role read it"},
 		{"JSON", 200, `{"SecretString":"{\"key\":\"sk-CANARY\"}"}`, "store the API key alone"},
 		{"binary", 200, `{"SecretBinary":"CANARY"}`, "the secret is empty"},
-		{"no JSON", 200, `<CANARY>`, "answers no JSON"},
+		{"not JSON", 200, `<CANARY>`, "did not return JSON"},
 		{"no key", 200, `{"SecretString":"sk-CANARY with spaces"}`, "RELAY_API_KEY"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e.answer(test.status, test.body)
+			e.respond(test.status, test.body)
 			s := serveFunction(t, append(e.environ(), "RELAY_UPSTREAMS="+u.URL), nil)
-			if status, body := ask(t, s.URL); status != http.StatusInternalServerError || !strings.Contains(body, `"relay_misconfigured"`) {
+			if status, body := ask(t, s.URL); status != http.StatusInternalServerError ||
+				!strings.Contains(body, `"relay_misconfigured"`) {
 				t.Errorf("got %d %s", status, body)
 			}
 			if logs := s.Logs(); !strings.Contains(logs, test.log) || strings.Contains(logs, "CANARY") {
@@ -139,7 +142,7 @@ func TestUnreadableSecretFailsClosed(t *testing.T) {
 		})
 	}
 	if n := len(u.Requests()); n > 0 {
-		t.Errorf("%d requests were relayed", n)
+		t.Errorf("%d requests were relayed, want none", n)
 	}
 }
 
@@ -150,38 +153,38 @@ func TestSecretIsReadAgain(t *testing.T) {
 	now := time.Now()
 	r := newSecretRelay(append(e.environ(), "RELAY_LOG_LEVEL=off"), "relay/openai")
 	r.now = func() time.Time { return now }
-	time.AfterFunc(50*time.Millisecond, func() { e.answer(http.StatusOK, `{"SecretString":"sk-1"}`) })
+	time.AfterFunc(50*time.Millisecond, func() { e.respond(http.StatusOK, `{"SecretString":"sk-1"}`) })
 	first := r.current(t.Context())
 	if r.key != "sk-1" {
-		t.Fatal("an extension that was slow to start was not waited for")
+		t.Fatal("the relay did not wait for an extension that is slow to start")
 	}
-	e.answer(http.StatusOK, `{"SecretString":"sk-2"}`)
-	if now = now.Add(keyTime - time.Second); r.current(t.Context()) != first {
+	e.respond(http.StatusOK, `{"SecretString":"sk-2"}`)
+	if now = now.Add(keyMaxAge - time.Second); r.current(t.Context()) != first {
 		t.Error("the key was read again too early")
 	}
 	now = now.Add(2 * time.Second)
 	second := r.current(t.Context())
 	if r.key != "sk-2" || second == first {
-		t.Error("a new key was not taken")
+		t.Error("a new key is not used")
 	}
-	if now = now.Add(keyTime); r.current(t.Context()) != second {
-		t.Error("the same key made another relay, without its connections")
+	if now = now.Add(keyMaxAge); r.current(t.Context()) != second {
+		t.Error("the same key led to a new relay, which loses the connections")
 	}
-	e.answer(http.StatusBadRequest, "gone")
-	if now = now.Add(keyTime); r.current(t.Context()) == second || r.key != "" {
-		t.Error("the old key is used although it cannot be read any more")
+	e.respond(http.StatusBadRequest, "gone")
+	if now = now.Add(keyMaxAge); r.current(t.Context()) == second || r.key != "" {
+		t.Error("the old key is still used although the secret cannot be read")
 	}
-	asked := e.times()
-	if r.current(t.Context()); e.times() != asked {
-		t.Error("every request asks in vain")
+	before := e.count()
+	if r.current(t.Context()); e.count() != before {
+		t.Error("the secret was read again within retryInterval")
 	}
-	e.answer(http.StatusOK, `{"SecretString":"sk-3"}`)
-	if now = now.Add(retryTime); r.current(t.Context()) == nil || r.key != "sk-3" {
+	e.respond(http.StatusOK, `{"SecretString":"sk-3"}`)
+	if now = now.Add(retryInterval); r.current(t.Context()) == nil || r.key != "sk-3" {
 		t.Error("a secret that became readable was not read")
 	}
 }
 
-// Without the extension there is no key either.
+// Without the extension there is no key, so the relay refuses.
 func TestNoExtension(t *testing.T) {
 	e := startExtension(t, http.StatusOK, "")
 	_, e.port, _ = net.SplitHostPort(proc.RefusingAddr(t))

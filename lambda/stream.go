@@ -7,7 +7,9 @@ import (
 	"log"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -18,42 +20,44 @@ import (
 // trailers of the Runtime API.
 var errAborted = errors.New("the response was truncated")
 
-// streamed serves req and returns as soon as the answer's header is there. What
-// the handler writes from then on leaves at once, piece by piece. The runtime
-// closes the answer before it takes the next event.
+// streamed serves req and returns as soon as the response's header is written.
+// What the handler writes from then on is sent at once. The runtime closes the
+// response before it takes the next event.
 func streamed(h http.Handler, req *http.Request) *events.LambdaFunctionURLStreamingResponse {
 	r, w := io.Pipe()
 	ctx, cancel := context.WithCancel(req.Context())
 	req = req.WithContext(ctx)
 	s := &streamWriter{
-		header: make(http.Header),
-		body:   w,
-		answer: make(chan *events.LambdaFunctionURLStreamingResponse, 1),
-		reader: &streamReader{PipeReader: r, cancel: cancel, done: make(chan struct{})},
+		header:   make(http.Header),
+		body:     w,
+		response: make(chan *events.LambdaFunctionURLStreamingResponse, 1),
+		reader:   &streamReader{PipeReader: r, cancel: cancel, done: make(chan struct{})},
 	}
 	go s.serve(h, req)
-	return <-s.answer
+	return <-s.response
 }
 
-// A streamWriter is the ResponseWriter of a streamed answer.
+// A streamWriter is the ResponseWriter of a streamed response. Only the handler's
+// goroutine uses it.
 type streamWriter struct {
-	header http.Header
-	body   *io.PipeWriter
-	answer chan *events.LambdaFunctionURLStreamingResponse // gets one
-	reader *streamReader
-	wrote  bool // the header
+	header   http.Header
+	body     *io.PipeWriter
+	response chan *events.LambdaFunctionURLStreamingResponse // receives exactly one
+	reader   *streamReader
+	wrote    bool // the header
 }
 
-// A streamReader is the body of a streamed answer. Close waits for the handler:
-// nothing of one event may run on into the next, or into a freeze.
+// A streamReader is the body of a streamed response. The runtime reads and closes
+// it. Close waits for the handler, which must not run on into the next event or a
+// freeze.
 type streamReader struct {
 	*io.PipeReader
 	cancel context.CancelFunc // the request's context
-	done   chan struct{}
+	done   chan struct{}      // closed when the handler has returned
 }
 
-// Close ends the handler, whether it writes or waits, and returns when it has
-// ended.
+// Close cancels the request, makes further writes fail, and returns when the
+// handler has.
 func (r *streamReader) Close() error {
 	r.cancel()
 	err := r.PipeReader.Close()
@@ -61,7 +65,8 @@ func (r *streamReader) Close() error {
 	return err
 }
 
-// serve runs the handler to its end, whatever that is.
+// serve runs the handler until it returns or panics, and ends the response
+// accordingly.
 func (s *streamWriter) serve(h http.Handler, req *http.Request) {
 	defer close(s.reader.done)
 	defer func() {
@@ -72,7 +77,7 @@ func (s *streamWriter) serve(h http.Handler, req *http.Request) {
 		case !s.wrote:
 			logPanic(v)
 			clear(s.header)
-			lastWord(v).ServeHTTP(s, req)
+			panicError(v).ServeHTTP(s, req)
 			s.body.Close()
 		default:
 			logPanic(v)
@@ -82,17 +87,17 @@ func (s *streamWriter) serve(h http.Handler, req *http.Request) {
 	h.ServeHTTP(s, req)
 }
 
-// logPanic logs where a handler panicked, but for aborts, which are meant. The
-// value may hold anything and is not logged.
+// logPanic logs the stack of a panic, unless it is http.ErrAbortHandler, which is
+// intended. The value may hold secrets and is not logged.
 func logPanic(v any) {
 	if v != http.ErrAbortHandler {
 		log.Printf("panic in a handler\n%s", debug.Stack())
 	}
 }
 
-// lastWord returns the answer to a request whose handler panicked with v before
-// it wrote anything.
-func lastWord(v any) http.Handler {
+// panicError returns the response to a request whose handler panicked with v
+// before any of its response was sent.
+func panicError(v any) http.Handler {
 	if v == http.ErrAbortHandler {
 		return core.ErrInterrupted
 	}
@@ -101,14 +106,15 @@ func lastWord(v any) http.Handler {
 
 func (s *streamWriter) Header() http.Header { return s.header }
 
-// WriteHeader sends the header. 1xx responses are not the response.
+// WriteHeader sends the header. It ignores 1xx statuses, which Lambda cannot send.
 func (s *streamWriter) WriteHeader(status int) {
 	if s.wrote || status < 200 {
 		return
 	}
 	s.wrote = true
+	toUTF8(s.header)
 	headers, cookies := platformHeaders(s.header)
-	s.answer <- &events.LambdaFunctionURLStreamingResponse{
+	s.response <- &events.LambdaFunctionURLStreamingResponse{
 		StatusCode: status, Headers: headers, Cookies: cookies, Body: s.reader,
 	}
 }
@@ -118,12 +124,31 @@ func (s *streamWriter) Write(p []byte) (int, error) {
 	return s.body.Write(p)
 }
 
-// FlushError does nothing: what was written has left.
+// FlushError does nothing: Write sends at once.
 func (s *streamWriter) FlushError() error { return nil }
 
-// platformHeaders returns h as the platform takes it: one value for each name,
-// without what concerns the connection, which the platform would rename, and
-// without names that make the URL answer 500.
+// toUTF8 makes the values in h text, as the platform takes them: bytes that are not
+// UTF-8 are characters of ISO 8859-1, as header values once were (RFC 9110, section
+// 5.5). JSON would have replacement characters in their place.
+func toUTF8(h http.Header) {
+	for name, values := range h {
+		for i, value := range values {
+			if utf8.ValidString(value) {
+				continue
+			}
+			runes := make([]rune, len(value))
+			for j := range len(value) {
+				runes[j] = rune(value[j])
+			}
+			h[name] = slices.Clone(h[name]) // the upstream's response has the same values
+			h[name][i] = string(runes)
+		}
+	}
+}
+
+// platformHeaders returns h in the form that the platform takes: one value per
+// name, and cookies apart. It drops headers of the connection, which the platform
+// would rename, and X-Amzn-Remapped- ones, for which function URLs return 500.
 func platformHeaders(h http.Header) (headers map[string]string, cookies []string) {
 	headers = make(map[string]string, len(h))
 	for name, values := range h {
@@ -138,6 +163,7 @@ func platformHeaders(h http.Header) (headers map[string]string, cookies []string
 	return headers, cookies
 }
 
+// connectionHeaders are the headers that concern one connection only.
 var connectionHeaders = map[string]bool{
 	"Connection": true, "Content-Length": true, "Keep-Alive": true, "Trailer": true,
 	"Transfer-Encoding": true, "Upgrade": true,

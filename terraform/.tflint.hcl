@@ -1,10 +1,10 @@
-# All rules of the ruleset that comes with tflint but one.
+# All rules of tflint's built-in ruleset except one.
 plugin "terraform" {
   enabled = true
   preset  = "all"
 }
 
-# The files are named for what is in them, as everywhere in this repository.
+# Files are named after their content, as everywhere in this repository.
 rule "terraform_standard_module_structure" {
   enabled = false
 }

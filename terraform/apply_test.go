@@ -14,27 +14,29 @@ import (
 	"testing"
 )
 
-// A workspace is a root module over made-up clouds that keep what they are
-// told: what terraform does there, it does in the order of a real apply.
+// A workspace is a root module over fake providers, which keep what they are given:
+// terraform applies to them in the order of a real apply.
 type workspace struct {
 	t              *testing.T
 	terraform, dir string
 }
 
-// newWorkspace returns an empty workspace beside the modules. gcloud is a
-// stand-in there, which lists its calls in the file gcloud.
+// newWorkspace returns an empty workspace next to the modules. Its gcloud is a stub
+// that appends its calls to the file gcloud.
 func newWorkspace(t *testing.T) *workspace {
 	t.Helper()
 	terraform, tree := tools(t)
 	if os.Getenv("RELAY_TERRAFORM_ECHO") == "" {
-		t.Skip("an apply needs providers that make clouds up: make tf TF_MIRROR=… has them")
+		t.Skip("an apply needs fake providers: make tf TF_MIRROR=… has them")
 	}
 	dir, err := os.MkdirTemp(filepath.Join(tree, "terraform"), "apply")
 	if err != nil {
 		t.Fatal(err)
 	}
 	bin := filepath.Join(dir, "bin")
-	write(t, filepath.Join(bin, "gcloud"), "#!/bin/sh\ncase $1 in auth) echo token ;; *) echo \"$CLOUDSDK_AUTH_ACCESS_TOKEN $*\" >>'"+filepath.Join(dir, "gcloud")+"' ;; esac\n")
+	write(t, filepath.Join(bin, "gcloud"), `#!/bin/sh
+case $1 in auth) echo token ;; *) echo "$CLOUDSDK_AUTH_ACCESS_TOKEN $*" >>'`+filepath.Join(dir, "gcloud")+`' ;; esac
+`)
 	if err := os.Chmod(filepath.Join(bin, "gcloud"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +44,7 @@ func newWorkspace(t *testing.T) *workspace {
 	return &workspace{t, terraform, dir}
 }
 
-// apply makes config so and returns what was begun and completed, in order, as
+// apply applies config and returns the begin and the end of each step, in order, as
 // "update module.relay.google_….this[0] begins" and "… ends".
 func (w *workspace) apply(config string) (steps []string) {
 	w.t.Helper()
@@ -73,41 +75,55 @@ func (w *workspace) apply(config string) (steps []string) {
 	return steps
 }
 
-// before reports whether both steps were taken, first before second.
+// before reports whether steps has first and, after it, second.
 func before(steps []string, first, second string) bool {
 	i, j := slices.Index(steps, first), slices.Index(steps, second)
 	return i >= 0 && j >= 0 && i < j
 }
 
+// gcf returns a root module that calls the module gcf with arguments.
 func gcf(arguments string) string {
-	return "provider \"google\" {\n  project = \"my-project-123456\"\n}\n\nmodule \"relay\" {\n  source = \"../gcf\"\n\n  project = \"my-project-123456\"\n" + arguments + "}\n"
+	return `provider "google" {
+  project = "my-project-123456"
 }
 
-// On the day that a region is sick, it is taken out, and so may be the rate
-// limit: the load balancer lets go of both before Google deletes them.
-func TestTerraformAppliesTheWorstDayOnGoogle(t *testing.T) {
-	w := newWorkspace(t)
-	const backend = "update module.relay.google_compute_backend_service.this[0] ends"
-	w.apply(gcf("  regions = [\"us-central1\", \"europe-west1\"]\n  domain = { name = \"relay.example.com\", requests_per_minute = 600 }\n"))
+module "relay" {
+  source = "../gcf"
 
-	steps := w.apply(gcf("  regions = [\"us-central1\"]\n  domain = { name = \"relay.example.com\", requests_per_minute = 600 }\n"))
+  project = "my-project-123456"
+` + arguments + "}\n"
+}
+
+// A region that fails is removed, and the rate limit too: the load balancer must
+// release both before Google deletes them.
+func TestTerraformRemovesARegionOnGoogle(t *testing.T) {
+	w := newWorkspace(t)
+	const (
+		backend = "update module.relay.google_compute_backend_service.this[0] ends"
+		domain  = `  domain = { name = "relay.example.com" }` + "\n"
+		limited = `  domain = { name = "relay.example.com", requests_per_minute = 600 }` + "\n"
+	)
+	w.apply(gcf(`  regions = ["us-central1", "europe-west1"]` + "\n" + limited))
+
+	steps := w.apply(gcf(`  regions = ["us-central1"]` + "\n" + limited))
 	gone := `delete module.relay.google_compute_region_network_endpoint_group.this["europe-west1"] begins`
 	if !before(steps, backend, gone) {
-		t.Errorf("a region is taken out in this order, in which Google refuses:\n%s", strings.Join(steps, "\n"))
+		t.Errorf("a region is removed in this order, which Google refuses:\n%s", strings.Join(steps, "\n"))
 	}
-	if !before(steps, strings.Replace(gone, "begins", "ends", 1), `delete module.relay.google_cloud_run_v2_service.this["europe-west1"] begins`) {
-		t.Errorf("the service goes before the load balancer lets go of it:\n%s", strings.Join(steps, "\n"))
+	if !before(steps, strings.Replace(gone, "begins", "ends", 1),
+		`delete module.relay.google_cloud_run_v2_service.this["europe-west1"] begins`) {
+		t.Errorf("the service is deleted before the load balancer releases it:\n%s", strings.Join(steps, "\n"))
 	}
 
-	steps = w.apply(gcf("  regions = [\"us-central1\"]\n  domain = { name = \"relay.example.com\" }\n"))
+	steps = w.apply(gcf(`  regions = ["us-central1"]` + "\n" + domain))
 	if !before(steps, backend, "delete module.relay.google_compute_security_policy.this[0] begins") {
-		t.Errorf("the rate limit is dropped in this order, in which Google refuses:\n%s", strings.Join(steps, "\n"))
+		t.Errorf("the rate limit is removed in this order, which Google refuses:\n%s", strings.Join(steps, "\n"))
 	}
 
-	steps = w.apply(gcf("  regions = [\"asia-northeast1\", \"us-central1\"]\n  domain = { name = \"relay.example.com\" }\n"))
+	steps = w.apply(gcf(`  regions = ["asia-northeast1", "us-central1"]` + "\n" + domain))
 	for _, step := range steps {
 		if strings.Contains(step, `["us-central1"]`) || strings.HasPrefix(step, "delete") {
-			t.Errorf("another region would %s", step)
+			t.Errorf("adding a region would %s", step)
 		}
 	}
 
@@ -117,62 +133,75 @@ func TestTerraformAppliesTheWorstDayOnGoogle(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(string(calls)), "\n")
 	if len(lines) != 1 || !strings.HasPrefix(lines[0], "token builds submit gs://my-project-123456-relay-") ||
-		!strings.Contains(lines[0], "--pack=image=us-docker.pkg.dev/my-project-123456/relay/relay:") || !strings.Contains(lines[0], "env=GOOGLE_FUNCTION_TARGET=Relay") {
-		t.Errorf("gcloud was called so, want one build of one image for all regions:\n%s", calls)
+		!strings.Contains(lines[0], "--pack=image=us-docker.pkg.dev/my-project-123456/relay/relay:") ||
+		!strings.Contains(lines[0], "env=GOOGLE_FUNCTION_TARGET=Relay") {
+		t.Errorf("gcloud calls, want one build of one image for all regions:\n%s", calls)
 	}
 	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
 }
 
+// lambda returns a root module that calls the module lambda with arguments.
 func lambda(arguments string) string {
-	return "provider \"aws\" {\n  region = \"us-east-1\"\n}\n\nmodule \"relay\" {\n  source = \"../lambda\"\n\n" + arguments + "}\n"
+	return `provider "aws" {
+  region = "us-east-1"
 }
 
-// A zip of a release is fetched once for each region and checked; another zip
-// than was meant is not deployed.
+module "relay" {
+  source = "../lambda"
+
+` + arguments + "}\n"
+}
+
+// The zip of a release is downloaded once for each region and verified; one with
+// another checksum is not deployed.
 func TestTerraformAppliesAZipFromARelease(t *testing.T) {
 	w := newWorkspace(t)
 	zip := []byte("not really a zip")
-	fetched := 0
+	downloads := 0
 	server := httptest.NewServer(http.HandlerFunc(func(res http.ResponseWriter, _ *http.Request) {
-		fetched++
+		downloads++
 		_, _ = res.Write(zip)
 	}))
 	defer server.Close()
 	source := func(regions string, sum [sha256.Size]byte) string {
-		return lambda(fmt.Sprintf("  regions = [%s]\n  package = { url = %q, sha256 = \"%x\" }\n", regions, server.URL+"/lambda-arm64.zip", sum))
+		return lambda(fmt.Sprintf("  regions = [%s]\n  package = { url = %q, sha256 = \"%x\" }\n",
+			regions, server.URL+"/lambda-arm64.zip", sum))
 	}
 	w.apply(source(`"us-east-1"`, sha256.Sum256(zip)))
 	files, err := filepath.Glob(filepath.Join(w.dir, ".terraform", "relay-relay-us-east-1-*.zip"))
-	if err != nil || len(files) != 1 || fetched != 1 {
-		t.Fatalf("fetched %d times, there are %q, %v", fetched, files, err)
+	if err != nil || len(files) != 1 || downloads != 1 {
+		t.Fatalf("%d downloads, files %q, %v; want one of each", downloads, files, err)
 	}
 	if got, err := os.ReadFile(files[0]); err != nil || string(got) != string(zip) {
-		t.Errorf("fetched %q, %v", got, err)
+		t.Errorf("downloaded %q, %v", got, err)
 	}
 
-	// On another machine, which has the state and not the file, nothing changes,
-	// and another region fetches for itself.
+	// On another machine, which has the state but not the file, nothing changes, and
+	// a new region downloads for itself.
 	if err := os.Remove(files[0]); err != nil {
 		t.Fatal(err)
 	}
-	if steps := w.apply(source(`"us-east-1"`, sha256.Sum256(zip))); len(steps) > 0 || fetched != 1 {
-		t.Errorf("without the file, terraform would fetch it %d times and %q", fetched-1, steps)
+	if steps := w.apply(source(`"us-east-1"`, sha256.Sum256(zip))); len(steps) > 0 || downloads != 1 {
+		t.Errorf("without the file: %d downloads more, steps %q; want none", downloads-1, steps)
 	}
-	if steps := w.apply(source(`"us-east-1", "eu-west-3"`, sha256.Sum256(zip))); fetched != 2 || slices.ContainsFunc(steps, func(s string) bool { return strings.Contains(s, "us-east-1") }) {
-		t.Errorf("another region fetched it %d times and did %q", fetched-1, steps)
+	steps := w.apply(source(`"us-east-1", "eu-west-3"`, sha256.Sum256(zip)))
+	if downloads != 2 || slices.ContainsFunc(steps, func(s string) bool { return strings.Contains(s, "us-east-1") }) {
+		t.Errorf("a new region: %d downloads more, steps %q; want 1, and none in us-east-1", downloads-1, steps)
 	}
 
 	write(t, filepath.Join(w.dir, "main.tf"), source(`"us-east-1", "eu-west-3"`, sha256.Sum256([]byte("another"))))
 	cmd := exec.CommandContext(t.Context(), w.terraform, "apply", "-auto-approve", "-input=false", "-no-color")
 	cmd.Dir = w.dir
-	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), fmt.Sprintf("has the SHA-256 %x", sha256.Sum256(zip))) || strings.Contains(string(out), "aws_lambda_function.this[\"us-east-1\"]: Modifying") {
-		t.Errorf("another zip than was meant: %v\n%s", err, out)
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), fmt.Sprintf("has the SHA-256 %x", sha256.Sum256(zip))) ||
+		strings.Contains(string(out), "aws_lambda_function.this[\"us-east-1\"]: Modifying") {
+		t.Errorf("a zip with another checksum: %v\n%s", err, out)
 	}
 }
 
-// A change between API Gateway and CloudFront changes the records that there
-// are: Route 53 would refuse others beside them.
-func TestTerraformAppliesAnotherWayInFront(t *testing.T) {
+// A change between API Gateway and CloudFront updates the DNS records in place:
+// Route 53 refuses a second record of the same name.
+func TestTerraformChangesTheFrontOnAWS(t *testing.T) {
 	w := newWorkspace(t)
 	config := func(via string) string {
 		return lambda(`  regions = ["us-east-1"]
@@ -190,20 +219,20 @@ func TestTerraformAppliesAnotherWayInFront(t *testing.T) {
 		steps := w.apply(config(via))
 		for _, kind := range []string{"A", "AAAA"} {
 			if !slices.Contains(steps, `update module.relay.aws_route53_record.this["us-east-1/`+kind+`"] ends`) {
-				t.Errorf("to %s, terraform does %q", via, steps)
+				t.Errorf("to %s: steps %q", via, steps)
 			}
 		}
 		if slices.ContainsFunc(steps, func(s string) bool {
 			return strings.Contains(s, "aws_route53_record") && !strings.HasPrefix(s, "update ")
 		}) {
-			t.Errorf("to %s, records are made or deleted: %q", via, steps)
+			t.Errorf("to %s: records are created or deleted: %q", via, steps)
 		}
 	}
 	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
 }
 
-// Regions come and go on AWS, with a domain and alarms, and all of it can be
-// destroyed.
+// Regions with a domain and alarms can be added and removed on AWS, and all of it
+// can be destroyed.
 func TestTerraformAppliesRegionsOnAWS(t *testing.T) {
 	w := newWorkspace(t)
 	config := func(regions ...string) string {
@@ -216,41 +245,56 @@ func TestTerraformAppliesRegionsOnAWS(t *testing.T) {
 	w.apply(config("us-east-1", "eu-west-3"))
 	for _, step := range w.apply(config("eu-west-3")) {
 		if !strings.HasPrefix(step, "delete ") || !strings.Contains(step, `["us-east-1`) {
-			t.Errorf("a region is taken out, and terraform does %s", step)
+			t.Errorf("removing a region would %s", step)
 		}
 	}
 	for _, step := range w.apply(config("us-east-1", "eu-west-3")) {
 		if !strings.HasPrefix(step, "create ") || !strings.Contains(step, `["us-east-1`) {
-			t.Errorf("a region is added, and terraform does %s", step)
+			t.Errorf("adding a region would %s", step)
 		}
 	}
 	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
 }
 
-// With hashes, and a secret's name in place of the key, neither is in the
-// state, nor in what an apply prints.
+// With hashes in place of tokens, and a secret's name in place of the key, neither
+// is in the state.
 func TestTerraformAppliesWithoutASecretInTheState(t *testing.T) {
 	w := newWorkspace(t)
 	const token = "0123456789abcdef0123456789abcdef"
 	t.Setenv("TF_VAR_access_tokens", fmt.Sprintf(`["sha256:%x"]`, sha256.Sum256([]byte(token))))
-	write(t, filepath.Join(w.dir, "variables.tf"), "variable \"access_tokens\" {\n  type      = list(string)\n  sensitive = true\n}\n")
-	w.apply(lambda("  access_tokens  = var.access_tokens\n  api_key_secret = \"relay/openai\"\n  package        = { path = \"bin/gcloud\" }\n") +
-		"output \"endpoints\" {\n  value     = module.relay.endpoints\n  sensitive = true\n}\n")
+	write(t, filepath.Join(w.dir, "variables.tf"),
+		"variable \"access_tokens\" {\n  type      = list(string)\n  sensitive = true\n}\n")
+	w.apply(lambda(`  access_tokens  = var.access_tokens
+  api_key_secret = "relay/openai"
+  package        = { path = "bin/gcloud" }
+`) + `output "endpoints" {
+  value     = module.relay.endpoints
+  sensitive = true
+}
+`)
 	state, err := os.ReadFile(filepath.Join(w.dir, "terraform.tfstate"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(state), token) || strings.Contains(string(state), `"random_bytes"`) || !strings.Contains(string(state), "RELAY_API_KEY_SECRET") {
-		t.Errorf("the state has a token, or is none of this relay:\n%s", state)
+	if strings.Contains(string(state), token) || strings.Contains(string(state), `"random_bytes"`) ||
+		!strings.Contains(string(state), "RELAY_API_KEY_SECRET") {
+		t.Errorf("the state has a token, or lacks the relay's settings:\n%s", state)
 	}
 }
 
-// The recipe of docs/deploy.md: two applies, by the environment alone, and the
-// outputs give the new token from the first one on.
+// The recipe of docs/deploy.md: two applies that change the environment only. The
+// outputs have the new token from the first one on.
 func TestTerraformAppliesANewTokenFromTheEnvironment(t *testing.T) {
 	w := newWorkspace(t)
-	config := lambda("  access_tokens = var.access_tokens\n  package = { path = \"bin/gcloud\" }\n") + "output \"access_token\" {\n  value     = module.relay.access_token\n  sensitive = true\n}\n"
-	write(t, filepath.Join(w.dir, "variables.tf"), "variable \"access_tokens\" {\n  type      = list(string)\n  default   = []\n  sensitive = true\n}\n")
+	config := lambda(`  access_tokens = var.access_tokens
+  package       = { path = "bin/gcloud" }
+`) + `output "access_token" {
+  value     = module.relay.access_token
+  sensitive = true
+}
+`
+	write(t, filepath.Join(w.dir, "variables.tf"),
+		"variable \"access_tokens\" {\n  type      = list(string)\n  default   = []\n  sensitive = true\n}\n")
 	token := func() string { return run(t, w.dir, w.terraform, "output", "-raw", "access_token") }
 	hashes := func() string {
 		t.Helper()
@@ -267,30 +311,42 @@ func TestTerraformAppliesANewTokenFromTheEnvironment(t *testing.T) {
 	t.Setenv("TF_VAR_access_tokens", fmt.Sprintf("[%q]", old))
 	w.apply(config)
 	if token() != old {
-		t.Errorf("%s is given out, want %s", token(), old)
+		t.Errorf("the output is %s, want %s", token(), old)
 	}
 	t.Setenv("TF_VAR_access_tokens", fmt.Sprintf("[%q, %q]", fresh, old))
 	w.apply(config)
 	if token() != fresh || hashes() != hash(fresh)+","+hash(old) {
-		t.Errorf("with both tokens, %s is given out and the function has %s", token(), hashes())
+		t.Errorf("with both tokens, the output is %s and the function has %s", token(), hashes())
 	}
 	t.Setenv("TF_VAR_access_tokens", fmt.Sprintf("[%q]", fresh))
 	w.apply(config)
 	if token() != fresh || hashes() != hash(fresh) {
-		t.Errorf("with the new token, %s is given out and the function has %s", token(), hashes())
+		t.Errorf("with the new token, the output is %s and the function has %s", token(), hashes())
 	}
 }
 
-// A project on Vercel can be made, changed and destroyed.
+// A project on Vercel can be created, changed and destroyed.
 func TestTerraformAppliesAProjectOnVercel(t *testing.T) {
 	w := newWorkspace(t)
 	config := func(arguments string) string {
-		return "terraform {\n  required_providers {\n    vercel = { source = \"vercel/vercel\" }\n  }\n}\n\nmodule \"relay\" {\n  source = \"../vercel\"\n\n" + arguments + "}\n"
+		return `terraform {
+  required_providers {
+    vercel = { source = "vercel/vercel" }
+  }
+}
+
+module "relay" {
+  source = "../vercel"
+
+` + arguments + "}\n"
 	}
 	w.apply(config(""))
-	steps := w.apply(config("  settings = { RELAY_MAX_STREAM_TIME = \"4m\" }\n  domain = { name = \"relay.example.com\" }\n"))
-	if !before(steps, "create module.relay.vercel_deployment.this ends", "delete module.relay.vercel_deployment.this begins") {
-		t.Errorf("a new setting is deployed in this order, with a gap or not at all:\n%s", strings.Join(steps, "\n"))
+	steps := w.apply(config(`  settings = { RELAY_MAX_STREAM_TIME = "4m" }
+  domain   = { name = "relay.example.com" }
+`))
+	if !before(steps, "create module.relay.vercel_deployment.this ends",
+		"delete module.relay.vercel_deployment.this begins") {
+		t.Errorf("want the new deployment before the old one is deleted; steps:\n%s", strings.Join(steps, "\n"))
 	}
 	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
 }

@@ -11,8 +11,8 @@ import (
 	"example.com/relay/core"
 )
 
-// The plan refuses the settings that the Worker could only refuse.
-func TestCloudflareRefusesWhatTheWorkerCannotKeep(t *testing.T) {
+// The plan refuses the settings that the Worker refuses.
+func TestCloudflareRefusesSettingsOfTheWorker(t *testing.T) {
 	worker := read(t, "../cloudflare/worker.js")
 	names := func(text, expression string) (found []string) {
 		for _, m := range regexp.MustCompile(expression).FindAllStringSubmatch(text, -1) {
@@ -25,13 +25,13 @@ func TestCloudflareRefusesWhatTheWorkerCannotKeep(t *testing.T) {
 	_, list, _ := strings.Cut(read(t, "cloudflare/variables.tf"), "for name in [")
 	list, _, _ = strings.Cut(list, "]")
 	if refused := names(list, `"(RELAY_[A-Z_]+)"`); len(off) == 0 || !slices.Equal(refused, off) {
-		t.Errorf("settings that may only be off: the plan knows %q, the Worker %q", refused, off)
+		t.Errorf("settings that may only be off: %q in the plan, %q in the Worker", refused, off)
 	}
 	parsed := names(worker, `(?m)^  (RELAY_[A-Z_]+): `)
 	main := read(t, "cloudflare/main.tf")
 	for _, s := range core.Settings() {
 		if !slices.Contains(parsed, s.Name) && !strings.Contains(main, s.Name+" ") {
-			t.Errorf("the Worker refuses %s, and no plan does", s.Name)
+			t.Errorf("the Worker refuses %s, but the plan accepts it", s.Name)
 		}
 	}
 }
@@ -45,8 +45,8 @@ func read(t *testing.T, file string) string {
 	return string(content)
 }
 
-// A Worker can be made, left alone, changed and destroyed. What changes is
-// uploaded to the same Worker, and an address never leads to one that is gone.
+// A Worker can be created, applied again without a change, changed and destroyed.
+// Changes are uploaded to the same Worker, and no address outlives it.
 func TestTerraformAppliesAWorkerOnCloudflare(t *testing.T) {
 	w := newWorkspace(t)
 	write(t, filepath.Join(w.dir, "another.js"), "// of tomorrow")
@@ -64,13 +64,16 @@ module "relay" {
   workers_dev_subdomain = "my-account"
 ` + arguments + "}\n"
 	}
-	const script, address = "module.relay.cloudflare_workers_script.this", "module.relay.cloudflare_workers_script_subdomain.this"
-	const domain = "module.relay.cloudflare_workers_custom_domain.this[0]"
+	const (
+		script  = "module.relay.cloudflare_workers_script.this"
+		address = "module.relay.cloudflare_workers_script_subdomain.this"
+		domain  = "module.relay.cloudflare_workers_custom_domain.this[0]"
+	)
 	if steps := w.apply(config("")); !before(steps, "create "+script+" ends", "create "+address+" begins") {
-		t.Errorf("the first apply did %q", steps)
+		t.Errorf("the first apply: steps %q", steps)
 	}
 	if steps := w.apply(config("")); len(steps) > 0 {
-		t.Errorf("an apply of the same did %q", steps)
+		t.Errorf("an apply without a change: steps %q, want none", steps)
 	}
 	for _, change := range []string{
 		"  settings = { RELAY_MAX_STREAM_TIME = \"4m\" }\n",
@@ -80,14 +83,21 @@ module "relay" {
 		steps := w.apply(config(change))
 		if !slices.Contains(steps, "update "+script+" ends") || slices.Contains(steps, "delete "+script+" ends") ||
 			slices.Contains(steps, "update "+address+" begins") {
-			t.Errorf("%s did %q", strings.TrimSpace(change), steps)
+			t.Errorf("%s: steps %q", strings.TrimSpace(change), steps)
 		}
 	}
-	if steps := w.apply(config("  domain = { name = \"relay.example.com\" }\n")); !slices.Contains(steps, "create "+domain+" ends") {
-		t.Errorf("a domain did %q", steps)
+	steps := w.apply(config("  domain = { name = \"relay.example.com\" }\n"))
+	if !slices.Contains(steps, "create "+domain+" ends") {
+		t.Errorf("with a domain: steps %q", steps)
 	}
-	steps := w.apply("terraform {\n  required_providers {\n    cloudflare = { source = \"cloudflare/cloudflare\" }\n  }\n}\n")
-	if !before(steps, "delete "+domain+" ends", "delete "+script+" begins") || !before(steps, "delete "+address+" ends", "delete "+script+" begins") {
-		t.Errorf("the end did %q", steps)
+	steps = w.apply(`terraform {
+  required_providers {
+    cloudflare = { source = "cloudflare/cloudflare" }
+  }
+}
+`)
+	if !before(steps, "delete "+domain+" ends", "delete "+script+" begins") ||
+		!before(steps, "delete "+address+" ends", "delete "+script+" begins") {
+		t.Errorf("the removal: steps %q", steps)
 	}
 }

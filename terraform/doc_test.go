@@ -1,6 +1,6 @@
-// Package terraform_test holds the Terraform modules to what the rest of the
-// repository says: settings, READMEs, the files that Vercel gets, and the file
-// that the gateway reads. Tests that need terraform itself run by make tf.
+// Package terraform_test checks the Terraform modules against the rest of the
+// repository: settings, READMEs, the files that Vercel gets, and the file that the
+// gateway reads. make tf runs the tests that need terraform itself.
 package terraform_test
 
 import (
@@ -11,12 +11,13 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/relay/internal/section"
 	"example.com/relay/internal/tfdoc"
 )
 
-var update = flag.Bool("update", false, "write what is generated")
+var update = flag.Bool("update", false, "write the generated files")
 
-// stale is what to do when something that is generated is not as it should be.
+// stale is what to do about a generated file that is out of date.
 const stale = "run make tf-update, and read the diff"
 
 // modules are the folders of the modules, one for each platform.
@@ -31,7 +32,7 @@ func load(t *testing.T, dir string) tfdoc.Module {
 	return m
 }
 
-// golden compares a generated file with what it should be, or writes it.
+// golden checks that a generated file is want, or writes it with -update.
 func golden(t *testing.T, file, want string) {
 	t.Helper()
 	if *update {
@@ -45,7 +46,7 @@ func golden(t *testing.T, file, want string) {
 		t.Fatal(err)
 	}
 	if string(got) != want {
-		t.Errorf("%s is stale: %s", file, stale)
+		t.Errorf("%s is out of date: %s", file, stale)
 	}
 }
 
@@ -58,9 +59,9 @@ func TestReadmesListInputsAndOutputs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := tfdoc.Replace(string(readme), "inputs", m.Inputs())
+		text, err := section.Replace(string(readme), "inputs", m.Inputs())
 		if err == nil {
-			text, err = tfdoc.Replace(text, "outputs", m.Results())
+			text, err = section.Replace(text, "outputs", m.Results())
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
@@ -96,10 +97,11 @@ func TestVariablesAndOutputsAreInOrder(t *testing.T) {
 	}
 }
 
-// The modules speak one language: what all of them have is named and typed
-// the same.
-func TestModulesShareTheirWords(t *testing.T) {
-	common := []string{"access_tokens", "allowed_origins", "api_key", "domain", "name", "regions", "settings", "upstreams"}
+// Variables and outputs that all modules have are named and typed alike.
+func TestModulesAgreeOnVariables(t *testing.T) {
+	common := []string{
+		"access_tokens", "allowed_origins", "api_key", "domain", "name", "regions", "settings", "upstreams",
+	}
 	results := []string{"access_token", "base_urls", "endpoints", "try", "urls"}
 	first := load(t, modules[0])
 	for _, module := range modules[1:] {
@@ -129,7 +131,7 @@ func find(list []tfdoc.Block, name string) *tfdoc.Block {
 	return nil
 }
 
-// What holds a secret is sensitive, so that no plan shows it.
+// Variables and outputs with secrets are sensitive, so that no plan shows them.
 func TestSecretsAreSensitive(t *testing.T) {
 	for _, module := range modules {
 		m := load(t, module)
@@ -146,7 +148,7 @@ func TestSecretsAreSensitive(t *testing.T) {
 	}
 }
 
-// In every example the tokens come from outside, so that no file has them.
+// In every example the tokens are a variable, so that no file has them.
 func TestExamplesTakeTokensFromOutside(t *testing.T) {
 	examples, err := filepath.Glob("examples/*")
 	if err != nil {
@@ -160,7 +162,7 @@ func TestExamplesTakeTokensFromOutside(t *testing.T) {
 	}
 }
 
-// What the modules have in common is written once.
+// What the modules have in common is in the module common.
 func TestModulesCallCommon(t *testing.T) {
 	for _, module := range modules {
 		source, err := os.ReadFile(filepath.Join(module, "main.tf"))

@@ -14,15 +14,15 @@ import (
 	"example.com/relay/core/failover"
 )
 
-// An endpoint is a way in, as the output endpoints has it.
+// An endpoint is an entry of the output endpoints.
 type endpoint struct {
 	Name  string  `json:"name"`
 	URL   string  `json:"url"`
 	Token *string `json:"token"`
 }
 
-// parseEndpoints reads the output endpoints, as terraform output -json prints
-// it. It is stricter than the gateway needs to be.
+// parseEndpoints reads the output endpoints, as terraform output -json prints it.
+// It is stricter than the gateway.
 func parseEndpoints(data []byte) ([]endpoint, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
@@ -31,16 +31,16 @@ func parseEndpoints(data []byte) ([]endpoint, error) {
 		return nil, err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return nil, errors.New("there is more than one value")
+		return nil, errors.New("more than one value")
 	}
 	names := make(map[string]bool)
 	for _, e := range list {
 		u, err := url.Parse(e.URL)
 		if err != nil || u.Scheme != "https" || e.URL != "https://"+u.Host || u.Port() != "" {
-			return nil, fmt.Errorf("%s: %q is no https URL without a path and a slash", e.Name, e.URL)
+			return nil, fmt.Errorf("%s: %q is not an https URL without path and slash", e.Name, e.URL)
 		}
 		if e.Name == "" || names[e.Name] || strings.ContainsAny(e.Name, " ,/") {
-			return nil, fmt.Errorf("%q is no name, or is there twice", e.Name)
+			return nil, fmt.Errorf("%q is not a name, or is a duplicate", e.Name)
 		}
 		if e.Token == nil || len(*e.Token) < 32 || strings.ContainsAny(*e.Token, " ,.") {
 			return nil, fmt.Errorf("%s: the token cannot be sent", e.Name)
@@ -48,14 +48,13 @@ func parseEndpoints(data []byte) ([]endpoint, error) {
 		names[e.Name] = true
 	}
 	if len(list) == 0 {
-		return nil, errors.New("there are no endpoints")
+		return nil, errors.New("no endpoints")
 	}
 	return list, nil
 }
 
-// What terraform output -json endpoints prints is what relay serve
-// -upstreams-file reads. The file is written by make tf from what terraform
-// really gives.
+// relay serve -upstreams-file reads what terraform output -json endpoints prints.
+// make tf writes the file from terraform's real output.
 func TestGatewayFileParses(t *testing.T) {
 	if *update {
 		t.Skip("make tf-update is about to write the file")
@@ -68,14 +67,14 @@ func TestGatewayFileParses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Terraform's mocks give all functions of a kind one address, so the gateway
-	// is given one entry at a time.
+	// Terraform's mocks give all functions of a kind the same address, so the gateway
+	// reads one entry at a time.
 	var entries []json.RawMessage
 	if err := json.Unmarshal(data, &entries); err != nil {
 		t.Fatal(err)
 	}
 	for i, entry := range entries {
-		urls, err := failover.ParseFile(append(append([]byte("["), entry...), ']'))
+		urls, err := failover.ParseFile(append(append([]byte("["), entry...), ']'), failover.Options{})
 		if err != nil {
 			t.Fatalf("entry %d: %v", i+1, err)
 		}
@@ -93,11 +92,13 @@ func TestGatewayFileParses(t *testing.T) {
 		t.Errorf("got %+v", endpoints)
 	}
 	for _, bad := range []string{
-		`[]`, `{}`, `["https://a.example"]`, `[{"name":"a","url":"https://a.example/","token":"0123456789abcdef0123456789abcdef"}]`,
-		`[{"name":"a","url":"https://a.example/v1","token":"0123456789abcdef0123456789abcdef"}]`, `[{"name":"a","url":"https://a.example","token":null}]`,
+		`[]`, `{}`, `["https://a.example"]`,
+		`[{"name":"a","url":"https://a.example/","token":"0123456789abcdef0123456789abcdef"}]`,
+		`[{"name":"a","url":"https://a.example/v1","token":"0123456789abcdef0123456789abcdef"}]`,
+		`[{"name":"a","url":"https://a.example","token":null}]`,
 	} {
 		if _, err := parseEndpoints([]byte(bad)); err == nil {
-			t.Errorf("%s is taken", bad)
+			t.Errorf("%s is accepted", bad)
 		}
 	}
 }

@@ -23,7 +23,7 @@ type event struct {
 		Outputs outputs `json:"outputs"`
 		Values  struct {
 			Outputs outputs `json:"outputs"`
-		} `json:"values"` // OpenTofu's place for them
+		} `json:"values"` // where OpenTofu has them
 	} `json:"test_state"`
 	Plan *struct {
 		Changes []struct {
@@ -37,8 +37,8 @@ type event struct {
 	} `json:"test_plan"`
 }
 
-// after is what a plan says of a function's environment, in the places where
-// the platforms have it.
+// after is a planned resource's environment, in the places where the platforms have
+// it.
 type after struct {
 	Environment []struct {
 		Variables map[string]string `json:"variables"`
@@ -58,9 +58,8 @@ type outputs map[string]struct {
 	Value json.RawMessage `json:"value"`
 }
 
-// terraformTest runs a file of testdata as a test of a folder of the tree that
-// make tf has made ready, and returns what terraform tells of its runs, by
-// their names.
+// terraformTest runs a file of testdata as a test of a folder of the tree that make
+// tf has prepared, and returns terraform's events by the names of their runs.
 func terraformTest(t *testing.T, folder, file string) map[string]event {
 	t.Helper()
 	terraform, tree := tools(t)
@@ -75,7 +74,8 @@ func terraformTest(t *testing.T, folder, file string) map[string]event {
 	if err := os.WriteFile(filepath.Join(dir, "gotests", file), source, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), terraform, "test", "-json", "-verbose", "-test-directory=gotests", "-filter=gotests/"+file)
+	cmd := exec.CommandContext(t.Context(), terraform, "test", "-json", "-verbose", "-test-directory=gotests",
+		"-filter=gotests/"+file)
 	cmd.Dir = dir
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -93,7 +93,7 @@ func terraformTest(t *testing.T, folder, file string) map[string]event {
 	return runs
 }
 
-// changes returns what a run plans to do, sorted, a line for each resource.
+// changes returns the planned changes of a run, sorted, one line per resource.
 func (e event) changes() []string {
 	var lines []string
 	if e.Plan == nil {
@@ -108,16 +108,17 @@ func (e event) changes() []string {
 	return lines
 }
 
-// A plan of everywhere has what is expected, and after an apply (of made-up
-// clouds) endpoints is the file that the gateway reads.
+// A plan of everywhere has the expected changes, and after an apply (to mocks) the
+// output endpoints is the file that the gateway reads.
 func TestTerraformEverywhere(t *testing.T) {
 	runs := terraformTest(t, "examples/everywhere", "everywhere.tftest.hcl")
 	golden(t, "testdata/everywhere.txt", strings.Join(runs["a_plan"].changes(), "\n")+"\n")
 	applied := runs["an_apply"]
 	if applied.State == nil {
-		t.Fatal("terraform did not tell its state")
+		t.Fatal("no state in terraform's output")
 	}
-	endpoints := cmp.Or(string(applied.State.Outputs["endpoints"].Value), string(applied.State.Values.Outputs["endpoints"].Value))
+	endpoints := cmp.Or(string(applied.State.Outputs["endpoints"].Value),
+		string(applied.State.Values.Outputs["endpoints"].Value))
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, []byte(endpoints)); err != nil {
 		t.Fatal(err)
@@ -125,59 +126,60 @@ func TestTerraformEverywhere(t *testing.T) {
 	golden(t, "testdata/endpoints.json", compact.String()+"\n")
 }
 
-// A third region makes new things only, wherever it stands, and leaves what
-// there is alone.
+// A third region only creates resources, wherever it is in the list, and leaves the
+// existing ones alone.
 func TestTerraformLeavesOtherRegionsAlone(t *testing.T) {
-	for module, file := range map[string]string{"lambda": "regions_lambda.tftest.hcl", "gcf": "regions_gcf.tftest.hcl"} {
-		runs := terraformTest(t, module, file)
+	for module, region := range map[string]string{"lambda": "ap-northeast-1", "gcf": "asia-northeast1"} {
+		runs := terraformTest(t, module, "regions_"+module+".tftest.hcl")
 		changes := runs["a_third_region"].changes()
 		if len(changes) < 2 {
-			t.Errorf("%s: a third region plans %q", module, changes)
+			t.Errorf("%s: a third region plans %q, want 2 changes or more", module, changes)
 		}
 		for _, line := range changes {
-			if !strings.HasPrefix(line, "create ") || !strings.Contains(line, `"`+map[string]string{"lambda": "ap-northeast-1", "gcf": "asia-northeast1"}[module]) {
+			if !strings.HasPrefix(line, "create ") || !strings.Contains(line, `"`+region) {
 				t.Errorf("%s: a third region would %s", module, line)
 			}
 		}
 		if again := runs["the_other_way_round"].changes(); len(again) > 0 {
-			t.Errorf("%s: another order of regions would change %q", module, again)
+			t.Errorf("%s: another order of regions plans %q, want nothing", module, again)
 		}
 	}
 }
 
-// Vercel's deployments keep the environment that they were made with: a change
-// of it must make a new one.
+// A deployment on Vercel keeps the environment that it was created with, so a change
+// of the environment must create a new one.
 func TestTerraformRedeploysOnVercel(t *testing.T) {
 	runs := terraformTest(t, "vercel", "settings_vercel.tftest.hcl")
 	for _, run := range []string{"a_new_setting", "another_token"} {
 		if changes := runs[run].changes(); !slices.Contains(changes, "create+delete vercel_deployment.this") {
-			t.Errorf("%s would %q and leave the deployment as it is", run, changes)
+			t.Errorf("%s plans %q, want a new deployment", run, changes)
 		}
 	}
 }
 
-// The relay takes the environment that Terraform gives its functions, all of
-// it, and as it was meant.
-func TestTerraformSetsWhatTheRelayTakes(t *testing.T) {
+// The relay accepts the environment that Terraform gives to its functions, and reads
+// the intended settings from it.
+func TestTerraformEnvironmentIsAccepted(t *testing.T) {
 	for _, module := range modules {
 		runs := terraformTest(t, module, "environment_"+module+".tftest.hcl")
 		cfg, err := core.ParseEnv(environ(runs["a_function_with_everything_set"]))
 		if err != nil {
 			t.Errorf("%s: the relay refuses its environment: %v", module, err)
 		}
-		if len(cfg.AccessTokens) != 2 || len(cfg.AllowedOrigins) != 2 || cfg.APIKey != "sk-test" || cfg.Name != "relay-2" ||
-			cfg.MaxStreamTime != 10*time.Minute || len(cfg.Upstreams) != 1 || string(cfg.Upstreams[0]) != "https://api.openai.com" {
-			t.Errorf("%s: the relay takes its environment for %+v", module, cfg)
+		if len(cfg.AccessTokens) != 2 || len(cfg.AllowedOrigins) != 2 || cfg.APIKey != "sk-test" ||
+			cfg.Name != "relay-2" || cfg.MaxStreamTime != 10*time.Minute ||
+			len(cfg.Upstreams) != 1 || string(cfg.Upstreams[0]) != "https://api.openai.com" {
+			t.Errorf("%s: the relay reads from its environment %+v", module, cfg)
 		}
 		for _, token := range cfg.AccessTokens {
 			if !strings.HasPrefix(string(token), "sha256:") {
-				t.Errorf("%s: a token stands in the environment in plain text", module)
+				t.Errorf("%s: a token is in the environment in plain text", module)
 			}
 		}
 	}
 }
 
-// environ returns the environment of the functions that a run plans.
+// environ returns the planned environment of a run's functions.
 func environ(e event) []string {
 	env := []string{}
 	if e.Plan == nil {
@@ -185,7 +187,7 @@ func environ(e event) []string {
 	}
 	for _, c := range e.Plan.Changes {
 		var after after
-		_ = json.Unmarshal(c.Change.After, &after) // other resources have other things under these names
+		_ = json.Unmarshal(c.Change.After, &after) // other resources use these names for other things
 		for _, v := range after.Bindings {
 			env = append(env, v.Name+"="+v.Text)
 		}

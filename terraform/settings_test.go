@@ -14,14 +14,15 @@ import (
 )
 
 // settingsFile returns common/settings.tf: the names that the variable settings
-// takes, and what their values are like.
+// accepts, and rules for their values.
 func settingsFile() string {
 	var b strings.Builder
-	b.WriteString("# Written by make tf-update from the settings of core. Do not edit.\nlocals {\n  setting_names = [\n")
+	b.WriteString("# Written by make tf-update from the settings of core. Do not edit.\n")
+	b.WriteString("locals {\n  setting_names = [\n")
 	for _, s := range core.Settings() {
 		fmt.Fprintf(&b, "    %q,\n", s.Name)
 	}
-	b.WriteString("  ]\n\n  # What a value is like, and what it is not.\n  setting_values = {\n")
+	b.WriteString("  ]\n\n  # A value must match like and must not match unlike.\n  setting_values = {\n")
 	width := 0
 	for name, r := range rules {
 		if r != elsewhere {
@@ -33,27 +34,28 @@ func settingsFile() string {
 			fmt.Fprintf(&b, "    %-*s = %s\n", width, s.Name, quoted(r))
 		}
 	}
-	fmt.Fprintf(&b, "  }\n\n  origin_value = %s\n\n  upstream_value = %s\n}\n", quoted(originRule), quoted(upstreamRule))
+	fmt.Fprintf(&b, "  }\n\n  origin_value = %s\n\n  upstream_value = %s\n}\n",
+		quoted(originRule), quoted(upstreamRule))
 	return b.String()
 }
 
-// quoted returns a rule as an object of Terraform's. No value is like an unlike
-// that there is not.
+// quoted returns a rule as a Terraform object. An empty unlike becomes a pattern that
+// matches nothing.
 func quoted(r rule) string {
 	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", "$${", "%{", "%%{")
-	return fmt.Sprintf("{ like = \"%s\", unlike = \"%s\" }", quote.Replace(r.like), quote.Replace(cmp.Or(r.unlike, `^\b$`)))
+	return fmt.Sprintf("{ like = \"%s\", unlike = \"%s\" }",
+		quote.Replace(r.like), quote.Replace(cmp.Or(r.unlike, `^\b$`)))
 }
 
-// Terraform knows the settings that there are: a name that a plan takes, no
-// function refuses.
+// Terraform knows all settings: a name that a plan accepts, the relay accepts.
 func TestModulesKnowTheSettings(t *testing.T) {
 	golden(t, "common/settings.tf", settingsFile())
 }
 
 var settingName = regexp.MustCompile(`\bRELAY_[A-Z_]+\b`)
 
-// Every setting that is named anywhere in the modules and examples exists, and
-// those that a module sets are those that its variable settings refuses.
+// Every setting named in the modules and examples exists, and the settings that a
+// module sets itself are those that its variable settings refuses.
 func TestModulesNameNoOtherSettings(t *testing.T) {
 	names := make(map[string]bool)
 	for _, s := range core.Settings() {
@@ -74,7 +76,7 @@ func TestModulesNameNoOtherSettings(t *testing.T) {
 		}
 		for _, name := range settingName.FindAllString(string(source), -1) {
 			if !names[name] {
-				t.Errorf("%s names %s, which is no setting", file, name)
+				t.Errorf("%s names %s, which is not a setting", file, name)
 			}
 		}
 	}
@@ -92,7 +94,8 @@ func TestModulesNameNoOtherSettings(t *testing.T) {
 		managed, rest, _ := strings.Cut(rest, "\n  }\n")
 		for _, name := range settingName.FindAllString(rest, -1) {
 			if !strings.Contains(managed, name) {
-				t.Errorf("%s sets %s, but managed_settings does not have it, so that settings would be overridden silently", module, name)
+				t.Errorf("%s sets %s, but its managed_settings does not have it, so users' values would be ignored",
+					module, name)
 			}
 		}
 		for _, name := range settingName.FindAllString(common, -1) {

@@ -11,25 +11,28 @@ import (
 	"testing"
 )
 
-// What Terraform uploads to Vercel is what the function is built from.
-func TestVercelGetsItsSource(t *testing.T) {
+// Terraform uploads to Vercel the files that the function is built from, and no
+// secrets.
+func TestVercelSourcePatterns(t *testing.T) {
 	patterns := sourcePatterns(t)
 	for _, file := range buildFiles(t) {
 		if !matches(patterns, file) {
-			t.Errorf("the function needs %s, and no pattern in vercel/source.tf lets it through", file)
+			t.Errorf("the function needs %s, which no pattern in vercel/source.tf matches", file)
 		}
 	}
 	for _, file := range []string{
-		".env", "terraform.tfvars", "terraform.tfstate", "core/.env", "core/secret.pem", "core/terraform.tfvars", "vercel/.env.local",
-		"vercel/.vercel/project.json", "vercel/build/main.go", "cmd/relay/main.go", "terraform/examples/vercel/terraform.tfstate", "core/page/.env", "core/page/src/main.mjs",
+		".env", "terraform.tfvars", "terraform.tfstate", "core/.env", "core/secret.pem", "core/terraform.tfvars",
+		"vercel/.env.local",
+		"vercel/.vercel/project.json", "vercel/build/main.go", "cmd/relay/main.go",
+		"terraform/examples/vercel/terraform.tfstate", "core/page/.env", "core/page/src/main.mjs",
 	} {
 		if matches(patterns, file) {
-			t.Errorf("Vercel would get %s", file)
+			t.Errorf("%s would be uploaded to Vercel", file)
 		}
 	}
 }
 
-// sourcePatterns returns the patterns of vercel/source.tf as expressions.
+// sourcePatterns returns the patterns of vercel/source.tf as regular expressions.
 func sourcePatterns(t *testing.T) []*regexp.Regexp {
 	t.Helper()
 	source, err := os.ReadFile("vercel/source.tf")
@@ -45,11 +48,13 @@ func sourcePatterns(t *testing.T) []*regexp.Regexp {
 			continue
 		}
 		// fileset's globs: ** is any number of folders, * part of a name, {a,b} one of them.
-		expression := strings.NewReplacer(".", `\.`, "**/", "([^/]+/)*", "*", "[^/]+", "{", "(", "}", ")", ",", "|").Replace(glob)
+		expression := strings.NewReplacer(
+			".", `\.`, "**/", "([^/]+/)*", "*", "[^/]+", "{", "(", "}", ")", ",", "|",
+		).Replace(glob)
 		patterns = append(patterns, regexp.MustCompile("^"+expression+"$"))
 	}
 	if len(patterns) < 5 {
-		t.Fatalf("found the patterns %v", patterns)
+		t.Fatalf("found the patterns %v, want 5 or more", patterns)
 	}
 	return patterns
 }
@@ -63,7 +68,7 @@ func matches(patterns []*regexp.Regexp, file string) bool {
 	return false
 }
 
-// buildFiles returns the files of this module that the function is built from.
+// buildFiles returns the files of this Go module that the function is built from.
 func buildFiles(t *testing.T) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=Dir,GoFiles,EmbedFiles,Module", "./vercel")

@@ -18,8 +18,8 @@ import (
 	"example.com/relay/internal/vercelbuild"
 )
 
-// TestBuild proves the contract on what the real Vercel builds of what is
-// uploaded to it, started as it is there.
+// TestBuild proves the contract on what Vercel's own CLI builds from the uploaded
+// files, started as on Vercel.
 func TestBuild(t *testing.T) {
 	function := vercelbuild.Build(t)
 	t.Log(function.Log)
@@ -44,7 +44,7 @@ func checkUpload(t *testing.T, function *vercelbuild.Function) {
 	t.Logf("vercel deploy uploads %d files: %s", len(function.Uploaded), strings.Join(function.Uploaded, " "))
 }
 
-// checkFunction checks what Vercel would read of the function in dir.
+// checkFunction checks the function's configuration in dir, as Vercel reads it.
 func checkFunction(t *testing.T, dir string) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(dir, ".vc-config.json"))
@@ -61,7 +61,8 @@ func checkFunction(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	// No regions and no duration: they would override the project's, which Terraform sets.
-	if config.Runtime != "executable" || config.Handler != "executable" || !config.SupportsResponseStreaming || config.MaxDuration != 0 || len(config.Regions) > 0 {
+	if config.Runtime != "executable" || config.Handler != "executable" || !config.SupportsResponseStreaming ||
+		config.MaxDuration != 0 || len(config.Regions) > 0 {
 		t.Errorf("the function is configured as %s", content)
 	}
 	routes, err := os.ReadFile(filepath.Join(dir, "..", "..", "config.json"))
@@ -70,9 +71,9 @@ func checkFunction(t *testing.T, dir string) {
 	}
 }
 
-// testEnds tests that Vercel learns when requests end. (Of answers that break
-// off its proxy says nothing: ReverseProxy panics, and the proxy does not expect
-// it. Their connection tells.)
+// testEnds tests that Vercel learns when requests end. (Its proxy does not report
+// truncated responses: ReverseProxy panics, which the proxy does not expect. The
+// closed connection shows them.)
 func testEnds(t *testing.T, function *vercelbuild.Function) {
 	u := fakeopenai.StartUpstream(t)
 	p := function.Start(t, []string{"RELAY_UPSTREAMS=" + u.URL})
@@ -86,7 +87,7 @@ func testEnds(t *testing.T, function *vercelbuild.Function) {
 		select {
 		case <-p.Ended:
 		case <-time.After(2 * time.Second):
-			t.Errorf("%q: the proxy does not say that the request has ended", fault)
+			t.Errorf("%q: the proxy does not report the end of the request", fault)
 		}
 	}
 }

@@ -32,8 +32,8 @@ var platform = core.Platform{
 	Serverless:   true,
 }
 
-// drainTime is how long streams may continue after SIGTERM.
-const drainTime = 10 * time.Second
+// drainTimeout is how long streams may continue after SIGTERM.
+const drainTimeout = 8 * time.Second
 
 func main() {
 	// net/http quotes what clients and upstreams sent, so it must not log. The
@@ -59,17 +59,18 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// run serves relay on ln until ctx ends, and then lets streams finish for a while.
+// run serves relay on ln until ctx ends, and then gives streams drainTimeout to
+// finish.
 // (Vercel's proxy does not forward SIGTERM, and a function must not exit by
 // itself; elsewhere the signal arrives.)
 func run(ctx context.Context, ln net.Listener, relay *core.Relay) error {
 	// No IdleTimeout: Vercel's proxy keeps connections for 90 s, and after a freeze
-	// both ends' timeouts have passed at once, so that some POSTs would meet a
-	// connection that was just closed (2 of 20, measured) and become a 502.
+	// both ends' timeouts have expired at once, so that some POSTs (2 of 20,
+	// measured) would be sent on a connection that was just closed and become a 502.
 	server := serve.New(relay)
 	if err := serve.Serve(ctx, server, relay, ln); err != nil {
 		return err
 	}
-	_ = serve.Shutdown(server, relay, drainTime) // the log has a line for each stream that was cut
+	_ = serve.Shutdown(server, relay, drainTimeout) // the log has a line for each stream that was cut
 	return nil
 }

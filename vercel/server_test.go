@@ -6,9 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -18,50 +16,30 @@ import (
 	"example.com/relay/internal/vercelbuild"
 )
 
-// program returns the path of the server, built once as Vercel builds it.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "vercel")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "user-server")
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", file, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		os.Stderr.Write(out)
-	}
-	return file, err
-})
+// program is the server, built as Vercel builds it.
+var program = proc.NewProgram("user-server", proc.GoBuild("-ldflags", "-s -w", "."))
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	if file, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(file))
-	}
+	status := program.Main(m)
 	vercelbuild.Clean()
 	os.Exit(status)
 }
 
-// A process is a started server, and what it wrote so far.
+// A process is a running server.
 type process struct {
 	*proc.Process
 	url string
-	log proc.Buffer
+	log proc.Buffer // everything that it wrote
 }
 
 // start starts the server with environ on a free port, waits until it listens,
 // and kills it when the test ends.
 func start(t *testing.T, environ []string) *process {
 	t.Helper()
-	file, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := new(process)
 	running, addr, err := proc.Serve(t.Context(), proc.Options{
 		Bare: true, Env: append([]string{"RELAY_LOG_LEVEL=off"}, environ...), Log: &p.log, Out: &p.log,
-	}, file)
+	}, program.Path(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,12 +71,9 @@ func chat(t *testing.T, base, fault string) *http.Request {
 	return req
 }
 
+// Without PORT the program fails, and the error names the variable.
 func TestPortIsNeeded(t *testing.T) {
-	file, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), file)
+	cmd := exec.CommandContext(t.Context(), program.Path(t))
 	cmd.Env = []string{}
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "PORT is not set") {
@@ -106,7 +81,7 @@ func TestPortIsNeeded(t *testing.T) {
 	}
 }
 
-// On SIGTERM a stream under way goes on to its end, and the process ends.
+// On SIGTERM a stream in flight is finished, and the process exits.
 func TestDrain(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
 	p := start(t, []string{"RELAY_UPSTREAMS=" + u.URL})
@@ -123,11 +98,11 @@ func TestDrain(t *testing.T) {
 		t.Errorf("the stream ends with %v: %q", err, body.String())
 	}
 	if code := p.ExitCode(); code != 0 {
-		t.Errorf("the process ended with %d", code)
+		t.Errorf("exit code %d", code)
 	}
 }
 
-// What clients send to net/http itself must not get into the log.
+// What clients send to net/http is not logged.
 func TestNothingSentIsLogged(t *testing.T) {
 	p := start(t, []string{"RELAY_LOG_LEVEL=debug"})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
@@ -136,9 +111,9 @@ func TestNothingSentIsLogged(t *testing.T) {
 	}
 	defer conn.Close()
 	_, _ = conn.Write([]byte("GET /CANARY HTTP/1.1\r\nHost: a\r\nCANARY: \x00\r\n\r\n"))
-	var answer bytes.Buffer
-	_, _ = answer.ReadFrom(conn)
-	if !strings.HasPrefix(answer.String(), "HTTP/1.1 400") || strings.Contains(p.log.String(), "CANARY") {
-		t.Errorf("answer %q, log %q", answer.String(), p.log.String())
+	var response bytes.Buffer
+	_, _ = response.ReadFrom(conn)
+	if !strings.HasPrefix(response.String(), "HTTP/1.1 400") || strings.Contains(p.log.String(), "CANARY") {
+		t.Errorf("response %q, log %q", response.String(), p.log.String())
 	}
 }

@@ -21,10 +21,7 @@ import (
 	"example.com/relay/internal/regions"
 )
 
-// relay is the program, built once.
-var relay string
-
-func TestMain(m *testing.M) { os.Exit(regions.RunTests(m, &relay)) }
+func TestMain(m *testing.M) { os.Exit(regions.Program.Main(m)) }
 
 // brief is a plan for tests.
 var brief = plan{rate: 200, killAt: 600 * time.Millisecond, outage: 400 * time.Millisecond, runFor: 1500 * time.Millisecond, useFor: time.Second}
@@ -103,7 +100,7 @@ func (g *stub) send(req *http.Request, url string, body []byte) (*http.Response,
 	return http.DefaultTransport.RoundTrip(out)
 }
 
-// spend sends a request whose answer nobody gets.
+// spend sends a request and discards its response.
 func (g *stub) spend(req *http.Request, body []byte, id string) {
 	req = req.Clone(req.Context())
 	req.Header.Set("X-Client-Request-Id", id)
@@ -134,7 +131,7 @@ func (g *stub) copy(w http.ResponseWriter, res *http.Response) {
 func play(t *testing.T, name string, g *stub) *tally {
 	t.Helper()
 	e := byName(t, name)
-	fig, err := e.stage(t.Context(), plain, relay, brief, g.start(t))
+	fig, err := e.stage(t.Context(), plain, regions.Program.Path(t), brief, g.start(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,8 +188,8 @@ func TestSoundGatewayIsFoundSound(t *testing.T) {
 			t.Errorf("not kept: %q", what)
 		}
 	}
-	if fig.most != 2 || retries(fig) == 0 {
-		t.Errorf("%d attempts at most, %v retries", fig.most, retries(fig))
+	if fig.maxAttempts != 2 || retries(fig) == 0 {
+		t.Errorf("%d attempts at most, %v retries", fig.maxAttempts, retries(fig))
 	}
 }
 
@@ -204,15 +201,15 @@ func TestFlawsAreFound(t *testing.T) {
 		bound            string
 	}{
 		{"a POST sent twice", none, &stub{doubles: true}, doubled, "POSTs that reached the API twice, resend off"},
-		{"a POST of its own", none, &stub{invents: true}, func(f *tally) float64 { return float64(f.unknown) }, "POSTs that reached the API and that nobody sent"},
-		{"cut streams that end well", "reset", &stub{hides: true}, count(load.Truncated), "answers cut that look complete"},
+		{"a POST of its own", none, &stub{invents: true}, func(f *tally) float64 { return float64(f.unknown) }, "POSTs that reached the API and that no client sent"},
+		{"truncated streams that end cleanly", "reset", &stub{hides: true}, count(load.Truncated), "truncated responses that look complete"},
 		{"a request lost at a reset", "reset", &stub{rambles: true}, count(load.Failed), ""},
 		{"a request lost at a reset, said so", "reset", &stub{}, count(load.Ambiguous), ""},
 		{"a POST resent at a reset", "reset", &stub{resends: true}, doubled, "POSTs that reached the API twice, resend off"},
 		{"a region forgotten", "refused", &stub{forgets: true}, func(f *tally) float64 { return max(0, usedAgain(f)-forever+1) }, "a region that came back is used again after"},
-		{"attempts not told", none, &stub{silent: true}, func(f *tally) float64 { return float64(f.untold) }, "answers that do not tell their attempts"},
-		{"a slow answer", "slow to connect", &stub{}, func(f *tally) float64 { return max(0, slowest(f)-500) }, ""},
-		{"other words when all are down", "all refused", &stub{rambles: true}, func(f *tally) float64 { return float64(f.unheard) }, "all regions down: no such answer"},
+		{"attempts not told", none, &stub{silent: true}, func(f *tally) float64 { return float64(f.untold) }, "responses without X-Relay-Attempts"},
+		{"a slow response", "slow to connect", &stub{}, func(f *tally) float64 { return max(0, slowest(f)-500) }, ""},
+		{"other words when all are down", "all refused", &stub{rambles: true}, func(f *tally) float64 { return float64(f.unheard) }, "all regions down: other responses"},
 	} {
 		t.Run(test.flaw, func(t *testing.T) {
 			fig := play(t, test.experiment, test.stub)
@@ -231,8 +228,8 @@ func slowest(f *tally) float64 { return float64(f.first.Quantile(1).Milliseconds
 
 func TestAllDownIsTimed(t *testing.T) {
 	fig := play(t, "all refused", &stub{})
-	if fig.told.Count() < 40 || fig.unheard > 0 || fig.most != 3 {
-		t.Errorf("%d told, %d not, %d attempts", fig.told.Count(), fig.unheard, fig.most)
+	if fig.told.Count() < 40 || fig.unheard > 0 || fig.maxAttempts != 3 {
+		t.Errorf("%d told, %d not, %d attempts", fig.told.Count(), fig.unheard, fig.maxAttempts)
 	}
 	if got := untilTold(&tally{}); got != forever {
 		t.Errorf("untilTold() of nothing = %v", got)
@@ -253,7 +250,7 @@ func TestRetriesHaveABudget(t *testing.T) {
 
 func TestBreakingWhatIsNotUsedShowsNothing(t *testing.T) {
 	g := &stub{idles: true}
-	if _, err := byName(t, "refused").stage(t.Context(), plain, relay, brief, g.start(t)); err == nil || !strings.Contains(err.Error(), "no region is in use") {
+	if _, err := byName(t, "refused").stage(t.Context(), plain, regions.Program.Path(t), brief, g.start(t)); err == nil || !strings.Contains(err.Error(), "no region is in use") {
 		t.Errorf("stage() = %v, want it to complain", err)
 	}
 }
@@ -263,7 +260,7 @@ func sample(runs int) *results {
 	res := &results{runs: runs, series: every(nil)}
 	for k, s := range res.series {
 		for j := range runs {
-			fig := &tally{plan: full, requests: 1600, attempts: 1600 + k, most: 2, used: time.Second + time.Duration(j)*time.Millisecond}
+			fig := &tally{plan: full, requests: 1600, attempts: 1600 + k, maxAttempts: 2, used: time.Second + time.Duration(j)*time.Millisecond}
 			fig.outcomes[load.Complete] = 1600
 			for i := range 1600 {
 				first := time.Duration(1+(i*7919+k*31+j)%977) * 10 * time.Microsecond

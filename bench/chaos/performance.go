@@ -53,7 +53,7 @@ type panel struct {
 }
 
 var panels = []panel{
-	{"CPU time for an answer of 600 bytes", "µs, by kind of upstream", []bar{
+	{"CPU time for a response of 600 bytes", "µs, by kind of upstream", []bar{
 		{"plain HTTP", blue, figure("plain HTTP", "CPU/request")},
 		{"TLS, HTTP/1.1", green, figure("TLS, HTTP/1.1", "CPU/request")},
 		{"TLS, HTTP/2", amber, figure("TLS, HTTP/2", "CPU/request")},

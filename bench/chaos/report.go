@@ -30,20 +30,20 @@ type column struct {
 func (res *results) report() []byte {
 	var b bytes.Buffer
 	one := func(s *series) bool { return !s.all }
-	fmt.Fprintf(&b, "### What clients noticed\n\nEach figure is the middle one of %d runs, and the worst.\n\n", res.runs)
+	fmt.Fprintf(&b, "### What clients noticed\n\nEach cell has the median and the worst of %d runs.\n\n", res.runs)
 	res.writeTable(&b, one, []column{
 		{"requests", func(s *series) string {
 			return figures.Thousands(figures.Median(s.values(func(f *tally) float64 { return float64(f.requests) })))
 		}},
-		{"ambiguous 502, ask again", counted(count(load.Ambiguous))},
+		{"ambiguous 502, may be retried", counted(count(load.Ambiguous))},
 		{"of them sent after the break", counted(uncaught)},
 		{"failed otherwise", counted(count(load.Failed))},
-		{"cut, and said so", counted(count(load.Cut))},
-		{"cut silently", counted(count(load.Truncated))},
-		{"POSTs twice", counted(doubled)},
+		{"truncated, with an error", counted(count(load.Cut))},
+		{"silently truncated", counted(count(load.Truncated))},
+		{"duplicate POSTs", counted(doubled)},
 		{"retries, % of requests", figured(func(f *tally) float64 { return 100 * retries(f) / float64(f.requests) })},
 	})
-	b.WriteString("### How long they waited\n\nTime to the first byte in ms, of requests due from 1 s before the break to 2 s after it. Then, of all requests, how long the slowest took that got a 502, or\nwhose answer ended, whole or cut; and how long a region that came back was not used.\n\n")
+	b.WriteString("### How long they waited\n\nTime to the first byte in ms, of requests due from 1 s before the break to 2 s after it. Then, of all requests, the longest time to a 502 and to the end of a\nresponse, complete or truncated; and how long it took until a region that came back was used again.\n\n")
 	res.writeTable(&b, one, []column{
 		{"p50", figured(func(f *tally) float64 { return figures.Millis(f.first.Quantile(0.5)) })},
 		{"p99", figured(firstP99)},
@@ -63,10 +63,10 @@ func (res *results) report() []byte {
 		res.writeTable(&b, func(s *series) bool { return s.all }, []column{
 			{"time to the 502, ms: p50", figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(0.5)) })},
 			{"max", figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(1)) })},
-			{"no such answer", counted(func(f *tally) float64 { return float64(f.unheard) })},
-			{"attempts of one request", counted(func(f *tally) float64 { return float64(f.most) })},
-			{"cut silently", counted(count(load.Truncated))},
-			{"POSTs twice", counted(doubled)},
+			{"other responses", counted(func(f *tally) float64 { return float64(f.unheard) })},
+			{"max attempts", counted(func(f *tally) float64 { return float64(f.maxAttempts) })},
+			{"silently truncated", counted(count(load.Truncated))},
+			{"duplicate POSTs", counted(doubled)},
 			{"used again after, s", again},
 		})
 	}
@@ -75,7 +75,7 @@ func (res *results) report() []byte {
 	return b.Bytes()
 }
 
-// writeTable writes a row for each series that belongs.
+// writeTable writes a row for each series for which belongs returns true.
 func (res *results) writeTable(b *bytes.Buffer, belongs func(*series) bool, columns []column) {
 	titles := []string{"wire", "resend"}
 	for _, c := range columns {
@@ -95,7 +95,7 @@ func (res *results) writeTable(b *bytes.Buffer, belongs func(*series) bool, colu
 	b.WriteString("\n")
 }
 
-// counted writes a number of things: the middle run's and the worst.
+// counted formats a count: the median and the maximum of the runs.
 func counted(of func(*tally) float64) func(*series) string {
 	return func(s *series) string {
 		values := s.values(of)
@@ -103,7 +103,7 @@ func counted(of func(*tally) float64) func(*series) string {
 	}
 }
 
-// figured writes a measurement in the same way.
+// figured formats a measurement in the same way.
 func figured(of func(*tally) float64) func(*series) string {
 	return func(s *series) string {
 		values := s.values(of)
@@ -111,9 +111,9 @@ func figured(of func(*tally) float64) func(*series) string {
 	}
 }
 
-// again writes how long a region that came back was not used.
+// again formats how long it took until a region that came back was used again.
 func again(s *series) string {
-	if s.mend == nil {
+	if s.restore == nil {
 		return "–"
 	}
 	if s.worst(usedAgain) == forever {
@@ -123,7 +123,7 @@ func again(s *series) string {
 }
 
 func (res *results) writeFindings(b *bytes.Buffer) {
-	b.WriteString("### What must hold\n\nThe worst of all runs. `make chaos` fails if one of these does not hold.\n\n| | must be at most | worst | in | |\n|---|---:|---:|---|---|\n")
+	b.WriteString("### What must hold\n\nThe worst of all runs counts. `make chaos` fails if a bound does not hold.\n\n| | must be at most | worst | in | |\n|---|---:|---:|---|---|\n")
 	for _, f := range res.findings() {
 		if f.where == nil {
 			fmt.Fprintf(b, "| %s | %s%s | – | – | not measured |\n", f.what, number(f.limit), f.unit)
@@ -138,7 +138,7 @@ func (res *results) writeFindings(b *bytes.Buffer) {
 	b.WriteString("\n")
 }
 
-// number writes whole numbers without a fraction.
+// number formats integers without a fraction.
 func number(v float64) string {
 	if v == float64(int64(v)) {
 		return figures.Thousands(v)
@@ -152,10 +152,10 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 		late = max(late, s.worst(func(f *tally) float64 { return figures.Millis(f.late.Quantile(0.99)) }))
 	}
 	fmt.Fprintf(b, "### How this was measured\n\n%s", res.machine.Lines(res.began, res.took))
-	fmt.Fprintf(b, "- Load: %d requests per second in an open loop: each is sent when it is due, and its time counts from then. Half ask for a stream (40 ms), half for an\n"+
-		"  answer in one piece (%s, taken off its time to the first byte). Plain HTTP/1.1 clients without retries. The clients themselves were late by at most %s ms (p99 of the worst run).\n",
+	fmt.Fprintf(b, "- Load: %d requests per second in an open loop: each is sent when it is due, and latency counts from then. Half ask for a stream (40 ms), half for a\n"+
+		"  response in one piece (%s, subtracted from its time to the first byte). Plain HTTP/1.1 clients without retries. The clients themselves were late by at most %s ms (p99 of the worst run).\n",
 		full.rate, think, figures.Format(late))
-	fmt.Fprintf(b, "- A run: the region in use breaks after %s and is back %s later (%s if all break); the load ends after %s, or later if the region is not used again by then.\n",
+	fmt.Fprintf(b, "- A run: the region in use breaks after %s and is restored %s later (%s if all break); the load ends after %s, or later if the region is not used again by then.\n",
 		full.killAt, full.outage, allOutage, full.runFor)
 	b.WriteString("- To repeat: `make chaos`; `make chaos-quick` takes one run of each and writes nothing.\n")
 }

@@ -20,13 +20,13 @@ type plan struct {
 	killAt time.Duration // when a region breaks
 	outage time.Duration // how long it stays so, unless the experiment knows better
 	runFor time.Duration // when the load ends
-	useFor time.Duration // how long it goes on for, after the mending, if the region is not used again
+	useFor time.Duration // how long it goes on after the restoration if the region is not used again
 }
 
 var full = plan{rate: 200, killAt: 3 * time.Second, outage: 2 * time.Second, runFor: 8 * time.Second, useFor: 6 * time.Second}
 
 // What the upstream is asked for: streams that begin at once and take 40 ms, and
-// answers in one piece that take 20 ms, so that there are requests of both kinds
+// responses in one piece that take 20 ms, so that there are requests of both kinds
 // under way whenever a region breaks.
 const (
 	think    = 20 * time.Millisecond
@@ -45,9 +45,9 @@ type scene struct {
 	base  string // of the gateway
 	began time.Time
 
-	mu             sync.Mutex
-	victim         *regions.Region // the one that was in use when it was broken
-	killed, mended time.Duration   // since began; 0 if it was not
+	mu               sync.Mutex
+	victim           *regions.Region // the one that was in use when it was broken
+	killed, restored time.Duration   // since began; 0 if it was not
 }
 
 // stage runs an experiment once.
@@ -67,16 +67,16 @@ func (e *experiment) stage(ctx context.Context, on wire, relay string, p plan, s
 		p.outage = e.outage
 	}
 	s := &scene{plan: p, fleet: fleet, base: base}
-	answers, err := s.play(ctx, e)
+	responses, err := s.play(ctx, e)
 	if err != nil {
 		return nil, err
 	}
 	stop() // what it is still sending would be counted too early
-	return s.tally(answers), nil
+	return s.tally(responses), nil
 }
 
 // play puts the load on, and has the experiment happen meanwhile.
-func (s *scene) play(ctx context.Context, e *experiment) ([]load.Answer, error) {
+func (s *scene) play(ctx context.Context, e *experiment) ([]load.Response, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.began = time.Now()
@@ -89,10 +89,10 @@ func (s *scene) play(ctx context.Context, e *experiment) ([]load.Answer, error) 
 			cancel()
 		}
 	}()
-	answers := load.Open{
+	responses := load.Open{
 		Base: s.base, Rate: s.rate, For: s.runFor, Reply: fakeopenai.Reply, Streamed: streamed, Whole: whole,
 		More: func() bool {
-			return e.mend != nil && time.Since(s.began) < s.killAt+s.outage+s.useFor && !s.usedAgain()
+			return e.restore != nil && time.Since(s.began) < s.killAt+s.outage+s.useFor && !s.usedAgain()
 		},
 	}.Run(ctx, s.began)
 	<-acted
@@ -100,7 +100,7 @@ func (s *scene) play(ctx context.Context, e *experiment) ([]load.Answer, error) 
 	case err := <-failed:
 		return nil, err
 	default:
-		return answers, ctx.Err()
+		return responses, ctx.Err()
 	}
 }
 
@@ -119,16 +119,16 @@ func (s *scene) act(ctx context.Context, e *experiment) error {
 	s.mu.Lock()
 	s.victim, s.killed = victim, time.Since(s.began)
 	s.mu.Unlock()
-	if err := e.fail(ctx, s); err != nil || e.mend == nil {
+	if err := e.fail(ctx, s); err != nil || e.restore == nil {
 		return err
 	}
 	if err := pause(ctx, s.killAt+s.outage-time.Since(s.began)); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.mended = time.Since(s.began)
+	s.restored = time.Since(s.began)
 	s.mu.Unlock()
-	return e.mend(ctx, s)
+	return e.restore(ctx, s)
 }
 
 // lately is how far back a region counts as in use.
@@ -157,11 +157,11 @@ func busiest(all []*regions.Region, then time.Time) (busiest *regions.Region) {
 // which was due since. What a black hole held back until it was gone was not.
 func (s *scene) usedAgain() bool {
 	s.mu.Lock()
-	victim, mended := s.victim, s.mended
+	victim, restored := s.victim, s.restored
 	s.mu.Unlock()
-	return mended != 0 && slices.ContainsFunc(victim.Front.Served(), func(served regions.Served) bool {
+	return restored != 0 && slices.ContainsFunc(victim.Front.Served(), func(served regions.Served) bool {
 		due, ok := load.Due(served.ID, s.rate)
-		return ok && due >= mended
+		return ok && due >= restored
 	})
 }
 

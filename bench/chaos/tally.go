@@ -9,55 +9,55 @@ import (
 	"example.com/relay/internal/load"
 )
 
-// The time around the break in which latencies are looked at.
+// The window around the break in which latencies count.
 const (
 	windowBefore = time.Second
 	windowAfter  = 2 * time.Second
 )
 
-// A tally is what one run came to.
+// A tally is the result of one run.
 type tally struct {
 	plan
 	requests int
 	outcomes [load.Truncated + 1]int
-	caught   int // ambiguous ones that were on their way when the region broke
-	doubled  int // POSTs that the upstream got beyond the first of each
-	unknown  int // POSTs that it got and nobody sent
+	caught   int // ambiguous ones that were in flight when the region broke
+	doubled  int // duplicate POSTs at the upstream
+	unknown  int // POSTs at the upstream that no client sent
 
 	first load.Histogram // to the first byte, of requests due around the break
 	late  load.Histogram // of the clients themselves
 
-	last time.Duration // the longest time to the end of an answer
+	last time.Duration // the longest time to the end of a response
 	lost time.Duration // the longest time to a failure before a byte was delivered
 
-	attempts int // that were told
-	untold   int // answers that do not tell
-	most     int // attempts of one request
+	attempts    int // that were told
+	untold      int // responses that do not tell
+	maxAttempts int // attempts of one request
 
-	used time.Duration // from the mending until the region was used again; 0 if it was not
+	used time.Duration // from the restoration until the region was used again; 0 if it was not
 
 	// For when all regions are broken:
-	told    load.Histogram // time to a 502 in the relay's own words
-	unheard int            // requests that got neither that nor an answer
+	told    load.Histogram // time to the relay's 502
+	unheard int            // requests that got neither it nor a response
 
-	odd []load.Answer // those that were not complete
+	odd []load.Response // those that were not complete
 
 	points []point
 }
 
-// A point is one answer, for the plot.
+// A point is one response, for the plot.
 type point struct {
 	at, first time.Duration // since the break
 }
 
 // tally sums up a run whose gateway has ended.
-func (s *scene) tally(answers []load.Answer) *tally {
-	fig := &tally{plan: s.plan, requests: len(answers)}
+func (s *scene) tally(responses []load.Response) *tally {
+	fig := &tally{plan: s.plan, requests: len(responses)}
 	killed := s.killed
 	if killed == 0 {
 		killed = s.killAt
 	}
-	for _, a := range answers {
+	for _, a := range responses {
 		fig.outcomes[a.Outcome]++
 		fig.late.Record(a.Late)
 		fig.last = max(fig.last, a.End)
@@ -74,27 +74,27 @@ func (s *scene) tally(answers []load.Answer) *tally {
 		if a.Status == http.StatusOK && a.First > 0 {
 			fig.addFirst(a, a.Due-killed)
 		}
-		if s.mended > 0 && a.Due >= s.killed && a.Due < s.mended {
+		if s.restored > 0 && a.Due >= s.killed && a.Due < s.restored {
 			fig.addRefusal(a)
 		}
 	}
-	fig.countPosts(answers, s.fleet.Upstream.Requests())
-	fig.used = s.usedAfter(answers)
+	fig.countPosts(responses, s.fleet.Upstream.Requests())
+	fig.used = s.usedAfter(responses)
 	return fig
 }
 
-func (fig *tally) addAttempts(a load.Answer) {
+func (fig *tally) addAttempts(a load.Response) {
 	if a.Attempts == 0 {
 		fig.untold++
 		return
 	}
 	fig.attempts += a.Attempts
-	fig.most = max(fig.most, a.Attempts)
+	fig.maxAttempts = max(fig.maxAttempts, a.Attempts)
 }
 
-// addFirst notes the time to the first byte of an answer, without what the
-// upstream itself takes for it.
-func (fig *tally) addFirst(a load.Answer, at time.Duration) {
+// addFirst adds the time to the first byte of a response, without the upstream's own
+// time.
+func (fig *tally) addFirst(a load.Response, at time.Duration) {
 	first := a.First
 	if !a.Stream {
 		first = max(first-think, 0)
@@ -105,8 +105,8 @@ func (fig *tally) addFirst(a load.Answer, at time.Duration) {
 	fig.points = append(fig.points, point{at, first})
 }
 
-// addRefusal notes what came of a request while the regions were broken.
-func (fig *tally) addRefusal(a load.Answer) {
+// addRefusal adds a request that was due while the regions were broken.
+func (fig *tally) addRefusal(a load.Response) {
 	switch {
 	case a.Status == http.StatusBadGateway && a.Code != "":
 		fig.told.Record(a.End)
@@ -115,11 +115,11 @@ func (fig *tally) addRefusal(a load.Answer) {
 	}
 }
 
-// countPosts compares what the upstream got with what was sent. A request whose
-// body broke off was not processed.
-func (fig *tally) countPosts(answers []load.Answer, got []*fakeopenai.Request) {
-	times := make(map[string]int, len(answers))
-	for _, a := range answers {
+// countPosts compares the POSTs at the upstream with those that were sent. A request
+// with a truncated body was not processed.
+func (fig *tally) countPosts(responses []load.Response, got []*fakeopenai.Request) {
+	times := make(map[string]int, len(responses))
+	for _, a := range responses {
 		times[a.ID] = 0
 	}
 	for _, req := range got {
@@ -138,21 +138,21 @@ func (fig *tally) countPosts(answers []load.Answer, got []*fakeopenai.Request) {
 	}
 }
 
-// usedAfter returns how long after the mending a request was due that the region
-// which came back had, and that was answered; or 0 if none was.
-func (s *scene) usedAfter(answers []load.Answer) time.Duration {
-	if s.mended == 0 {
+// usedAfter returns when the restored region's first complete response began, since
+// the restoration; or 0 if there was none.
+func (s *scene) usedAfter(responses []load.Response) time.Duration {
+	if s.restored == 0 {
 		return 0
 	}
 	had := make(map[string]bool)
 	for _, served := range s.victim.Front.Served() {
 		had[served.ID] = true
 	}
-	i := slices.IndexFunc(answers, func(a load.Answer) bool {
-		return a.Due >= s.mended && a.Outcome == load.Complete && had[a.ID]
+	i := slices.IndexFunc(responses, func(a load.Response) bool {
+		return a.Due >= s.restored && a.Outcome == load.Complete && had[a.ID]
 	})
 	if i < 0 {
 		return 0
 	}
-	return answers[i].Due + answers[i].First - s.mended
+	return responses[i].Due + responses[i].First - s.restored
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A Call is a request that the upstream has an answer for.
+// A Call is a request that the upstream has a response for.
 type Call struct {
 	Method string
 	Target string
@@ -16,7 +16,7 @@ type Call struct {
 	Body   int    // bytes of it
 }
 
-// Sizes of answers, and of what an upload sends.
+// Sizes of responses, and of what an upload sends.
 const (
 	ChatSize     = 600
 	EmbedSize    = 30_000

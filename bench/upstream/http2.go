@@ -68,22 +68,22 @@ func (u *HTTP2) serve(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// A message is an answer taken apart.
+// A message is a response taken apart.
 type message struct {
-	*answer
+	*response
 	header http.Header
 	body   []byte // what is known of it beforehand
 }
 
-// parsed are all answers, by the target of the request.
+// parsed are all responses, by the target of the request.
 var parsed = func() map[string]*message {
 	all := make(map[string]*message)
-	for target, a := range answers {
+	for target, a := range responses {
 		res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(a.head)), nil)
 		if err != nil {
 			panic(err) // it is a constant
 		}
-		m := &message{answer: a, header: res.Header}
+		m := &message{response: a, header: res.Header}
 		if a.count == 0 {
 			if m.body, err = io.ReadAll(res.Body); err != nil {
 				panic(err)

@@ -21,7 +21,7 @@ func startUpstream(t *testing.T) *upstream.Upstream {
 
 func TestClientDoesEveryCall(t *testing.T) {
 	up := startUpstream(t)
-	c := load.NewClient(up.Addr(), 10*time.Second)
+	c := load.NewClient(up.Addr(), 10*time.Second, nil)
 	defer c.Close()
 	for _, call := range []upstream.Call{upstream.Chat, upstream.Events, upstream.Embeddings, upstream.Download, upstream.Upload, upstream.Chat} {
 		if err := c.Do(call.Request(up.Addr())); err != nil {
@@ -33,7 +33,7 @@ func TestClientDoesEveryCall(t *testing.T) {
 		t.Errorf("Connections() = %d, %v, want 2: the client's and its own", n, err)
 	}
 	if err := c.Do(upstream.Call{Method: "GET", Target: "/none"}.Request(up.Addr())); err == nil {
-		t.Error("Do() took 404 for an answer")
+		t.Error("Do() took 404 for a response")
 	}
 }
 

@@ -115,7 +115,7 @@ func (u *Upstream) serve(conn net.Conn) {
 			return
 		}
 		target := targetOf(head.Start)
-		a := answers[string(target)] // the conversion does not allocate
+		a := responses[string(target)] // the conversion does not allocate
 		isCount := string(target) == connections.Target
 		if _, err := r.Discard(); err != nil {
 			return
@@ -135,8 +135,8 @@ func (u *Upstream) serve(conn net.Conn) {
 	}
 }
 
-// write writes the answer and returns its buffer for the next one.
-func (a *answer) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, error) {
+// write writes the response and returns its buffer for the next one.
+func (a *response) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, error) {
 	if _, err := conn.Write(a.head); err != nil || a.count == 0 {
 		return buf, err
 	}
@@ -163,7 +163,7 @@ func (a *answer) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, error
 
 // pause waits until the event after the one that was due at last is, and returns
 // when that was.
-func (a *answer) pause(last time.Time) time.Time {
+func (a *response) pause(last time.Time) time.Time {
 	next := last.Add(a.gap)
 	if time.Until(next) < a.gap/2 { // no burst after a stall of this process: it would look like the relay's
 		next = time.Now().Add(a.gap)

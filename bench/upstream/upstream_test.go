@@ -34,7 +34,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer up.Close()
-	c := load.NewTLSClient(up.Addr(), 10*time.Second, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"})
+	c := load.NewClient(up.Addr(), 10*time.Second, &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"})
 	defer c.Close()
 	for range 2 {
 		if err := c.Do(upstream.Chat.Request(up.Addr())); err != nil {
@@ -74,7 +74,7 @@ func TestHTTP2(t *testing.T) {
 }
 
 // ask sends a call over a connection of its own and returns by what protocol
-// the answer came, and how long it is.
+// the response came, and how long it is.
 func ask(t *testing.T, roots *x509.CertPool, base string, call upstream.Call) (proto string, size int) {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}

@@ -1,5 +1,5 @@
-// The relay that most people deploy, as short as it gets: send the request on
-// and hand the answer back.
+// The relay that most people deploy, as short as it gets: forward the request
+// and return the response.
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
@@ -8,7 +8,7 @@ export default {
     url.host = upstream.host;
     const headers = new Headers(request.headers);
     headers.delete("Host");
-    const answer = await fetch(url, { method: request.method, headers, body: request.body, redirect: "manual" });
-    return new Response(answer.body, answer);
+    const response = await fetch(url, { method: request.method, headers, body: request.body, redirect: "manual" });
+    return new Response(response.body, response);
   },
 };

@@ -12,12 +12,15 @@ import (
 	"example.com/relay/core/failover"
 )
 
-// greet prints what a user needs to use the relay.
-func greet(out io.Writer, addr net.Addr, cfg core.Config) {
+// greet prints what a user needs to use the relay, and the notes.
+func greet(out io.Writer, addr net.Addr, cfg core.Config, notes []string) {
 	base := "http://" + reachable(addr) + "/v1"
-	access, key := "no access token needed", "$OPENAI_API_KEY"
+	access, key := "no access token required", "$OPENAI_API_KEY"
+	if cfg.AllowAnyone && cfg.Public {
+		access = "open to everyone who reaches it"
+	}
 	if len(cfg.AccessTokens) > 0 {
-		access, key = "access token needed", "rt_$TOKEN.$OPENAI_API_KEY"
+		access, key = "access token required", "rt_$TOKEN.$OPENAI_API_KEY"
 		if cfg.APIKey != "" {
 			key = "rt_$TOKEN"
 		}
@@ -28,6 +31,9 @@ func greet(out io.Writer, addr net.Addr, cfg core.Config) {
 	}
 	if proxy := proxyName(cfg.Upstreams); proxy != "" {
 		page += "proxy:    " + proxy + "\n"
+	}
+	for _, note := range notes {
+		page += "note:     " + note + "\n"
 	}
 	fmt.Fprintf(out, `relay %s to %s, %s
 base URL: %s
@@ -60,7 +66,7 @@ func proxyName(upstreams []core.Secret) string {
 	}
 	for _, u := range upstreams {
 		base, _ := failover.Base(string(u)) // they were checked
-		if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: base}); err == nil && proxy != nil {
+		if proxy, err := core.ProxyFromEnvironment(&http.Request{URL: base}); err == nil && proxy != nil {
 			return proxy.Scheme + "://" + proxy.Host
 		}
 	}

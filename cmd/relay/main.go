@@ -2,10 +2,12 @@
 //
 //	relay [serve] [-listen 127.0.0.1:8787] [-upstreams-file urls.json] [-version]
 //	relay check URL [-token TOKEN] [-key KEY] [-json]
+//	relay health [URL]
+//	relay version
 //
 // serve, the default, starts a relay with the settings of the environment and
-// prints the base URL to use. check finds out what is wrong with a relay
-// anywhere. Both explain themselves with -h.
+// prints the base URL to use. check diagnoses a relay anywhere. health is the
+// health check of containers. Each has -h.
 package main
 
 import (
@@ -40,9 +42,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return runServe(ctx, args, environ, stdout, stderr)
 	case "check":
 		return check.Run(ctx, args, stdout, stderr)
+	case "health":
+		return runHealth(ctx, args, stdout, stderr)
+	case "version":
+		return runServe(ctx, []string{"-version"}, environ, stdout, stderr)
 	case "help":
 		return runServe(ctx, []string{"-h"}, environ, stdout, stderr)
 	}
-	fmt.Fprintf(stderr, "relay: no command %q: use serve or check, each explains itself with -h\n", name)
+	fmt.Fprintf(stderr, "relay: unknown command %q: use serve, check, health or version, with -h for help\n", name)
 	return exitUsage
 }

@@ -16,8 +16,7 @@ var errProxy = errors.New("is not the address of a proxy, such as http://proxy.e
 // ignores one that it cannot parse and connects directly, bypassing whatever the
 // proxy enforces.
 func checkProxy(environ []string) error {
-	// In net/http's order. HTTP_PROXY does not matter: plain http goes to loopback
-	// addresses only, and never through a proxy.
+	// In net/http's order. HTTP_PROXY does not matter, see core.ProxyFromEnvironment.
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
 		value := lookup(environ, name)
 		if value == "" {

@@ -21,19 +21,26 @@ import (
 	"example.com/relay/core/serve"
 )
 
-// drainTime is how long streams may continue after SIGTERM. Tests shorten it.
-var drainTime = 10 * time.Second
+const (
+	defaultListen = "127.0.0.1:8787"
 
-const defaultListen = "127.0.0.1:8787"
+	// defaultDrainTimeout leaves a second, in which streams are ended, before docker
+	// stop kills the process after 10.
+	defaultDrainTimeout = 8 * time.Second
 
-// runServe runs a relay until ctx ends or a signal comes, and returns the exit
-// status.
+	// defaultIdleConnectionTimeout is longer than nginx, AWS's load balancers (60 s),
+	// Go's clients (90 s) and Caddy (2 minutes) keep connections.
+	defaultIdleConnectionTimeout = 3 * time.Minute
+)
+
+// runServe runs relay serve until ctx ends or a signal arrives, and returns the
+// exit status.
 func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("relay serve", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", defaultListen, "address to listen on")
-	file := flags.String("upstreams-file", "", "JSON `file` that names the upstreams in place of RELAY_UPSTREAMS, "+
-		"as terraform output -json endpoints\nprints it; read again when it changes")
+	file := flags.String("upstreams-file", "", "JSON `file` with the upstreams, in place of RELAY_UPSTREAMS,\n"+
+		"as terraform output -json endpoints prints it; read again when it changes")
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() { serveUsage(flags) }
 	if err := flags.Parse(args); err != nil {
@@ -51,11 +58,13 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 			flags.Arg(0))
 		return exitUsage
 	}
+	logs := newLogQueue(stderr)
+	defer logs.close(logFlushTimeout)
 	upstreams := upstreamsFile{name: *file}
 	cfg, err := serveConfig(environ, *listen, &upstreams)
 	var relay *core.Relay
 	if err == nil {
-		cfg.Logger = slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
+		cfg.Logger = slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: cfg.LogLevel}))
 		relay, err = core.New(cfg)
 	}
 	if err != nil {
@@ -67,23 +76,41 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		defer stop()
 		go upstreams.watch(ctx, relay, cfg.Logger)
 	}
-	return listenAndServe(ctx, relay, cfg, *listen, stdout, stderr)
+	return server{relay, cfg, environ, stdout, stderr}.run(ctx, *listen)
 }
 
 // serveConfig returns the settings of environ, and of the file of upstreams if
 // it has a name, for a relay that listens on an address.
 func serveConfig(environ []string, listen string, upstreams *upstreamsFile) (core.Config, error) {
 	cfg, err := core.ParseEnv(environ)
+	upstreams.options.AllowPrivateHTTP = cfg.AllowPrivateHTTP
+	if err != nil && lookup(environ, "RELAY_LISTEN") != "" {
+		err = fmt.Errorf("%w; the address to listen on is the flag -listen", err)
+	}
 	if err == nil && upstreams.name != "" {
 		cfg.Upstreams, err = upstreams.read(cfg.Upstreams)
 	}
 	if err == nil {
 		err = checkProxy(environ)
 	}
+	if err == nil && isOpen(cfg, listen) {
+		err = errOpen
+	}
 	cfg.ProxyFromEnvironment = true
 	cfg.Public = isPublic(cfg.AllowedHosts, listen)
 	cfg.AllowedHosts = allowedHosts(cfg.AllowedHosts, listen)
 	return cfg, err
+}
+
+// errOpen says that the relay would be found and used by others.
+var errOpen = errors.New("-listen: other machines can reach this address, and anyone who does could use the relay: " +
+	"set RELAY_ACCESS_TOKENS to a token, which openssl rand -hex 32 makes, or RELAY_ALLOW_ANYONE=true if that is meant")
+
+// isOpen reports whether a relay on an address lets other machines use it without an
+// access token, and nothing says that this is meant.
+func isOpen(cfg core.Config, listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	return err == nil && !isLoopback(host) && len(cfg.AccessTokens) == 0 && !cfg.AllowAnyone
 }
 
 // serveUsage prints the flags and the settings.
@@ -101,16 +128,16 @@ func serveUsage(flags *flag.FlagSet) {
 	}
 }
 
-// allowedHosts returns the host names that a relay on a loopback address accepts
-// unless some are configured. A web page whose name was made to resolve to this
-// machine (DNS rebinding) has none of them. On other addresses every name is
-// accepted.
+// allowedHosts returns the host names that a relay on an address accepts. On a
+// loopback address they are those of this machine and what is configured: a web page
+// whose name was made to resolve to this machine (DNS rebinding) has none of them. On
+// other addresses they are what is configured.
 func allowedHosts(configured []string, listen string) []string {
 	host, _, err := net.SplitHostPort(listen)
-	if len(configured) > 0 || err != nil || !isLoopback(host) {
+	if err != nil || !isLoopback(host) || slices.Contains(configured, "*") {
 		return configured
 	}
-	return []string{host, "localhost", "127.0.0.1", "::1", "host.docker.internal"}
+	return append([]string{host, "localhost", "127.0.0.1", "::1", "host.docker.internal"}, configured...)
 }
 
 // isPublic reports whether a relay on an address can be reached by more than the
@@ -138,53 +165,71 @@ func stopSignals() []os.Signal {
 
 // ballastSize is by how much the heap may grow before the garbage collector runs.
 // A relay keeps little and allocates much: with a live heap of one megabyte, Go
-// would collect every two hundred requests. The ballast is an array that nobody
-// touches, so that it occupies no memory itself. It is left out if GOGC or
+// would collect every two hundred requests. The ballast is an array that is
+// never touched, so it occupies no memory itself. It is left out if GOGC or
 // GOMEMLIMIT is set.
 const ballastSize = 16 << 20
 
-// listenAndServe serves relay until ctx ends or a signal comes, drains it, and
-// returns the exit status.
-func listenAndServe(
-	ctx context.Context, relay *core.Relay, cfg core.Config, listen string, stdout, stderr io.Writer,
-) int {
+// A server serves a relay on an address of this machine.
+type server struct {
+	relay          *core.Relay
+	cfg            core.Config // of relay
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+// run listens on an address and serves until ctx ends or a signal arrives. Then it
+// drains the relay. It returns the exit status.
+func (s server) run(ctx context.Context, listen string) int {
 	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end serving
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
+	ln, err := listener(ctx, s.environ, listen)
 	if err != nil {
-		fmt.Fprintf(stderr, "relay: cannot listen on %s: %v\n", listen, err)
+		fmt.Fprintln(s.stderr, "relay:", err)
 		return exitError
 	}
-	server := serve.New(relay)
-	server.IdleTimeout = 60 * time.Second
-	server.ErrorLog = log.New(serverLog{cfg.Logger}, "", 0)
-	log.SetOutput(serverLog{cfg.Logger}) // net/http's client quotes stray bytes of upstreams there
+	srv := serve.New(s.relay)
+	srv.IdleTimeout = orDefault(s.cfg.IdleConnectionTimeout, defaultIdleConnectionTimeout)
+	srv.ErrorLog = log.New(serverLog{s.cfg.Logger}, "", 0)
+	log.SetOutput(serverLog{s.cfg.Logger}) // net/http's client quotes stray bytes of upstreams there
 	var ballast []byte
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		ballast = make([]byte, ballastSize)
 	}
 	defer runtime.KeepAlive(ballast)
-	greet(stdout, ln.Addr(), cfg)
-	if err := serve.Serve(ctx, server, relay, ln); err != nil {
-		fmt.Fprintln(stderr, "relay:", err)
+	greet(s.stdout, ln.Addr(), s.cfg, notes(s.environ, listen, s.cfg.Upstreams))
+	notify(s.environ, "READY=1")
+	if err := serve.Serve(ctx, srv, s.relay, ln); err != nil {
+		fmt.Fprintln(s.stderr, "relay:", err)
 		return exitError
 	}
 	stop() // a second signal ends the process at once
-	fmt.Fprintf(stdout, "relay: stopping, streams have up to %s to finish\n", drainTime)
-	if serve.Shutdown(server, relay, drainTime) != nil {
-		fmt.Fprintln(stdout, "relay: stopped, ending the streams that were left")
+	notify(s.environ, "STOPPING=1")
+	drain := orDefault(s.cfg.DrainTimeout, defaultDrainTimeout)
+	fmt.Fprintf(s.stdout, "relay: stopping, streams have up to %s to finish\n", drain)
+	if serve.Shutdown(srv, s.relay, drain) != nil {
+		fmt.Fprintln(s.stdout, "relay: stopped, the streams that were left are cut")
 		return exitOK
 	}
-	fmt.Fprintln(stdout, "relay: stopped, everything finished")
+	fmt.Fprintln(s.stdout, "relay: stopped, everything finished")
 	return exitOK
+}
+
+// orDefault returns d, or the default if d is zero, or zero if d is negative.
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return max(d, 0)
 }
 
 // A serverLog logs net/http's messages about connections. They hold addresses of
 // clients and may quote what these sent, so only their kind is logged.
 type serverLog struct{ logger *slog.Logger }
 
-// serverMessages are the beginnings of the messages that get a kind.
+// serverMessages are the prefixes of the messages that are logged by kind; all
+// others are "other".
 var serverMessages = []string{
 	"http: TLS handshake error", "http: Accept error", "http: panic serving", "http: superfluous response.WriteHeader",
 }

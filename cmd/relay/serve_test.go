@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -40,7 +41,8 @@ func startServe(t *testing.T, environ []string, args ...string) *served {
 	s := &served{stdout: new(proc.Buffer), stderr: new(proc.Buffer), stop: stop, exit: make(chan int, 1)}
 	r, w := io.Pipe()
 	go func() {
-		s.exit <- run(ctx, append([]string{"serve", "-listen", "127.0.0.1:0"}, args...), environ, io.MultiWriter(s.stdout, w), s.stderr)
+		s.exit <- run(ctx, append([]string{"serve", "-listen", "127.0.0.1:0"}, args...), environ,
+			io.MultiWriter(s.stdout, w), s.stderr)
 		w.Close()
 	}()
 	lines := bufio.NewScanner(r)
@@ -65,13 +67,17 @@ func startServe(t *testing.T, environ []string, args ...string) *served {
 func TestServeIsAnAdapter(t *testing.T) {
 	contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 		return startServe(t, append(environ, "RELAY_LOG_LEVEL=off")).base
-	}, contract.As("local server"), contract.Without(contract.Misconfigured, "it refuses to start, which its user sees at once"))
+	}, contract.As("local server"),
+		contract.Without(contract.Misconfigured, "it refuses to start, which its user notices at once"))
 }
 
 func TestServeGreets(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
 	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ACCESS_TOKENS=" + serveToken})
-	for _, want := range []string{u.URL, "access token needed", "base URL: " + s.base + "/v1\n", "page:     " + s.base + "/\n", "curl -N " + s.base + "/v1/chat/completions", "rt_$TOKEN.$OPENAI_API_KEY"} {
+	for _, want := range []string{
+		u.URL, "access token required", "base URL: " + s.base + "/v1\n", "page:     " + s.base + "/\n",
+		"curl -N " + s.base + "/v1/chat/completions", "rt_$TOKEN.$OPENAI_API_KEY",
+	} {
 		if !strings.Contains(s.stdout.String(), want) {
 			t.Errorf("no %q in:\n%s", want, s.stdout)
 		}
@@ -83,13 +89,16 @@ func TestServeGreets(t *testing.T) {
 
 func TestServeBadSettings(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), nil, []string{"RELAY_API_KEY=" + serveKey, "RELAY_NONSENSE=" + serveToken, "RELAY_IDLE_TIMEOUT=" + serveToken}, &stdout, &stderr)
+	environ := []string{
+		"RELAY_API_KEY=" + serveKey, "RELAY_NONSENSE=" + serveToken, "RELAY_IDLE_TIMEOUT=" + serveToken,
+	}
+	status := run(t.Context(), nil, environ, &stdout, &stderr)
 	if status != exitUsage {
 		t.Errorf("exit status %d, want %d", status, exitUsage)
 	}
 	for _, want := range []string{"RELAY_API_KEY", "RELAY_NONSENSE", "RELAY_IDLE_TIMEOUT"} {
 		if !strings.Contains(stderr.String(), want) {
-			t.Errorf("%s is not named in %q", want, stderr.String())
+			t.Errorf("%q is not in %q", want, stderr.String())
 		}
 	}
 	if got := stdout.String() + stderr.String(); strings.Contains(got, "CANARY") || strings.Count(got, "\n") != 1 {
@@ -105,16 +114,19 @@ func TestServeUsage(t *testing.T) {
 	}{
 		{[]string{"-version"}, exitOK, "relay "},
 		{[]string{"serve", "-version"}, exitOK, "relay "},
+		{[]string{"version"}, exitOK, "relay " + core.Version + "\n"},
 		{[]string{"-h"}, exitOK, "RELAY_UPSTREAMS"},
 		{[]string{"help"}, exitOK, "RELAY_UPSTREAMS"},
 		{[]string{"serve", "extra"}, exitUsage, "settings come from"},
 		{[]string{"-nonsense"}, exitUsage, "nonsense"},
-		{[]string{"brew"}, exitUsage, "serve or check"},
-		{[]string{"-listen", "nowhere:x"}, exitError, "cannot listen"},
+		{[]string{"brew"}, exitUsage, "serve, check, health or version"},
+		{[]string{"-listen", "127.0.0.1:x"}, exitError, "cannot listen"},
+		{[]string{"-listen", "127.0.0.1"}, exitError, "cannot listen"},
 	}
 	for _, test := range tests {
 		var out bytes.Buffer
-		if status := run(t.Context(), test.args, nil, &out, &out); status != test.status || !strings.Contains(out.String(), test.out) {
+		if status := run(t.Context(), test.args, nil, &out, &out); status != test.status ||
+			!strings.Contains(out.String(), test.out) {
 			t.Errorf("relay %q: status %d, %q; want %d, %q", test.args, status, out.String(), test.status, test.out)
 		}
 	}
@@ -131,7 +143,7 @@ func TestServeHelpShowsTheSettings(t *testing.T) {
 			want += " (default " + s.Default + ")"
 		}
 		if !strings.Contains(stderr.String(), want+"\n") {
-			t.Errorf("relay serve -h lacks %q", want)
+			t.Errorf("relay serve -h does not print %q", want)
 		}
 	}
 }
@@ -143,7 +155,7 @@ func TestServeRefusesRebinding(t *testing.T) {
 		want          int
 	}{
 		{"evil.example", "", 403}, {"localhost:8787", "", 200}, {"127.0.0.1", "", 200}, {"host.docker.internal:8787", "", 200},
-		{"evil.example", "*", 200}, {"my.example", "my.example", 200}, {"localhost", "my.example", 403},
+		{"evil.example", "*", 200}, {"my.example", "my.example", 200}, {"localhost", "my.example", 200}, {"127.0.0.1:80", "MY.example", 200}, {"my.example.", "MY.example", 200}, {"evil.example", "my.example", 403},
 	} {
 		s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ALLOWED_HOSTS=" + test.allowed})
 		req, err := http.NewRequestWithContext(t.Context(), "GET", s.base+"/v1/models", nil)
@@ -192,27 +204,25 @@ func TestServeDrains(t *testing.T) {
 	s.stop()
 	body, err := io.ReadAll(r)
 	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
-		t.Errorf("a stream that was under way got %q, %v", body, err)
+		t.Errorf("the stream in flight got %q, %v", body, err)
 	}
 	if status := <-s.exit; status != exitOK {
 		t.Errorf("exit status %d", status)
 	}
-	s.exit <- exitOK // for the clean-up
+	s.exit <- exitOK // for the cleanup
 	if _, err := http.Get(s.base + "/relay/health"); err == nil {
-		t.Error("a stopped relay answers")
+		t.Error("a stopped relay responds")
 	}
 }
 
-func TestServeEndsWhatDoesNotFinish(t *testing.T) {
-	was := drainTime
-	drainTime = 100 * time.Millisecond
-	defer func() { drainTime = was }()
+// Streams that outlast the drain are ended with an error event.
+func TestServeCutsStreamsAfterDrainTimeout(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
-	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL})
+	s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_DRAIN_TIMEOUT=100ms"})
 	r := stream(t, s.base, "silence=2")
 	s.stop()
 	if body, err := io.ReadAll(r); err == nil || !strings.Contains(string(body), `"code":"relay_shutdown"`) {
-		t.Errorf("a stream that went on got %q, %v", body, err)
+		t.Errorf("a stream that outlasts drainTimeout got %q, %v", body, err)
 	}
 	if status := <-s.exit; status != exitOK {
 		t.Errorf("exit status %d", status)
@@ -220,15 +230,50 @@ func TestServeEndsWhatDoesNotFinish(t *testing.T) {
 	s.exit <- exitOK
 }
 
-// The process itself: a signal drains it, a second one ends it.
+// The drain is shorter than the 10 seconds of docker stop, and both it and the time of
+// idle connections are settings.
+func TestServeTimeoutsOfConnections(t *testing.T) {
+	if defaultDrainTimeout+time.Second >= 10*time.Second || defaultIdleConnectionTimeout <= 2*time.Minute {
+		t.Errorf("defaults: drain %v, idle connections %v", defaultDrainTimeout, defaultIdleConnectionTimeout)
+	}
+	u := fakeopenai.StartUpstream(t)
+	for _, test := range []struct {
+		setting string
+		closes  bool
+	}{{"", false}, {"off", false}, {"50ms", true}} {
+		s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off", "RELAY_IDLE_CONNECTION_TIMEOUT=" + test.setting})
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.base, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "GET /relay/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		r := bufio.NewReader(conn)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		wait := 300 * time.Millisecond
+		if test.closes {
+			wait = 10 * time.Second
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(wait))
+		if _, err := r.ReadByte(); (err == io.EOF) != test.closes {
+			t.Errorf("%q: %v, want it closed: %t", test.setting, err, test.closes)
+		}
+	}
+}
+
+// One signal drains the process, a second one ends it.
 func TestServeSignals(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the command")
 	}
-	binary := buildRelay(t)
 	u := fakeopenai.StartUpstream(t)
 	for _, signals := range []int{1, 2} {
-		p, err := proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off"}}, binary, "-listen", "127.0.0.1:0")
+		environ := []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off"}
+		p, err := proc.Start(proc.Options{Env: environ}, program.Path(t), "-listen", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +284,7 @@ func TestServeSignals(t *testing.T) {
 		}
 		fault := "gap=10ms"
 		if signals == 2 {
-			fault = "silence=2" // would go on for the whole drain time
+			fault = "silence=2" // would last for the whole drain
 		}
 		r := stream(t, strings.TrimSuffix(base, "/v1"), fault)
 		first := syscall.SIGTERM
@@ -263,18 +308,13 @@ func TestServeSignals(t *testing.T) {
 	}
 }
 
-// buildRelay builds the command and returns its path.
-func buildRelay(t *testing.T) string {
-	t.Helper()
-	binary := t.TempDir() + "/relay"
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return binary
-}
+// program is this command as a program.
+var program = proc.NewProgram("relay", proc.GoBuild("."))
 
-// A log reader that goes away does not end the relay, the proxy is named without
-// its password, and SIGHUP stays ignored if it was at the start.
+func TestMain(m *testing.M) { os.Exit(program.Main(m)) }
+
+// A log reader that exits does not end the relay, the proxy is printed without its
+// password, and SIGHUP stays ignored if it was ignored at the start.
 func TestServeProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the command")
@@ -284,8 +324,11 @@ func TestServeProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" HUP; exec "$0" "$@"`, buildRelay(t), "-listen", "127.0.0.1:0")
-	cmd.Env = []string{"RELAY_UPSTREAMS=" + u.URL + "#a,https://relay.example#b", "HTTPS_PROXY=http://user:CANARY@127.0.0.1:9"}
+	const script = `trap "" HUP; exec "$0" "$@"`
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script, program.Path(t), "-listen", "127.0.0.1:0")
+	cmd.Env = []string{
+		"RELAY_UPSTREAMS=" + u.URL + "#a,https://relay.example#b", "HTTPS_PROXY=http://user:CANARY@127.0.0.1:9",
+	}
 	cmd.Stderr = w
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {
@@ -297,15 +340,15 @@ func TestServeProcess(t *testing.T) {
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	w.Close()
 	r.Close() // before the first line of the log
-	var base, said string
-	for lines := bufio.NewScanner(stdout); !strings.Contains(said, "try it:") && lines.Scan(); {
-		said += lines.Text() + "\n"
+	var base, printed string
+	for lines := bufio.NewScanner(stdout); !strings.Contains(printed, "try it:") && lines.Scan(); {
+		printed += lines.Text() + "\n"
 		if url, ok := strings.CutPrefix(lines.Text(), "base URL: "); ok {
 			base = url
 		}
 	}
-	if !strings.Contains(said, "\nproxy:    http://127.0.0.1:9\n") || strings.Contains(said, "CANARY") {
-		t.Errorf("said %q, want the proxy without its password", said)
+	if !strings.Contains(printed, "\nproxy:    http://127.0.0.1:9\n") || strings.Contains(printed, "CANARY") {
+		t.Errorf("printed %q, want the proxy without its password", printed)
 	}
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)

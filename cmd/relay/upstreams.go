@@ -17,33 +17,38 @@ import (
 // it.
 var watchInterval = time.Second
 
-// An upstreamsFile names the upstreams, and may change.
+// An upstreamsFile is the file with the upstreams, which may change. Only one
+// goroutine uses it at a time.
 type upstreamsFile struct {
 	name string
+
+	// options are those by which upstreams are taken or not.
+	options failover.Options
 
 	// last is the content when the file was last read. Modification times would not
 	// do: a file may be replaced within a clock tick, or touched without a change.
 	last []byte
 }
 
-// read returns the upstreams that the file names. None may be configured elsewhere.
+// read returns the upstreams in the file. It fails if some are configured elsewhere.
 func (f *upstreamsFile) read(configured []core.Secret) ([]core.Secret, error) {
 	if len(configured) > 0 {
-		return nil, errors.New("RELAY_UPSTREAMS: must not be set beside -upstreams-file")
+		return nil, errors.New("RELAY_UPSTREAMS: must not be set together with -upstreams-file")
 	}
 	var err error
 	if f.last, err = os.ReadFile(f.name); err != nil {
 		return nil, fmt.Errorf("-upstreams-file: %w", err)
 	}
-	urls, err := parseUpstreams(f.last)
+	urls, err := f.parse(f.last)
 	if err != nil {
 		return nil, fmt.Errorf("-upstreams-file %s: %w", f.name, err)
 	}
 	return urls, nil
 }
 
-func parseUpstreams(data []byte) ([]core.Secret, error) {
-	list, err := failover.ParseFile(data)
+// parse returns the upstreams in the file's content.
+func (f *upstreamsFile) parse(data []byte) ([]core.Secret, error) {
+	list, err := failover.ParseFile(data, f.options)
 	urls := make([]core.Secret, len(list))
 	for i, u := range list {
 		urls[i] = core.Secret(u)
@@ -52,9 +57,9 @@ func parseUpstreams(data []byte) ([]core.Secret, error) {
 }
 
 // watch sets relay's upstreams whenever the file's content changes, until ctx ends.
-// A file that cannot be used changes nothing, and the log says why: once for each
-// content, and once for a file that cannot be read twice in a row, as while it is
-// being replaced it may be missing for a moment.
+// A file that cannot be used changes nothing, and the reason is logged: once per
+// content, and once for a file that cannot be read twice in a row. (It may be
+// missing for a moment while it is being replaced.)
 func (f *upstreamsFile) watch(ctx context.Context, relay *core.Relay, logger *slog.Logger) {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
@@ -77,7 +82,7 @@ func (f *upstreamsFile) watch(ctx context.Context, relay *core.Relay, logger *sl
 			continue
 		}
 		f.last = data
-		urls, err := parseUpstreams(data)
+		urls, err := f.parse(data)
 		if err == nil {
 			err = relay.SetUpstreams(urls)
 		}

@@ -23,12 +23,12 @@ func init() { watchInterval = 2 * time.Millisecond }
 // fileToken is the access token in the files of these tests.
 const fileToken = "CANARY-file-token"
 
-// endpoint is an upstream as a file names it.
+// endpoint returns an upstream as an entry of a file.
 func endpoint(name, url string) string {
 	return `{"name":"` + name + `","url":"` + url + `","token":"` + fileToken + `"}`
 }
 
-// writeFile puts a file in place as a whole, as a careful deployment does.
+// writeFile replaces a file atomically, as a careful deployment does.
 func writeFile(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
@@ -47,12 +47,12 @@ func newFile(t *testing.T, text string) string {
 	return name
 }
 
-// waitForLog waits until text stands n times in what s has logged.
+// waitForLog waits until the log of s has text n times.
 func (s *served) waitForLog(t *testing.T, text string, n int) {
 	t.Helper()
 	for start := time.Now(); strings.Count(s.stderr.String(), text) < n; time.Sleep(time.Millisecond) {
 		if time.Since(start) > 20*time.Second {
-			t.Fatalf("%q does not stand %d times in the log:\n%s", text, n, s.stderr)
+			t.Fatalf("the log does not have %q %d times:\n%s", text, n, s.stderr)
 		}
 	}
 }
@@ -65,10 +65,11 @@ func (s *served) wantNoSecret(t *testing.T) {
 	}
 }
 
-// chat sends a chat to the relay and returns the answer's upstream and status.
+// chat sends a chat to the relay and returns the response's upstream and status.
 func (s *served) chat(t *testing.T) (upstream string, status int) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", s.base+"/v1/chat/completions", strings.NewReader(`{"model":"m","messages":[{"role":"user","content":"hello"}]}`))
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.base+"/v1/chat/completions",
+		strings.NewReader(`{"model":"m","messages":[{"role":"user","content":"hello"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,13 +93,15 @@ func refusing(t *testing.T) string {
 
 func TestServeUpstreamsFile(t *testing.T) {
 	u, dead := fakeopenai.StartUpstream(t), refusing(t)
-	file := newFile(t, `{"endpoints":{"sensitive":true,"type":"dynamic","value":[`+endpoint("paris", dead)+`,`+endpoint("london", u.URL)+`]},"urls":{"sensitive":false,"value":{}}}`)
+	list := `[` + endpoint("paris", dead) + `,` + endpoint("london", u.URL) + `]`
+	file := newFile(t, `{"endpoints":{"sensitive":true,"type":"dynamic","value":`+list+
+		`},"urls":{"sensitive":false,"value":{}}}`)
 	s := startServe(t, nil, "-upstreams-file", file)
-	if !strings.Contains(s.stdout.String(), "to "+dead+", "+u.URL+", no access token needed") {
-		t.Errorf("the upstreams are not named in:\n%s", s.stdout)
+	if !strings.Contains(s.stdout.String(), "to "+dead+", "+u.URL+", no access token required") {
+		t.Errorf("the upstreams are not in:\n%s", s.stdout)
 	}
 	if upstream, status := s.chat(t); upstream != "london" || status != 200 {
-		t.Errorf("answered by %q with %d, want london and 200", upstream, status)
+		t.Errorf("got %d from %q, want 200 from london", status, upstream)
 	}
 	if got := u.Last().Header.Get("X-Relay-Token"); got != fileToken {
 		t.Errorf("the upstream got the token %q, want %q", got, fileToken)
@@ -110,7 +113,8 @@ func TestServeUpstreamsFile(t *testing.T) {
 	s.wantNoSecret(t)
 }
 
-// heldStream is an upstream whose streams go on when release is closed.
+// heldStream starts an upstream whose streams continue when release receives a
+// value.
 func heldStream(t *testing.T) (url string, release chan struct{}) {
 	t.Helper()
 	release = make(chan struct{})
@@ -129,7 +133,7 @@ func heldStream(t *testing.T) (url string, release chan struct{}) {
 	return server.URL, release
 }
 
-// A new file moves requests to come, and leaves those alone that are under way.
+// A new file applies to new requests; those in flight are left alone.
 func TestServeReloads(t *testing.T) {
 	old, release := heldStream(t)
 	a, b := fakeopenai.StartUpstream(t), fakeopenai.StartUpstream(t)
@@ -144,26 +148,26 @@ func TestServeReloads(t *testing.T) {
 		writeFile(t, file, `[`+endpoint("a", a.URL)+`,`+endpoint("b", b.URL)+`]`)
 		s.waitForLog(t, "upstreams file read", 1)
 		if upstream, status := s.chat(t); upstream != "a" || status != 200 {
-			t.Errorf("answered by %q with %d, want a and 200", upstream, status)
+			t.Errorf("got %d from %q, want 200 from a", status, upstream)
 		}
 		writeFile(t, file, `[`+endpoint("b", b.URL)+`,`+endpoint("a", a.URL)+`]`)
 		s.waitForLog(t, "upstreams file read", 2)
 		if upstream, status := s.chat(t); upstream != "b" || status != 200 {
-			t.Errorf("answered by %q with %d, want b and 200", upstream, status)
+			t.Errorf("got %d from %q, want 200 from b", status, upstream)
 		}
 		writeFile(t, file, `["`+a.URL+`"]`) // without tokens, and one only
 		s.waitForLog(t, "upstreams file read", 3)
 		a.Reset()
 		if upstream, status := s.chat(t); upstream != "" || status != 200 {
-			t.Errorf("answered by %q with %d, want one upstream, which is not named, and 200", upstream, status)
+			t.Errorf("got %d from %q, want 200 from one upstream, which has no name", status, upstream)
 		}
 		if got := a.Last().Header.Get("X-Relay-Token"); got != "" {
-			t.Errorf("the upstream got a token from the file before: %q", got)
+			t.Errorf("the upstream got a token of the previous file: %q", got)
 		}
 
-		go func() { release <- struct{}{} }() // now the stream goes on
+		go func() { release <- struct{}{} }() // now the stream continues
 		if body, err := io.ReadAll(r); err != nil || string(body) != "\ndata: two\n\ndata: [DONE]\n\n" {
-			t.Errorf("the stream that was under way got %q, %v", body, err)
+			t.Errorf("the stream in flight got %q, %v", body, err)
 		}
 		if text := `"upstreams":"` + a.URL + `, ` + b.URL + `"`; !strings.Contains(s.stderr.String(), text) {
 			t.Errorf("no %s in the log:\n%s", text, s.stderr)
@@ -179,13 +183,15 @@ func TestServeKeepsItsUpstreams(t *testing.T) {
 	file := newFile(t, good)
 	s := startServe(t, nil, "-upstreams-file", file)
 	tests := []struct{ name, text, problem string }{
-		{"no JSON", "CANARY", "must be a JSON list"},
+		{"not JSON", "CANARY", "must be a JSON list"},
 		{"half a file", good[:len(good)-20], "must be a JSON list"},
 		{"empty", "", "must be a JSON list"},
 		{"no upstream", "[]", "names no upstream"},
-		{"a bad URL", `[` + endpoint("x", other.URL) + `,{"url":"http://rt_CANARY@relay.example"}]`, "entry 2: must be https"},
+		{"a bad URL", `[` + endpoint("x", other.URL) + `,{"url":"http://rt_CANARY@relay.example"}]`,
+			"entry 2: must be https"},
 		{"an unknown field", `[{"url":"` + other.URL + `","tokne":"CANARY"}]`, "must be a JSON list"},
-		{"twice the same", `[` + endpoint("x", other.URL) + `,` + endpoint("y", other.URL) + `]`, "entry 2: is the same upstream as entry 1"},
+		{"duplicate", `[` + endpoint("x", other.URL) + `,` + endpoint("y", other.URL) + `]`,
+			"entry 2: is the same upstream as entry 1"},
 	}
 	for i, test := range tests {
 		writeFile(t, file, test.text)
@@ -194,24 +200,24 @@ func TestServeKeepsItsUpstreams(t *testing.T) {
 			t.Errorf("%s: no %q in the log:\n%s", test.name, test.problem, s.stderr)
 		}
 		if upstream, status := s.chat(t); upstream != "u" || status != 200 {
-			t.Errorf("%s: answered by %q with %d, want u and 200", test.name, upstream, status)
+			t.Errorf("%s: got %d from %q, want 200 from u", test.name, status, upstream)
 		}
 	}
-	// One that is gone may come back. The log says so once.
+	// A file that disappears may come back. The log has one line about it.
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
 	s.waitForLog(t, "no such file", 1)
 	if upstream, status := s.chat(t); upstream != "u" || status != 200 {
-		t.Errorf("without a file: answered by %q with %d, want u and 200", upstream, status)
+		t.Errorf("without a file: got %d from %q, want 200 from u", status, upstream)
 	}
 	writeFile(t, file, `[`+endpoint("other", other.URL)+`,`+endpoint("u", u.URL)+`]`)
 	s.waitForLog(t, "upstreams file read", 1)
 	if upstream, status := s.chat(t); upstream != "other" || status != 200 {
-		t.Errorf("with a good file again: answered by %q with %d, want other and 200", upstream, status)
+		t.Errorf("with a good file: got %d from %q, want 200 from other", status, upstream)
 	}
 	if n := strings.Count(s.stderr.String(), "upstreams file not used"); n != len(tests)+1 {
-		t.Errorf("the log has %d files that were not used, want %d:\n%s", n, len(tests)+1, s.stderr)
+		t.Errorf("the log has %d lines about files that were not used, want %d:\n%s", n, len(tests)+1, s.stderr)
 	}
 	s.wantNoSecret(t)
 }
@@ -250,26 +256,34 @@ func TestServeRefusesUpstreamsFile(t *testing.T) {
 		file    string
 		want    []string
 	}{
-		{"beside RELAY_UPSTREAMS", []string{"RELAY_UPSTREAMS=https://rt_CANARY@other.example"}, good, []string{"RELAY_UPSTREAMS", "-upstreams-file"}},
+		{"with RELAY_UPSTREAMS", []string{"RELAY_UPSTREAMS=https://rt_CANARY@other.example"}, good,
+			[]string{"RELAY_UPSTREAMS", "-upstreams-file"}},
 		{"missing", nil, missing, []string{"-upstreams-file", "no such file"}},
 		{"a folder", nil, t.TempDir(), []string{"-upstreams-file", "is a directory"}},
-		{"broken", nil, newFile(t, `[`+endpoint("u", "https://relay.example")), []string{"-upstreams-file", "urls.json", "must be a JSON list"}},
-		{"a bad entry", nil, newFile(t, `[`+endpoint("u", "http://relay.example")+`]`), []string{"urls.json: entry 1: must be https"}},
-		{"twice the same", nil, newFile(t, `[`+endpoint("u", "https://relay.example")+`,`+endpoint("v", "https://relay.example/v1")+`]`), []string{"urls.json: entry 2: is the same upstream as entry 1"}},
+		{"broken", nil, newFile(t, `[`+endpoint("u", "https://relay.example")),
+			[]string{"-upstreams-file", "urls.json", "must be a JSON list"}},
+		{"a bad entry", nil, newFile(t, `[`+endpoint("u", "http://relay.example")+`]`),
+			[]string{"urls.json: entry 1: must be https"}},
+		{"duplicate", nil,
+			newFile(t, `[`+endpoint("u", "https://relay.example")+`,`+endpoint("v", "https://relay.example/v1")+`]`),
+			[]string{"urls.json: entry 2: is the same upstream as entry 1"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			status := run(t.Context(), []string{"serve", "-listen", "127.0.0.1:0", "-upstreams-file", test.file}, test.environ, &stdout, &stderr)
+			status := run(t.Context(), []string{"serve", "-listen", "127.0.0.1:0", "-upstreams-file", test.file},
+				test.environ, &stdout, &stderr)
 			if status != exitUsage || stdout.Len() > 0 || strings.Count(stderr.String(), "\n") != 1 {
-				t.Errorf("status %d, printed %q, %q; want %d, nothing, one line", status, stdout.String(), stderr.String(), exitUsage)
+				t.Errorf("status %d, printed %q, %q; want %d, nothing, one line", status, stdout.String(),
+					stderr.String(), exitUsage)
 			}
 			for _, want := range test.want {
 				if !strings.Contains(stderr.String(), want) {
 					t.Errorf("no %q in %q", want, stderr.String())
 				}
 			}
-			if out := strings.ReplaceAll(stderr.String(), missing, ""); strings.Contains(out, "CANARY") || strings.Contains(out, "relay.example") {
+			if out := strings.ReplaceAll(stderr.String(), missing, ""); strings.Contains(out, "CANARY") ||
+				strings.Contains(out, "relay.example") {
 				t.Errorf("printed %q", out)
 			}
 		})

@@ -3,7 +3,9 @@ package failover
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,11 +13,30 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// CheckURL reports why address cannot be an upstream, without quoting it, or
-// nil: it is a base URL as [New] takes them.
-func CheckURL(address string) error {
-	_, _, _, err := parseURL(address)
+// CheckURL reports why address cannot be an upstream of a pool with opts, without
+// quoting it, or nil: it is a base URL as [New] takes them.
+func CheckURL(address string, opts Options) error {
+	_, _, _, err := parseUpstream(address, opts)
 	return err
+}
+
+// parseUpstream is parseURL for a pool with opts, which may not take plain http.
+func parseUpstream(address string, opts Options) (base *url.URL, name, token string, err error) {
+	if base, name, token, err = parseURL(address); err != nil {
+		return nil, "", "", err
+	}
+	switch host := base.Hostname(); {
+	case base.Scheme == "https" || isLoopback(host) || opts.AllowPrivateHTTP && isPrivate(host):
+		return base, name, token, nil
+	case isPrivate(host):
+		return nil, "", "", errors.New("must be https: plain http would show keys to the network, and is " +
+			"allowed to loopback addresses only; RELAY_ALLOW_PRIVATE_HTTP=true allows it to private addresses too")
+	case opts.AllowPrivateHTTP:
+		return nil, "", "", errors.New("must be https: plain http is allowed to loopback and private addresses " +
+			"and to names without a dot only")
+	}
+	return nil, "", "", errors.New("must be https: plain http would show keys to the network, " +
+		"and is allowed to loopback addresses only")
 }
 
 // Base returns the base URL in address without its access token and its name,
@@ -43,9 +64,6 @@ func parseURL(address string) (base *url.URL, name, token string, err error) {
 		return nil, "", "", errors.New("has an invalid port")
 	case u.RawQuery != "" || u.ForceQuery:
 		return nil, "", "", errors.New("must not have a query")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return nil, "", "", errors.New("must be https: plain http would show keys to the network, " +
-			"and is allowed to loopback addresses only")
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, "", "", errors.New("must begin with https://")
 	case strings.ContainsFunc(u.Fragment, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
@@ -55,8 +73,11 @@ func parseURL(address string) (base *url.URL, name, token string, err error) {
 		return nil, "", "", err
 	}
 	path := strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/v1")
-	if path != "" && !isPlain(path) {
+	switch {
+	case path != "" && !isPlain(path):
 		return nil, "", "", errors.New("has a path that cannot be relayed to")
+	case endpoint.MatchString(path):
+		return nil, "", "", errors.New("is the address of an endpoint: leave out what follows /v1, which clients add")
 	}
 	base = &url.URL{Scheme: u.Scheme, Host: u.Host, RawPath: path}
 	if base.Path, err = url.PathUnescape(path); err != nil {
@@ -67,6 +88,15 @@ func parseURL(address string) (base *url.URL, name, token string, err error) {
 	}
 	return base, name, token, nil
 }
+
+// EndpointPattern is a regular expression for the escaped paths of the API's endpoints,
+// which are often given for a base URL and refused. Bases with more after /v1 exist, such
+// as that of a gateway's account, and so do those that end in a word such as /models.
+const EndpointPattern = `(^|/)chat/completions$|` +
+	`/v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|` +
+	`(audio|images)/[a-z]+)$`
+
+var endpoint = regexp.MustCompile(EndpointPattern)
 
 // userToken returns the access token, which URLs hold as their user name.
 func userToken(u *url.URL) (string, error) {
@@ -110,6 +140,23 @@ func isPort(u *url.URL) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n > 0
 }
+
+// isPrivate reports whether host can only be on a network of the user's own: a private
+// (RFC 1918, RFC 4193), link-local or shared (RFC 6598) address, or a name without
+// dots, as machines and containers have. A name must begin with a letter: resolvers
+// take numbers for addresses.
+func isPrivate(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.Unmap()
+		return ip.IsPrivate() || ip.IsLinkLocalUnicast() || shared.Contains(ip)
+	}
+	return plainName.MatchString(host)
+}
+
+var (
+	shared    = netip.MustParsePrefix("100.64.0.0/10")
+	plainName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
+)
 
 // isLoopback reports whether host is a loopback address or localhost.
 func isLoopback(host string) bool {

@@ -44,6 +44,9 @@ func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 		req = req.WithContext(a.own)
 	}
 	a.u.silence.wait()
+	if a.cancel != nil {
+		a.pool.watch(a.u)
+	}
 	res, err := a.conn.RoundTrip(req)
 	a.u.silence.answered()
 	a.pool.touch()

@@ -34,9 +34,9 @@ type call struct {
 	why       reason       // of the next attempt
 	resumable bool         // the response may continue through another upstream
 	ahead     memory.Share // of a body that was read to know that
+	size      int64        // of a body of unknown length that was read whole; or -1
 
-	fallback        *http.Response // explains itself, if no upstream has a better response; or nil
-	fallbackByRelay bool           // see Result.Relay
+	fallback fallback // if no upstream has a better response
 
 	checks []<-chan struct{} // of upstreams that this request made suspicious
 }
@@ -44,7 +44,7 @@ type call struct {
 // newCall returns the call for a request. end must be called.
 func (p *Pool) newCall(req *http.Request) *call {
 	list := p.list()
-	c := &call{pool: p, req: req, start: time.Now()}
+	c := &call{pool: p, req: req, start: time.Now(), size: -1}
 	c.result.Several = len(list) > 1
 	if c.result.Several {
 		c.queue.candidates = p.order(list)
@@ -64,6 +64,9 @@ func (p *Pool) newCall(req *http.Request) *call {
 	}
 	if p.opts.ResumeResponses && mayResume(req) {
 		c.readAhead()
+	}
+	if c.result.Several {
+		c.chooseBySize()
 	}
 	return c
 }
@@ -89,14 +92,30 @@ func (c *call) send() (*http.Response, error) {
 	}
 }
 
+// A fallback is a response that explains itself. The zero fallback is none.
+type fallback struct {
+	res    *http.Response
+	result Result // how it was sent
+}
+
+// isTooLarge reports whether it says that the request's body is too large.
+func (f fallback) isTooLarge() bool {
+	return f.res != nil && f.res.StatusCode == http.StatusRequestEntityTooLarge
+}
+
 // finish returns what there is to say when no candidate is left: the fallback,
-// or else err.
+// or else err. That a body is too large comes before anything else, since a
+// client that retried would only upload it again.
 func (c *call) finish(err error) (*http.Response, error) {
-	if c.fallback == nil || c.req.Context().Err() != nil {
+	if c.fallback.res == nil || c.req.Context().Err() != nil {
 		return nil, err
 	}
-	res := c.fallback
-	c.fallback, c.result.Relay = nil, c.fallbackByRelay
+	if e, ok := errors.AsType[*Error](err); ok && e.TooLarge() && !c.fallback.isTooLarge() {
+		return nil, err
+	}
+	res, attempts := c.fallback.res, c.result.Attempts
+	c.result, c.fallback = c.fallback.result, fallback{}
+	c.result.Attempts = attempts
 	return res, nil
 }
 
@@ -116,10 +135,10 @@ func (c *call) attempt(cand *candidate, cn *conn.Conn) step {
 		}
 		return step{final: true, err: err}
 	}
-	c.result.Upstream, c.result.Base = cand.name, cand.base
+	c.result.Upstream, c.result.Base, c.result.from = cand.name, cand.base, cand.upstream
 	a := &attempt{pool: c.pool, u: cand.upstream, conn: cn}
 	c.body = watch(body, c.req.ContentLength)
-	res, err := a.roundTrip(c.outbound(cand.upstream))
+	res, err := a.roundTrip(c.outbound(cand))
 	if err != nil {
 		return c.onFailure(cand, a, err)
 	}
@@ -138,13 +157,16 @@ func (c *call) open() (io.ReadCloser, error) {
 	return c.reopen()
 }
 
-// outbound returns the request for u.
-func (c *call) outbound(u *upstream) *http.Request {
-	out := *c.req
+// outbound returns the request for cand.
+func (c *call) outbound(cand *candidate) *http.Request {
+	out, u := *c.req, cand.upstream
 	out.URL, out.Host, out.Header = u.url(c.req.URL), u.base.Host, u.header(c.req.Header)
 	out.Body, out.GetBody = nil, nil // only this package sends again
 	if c.body != nil {
 		out.Body = c.body
+	}
+	if cand.askFirst {
+		out.Header = askingFirst(out.Header)
 	}
 	return &out
 }
@@ -188,7 +210,7 @@ func (c *call) onReset(cand *candidate, a *attempt, err error) step {
 		c.penalize(cand.upstream, verdict{class: class, penalty: strike, check: healthCheck})
 	}
 	c.note(cand, class, err)
-	c.keep(nil, false) // a fallback would say that nothing was processed
+	c.dropFallback() // it would say that nothing was processed
 	return c.onAmbiguous()
 }
 
@@ -196,25 +218,47 @@ func (c *call) onReset(cand *candidate, a *attempt, err error) step {
 func (c *call) onResponse(cand *candidate, res *http.Response) step {
 	u := cand.upstream
 	if res.Header.Get(protocol.Marker) != "" {
-		u.health.showedMarker()
+		c.pool.meet(u)
 	}
 	if !c.result.Several {
 		c.result.Relay = u.isRelay() && isOwnError(res)
 		return step{final: true, res: res}
 	}
+	if res.StatusCode == http.StatusExpectationFailed && cand.askFirst {
+		return c.askNoMore(cand, res)
+	}
 	isRelay := needsRelay(res) && c.pool.knowsRelay(c.req.Context(), u)
 	c.result.Relay = isRelay && isOwnError(res)
 	v := judge(u, c.req, res, isRelay)
+	if v.outcome == passThrough && c.pool.findsRefusal(c.req.Context(), u, res) {
+		v = regionRefused
+	}
 	c.penalize(u, v)
 	if v.outcome == passThrough {
 		return step{final: true, res: res}
 	}
+	if v.tooLarge {
+		u.sizes.refuse(c.req.ContentLength)
+	}
 	c.why = v.reason
 	c.note(cand, v.class, nil)
+	if v.outcome == ambiguous {
+		c.dropFallback() // it would say that nothing was processed
+	}
 	c.keep(res, v.selfExplaining)
 	if v.outcome == ambiguous {
 		return c.onAmbiguous()
 	}
+	return step{}
+}
+
+// askNoMore returns what follows when a front does not know the expectation that
+// this package added (RFC 9110, section 15.5.18): the same without it.
+func (c *call) askNoMore(cand *candidate, res *http.Response) step {
+	res.Body.Close()
+	cand.askFirst = false
+	cand.reconnects++ // which makes it no retry
+	c.queue.putBack(cand, &c.result)
 	return step{}
 }
 
@@ -247,18 +291,22 @@ func (c *call) note(cand *candidate, class string, err error) {
 	c.failures = append(c.failures, Failure{Upstream: cand.name, Class: class, Err: err})
 }
 
-// keep makes res the fallback if it explains itself, and closes it otherwise.
-// Either way, there is no other fallback then.
+// keep makes res the fallback if it explains itself, and closes it otherwise. A
+// body that is too large remains so, whatever others say.
 func (c *call) keep(res *http.Response, selfExplaining bool) {
-	if c.fallback != nil {
-		c.fallback.Body.Close()
-		c.fallback = nil
-	}
-	switch {
-	case selfExplaining:
-		c.fallback, c.fallbackByRelay = res, c.result.Relay
-	case res != nil:
+	next := fallback{res, c.result}
+	if !selfExplaining || c.fallback.isTooLarge() && !next.isTooLarge() {
 		res.Body.Close()
+		return
+	}
+	c.dropFallback()
+	c.fallback = next
+}
+
+func (c *call) dropFallback() {
+	if c.fallback.res != nil {
+		c.fallback.res.Body.Close()
+		c.fallback = fallback{}
 	}
 }
 
@@ -297,9 +345,7 @@ func (c *call) awaitChecks() {
 func (c *call) end() {
 	c.awaitChecks()
 	c.race.end()
-	if c.fallback != nil {
-		c.fallback.Body.Close()
-	}
+	c.dropFallback()
 	c.kept.Forget()
 	c.ahead.Release()
 }

@@ -28,16 +28,19 @@
 //	Pool.Send               pool.go
 //	  └─ call               call.go: one request: what follows from each attempt
 //	       ├─ order         order.go: which upstreams, in which order
+//	       ├─ chooseBySize  size.go: which of them take the body
 //	       ├─ acquire       queue.go: the next candidate, and a connection to it
 //	       │    └─ race     race.go, connecting.go: hedged connects
 //	       ├─ attempt       attempt.go: the request on one connection
-//	       └─ judge         verdict.go: what a response proves
+//	       └─ judge         verdict.go, encoding.go: what a response proves
 //
 // Beside it stands what is known of each upstream:
 //
 //	health.go     strikes, ejection and backoff
 //	suspicion.go  checks before a response is held against an upstream
+//	refusal.go    whether the API refuses an upstream's region
 //	silence.go    upstreams that stopped responding on established connections
+//	stall.go      checks of upstreams that let a request wait
 //	probe.go      health checks: on schedule in a gateway, on trial, on suspicion
 //	budget.go     how many retries all requests together may make
 //	freeze.go     processes that were frozen, and lost their connections meanwhile

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"example.com/relay/core/protocol"
 )
 
 // Classes of failures, for logs, health and messages. A platform's page adds its
@@ -32,6 +34,9 @@ const (
 // ClassPlatform is what the classes of a platform's pages begin with; the status
 // follows.
 const ClassPlatform = "platform_"
+
+// classTooLarge is the class of a platform's page that a body is too large.
+const classTooLarge = ClassPlatform + "413"
 
 // A Failure is what went wrong with one upstream.
 type Failure struct {
@@ -89,6 +94,14 @@ func (e *Error) Last() string {
 func (e *Error) Only(class string) bool {
 	return !e.Ambiguous && len(e.Failures) > 0 &&
 		!slices.ContainsFunc(e.Failures, func(f Failure) bool { return f.Class != class })
+}
+
+// TooLarge reports whether nothing was processed and the request's body is too
+// large for one of the upstreams at least: no retry can help.
+func (e *Error) TooLarge() bool {
+	return !e.Ambiguous && slices.ContainsFunc(e.Failures, func(f Failure) bool {
+		return f.Class == protocol.BodyTooLarge || f.Class == classTooLarge
+	})
 }
 
 // Unwrap returns the errors behind the failures.

@@ -2,21 +2,30 @@ package failover
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 
 	"example.com/relay/core/protocol"
 )
 
-// ParseFile returns the base URLs that a file names, in the form that [New]
-// takes. The file holds JSON: what terraform output -json endpoints prints, a
-// list of objects with url and, if they like, name and token; a list of URLs;
-// or one of the two as "endpoints" of an object, bare or as the "value" there.
+// ParseFile returns the base URLs that a file names for a pool with opts, in the
+// form that [New] takes. The file holds JSON: what terraform output -json endpoints
+// prints, a list of objects with url and, if they like, name and token; a list of
+// URLs; or one of the two as "endpoints" of an object, bare or as the "value" there.
+// It may be in UTF-16, as PowerShell writes it, and may begin with a byte order mark.
 // The error names the entry and never quotes it.
-func ParseFile(data []byte) ([]string, error) {
+func ParseFile(data []byte, opts Options) ([]string, error) {
+	data, err := toUTF8(data)
+	if err != nil {
+		return nil, err
+	}
 	entries, err := fileEntries(data, 0)
 	if err != nil {
 		return nil, err
@@ -25,7 +34,7 @@ func ParseFile(data []byte) ([]string, error) {
 	known := make(map[string]int)
 	for i, entry := range entries {
 		if urls[i], err = entry.address(); err == nil {
-			err = CheckURL(urls[i])
+			err = CheckURL(urls[i], opts)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", i+1, err)
@@ -90,13 +99,64 @@ func listEntries(data []byte) ([]fileEntry, error) {
 		}
 		return entries, nil
 	}
+	var members []map[string]json.RawMessage
+	if json.Unmarshal(data, &members) != nil {
+		return nil, errFile
+	}
+	for i, entry := range members {
+		for name := range entry { // a misspelt "token" would be ignored
+			if !slices.ContainsFunc(fileMembers, func(m string) bool { return strings.EqualFold(m, name) }) {
+				return nil, fmt.Errorf(`entry %d: has %s, but may have "url", "name" and "token" only`,
+					i+1, member(name))
+			}
+		}
+	}
 	var entries []fileEntry
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields() // a misspelt "token" would be ignored
-	if dec.Decode(&entries) != nil || dec.InputOffset() != int64(len(data)) {
-		return nil, errFile // or there is something after the list
+	if json.Unmarshal(data, &entries) != nil {
+		return nil, errFile
 	}
 	return entries, nil
+}
+
+// fileMembers are the members of a fileEntry.
+var fileMembers = []string{"url", "name", "token"}
+
+// member names an unknown member, unless it may be something else in its place.
+func member(name string) string {
+	if len(name) > 16 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "an unknown member"
+	}
+	return "the unknown member " + strconv.Quote(name)
+}
+
+// toUTF8 returns a text in UTF-8 without a byte order mark. Text in UTF-16 needs none:
+// JSON begins with an ASCII character.
+func toUTF8(data []byte) ([]byte, error) {
+	if text, ok := bytes.CutPrefix(data, []byte("\xef\xbb\xbf")); ok {
+		return text, nil
+	}
+	var order binary.ByteOrder
+	switch {
+	case len(data) < 2:
+		return data, nil
+	case data[0] == 0xff && data[1] == 0xfe, data[0] != 0 && data[1] == 0:
+		order = binary.LittleEndian
+	case data[0] == 0xfe && data[1] == 0xff, data[0] == 0 && data[1] != 0:
+		order = binary.BigEndian
+	default:
+		return data, nil
+	}
+	if len(data)%2 != 0 {
+		return nil, errors.New("is cut off: UTF-16 has an even number of bytes")
+	}
+	units := make([]uint16, len(data)/2)
+	for i := range units {
+		units[i] = order.Uint16(data[2*i:])
+	}
+	if units[0] == 0xfeff {
+		units = units[1:]
+	}
+	return []byte(string(utf16.Decode(units))), nil
 }
 
 // address returns the entry as one URL.

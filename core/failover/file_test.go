@@ -1,9 +1,11 @@
 package failover
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 // fileToken is the access token in the files of these tests.
@@ -50,11 +52,17 @@ func TestParseFile(t *testing.T) {
 		{"all outputs of Terraform", terraformOutput, two},
 		{"one output of Terraform", `{"sensitive":true,"type":"dynamic","value":` + list + `}`, two},
 		{"text that holds JSON", quoted(list), two},
+		{"a byte order mark", "\xef\xbb\xbf" + list, two},
+		{"UTF-16, little-endian", utf16Text(list, binary.LittleEndian, true), two},
+		{"UTF-16, big-endian", utf16Text(list, binary.BigEndian, true), two},
+		{"UTF-16, little-endian, no mark", utf16Text(list, binary.LittleEndian, false), two},
+		{"UTF-16, big-endian, no mark", utf16Text(list, binary.BigEndian, false), two},
+		{"members in capitals", `[{"URL":"https://a.example","Name":"n"}]`, []string{"https://a.example#n"}},
 		{"an output whose value is text", `{"endpoints":{"sensitive":true,"type":"string","value":` + quoted(list) + `}}`, two},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ParseFile([]byte(test.file))
+			got, err := ParseFile([]byte(test.file), Options{})
 			if err != nil || !slices.Equal(got, test.want) {
 				t.Fatalf("ParseFile(%s) = %q, %v, want %q", test.file, got, err, test.want)
 			}
@@ -67,9 +75,21 @@ func TestParseFile(t *testing.T) {
 	}
 }
 
+// utf16Text returns text in UTF-16, with or without a byte order mark.
+func utf16Text(text string, order binary.AppendByteOrder, mark bool) string {
+	var b []byte
+	if mark {
+		b = order.AppendUint16(b, 0xfeff)
+	}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = order.AppendUint16(b, unit)
+	}
+	return string(b)
+}
+
 // The name and the token of a file arrive where they belong.
 func TestParseFileReachesThePool(t *testing.T) {
-	urls, err := ParseFile([]byte(`[{"url":"https://a.example/base/v1/","name":"aws-eu","token":"a:b@c/d?e#f%g"},{"url":"https://b.example"}]`))
+	urls, err := ParseFile([]byte(`[{"url":"https://a.example/base/v1/","name":"aws-eu","token":"a:b@c/d?e#f%g"},{"url":"https://b.example"}]`), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +125,11 @@ func TestParseFileRefuses(t *testing.T) {
 		{"one object", `{"url":"https://a.example","token":` + token + `}`, "JSON list"},
 		{"both endpoints and value", `{"endpoints":["https://a.example"],"value":["https://b.example"]}`, "JSON list"},
 		{"the URLs of Terraform", `{"eu-west-3":"https://a.example"}`, "JSON list"},
-		{"a misspelt field", `[{"url":"https://a.example","tokne":` + token + `}]`, "JSON list"},
-		{"an unknown field", `[{"url":"https://a.example","region":"eu","token":` + token + `}]`, "JSON list"},
+		{"a misspelt field", `[{"url":"https://a.example","tokne":` + token + `}]`, `entry 1: has the unknown member "tokne"`},
+		{"an unknown field", `[{"url":"https://a.example","region":"eu","token":` + token + `}]`, `the unknown member "region"`},
+		{"an unknown field in the second entry", `[{"url":"https://a.example"},{"url":"https://c.example","` + fileToken + `":1}]`, "entry 2: has an unknown member"},
+		{"UTF-16, cut off", "\xff\xfe[\x00]", "UTF-16"},
+		{"plain http to a private address", `["http://10.0.0.1"]`, "RELAY_ALLOW_PRIVATE_HTTP"},
 		{"a token that is no text", `[{"url":"https://a.example","token":{"x":` + token + `}}]`, "JSON list"},
 		{"URLs and objects", `["https://a.example",{"url":"https://b.example"}]`, "JSON list"},
 		{"no URL", `[{"name":"x","token":` + token + `}]`, "entry 1: needs a url"},
@@ -128,7 +151,7 @@ func TestParseFileRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ParseFile([]byte(test.file))
+			got, err := ParseFile([]byte(test.file), Options{})
 			if err == nil {
 				t.Fatalf("ParseFile(%s) = %q, want an error", test.file, got)
 			}
@@ -154,7 +177,7 @@ func FuzzParseFile(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		urls, err := ParseFile(data)
+		urls, err := ParseFile(data, Options{})
 		if err == nil {
 			if len(urls) == 0 {
 				t.Fatal("accepted, and names no upstream")

@@ -255,10 +255,13 @@ func (h *health) isMarked() bool {
 	return h.marked || h.relay
 }
 
-func (h *health) showedMarker() {
+// showedMarker notes that, and reports whether it is news.
+func (h *health) showedMarker() (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	news = !h.marked
 	h.marked = true
+	return news
 }
 
 // mayAsk reports whether it is time to ask an upstream whether it is a relay.

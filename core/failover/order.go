@@ -37,7 +37,7 @@ func (p *Pool) order(list []*upstream) []*candidate {
 		switch {
 		case down && left > 0:
 			pl.rank, pl.wait = 1, left
-		case down || u.silence.suspicious() || u.health.unresponsive():
+		case down || u.silence.suspicious() || u.stall.doubted.Load() || u.health.unresponsive():
 			pl.trial = trialDue // even if it is the last
 		case u.connecting.areLate() && !u.connections.AtHand():
 			pl.rank = 1 // hedging what others hedge already would use up the budget

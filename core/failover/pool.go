@@ -119,6 +119,12 @@ func (p *Pool) MayRelay() bool {
 	return slices.ContainsFunc(p.list(), func(u *upstream) bool { return !u.official })
 }
 
+// LeadsToRelays reports whether there are relays between the pool and the API, as
+// far as the upstreams' URLs tell: one holds an access token, or there are several.
+func (p *Pool) LeadsToRelays() bool {
+	return p.Several() || slices.ContainsFunc(p.list(), func(u *upstream) bool { return u.token != "" })
+}
+
 // A Result says how a request was sent.
 type Result struct {
 	Upstream string   // name of the one that responded, or was tried last
@@ -126,6 +132,8 @@ type Result struct {
 	Attempts int      // upstreams that were tried, if only by a connect
 	Several  bool     // there was a choice
 	Relay    bool     // the response is an error that a relay made, and that upstream is known to be one
+
+	from *upstream // the one that responded
 }
 
 // RoundTrip sends req to the first upstream that can take it, whatever the host
@@ -236,7 +244,7 @@ func (u *upstream) status() Status {
 	switch {
 	case h.isEjected():
 		st.State = "down"
-	case h.strikes > 0, u.silence.suspicious():
+	case h.strikes > 0, u.silence.suspicious(), u.stall.doubted.Load():
 		st.State = "suspect"
 	}
 	st.Latency, st.LastError = h.latency, h.lastError

@@ -25,7 +25,7 @@ import (
 )
 
 // A region is an upstream of a test: a server which counts what it gets and
-// answers as its fault says.
+// responds as its fault says.
 type region struct {
 	*httptest.Server
 	answer atomic.Pointer[http.HandlerFunc]
@@ -35,20 +35,20 @@ type region struct {
 	probes atomic.Int32
 }
 
-// relayed answers as a relay hands on an answer of the API.
+// relayed responds as a relay forwards a response of the API.
 func relayed(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("X-Relay", "relay; origin=upstream")
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.Copy(w, req.Body)
 }
 
-// healthy answers as a relay does to a probe.
+// healthy responds as a relay does to a probe.
 func healthy(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("X-Relay", "relay; origin=relay")
 	_, _ = io.WriteString(w, `{"status":"ok"}`)
 }
 
-// page answers as a platform does in the relay's place.
+// page responds as a platform does in the relay's place.
 func page(status int, body string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -60,7 +60,7 @@ func page(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// relayError answers with an error that a relay made itself.
+// relayError responds with an error that a relay made itself.
 func relayError(status int, code string) http.HandlerFunc {
 	return page(status, `{"error":{"message":"m","type":"relay_error","param":null,"code":"`+code+`"}}`,
 		"X-Relay", "relay; origin=relay", "X-Relay-Error", code, "Content-Type", "application/json")
@@ -137,7 +137,7 @@ func openPool(t *testing.T, opts Options, urls ...string) *Pool {
 	return p
 }
 
-// post sends a POST through the pool and returns the answer's status and body,
+// post sends a POST through the pool and returns the response's status and body,
 // and how it was sent.
 func post(t *testing.T, p *Pool, body string) (int, string, Result, error) {
 	t.Helper()
@@ -173,7 +173,7 @@ func failedWith(err error, ambiguous bool, classes ...string) bool {
 	return true
 }
 
-// What an answer of the first region makes of a request. Its health is well all
+// What a response of the first region makes of a request. Its health is well all
 // the time, so no page is held against it.
 func TestWhatMovesOn(t *testing.T) {
 	const throttled = `{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}`
@@ -384,7 +384,7 @@ func TestConnectsAreBounded(t *testing.T) {
 	}
 }
 
-// When nobody answers, one request at a time finds out, and the others need not
+// When no upstream responds, one request at a time finds out, and the others need not
 // wait for it.
 func TestFailingFast(t *testing.T) {
 	p := openPool(t, Options{}, silentListener(t)+"#a", silentListener(t)+"#b")
@@ -398,7 +398,7 @@ func TestFailingFast(t *testing.T) {
 		go func() {
 			start := time.Now()
 			if _, _, _, err := post(t, p, "x"); err == nil {
-				t.Error("got an answer")
+				t.Error("got a response")
 			}
 			tries <- time.Since(start)
 		}()

@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
 		return err
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection can be reused
+	body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // all of it, so that the connection can be reused
 	switch marker := res.Header.Get(protocol.Marker); {
 	case marker == "":
 		return fmt.Errorf("status %d without a relay's marker", res.StatusCode)
@@ -77,12 +78,29 @@ func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
 		return errors.New("the API responded instead of the relay")
 	}
 	u.health.provedRelay()
+	u.learn(body)
 	return nil
+}
+
+// learn notes what a relay's health check says of it. One that says nothing of its
+// limits has those that it had.
+func (u *upstream) learn(body []byte) {
+	var report protocol.Health
+	if json.Unmarshal(body, &report) != nil {
+		return
+	}
+	if report.MaxBodyBytes > 0 {
+		u.sizes.set(report.MaxBodyBytes)
+	}
+	u.isServer.Store(report.Platform == protocol.Server)
 }
 
 // endLost ends the attempts at an upstream that has failed and is silent: those
 // without a response after probeTimeout, the others after conn.DeadAfter.
-func (p *Pool) endLost(u *upstream) {
+func (p *Pool) endLost(u *upstream) { p.endSilent(u, probeTimeout) }
+
+// endSilent is endLost with another patience for those without a response.
+func (p *Pool) endSilent(u *upstream, patience time.Duration) {
 	if !u.health.ejected() {
 		return
 	}
@@ -91,7 +109,7 @@ func (p *Pool) endLost(u *upstream) {
 		waited := time.Duration(now() - a.heardAt.Load())
 		limit := conn.DeadAfter
 		if !a.answered.Load() {
-			limit = min(limit, probeTimeout)
+			limit = min(limit, patience)
 		}
 		if silent > limit && waited > limit {
 			a.cancel(errUnresponsive)
@@ -111,6 +129,19 @@ func (p *Pool) probeLoop() {
 		case <-ticker.C:
 			p.probeAll(p.running, p.opts.ProbeInterval, last)
 		}
+	}
+}
+
+// probes reports whether the pool makes requests of its own while it is open.
+func (p *Pool) probes() bool {
+	return p.opts.ProbeInterval > 0 && !p.opts.Serverless && p.running.Err() == nil
+}
+
+// meet notes that u responded as a relay, and asks it at once what it is the first
+// time: what depends on that should not depend on when the next probe is due.
+func (p *Pool) meet(u *upstream) {
+	if u.health.showedMarker() && p.probes() && p.Several() {
+		go func() { _, _ = p.examine(p.running, u, false) }() // which notes what it finds
 	}
 }
 

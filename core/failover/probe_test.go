@@ -18,7 +18,7 @@ type roundTripFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// A probedRegion answers probes and requests without a network, so that time is
+// A probedRegion responds to probes and requests without a network, so that time is
 // the bubble's.
 type probedRegion struct {
 	dead   atomic.Bool

@@ -20,6 +20,9 @@ type candidate struct {
 	trial      trial
 	reconnects int         // new connections made since a pooled one failed
 	slowStruck atomic.Bool // a slow connect has already cost it a strike
+
+	fit      fit  // of the request's body
+	askFirst bool // before the body is sent
 }
 
 // A trial is the state of a candidate whose upstream is down or silent: one

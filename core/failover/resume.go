@@ -51,6 +51,7 @@ func (s *call) readAhead() {
 	}
 	head, err := io.ReadAll(io.LimitReader(s.first, replay.MaxBytes))
 	if err == nil && len(head) < replay.MaxBytes {
+		s.size = int64(len(head))
 		var wants struct{ Background, Stream bool }
 		s.resumable = json.Unmarshal(head, &wants) == nil && wants.Background && wants.Stream
 	}
@@ -70,7 +71,7 @@ func (s *call) makeResumable(res *http.Response) {
 func isPlainEventStream(res *http.Response) bool {
 	contentType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	return res.StatusCode == http.StatusOK && contentType == "text/event-stream" &&
-		res.Header.Get("Content-Encoding") == ""
+		len(encodings(res.Header)) == 0
 }
 
 // A resuming is a background response's event stream. It yields complete events

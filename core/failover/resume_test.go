@@ -88,7 +88,7 @@ func (bg *background) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// breakOff ends an answer in front of event.
+// breakOff ends a response in front of event.
 func breakOff(w http.ResponseWriter, event, how string) {
 	switch how {
 	case "inside":

@@ -56,7 +56,7 @@ const (
 // peer is gone long before it gives the connection up. Where something
 // acknowledges for the dead, and where a machine hangs, only silence does.
 func (u *upstream) doubt() doubt {
-	if u.silence.suspicious() {
+	if u.silence.suspicious() || u.stall.doubted.Load() {
 		return suspect
 	}
 	if u.silence.sent.Load() == 0 || u.silence.silentFor() < doubtAfter {
@@ -149,6 +149,9 @@ func (s *silence) suspicious() bool {
 	limit := max(minSilence, time.Duration(s.usual.Load())*3/2)
 	return s.silentFor() > limit
 }
+
+// usually returns the longest recent silence; 0 if unknown.
+func (s *silence) usually() time.Duration { return time.Duration(s.usual.Load()) }
 
 // silentFor returns how long nothing was read.
 func (s *silence) silentFor() time.Duration { return time.Duration(now() - s.last.Load()) }

@@ -22,7 +22,7 @@ func TestSilence(t *testing.T) {
 				t.Errorf("%s: suspicious %t, want %t", when, got, want)
 			}
 		}
-		// An upstream that answers every 10 ms, with requests waiting.
+		// An upstream that responds to every 10 ms, with requests waiting.
 		s.wait()
 		for range 2 * minSamples {
 			time.Sleep(10 * time.Millisecond)

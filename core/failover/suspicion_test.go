@@ -281,6 +281,7 @@ func TestPeekEnds(t *testing.T) {
 			if head := peek(res); len(head) > 1<<10 {
 				t.Errorf("read %d bytes", len(head))
 			}
+			synctest.Wait() // for the timer that closes the body
 			if took := time.Since(begun); took > peekTimeout+time.Second || !src.closed.Load() {
 				t.Errorf("took %v, closed %t", took, src.closed.Load())
 			}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"example.com/relay/core/failover/internal/conn"
 	"example.com/relay/core/protocol"
@@ -20,7 +21,11 @@ type upstream struct {
 	health      health
 	silence     silence
 	suspicion   suspicion
+	stall       stall
 	connecting  connecting
+	sizes       sizes
+	refusal     refusal
+	isServer    atomic.Bool // a relay that is no function, as its health check says
 
 	mu       sync.Mutex
 	inFlight map[*attempt]struct{}
@@ -30,7 +35,7 @@ type upstream struct {
 func (u *upstream) address() string { return u.token + "@" + u.base.String() }
 
 func newUpstream(address string, opts Options) (*upstream, error) {
-	base, name, token, err := parseURL(address)
+	base, name, token, err := parseUpstream(address, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"example.com/relay/core/protocol"
@@ -24,6 +23,8 @@ type verdict struct {
 	// selfExplaining says that the response tells the client what to do, so that
 	// it is the one to forward if no upstream has a better one.
 	selfExplaining bool
+
+	tooLarge bool // the request's body, for this upstream
 }
 
 // An outcome is what becomes of the request.
@@ -58,6 +59,9 @@ const (
 // forward is the verdict on a response that the upstream is to be credited for.
 var forward = verdict{outcome: passThrough, penalty: credit, selfExplaining: true}
 
+// regionRefused is the verdict on the API's refusal of the upstream's region.
+var regionRefused = verdict{outcome: unprocessed, class: ClassRegionRefused, penalty: ban, selfExplaining: true}
+
 // judge returns what a response to req from u proves, where other upstreams
 // could take its place. isRelay says that u is known to be a relay: then its own
 // headers can be believed, and a page without them is its platform's. judge may
@@ -66,8 +70,8 @@ func judge(u *upstream, req *http.Request, res *http.Response, isRelay bool) ver
 	switch {
 	case res.StatusCode < 300:
 		return forward // whatever its headers say: it was processed
-	case res.StatusCode == http.StatusForbidden && errorCode(peek(res)) == protocol.RegionRefused:
-		return verdict{outcome: unprocessed, class: ClassRegionRefused, penalty: ban, selfExplaining: true}
+	case res.StatusCode == http.StatusForbidden && (isRelay && saysRefused(res) || isRefusal(res)):
+		return regionRefused
 	case u.official:
 		return forward
 	case res.Header.Get(protocol.Marker) == "":
@@ -85,16 +89,16 @@ func isOwnError(res *http.Response) bool {
 }
 
 // needsRelay reports whether it matters for a response that its upstream is
-// known to be a relay: if it calls itself a relay's error, or may be a page of
-// the platform in front of one.
+// known to be a relay: if it calls itself a relay's error or the refusal of a
+// region, or may be a page of the platform in front of one.
 func needsRelay(res *http.Response) bool {
-	return isOwnError(res) || res.StatusCode >= 300 && res.Header.Get(protocol.Marker) == ""
+	return isOwnError(res) || saysRefused(res) || res.StatusCode >= 300 && res.Header.Get(protocol.Marker) == ""
 }
 
 // judgeRelay judges an error that a relay made itself, by what its code means.
 func judgeRelay(u *upstream, req *http.Request, code string) verdict {
 	meaning := protocol.Meanings[code]
-	v := verdict{class: code, selfExplaining: true}
+	v := verdict{class: code, selfExplaining: true, tooLarge: code == protocol.BodyTooLarge}
 	switch meaning.Proof {
 	case protocol.Final:
 		return v
@@ -125,8 +129,7 @@ func judgeRelay(u *upstream, req *http.Request, code string) verdict {
 func judgePage(res *http.Response, expectsRelay bool) verdict {
 	v := judgeStatus(res)
 	if !expectsRelay && v.outcome != passThrough {
-		v.penalty = noPenalty
-		v.selfExplaining = v.selfExplaining || res.StatusCode >= 400 && res.StatusCode < 500 || isJSON(res)
+		v.penalty, v.selfExplaining, v.tooLarge = noPenalty, true, false
 	}
 	return v
 }
@@ -159,7 +162,10 @@ func judgeStatus(res *http.Response) verdict {
 		}
 		return page
 	case http.StatusRequestEntityTooLarge:
-		page.penalty, page.selfExplaining = noPenalty, isAPIError(peek(res))
+		// Platforms measure a body before they start anything: Vercel takes 4.5 MB,
+		// Lambda 6 MB, API Gateway 10 MB, Cloud Run 32 MiB. Such a page says nothing
+		// against the region.
+		page.penalty, page.selfExplaining, page.tooLarge = noPenalty, isAPIError(peek(res)), true
 		return page
 	}
 	switch {
@@ -186,22 +192,30 @@ func isCutShort(res *http.Response) bool {
 	if res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Cf-Ray") == "" {
 		return false
 	}
-	return isEncoded(res) || bytes.Contains(head(res), []byte("1102"))
+	text, ok := head(res)
+	return !ok || bytes.Contains(text, []byte("1102"))
 }
 
-// peek returns the beginning of a JSON response's body, which stays unread.
+// peek returns the beginning of a JSON response's body, which stays unread, or
+// nothing if its encoding is unknown.
 func peek(res *http.Response) []byte {
 	if !isJSON(res) {
 		return nil
 	}
-	return head(res)
+	text, _ := head(res)
+	return text
 }
 
-// head returns the beginning of a response's body, which stays unread. If it does
-// not come in time, the body is closed, which ends the read.
-func head(res *http.Response) []byte {
-	if isEncoded(res) || res.Body == nil {
-		return nil
+// head returns the beginning of a response's body, decoded, and whether its
+// encoding is known. The body stays unread. If it does not come in time, it is
+// closed, which ends the read.
+func head(res *http.Response) (text []byte, ok bool) {
+	codings := encodings(res.Header)
+	if !areKnown(codings) {
+		return nil, false
+	}
+	if res.Body == nil {
+		return nil, true
 	}
 	body := res.Body
 	timer := time.AfterFunc(peekTimeout, func() { body.Close() })
@@ -212,13 +226,7 @@ func head(res *http.Response) []byte {
 		rest = failingReader{err} // as it will be for whoever reads on
 	}
 	res.Body = peeked{io.MultiReader(bytes.NewReader(head), rest), body}
-	return head
-}
-
-// isEncoded reports whether a response's body is compressed.
-func isEncoded(res *http.Response) bool {
-	encoding := res.Header.Get("Content-Encoding")
-	return encoding != "" && !strings.EqualFold(encoding, "identity")
+	return decode(head, codings), true
 }
 
 // isJSON reports whether a response says that it is JSON.

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// wire answers each request on conn by serve, which may read its body.
+// wire serves each request on conn with serve, which may read its body.
 func wire(conn *net.TCPConn, serve func(req *http.Request, r *bufio.Reader)) {
 	for r := bufio.NewReader(conn); ; {
 		req, err := http.ReadRequest(r)
@@ -26,8 +26,8 @@ func wire(conn *net.TCPConn, serve func(req *http.Request, r *bufio.Reader)) {
 	}
 }
 
-// An upstream answers a request that expects a 100 (Continue) without reading
-// its body, and reads that as the next request. Nobody gets the answer to it.
+// An upstream responds to a request that expects a 100 (Continue) without reading
+// its body, and reads that as the next request. Nobody gets the response to it.
 func TestRequestHiddenInABody(t *testing.T) {
 	hidden := "GET /v1/hidden HTTP/1.1\r\nHost: h\r\n\r\n"
 	for _, test := range []struct {
@@ -81,7 +81,7 @@ func TestRequestHiddenInABody(t *testing.T) {
 					got, _ := io.ReadAll(res.Body)
 					res.Body.Close()
 					if string(got) != path {
-						t.Fatalf("the request for %s got the answer to that for %s", path, got)
+						t.Fatalf("the request for %s got the response to that for %s", path, got)
 					}
 				}
 			})
@@ -89,8 +89,8 @@ func TestRequestHiddenInABody(t *testing.T) {
 	}
 }
 
-// Which answers end a connection though it could go on by their letter: what
-// would come behind them is not sure to be the next answer.
+// Which responses end a connection though it could go on by the specification: what
+// would come behind them is not sure to be the next response.
 func TestConnectionsThatAreNotReused(t *testing.T) {
 	for _, test := range []struct {
 		method, answer string
@@ -234,8 +234,8 @@ func TestBodyThatGivesNothing(t *testing.T) {
 	}
 }
 
-// What stands on an idle connection unasked must not be taken for an answer.
-func TestStrayAnswers(t *testing.T) {
+// What stands on an idle connection unasked must not be taken for a response.
+func TestStrayResponses(t *testing.T) {
 	for _, stray := range []string{"", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"} {
 		done := make(chan bool)
 		url := scripted(t, func(conn *net.TCPConn, _ int) {

@@ -57,7 +57,7 @@ var Meanings = map[string]Meaning{
 	"upstream_idle_timeout": {Final, API},
 
 	// Another relay may have larger limits, other paths, or be newer.
-	"body_too_large":        {Unprocessed, Client},
+	BodyTooLarge:            {Unprocessed, Client},
 	"unknown_path":          {Unprocessed, Client},
 	"websocket_unsupported": {Unprocessed, Client},
 
@@ -80,6 +80,7 @@ var Meanings = map[string]Meaning{
 
 // Codes that a gateway treats by more than their meaning.
 const (
+	BodyTooLarge = "body_too_large"       // another relay may take it; if none does, no retry helps
 	InvalidToken = "invalid_access_token" // the client's fault, unless the gateway sent the token
 	Loop         = "relay_loop"           // the client's fault, if it said that it had passed relays
 	Internal     = "relay_internal_error" // the client's fault, if its request made the relay panic

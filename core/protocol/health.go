@@ -4,6 +4,10 @@ package protocol
 // whether it reaches the API, too.
 const HealthPath = "/relay/health"
 
+// Server is the platform in the health check of a relay that runs as a program of
+// its own (relay serve), not as a function.
+const Server = "server"
+
 // Health is the JSON of a health check.
 type Health struct {
 	Status        string           `json:"status"` // ok or degraded

@@ -18,6 +18,11 @@ const (
 	// ErrorCode is the header that holds the code of an error which a relay made.
 	ErrorCode = "X-Relay-Error"
 
+	// Refusal is the header by which a relay tells the gateway in front of it that
+	// the API refused its region: it holds the API's code, RegionRefused. The relay
+	// can find out whatever the encoding of the body; the gateway need not read it.
+	Refusal = "X-Relay-Refusal"
+
 	// Attempts is the header by which a gateway says how many upstreams it tried.
 	Attempts = "X-Relay-Attempts"
 

@@ -1,9 +1,9 @@
-// Command cmd runs the Google Cloud Function on this machine, by the functions
+// Command cmd runs the Google Cloud Function on this machine, in the functions
 // framework as on the platform.
 //
 //	go run ./gcf/cmd [-listen 127.0.0.1:8080]
 //
-// Without -listen it takes the port in PORT. Settings are those of the relay.
+// Without -listen it uses the port in PORT, or 8080. Settings are the relay's.
 package main
 
 import (
@@ -28,13 +28,13 @@ func main() {
 	}
 }
 
-// run serves the function on an address until that fails.
+// run serves the function on an address. It returns only if that fails.
 func run(listen string) error {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return err
 	}
-	// Without it, the framework would serve the function at /Relay only.
+	// Unset, the framework would serve the function at /Relay only.
 	if err := os.Setenv("FUNCTION_TARGET", "Relay"); err != nil {
 		return err
 	}

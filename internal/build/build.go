@@ -1,12 +1,13 @@
-// Package build makes what is deployed: programs, the zip for AWS Lambda, and
-// that for Google Cloud Functions. The same sources give the same bytes on every
-// machine. Tests and benchmarks build by it, too, so that they run what is
-// deployed.
+// Package build makes what is deployed and released: programs, the zip for AWS
+// Lambda, that for Google Cloud Functions, and other archives. The same sources
+// give the same bytes on every machine. Tests and benchmarks build by it, too, so
+// that they run what is deployed.
 //
-//	build.go   programs and their flags
-//	zip.go     archives
-//	source.go  what the archive for Google Cloud Functions holds
-//	cmd        the command for make dist
+//	build.go    programs and their flags
+//	version.go  the version in sources
+//	zip.go      archives; tar.go those for Unix
+//	source.go   what the archive for Google Cloud Functions holds
+//	cmd         the command for make dist
 package build
 
 import (
@@ -22,8 +23,11 @@ import (
 
 const module = "example.com/relay"
 
-// flags are those of every program: no paths, no version control, no build id.
-var flags = []string{"-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid="}
+// flags are those of every program: no paths, no version control.
+var flags = []string{"-trimpath", "-buildvcs=false"}
+
+// linkerFlags are those of every program: no symbols, no build id.
+const linkerFlags = "-s -w -buildid="
 
 // A Program is a main package of this module.
 type Program struct {
@@ -34,6 +38,10 @@ type Program struct {
 // Relay is the relay as a server of its own. What it spends its time on, the
 // compiler knows from a profile.
 var Relay = Program{module + "/cmd/relay", []string{"-pgo=bench/relay.pgo"}}
+
+// GCF is the function for Google Cloud Functions in a program, such as Google
+// builds of its source.
+var GCF = Program{Package: module + "/gcf/cmd"}
 
 // Lambda is the function for AWS Lambda.
 //
@@ -55,9 +63,10 @@ var Lambda = Program{module + "/lambda", []string{
 	"-gcflags=vendor/golang.org/x/...=-l",
 }}
 
-// A Target is what a program is to run on. If a field is empty, it is what the
-// environment says, or else this machine.
-type Target struct{ OS, Arch string }
+// A Target is what a program is to run on. If OS or Arch is empty, it is what the
+// environment says, or else this machine. If Version is empty, it is that of the
+// source.
+type Target struct{ OS, Arch, Version string }
 
 // Build builds the program into a file.
 func (p Program) Build(ctx context.Context, t Target, file string) error {
@@ -72,7 +81,15 @@ func (p Program) Build(ctx context.Context, t Target, file string) error {
 	if t.Arch != "" {
 		env = append(env, "GOARCH="+t.Arch)
 	}
-	return Go(ctx, env, slices.Concat([]string{"build"}, flags, p.Flags, []string{"-o", file, p.Package})...)
+	link := linkerFlags
+	if t.Version != "" {
+		if err := CheckVersion(t.Version); err != nil {
+			return err // the linker splits its flags at spaces
+		}
+		link += " -X " + module + "/core.Version=" + t.Version
+	}
+	args := slices.Concat([]string{"build", "-ldflags", link}, flags, p.Flags, []string{"-o", file, p.Package})
+	return Go(ctx, env, args...)
 }
 
 // Go runs the go command at the root of the module, with env added to this

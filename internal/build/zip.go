@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -15,14 +16,19 @@ import (
 	"time"
 )
 
-// epoch is the time of every file: the earliest that a zip can hold.
-var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+// Epoch is the time of every file: the earliest that a zip can hold.
+var Epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // WriteZip writes an archive of files, which are given by their names in it,
 // and returns a line about it: its size and SHA-256. The bytes depend on nothing
 // but names and contents. Files whose name has no dot are made executable (0755),
 // all others plain (0644). There must be some.
 func WriteZip(out string, files map[string]string) (string, error) {
+	return write(out, files, pack)
+}
+
+// write writes what pack makes of files, and returns a line about it.
+func write(out string, files map[string]string, pack func(map[string]string) ([]byte, error)) (string, error) {
 	if len(files) == 0 {
 		return "", fmt.Errorf("%s: nothing to put into it", out)
 	}
@@ -60,15 +66,20 @@ func add(z *zip.Writer, name, file string) error {
 	if err != nil {
 		return err
 	}
-	header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: epoch}
-	header.SetMode(0o644)
-	if !strings.Contains(path.Base(name), ".") {
-		header.SetMode(0o755)
-	}
+	header := &zip.FileHeader{Name: name, Method: zip.Deflate, Modified: Epoch}
+	header.SetMode(mode(name))
 	w, err := z.CreateHeader(header)
 	if err != nil {
 		return err
 	}
 	_, err = w.Write(content)
 	return err
+}
+
+// mode returns the permissions of a file in an archive.
+func mode(name string) fs.FileMode {
+	if strings.Contains(path.Base(name), ".") {
+		return 0o644
+	}
+	return 0o755
 }

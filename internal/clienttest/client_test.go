@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
 )
 
 const (
@@ -51,9 +52,10 @@ func run(t *testing.T, home string, env []string, name string, args ...string) s
 	if err := os.MkdirAll(cmd.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	nowhere := "http://" + proc.RefusingAddr(t)
 	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + t.TempDir(), "CI=true",
-		"HTTP_PROXY=http://127.0.0.1:1", "HTTPS_PROXY=http://127.0.0.1:1", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
+		"HTTP_PROXY=" + nowhere, "HTTPS_PROXY=" + nowhere, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
 	}, env...)
 	cmd.WaitDelay = 5 * time.Second // of children that keep its output open
 	var stdout, stderr bytes.Buffer
@@ -98,7 +100,8 @@ func wantReply(t *testing.T, printed string) {
 }
 
 // checkSeen fails the test if the upstream saw no request, or in one of them
-// another path or key, a body that is not whole, or anything of a token.
+// another path or key, or anything of a token, or if it saw other bodies than the
+// client sent, each once and to the byte.
 func (s *stack) checkSeen(t *testing.T, carrier string, paths ...string) []*fakeopenai.Request {
 	t.Helper()
 	seen := s.upstream.Requests()
@@ -121,7 +124,27 @@ func (s *stack) checkSeen(t *testing.T, carrier string, paths ...string) []*fake
 		}
 		checkNoToken(t, r)
 	}
+	s.checkBodies(t, seen)
 	return seen
+}
+
+func (s *stack) checkBodies(t *testing.T, seen []*fakeopenai.Request) {
+	t.Helper()
+	var got []string
+	for _, r := range seen {
+		if r.Method == http.MethodPost {
+			got = append(got, string(r.Body))
+		}
+	}
+	slices.Sort(got)
+	sent := s.front.bodies()
+	// The front has passed a body on a moment before it notes it.
+	for end := time.Now().Add(10 * time.Second); !slices.Equal(got, sent) && time.Now().Before(end); sent = s.front.bodies() {
+		time.Sleep(time.Millisecond)
+	}
+	if !slices.Equal(got, sent) {
+		t.Errorf("the client sent %d bodies and the upstream saw %d, or others:\n%.3000q\n%.3000q", len(sent), len(got), sent, got)
+	}
 }
 
 // checkNoToken fails the test if the upstream saw a token, or that there is a

@@ -24,13 +24,19 @@ env_key = "OPENAI_API_KEY"
 wire_api = "responses"
 `
 
-// codexExec has Codex say what the upstream replies.
-func codexExec(t *testing.T, s *stack, config, keyName string) {
+// runCodex returns what Codex prints on the prompt. env is the variable for the key.
+func runCodex(t *testing.T, s *stack, config, env string) string {
 	t.Helper()
 	codex := program(t, "node_modules", ".bin", "codex")
 	home := newHome(t)
 	write(t, fmt.Sprintf(config, s.root), home, ".codex", "config.toml")
-	printed := run(t, home, []string{keyName + "=" + key}, codex, "exec", "--skip-git-repo-check", "--json", prompt)
+	return run(t, home, []string{env}, codex, "exec", "--skip-git-repo-check", "--json", prompt)
+}
+
+// codexExec has Codex say what the upstream replies, without a second attempt.
+func codexExec(t *testing.T, s *stack, config, env string) {
+	t.Helper()
+	printed := runCodex(t, s, config, env)
 	wantReply(t, printed)
 	if !strings.Contains(printed, `"type":"turn.completed"`) || strings.Contains(printed, "Reconnecting") {
 		t.Errorf("Codex printed\n%s\nwant a turn that is completed at the first attempt", printed)
@@ -41,7 +47,7 @@ func TestCodexWebSocket(t *testing.T) {
 	for _, r := range []route{relay, gateway} {
 		t.Run(r.name, func(t *testing.T) {
 			s := newStack(t, r)
-			codexExec(t, s, codexBuiltIn, "CODEX_API_KEY")
+			codexExec(t, s, codexBuiltIn, "CODEX_API_KEY="+key)
 			seen := s.checkSeen(t, "Authorization", "GET /v1/responses")
 			if len(seen) != 1 {
 				t.Fatalf("the upstream saw %d requests, want one WebSocket", len(seen))
@@ -58,7 +64,7 @@ func TestCodexWebSocket(t *testing.T) {
 // Codex goes on over HTTP, after one attempt. Upon 404 it makes seven.
 func TestCodexFallsBack(t *testing.T) {
 	s := newStack(t, lambda)
-	codexExec(t, s, codexBuiltIn, "CODEX_API_KEY")
+	codexExec(t, s, codexBuiltIn, "CODEX_API_KEY="+key)
 	s.checkSeen(t, "Authorization", "POST /v1/responses")
 	came := s.front.arrivals()
 	if len(came) < 2 || !came[0].upgrade || came[0].uri != "/v1/responses" {
@@ -80,7 +86,7 @@ func TestCodexHTTP(t *testing.T) {
 	for _, r := range routes {
 		t.Run(r.name, func(t *testing.T) {
 			s := newStack(t, r)
-			codexExec(t, s, codexProvider, "OPENAI_API_KEY")
+			codexExec(t, s, codexProvider, "OPENAI_API_KEY="+key)
 			seen := s.checkSeen(t, "Authorization", "POST /v1/responses")
 			if len(asked(seen)) == 0 || !bytes.Contains(seen[0].Body, []byte(`"stream":true`)) {
 				t.Errorf("the upstream saw %d requests, want the prompt in one that is to be streamed", len(seen))
@@ -89,6 +95,50 @@ func TestCodexHTTP(t *testing.T) {
 				if a.upgrade {
 					t.Errorf("Codex sent %v, want no upgrade", a)
 				}
+			}
+		})
+	}
+}
+
+// TestCodexTokens has the token in the other places that it may be in.
+func TestCodexTokens(t *testing.T) {
+	for _, test := range []struct {
+		name, config string
+		env          string // of Codex
+		relayEnv     []string
+		request      string
+	}{
+		{"in a header", codexProvider + `http_headers = { "X-Relay-Token" = "` + token + `" }` + "\n", "OPENAI_API_KEY=" + apiKey,
+			nil, "POST /v1/responses"},
+		{"in the path", strings.Replace(codexBuiltIn, "/v1", "/t/"+token+"/v1", 1), "CODEX_API_KEY=" + apiKey,
+			[]string{"RELAY_PATH_TOKENS=true"}, "GET /v1/responses"},
+		{"for a key that the relay holds", codexProvider, "OPENAI_API_KEY=rt_" + token,
+			[]string{"RELAY_API_KEY=" + apiKey}, "POST /v1/responses"},
+		{"for a key that the relay holds, WebSocket", codexBuiltIn, "CODEX_API_KEY=rt_" + token,
+			[]string{"RELAY_API_KEY=" + apiKey}, "GET /v1/responses"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, relay, test.relayEnv...)
+			codexExec(t, s, test.config, test.env)
+			s.checkSeen(t, "Authorization", test.request)
+		})
+	}
+}
+
+// TestCodexCut has a stream that breaks off behind the relay: Codex must notice,
+// ask again, and print the whole reply.
+func TestCodexCut(t *testing.T) {
+	for _, r := range routes {
+		t.Run(r.name, func(t *testing.T) {
+			s := newStack(t, r)
+			s.upstream.Script("cut=6")
+			printed := runCodex(t, s, codexProvider, "OPENAI_API_KEY="+key)
+			wantReply(t, printed)
+			if !strings.Contains(printed, "Reconnecting... 1/") {
+				t.Errorf("Codex printed\n%s\nwant that it reconnects", printed)
+			}
+			if seen := s.checkSeen(t, "Authorization", "POST /v1/responses"); len(seen) != 2 {
+				t.Errorf("the upstream saw %d requests, want the one that broke off and another", len(seen))
 			}
 		})
 	}

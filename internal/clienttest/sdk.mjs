@@ -1,20 +1,26 @@
 // Calls the relay by the SDK that the first argument names, once for a response
 // in one piece and once for one that is streamed, and prints what came as JSON:
-// {"whole": text, "streamed": text, "pieces": number of pieces of text}.
+// {"whole": text, "streamed": text, "pieces": number of pieces of text, "error":
+// that of the stream}.
 // RELAY_ROOT is the relay's address without "/v1", RELAY_KEY the API key, and
 // RELAY_PROMPT what to say.
 
 const { RELAY_ROOT: root, RELAY_KEY: apiKey, RELAY_PROMPT: prompt } = process.env;
 const baseURL = root + '/v1';
 
-// gather returns what the pieces of a stream say.
+// gather returns what the pieces of a stream say, and the error if it has one.
 async function gather(stream, textOf) {
   const pieces = [];
-  for await (const event of stream) {
-    const text = textOf(event);
-    if (text) pieces.push(text);
+  let error = '';
+  try {
+    for await (const event of stream) {
+      const text = textOf(event);
+      if (text) pieces.push(text);
+    }
+  } catch (e) {
+    error = String(e?.message ?? e);
   }
-  return { streamed: pieces.join(''), pieces: pieces.length };
+  return { streamed: pieces.join(''), pieces: pieces.length, error };
 }
 
 // chat calls chat completions by a client of the OpenAI SDK.
@@ -36,7 +42,7 @@ async function agent(useWebSocket) {
   const whole = await runner.run(parrot, prompt);
   const result = await runner.run(parrot, prompt, { stream: true });
   const got = { whole: whole.finalOutput, ...await gather(result.toTextStream(), (text) => text) };
-  await result.completed;
+  await result.completed.catch(() => {}); // gather has told
   await modelProvider.close?.();
   return got;
 }
@@ -53,7 +59,14 @@ const calls = {
     const { generateText, streamText } = await import('ai');
     const { createOpenAI } = await import('@ai-sdk/openai');
     const call = { model: createOpenAI({ baseURL, apiKey })('gpt-5-mini'), prompt };
-    return { whole: (await generateText(call)).text, ...await gather(streamText(call).textStream, (text) => text) };
+    const whole = (await generateText(call)).text;
+    return {
+      whole,
+      ...await gather(streamText({ ...call, onError: () => {} }).fullStream, (part) => {
+        if (part.type === 'error') throw part.error;
+        return part.type === 'text-delta' ? part.text : '';
+      }),
+    };
   },
 
   langchain: async () => {

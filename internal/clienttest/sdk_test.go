@@ -35,11 +35,21 @@ var sdks = []sdk{
 type sdkOutcome struct {
 	Whole, Streamed string
 	Pieces          int
+	Error           string
 }
 
 // callSDK runs a case of sdk.mjs, which must have got what the upstream replies,
 // whole and in as many pieces as the upstream sends.
 func callSDK(t *testing.T, name, root string) {
+	t.Helper()
+	got := runSDK(t, name, root)
+	if reply := fakeopenai.Reply(prompt); got != (sdkOutcome{reply, reply, 8, ""}) {
+		t.Errorf("the SDK returned %+v, want %q twice, once in 8 pieces", got, reply)
+	}
+}
+
+// runSDK runs a case of sdk.mjs.
+func runSDK(t *testing.T, name, root string) sdkOutcome {
 	t.Helper()
 	program(t, "node_modules", "openai", "package.json")
 	// Node has WebSockets without the flag from 22 on.
@@ -49,9 +59,7 @@ func callSDK(t *testing.T, name, root string) {
 	if err := json.Unmarshal([]byte(printed), &got); err != nil {
 		t.Fatalf("sdk.mjs printed %q: %v", printed, err)
 	}
-	if reply := fakeopenai.Reply(prompt); got != (sdkOutcome{reply, reply, 8}) {
-		t.Errorf("the SDK returned %+v, want %q twice, once in 8 pieces", got, reply)
-	}
+	return got
 }
 
 func TestSDK(t *testing.T) {
@@ -90,5 +98,29 @@ func TestAgentsWebSocket(t *testing.T) {
 				t.Errorf("the upstream saw %d response.create, want 2", creates)
 			}
 		})
+	}
+}
+
+// TestSDKCut has a stream that breaks off behind the relay: an SDK must throw,
+// not take what has come for all.
+func TestSDKCut(t *testing.T) {
+	for name, ways := range map[string][]route{
+		"openai": append(routes, cleanLambda), "agents": append(routes, cleanLambda),
+		"aiSDK": append(routes, cleanLambda), "langchain": append(routes, cleanLambda),
+		// Anthropic's SDK reads no event that has no name, such as the relay's error
+		// event: only a broken connection tells it.
+		"anthropic": routes,
+	} {
+		for _, r := range ways {
+			t.Run(name+"/"+r.name, func(t *testing.T) {
+				s := newStack(t, r)
+				s.upstream.Script("", "cut=8")
+				got := runSDK(t, name, s.root)
+				reply := fakeopenai.Reply(prompt)
+				if got.Whole != reply || got.Streamed == reply || !strings.HasPrefix(reply, got.Streamed) || got.Error == "" {
+					t.Errorf("the SDK returned %+v, want a part of %q and an error", got, reply)
+				}
+			})
+		}
 	}
 }

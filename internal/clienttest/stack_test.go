@@ -59,6 +59,8 @@ var (
 	gateway = route{"gateway", startGateway}
 	lambda  = route{"lambda", startFunction}
 	routes  = []route{relay, gateway, lambda}
+
+	cleanLambda = route{"lambda, clean", startCleanFunction}
 )
 
 // startRelay starts a relay with access tokens.
@@ -101,12 +103,24 @@ func startProcess(t *testing.T, env []string) string {
 
 // startFunction starts the Lambda function behind a function URL that streams.
 func startFunction(t *testing.T, upstream string, env []string) string {
+	return startFunctionAs(t, lambdaemu.CutBroken, upstream, env)
+}
+
+// startCleanFunction is startFunction where a stream that the function breaks off
+// looks complete to the client, which AWS does not rule out.
+func startCleanFunction(t *testing.T, upstream string, env []string) string {
+	return startFunctionAs(t, lambdaemu.CutClean, upstream, env)
+}
+
+func startFunctionAs(t *testing.T, cut lambdaemu.Cut, upstream string, env []string) string {
 	vars := map[string]string{"RELAY_UPSTREAMS": upstream, "RELAY_ACCESS_TOKENS": token}
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
 		vars[name] = value
 	}
-	s := lambdaemu.Start(t, lambdaemu.Function{Bootstrap: lambdaProgram, Mode: lambdaemu.ResponseStream, Env: vars})
+	s := lambdaemu.Start(t, lambdaemu.Function{
+		Bootstrap: lambdaProgram, Mode: lambdaemu.ResponseStream, Cut: cut, Env: vars,
+	})
 	t.Cleanup(func() {
 		if strings.Contains(s.Logs(), "CANARY") {
 			t.Errorf("the function's log holds a token:\n%s", s.Logs())
@@ -136,7 +150,7 @@ type front struct {
 	url string
 
 	mu   sync.Mutex
-	seen []arrival
+	seen []*arrival
 }
 
 // An arrival is a request as it came to a front.
@@ -144,6 +158,7 @@ type arrival struct {
 	method, uri string
 	upgrade     bool
 	at          time.Time
+	body        []byte // when all of it has come
 }
 
 func (a arrival) String() string {
@@ -200,11 +215,15 @@ func (f *front) watch(sent io.Reader) {
 		if err != nil {
 			return
 		}
-		upgrade := req.Header.Get("Upgrade") != ""
+		a := &arrival{method: req.Method, uri: req.RequestURI, upgrade: req.Header.Get("Upgrade") != "", at: time.Now()}
 		f.mu.Lock()
-		f.seen = append(f.seen, arrival{req.Method, req.RequestURI, upgrade, time.Now()})
+		f.seen = append(f.seen, a)
 		f.mu.Unlock()
-		if _, err := io.Copy(io.Discard, req.Body); err != nil || upgrade {
+		body, err := io.ReadAll(req.Body)
+		f.mu.Lock()
+		a.body = body
+		f.mu.Unlock()
+		if err != nil || a.upgrade {
 			return
 		}
 	}
@@ -214,5 +233,21 @@ func (f *front) watch(sent io.Reader) {
 func (f *front) arrivals() []arrival {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.seen)
+	var list []arrival
+	for _, a := range f.seen {
+		list = append(list, *a)
+	}
+	return list
+}
+
+// bodies returns the bodies of the POSTs so far, in the order of their contents.
+func (f *front) bodies() []string {
+	var list []string
+	for _, a := range f.arrivals() {
+		if a.method == http.MethodPost {
+			list = append(list, string(a.body))
+		}
+	}
+	slices.Sort(list)
+	return list
 }

@@ -1,7 +1,7 @@
-// Package contract is what an adapter of the relay must keep, whatever platform
-// it is for: each adapter runs TestAdapter against the artifact that is
-// deployed, and TestBridge against its own part of it. The results are a table
-// in docs/platforms.md.
+// Package contract is the contract of the relay's adapters, whatever their
+// platform: each adapter runs TestAdapter against the artifact that is deployed,
+// and TestBridge against its own code. The results are a table in
+// docs/platforms.md.
 package contract
 
 import (
@@ -20,46 +20,47 @@ import (
 	"time"
 
 	"example.com/relay/internal/fakeopenai"
+	"example.com/relay/internal/proc"
 )
 
-// An Ability is something of the adapter contract that a platform may lack.
+// An Ability is a part of the contract that a platform may lack.
 type Ability string
 
-// The abilities. A test of what is lacking checks how the adapter says so.
+// The abilities. Where one is lacking, its test checks what the adapter does
+// instead.
 const (
-	Query         Ability = "query"         // query strings pass to the letter
-	LargeBodies   Ability = "large bodies"  // requests of 3 MiB are let in
+	Query         Ability = "query"         // query strings are forwarded unchanged
+	LargeBodies   Ability = "large bodies"  // requests of 3 MiB are accepted
 	Streaming     Ability = "streaming"     // bytes reach the client as they come
-	Aborting      Ability = "aborting"      // a broken answer ends as a broken connection
-	Canceling     Ability = "canceling"     // the upstream is cancelled when the client goes
+	Aborting      Ability = "aborting"      // a truncated response breaks the connection
+	Canceling     Ability = "canceling"     // the upstream is cancelled when the client disconnects
 	WebSocket     Ability = "websocket"     // connections can be upgraded
-	Misconfigured Ability = "misconfigured" // the adapter starts with bad settings, and answers so
-	Refusals      Ability = "refusals"      // a refused connection is told from a broken one
+	Misconfigured Ability = "misconfigured" // with bad settings the adapter starts, and responds with an error
+	Refusals      Ability = "refusals"      // a refused connection can be told from a broken one
 )
 
 // An Option changes what TestAdapter expects or records.
 type Option func(*adapter)
 
-// Without makes an exception of an ability that a platform lacks, for a reason
-// that users read.
+// Without excepts the adapter from an ability. Users read the reason in the
+// conformance table.
 func Without(ability Ability, reason string) Option {
 	return func(a *adapter) { a.lacking[ability] = reason }
 }
 
-// As says in which column of the conformance table the results stand; see
-// conformance.go.
+// As sets the results' column in the conformance table; see conformance.go.
 func As(column string) Option { return func(a *adapter) { a.column = column } }
 
-// Unhurried makes the upstream take a moment for each answer, for platforms whose
-// own proxies lose answers that come at once.
+// Unhurried delays the upstream's responses by 3 ms, for platforms whose proxies
+// lose immediate ones.
 func Unhurried() Option { return func(a *adapter) { a.delay = 3 * time.Millisecond } }
 
-// Resetting makes clients that go reset their connections, for platforms which do
-// not notice an orderly close before they write.
+// Resetting makes clients disconnect with an RST, for platforms that do not notice
+// a FIN before they write.
 func Resetting() Option { return func(a *adapter) { a.resetting = true } }
 
-// A contractCase is a row of the contract. If the platform lacks the ability,
-// the test checks what is left of the promise, or nothing.
+// A contractCase is a row of the contract. If the platform lacks the ability, the
+// test checks what remains of the promise, or skips.
 type contractCase struct {
 	name  string
 	needs Ability // "": nothing
@@ -67,16 +68,16 @@ type contractCase struct {
 }
 
 var contract = []contractCase{
-	{"query to the letter", Query, (*adapter).testQuery},
-	{"body to the byte", LargeBodies, (*adapter).testBody},
+	{"query unchanged", Query, (*adapter).testQuery},
+	{"body unchanged", LargeBodies, (*adapter).testBody},
 	{"headers", "", (*adapter).testHeaders},
 	{"1xx is not final", "", (*adapter).testInformational},
-	{"answers without a body end", "", (*adapter).testEmpty},
+	{"responses without a body end", "", (*adapter).testEmpty},
 	{"header before the first byte", Streaming, (*adapter).testHeaderFlush},
 	{"each event at once", Streaming, (*adapter).testEvents},
-	{"broken looks broken", Aborting, (*adapter).testBroken},
+	{"truncated looks truncated", Aborting, (*adapter).testBroken},
 	{"after an abort the next request is fine", "", (*adapter).testAfterAbort},
-	{"client gone", Canceling, (*adapter).testClientGone},
+	{"client disconnects", Canceling, (*adapter).testClientGone},
 	{"errors", "", (*adapter).testErrors},
 	{"preflight", "", (*adapter).testPreflight},
 	{"page", "", (*adapter).testPage},
@@ -85,9 +86,9 @@ var contract = []contractCase{
 	{"misconfigured", Misconfigured, (*adapter).testMisconfigured},
 }
 
-// TestAdapter tests that an adapter of the relay keeps the contract of adapters.
-// serve starts one with the RELAY_* variables in environ and returns the URL at
-// which clients reach it, without "/v1"; it stops it by t.Cleanup.
+// TestAdapter tests that an adapter of the relay keeps the contract. serve starts
+// one with the RELAY_* variables in environ, stops it with t.Cleanup, and returns
+// its URL without "/v1".
 func TestAdapter(t *testing.T, serve func(t *testing.T, environ []string) string, options ...Option) {
 	a := &adapter{serve: serve, lacking: make(map[Ability]string)}
 	for _, option := range options {
@@ -115,9 +116,9 @@ type adapter struct {
 	serve   func(t *testing.T, environ []string) string
 	lacking map[Ability]string // and why
 	column  string             // of the conformance table; "": none
-	delay   time.Duration      // of the upstream's answers
+	delay   time.Duration      // of the upstream's responses
 
-	resetting bool // clients that go reset their connections
+	resetting bool // clients disconnect with an RST
 }
 
 func (a *adapter) can(ability Ability) bool {
@@ -125,7 +126,7 @@ func (a *adapter) can(ability Ability) bool {
 	return !lacking
 }
 
-// result returns what the conformance table says of a case.
+// result returns a case's cell in the conformance table.
 func (a *adapter) result(c contractCase, kept bool) string {
 	switch reason, lacking := a.lacking[c.needs]; {
 	case !kept:
@@ -136,7 +137,7 @@ func (a *adapter) result(c contractCase, kept bool) string {
 	return "yes"
 }
 
-// start returns a started adapter that needs a token, and its upstream.
+// start starts an adapter that requires a token, and returns its upstream and URL.
 func (a *adapter) start(t *testing.T) (*fakeopenai.Upstream, string) {
 	t.Helper()
 	u := fakeopenai.StartUpstream(t)
@@ -145,7 +146,7 @@ func (a *adapter) start(t *testing.T) (*fakeopenai.Upstream, string) {
 	return u, strings.TrimSuffix(base, "/")
 }
 
-// request returns a request with a token, a key and the directives of a fault.
+// request returns a request with a token, a key and a fault for the upstream.
 func request(t *testing.T, method, url, body, fault string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -165,8 +166,9 @@ const (
 	streamBody = `{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"hello"}]}`
 )
 
-// answerTo sends req and returns the answer. The answer's body is closed when the test ends.
-func answerTo(t *testing.T, req *http.Request) *http.Response {
+// roundTrip sends req and returns the response, whose body is closed when the test
+// ends.
+func roundTrip(t *testing.T, req *http.Request) *http.Response {
 	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -176,13 +178,13 @@ func answerTo(t *testing.T, req *http.Request) *http.Response {
 	return res
 }
 
-// complete returns the answer to req and its whole body.
+// complete returns the response to req and its whole body.
 func complete(t *testing.T, req *http.Request) (*http.Response, string) {
 	t.Helper()
-	res := answerTo(t, req)
+	res := roundTrip(t, req)
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		t.Fatalf("reading the answer: %v", err)
+		t.Fatalf("reading the response: %v", err)
 	}
 	return res, string(body)
 }
@@ -233,7 +235,7 @@ func (a *adapter) testBody(t *testing.T) {
 	const speech = `{"model":"tts-1","voice":"alloy","input":"hello"}`
 	res, body := complete(t, request(t, "POST", base+"/v1/audio/speech", speech, "bytes=300000"))
 	if res.StatusCode != http.StatusOK || body != string(fakeopenai.Pattern(300_000)) {
-		t.Errorf("binary answer: status %d, %d bytes, want the 300000 that were sent", res.StatusCode, len(body))
+		t.Errorf("binary response: status %d, %d bytes, want the 300000 that were sent", res.StatusCode, len(body))
 	}
 }
 
@@ -302,8 +304,8 @@ func (a *adapter) testHeaderFlush(t *testing.T) {
 		t.Skip("no streaming")
 	}
 	_, base := a.start(t)
-	// The upstream is silent behind its header until the client goes.
-	res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, "silence=0"))
+	// The upstream sends its header, and nothing more until the client disconnects.
+	res := roundTrip(t, request(t, "POST", base+"/v1/chat/completions", streamBody, "silence=0"))
 	if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		t.Errorf("got %d %v", res.StatusCode, res.Header)
 	}
@@ -315,8 +317,8 @@ func (a *adapter) testEvents(t *testing.T) {
 	}
 	_, base := a.start(t)
 	for k := 1; k <= 5; k++ {
-		// Event k is read while the upstream waits behind it.
-		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, fmt.Sprintf("silence=%d", k)))
+		// Event k is read while the upstream waits after it.
+		res := roundTrip(t, request(t, "POST", base+"/v1/chat/completions", streamBody, fmt.Sprintf("silence=%d", k)))
 		scan := bufio.NewScanner(res.Body)
 		for got := 0; got < k && scan.Scan(); {
 			if strings.HasPrefix(scan.Text(), "data: ") {
@@ -335,28 +337,28 @@ func (a *adapter) testBroken(t *testing.T) {
 	for _, fault := range []string{
 		"cut=0", "cut=1", "cut=3", "cut-line=2", "cut-utf8=2", "reset=2", "bad-chunk=2", "no-last-chunk",
 	} {
-		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, fault))
+		res := roundTrip(t, request(t, "POST", base+"/v1/chat/completions", streamBody, fault))
 		body, err := io.ReadAll(res.Body)
 		if err == nil && res.StatusCode == http.StatusOK && a.can(Aborting) {
-			t.Errorf("%s: the answer ends cleanly: %q", fault, body)
+			t.Errorf("%s: the response ends cleanly: %q", fault, body)
 		}
 		if res.StatusCode == http.StatusOK && !strings.Contains(string(body), `"code":"upstream_interrupted"`) {
 			t.Errorf("%s: no error event in %q", fault, body)
 		}
 		if fault != "no-last-chunk" && strings.Contains(string(body), "[DONE]") {
-			t.Errorf("%s: the answer says [DONE]", fault)
+			t.Errorf("%s: the response says [DONE]", fault)
 		}
 	}
-	res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "short-cl"))
+	res := roundTrip(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "short-cl"))
 	if body, err := io.ReadAll(res.Body); err == nil && res.StatusCode == http.StatusOK {
-		t.Errorf("a JSON answer that was cut looks complete: %q", body)
+		t.Errorf("a JSON response that was cut looks complete: %q", body)
 	}
 }
 
 func (a *adapter) testAfterAbort(t *testing.T) {
 	_, base := a.start(t)
 	for range 5 {
-		res := answerTo(t, request(t, "POST", base+"/v1/chat/completions", streamBody, "cut=2"))
+		res := roundTrip(t, request(t, "POST", base+"/v1/chat/completions", streamBody, "cut=2"))
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		res, body := complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, ""))
@@ -368,7 +370,7 @@ func (a *adapter) testAfterAbort(t *testing.T) {
 
 func (a *adapter) testClientGone(t *testing.T) {
 	if !a.can(Canceling) {
-		t.Skip("the platform does not tell")
+		t.Skip("the platform does not tell the function")
 	}
 	u, base := a.start(t)
 	transport := a.leaving(t)
@@ -394,7 +396,7 @@ func (a *adapter) testClientGone(t *testing.T) {
 	}
 }
 
-// leaving returns the transport of clients that go before their answer is complete.
+// leaving returns the transport of clients that disconnect early.
 func (a *adapter) leaving(t *testing.T) http.RoundTripper {
 	if !a.resetting {
 		return http.DefaultTransport
@@ -410,20 +412,19 @@ func (a *adapter) leaving(t *testing.T) http.RoundTripper {
 	return transport
 }
 
-// relayError returns the code of an answer that the relay made itself.
+// relayError returns the code of an error that the relay itself returned.
 func relayError(t *testing.T, res *http.Response, body string) string {
 	t.Helper()
-	var answer struct {
+	var e struct {
 		Error struct{ Message, Type, Code string }
 	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.Error.Type != "relay_error" ||
-		answer.Error.Message == "" {
+	if err := json.Unmarshal([]byte(body), &e); err != nil || e.Error.Type != "relay_error" || e.Error.Message == "" {
 		t.Errorf("%d %q is not an error in OpenAI's shape", res.StatusCode, body)
 	}
 	if !strings.HasSuffix(res.Header.Get("X-Relay"), "; origin=relay") {
 		t.Errorf("X-Relay = %q, want origin=relay", res.Header.Get("X-Relay"))
 	}
-	return answer.Error.Code
+	return e.Error.Code
 }
 
 func (a *adapter) testErrors(t *testing.T) {
@@ -443,7 +444,7 @@ func (a *adapter) testErrors(t *testing.T) {
 	}
 	res, body = complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "close-before"))
 	if code := relayError(t, res, body); res.StatusCode != http.StatusBadGateway || code != "upstream_reset" {
-		t.Errorf("no answer: got %d %s", res.StatusCode, code)
+		t.Errorf("no response: got %d %s", res.StatusCode, code)
 	}
 	res, body = complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, "status=429 retry-after-ms=20"))
 	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Retry-After-Ms") != "20" ||
@@ -515,7 +516,7 @@ func (a *adapter) testWebSocket(t *testing.T) {
 	req.Header.Set("Upgrade", "websocket")
 	req.Header.Set("Sec-WebSocket-Version", "13")
 	req.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
-	res := answerTo(t, req)
+	res := roundTrip(t, req)
 	if !a.can(WebSocket) {
 		body, _ := io.ReadAll(res.Body)
 		if code := relayError(t, res, string(body)); res.StatusCode != http.StatusUpgradeRequired ||
@@ -528,7 +529,7 @@ func (a *adapter) testWebSocket(t *testing.T) {
 	if res.StatusCode != http.StatusSwitchingProtocols || !ok {
 		t.Fatalf("got %d", res.StatusCode)
 	}
-	// A masked text frame "hi", and what is to come back (RFC 6455, section 5).
+	// A masked text frame "hi", and its echo (RFC 6455, section 5).
 	_, _ = conn.Write([]byte{0x81, 0x82, 1, 2, 3, 4, 'h' ^ 1, 'i' ^ 2})
 	got := make([]byte, 4)
 	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, []byte{0x81, 2, 'h', 'i'}) {
@@ -538,7 +539,7 @@ func (a *adapter) testWebSocket(t *testing.T) {
 
 func (a *adapter) testMisconfigured(t *testing.T) {
 	if !a.can(Misconfigured) {
-		t.Skip("the adapter does not start then")
+		t.Skip("the adapter does not start with bad settings")
 	}
 	base := a.serve(t, []string{"RELAY_API_KEY=" + testKey, "RELAY_NONSENSE=1"})
 	res, body := complete(t, request(t, "POST", base+"/v1/chat/completions", chatBody, ""))
@@ -547,14 +548,13 @@ func (a *adapter) testMisconfigured(t *testing.T) {
 		t.Errorf("got %d %s %v", res.StatusCode, code, res.Header)
 	}
 	if strings.Contains(body, testKey) {
-		t.Error("the answer holds the key")
+		t.Error("the response holds the key")
 	}
 }
 
-// testSeveral has several upstreams, of which one is dead or all are.
+// testSeveral has several upstreams, of which one or all are down.
 func (a *adapter) testSeveral(t *testing.T) {
-	dead := fakeopenai.StartUpstream(t)
-	dead.Close()
+	dead := "http://" + proc.RefusingAddr(t)
 	serve := func(t *testing.T, upstreams ...string) string {
 		t.Helper()
 		environ := []string{"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_ACCESS_TOKENS=" + testToken}
@@ -563,10 +563,10 @@ func (a *adapter) testSeveral(t *testing.T) {
 	t.Run("one dead", func(t *testing.T) {
 		u := fakeopenai.StartUpstream(t)
 		u.Delay = a.delay
-		url := serve(t, dead.URL+"#dead", u.URL+"#alive")
-		requests := 5 // so many that the dead one is given up
+		url := serve(t, dead+"#dead", u.URL+"#alive")
+		requests := 5 // enough for the dead one to be marked down
 		if !a.can(Refusals) {
-			// The dead one may have got the first, so it is the client who retries.
+			// The dead one may have got the first request, so only the client may retry it.
 			res, body := complete(t, request(t, "POST", url, chatBody, ""))
 			if code := relayError(t, res, body); res.StatusCode != http.StatusBadGateway ||
 				code != "upstream_reset" || res.Header.Get("Retry-After-Ms") == "" {
@@ -578,11 +578,11 @@ func (a *adapter) testSeveral(t *testing.T) {
 			if i%2 == 1 {
 				body, want = streamBody, "data: [DONE]\n\n"
 			}
-			res, answer := complete(t, request(t, "POST", url, body, ""))
+			res, got := complete(t, request(t, "POST", url, body, ""))
 			if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != http.StatusOK || by != "alive" ||
-				!strings.Contains(answer, want) {
-				t.Errorf("request %d: %d by %q, %s; want all of an answer by the one that is alive",
-					i+1, res.StatusCode, by, answer)
+				!strings.Contains(got, want) {
+				t.Errorf("request %d: %d by %q, %s; want a complete response by the one that is alive",
+					i+1, res.StatusCode, by, got)
 			}
 			if got := res.Header.Get("X-Relay-Attempts"); got != "2" && (i < 3 && a.can(Refusals) || got != "1") {
 				t.Errorf("request %d: X-Relay-Attempts %q", i+1, got)
@@ -593,7 +593,7 @@ func (a *adapter) testSeveral(t *testing.T) {
 		}
 	})
 	t.Run("all dead", func(t *testing.T) {
-		res, body := complete(t, request(t, "POST", serve(t, dead.URL+"#dead", dead.URL+"/x#dead-too"), chatBody, ""))
+		res, body := complete(t, request(t, "POST", serve(t, dead+"#dead", dead+"/x#dead-too"), chatBody, ""))
 		code := res.Header.Get("X-Relay-Error")
 		if !a.can(Refusals) {
 			if res.StatusCode != http.StatusBadGateway || code != "upstream_reset" {
@@ -603,7 +603,7 @@ func (a *adapter) testSeveral(t *testing.T) {
 		}
 		if res.StatusCode != http.StatusBadGateway ||
 			code != "all_regions_failed" || !strings.Contains(body, "dead: refused, dead-too: refused") {
-			t.Errorf("%d %s %s, want 502 all_regions_failed and who refused", res.StatusCode, code, body)
+			t.Errorf("%d %s %s, want 502 all_regions_failed and which refused", res.StatusCode, code, body)
 		}
 	})
 }

@@ -10,9 +10,9 @@ import (
 	"example.com/relay/internal/fakeopenai"
 )
 
-// TestBridge tests what stands between a platform and a handler, below what
-// TestAdapter can see through the relay: handlers that panic, abort, or write
-// nothing. serve serves h as the adapter would and returns its URL.
+// TestBridge tests an adapter's bridge from its platform to a handler, where
+// TestAdapter cannot: with handlers that panic, abort, or write nothing. serve
+// serves h as the adapter would and returns its URL.
 func TestBridge(t *testing.T, serve func(t *testing.T, h http.Handler) string, options ...Option) {
 	a := &adapter{lacking: make(map[Ability]string)}
 	for _, option := range options {
@@ -58,7 +58,7 @@ func TestBridge(t *testing.T, serve func(t *testing.T, h http.Handler) string, o
 				t.Errorf("got %d %q, which looks complete", status, body)
 			}
 			if strings.Contains(body, "secret") {
-				t.Errorf("the answer holds the panic's value: %q", body)
+				t.Errorf("the response holds the panic's value: %q", body)
 			}
 			if status, body, err := get(t, "/echo"); status != 200 || body != "body" || err != nil {
 				t.Errorf("the next request: %d %q %v", status, body, err)

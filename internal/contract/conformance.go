@@ -12,12 +12,12 @@ import (
 )
 
 // The conformance table of docs/platforms.md has a row for each case of the
-// contract and a column for each adapter. TestAdapter compares the column that
-// As names with what it found; with CONFORMANCE=update in the
-// environment it rewrites the column instead.
+// contract and a column for each adapter. TestAdapter compares the column that As
+// names with its results; with CONFORMANCE=update in the environment it rewrites
+// the column instead.
 const conformanceFile = "docs/platforms.md"
 
-// conformanceColumns are the columns in their order.
+// conformanceColumns are the columns, in order.
 var conformanceColumns = []string{
 	"local server", "AWS Lambda, RESPONSE_STREAM", "AWS Lambda, BUFFERED", "Google Cloud Functions",
 	"Vercel", "Cloudflare Workers",
@@ -59,7 +59,7 @@ func conform(t *testing.T, column string, results map[string]string) {
 	}
 }
 
-// parseTable returns the cells of a table, by column and row.
+// parseTable returns the cells of a table by column and row.
 func parseTable(table string) map[string]map[string]string {
 	cells := make(map[string]map[string]string)
 	var header []string
@@ -82,7 +82,7 @@ func parseTable(table string) map[string]map[string]string {
 	return cells
 }
 
-// formatTable writes cells in the order of the contract and the columns.
+// formatTable returns the table, in the order of the contract and the columns.
 func formatTable(cells map[string]map[string]string) string {
 	var b strings.Builder
 	b.WriteString("| | " + strings.Join(conformanceColumns, " | ") + " |\n|---|")

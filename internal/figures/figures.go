@@ -15,20 +15,20 @@ import (
 	"time"
 )
 
-// A File is what suites measured, by the name of each: what plots and bounds are
-// made from. It is kept beside the page.
+// A File holds the last run of each suite, by the suite's name. Plots and bounds
+// are made from it. It is kept next to the page.
 type File map[string]*Run
 
-// A Run is what one suite measured.
+// A Run is the measurements of one suite.
 type Run struct {
 	Date    string   `json:"date"`
 	Commit  string   `json:"commit"`
-	Missing []string `json:"missing"` // contenders that took no part, and why
+	Missing []string `json:"missing"` // contenders that did not take part, and why
 	Figures []Figure `json:"figures,omitempty"`
 }
 
-// A Figure is what was measured of one thing, in the order of the rounds. Values of
-// the same run with the same index were measured in the same round.
+// A Figure is one measurement, with a value for each round: values of the same run
+// with the same index were measured in the same round.
 type Figure struct {
 	Of     string    `json:"of"`           // a contender
 	On     string    `json:"on,omitempty"` // an upstream, or a platform
@@ -63,10 +63,10 @@ func (f File) Values(suite, of, on, what string) []float64 {
 	return nil
 }
 
-// Beside returns where the figures of a page are.
+// Beside returns the path of a page's figures.
 func Beside(page string) string { return strings.TrimSuffix(page, ".md") + ".json" }
 
-// Read reads a file. Without one, there are no figures.
+// Read reads the file at path. If there is none, the result is empty.
 func Read(path string) (File, error) {
 	all := make(File)
 	b, err := os.ReadFile(path)
@@ -82,7 +82,7 @@ func Read(path string) (File, error) {
 	return all, nil
 }
 
-// Write writes the file, with a line for each figure so that versions compare.
+// Write writes the file, one line per figure so that diffs are readable.
 func (f File) Write(path string) error {
 	var b bytes.Buffer
 	b.WriteString("{\n")
@@ -112,7 +112,7 @@ func (f File) Write(path string) error {
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
-// Put puts a suite's run into the file at path, in place of its last one.
+// Put replaces a suite's run in the file at path.
 func Put(path, suite string, run *Run) error {
 	all, err := Read(path)
 	if err != nil {
@@ -122,11 +122,11 @@ func Put(path, suite string, run *Run) error {
 	return all.Write(path)
 }
 
-// rounded returns values with four digits, which is more than they deserve.
+// rounded returns values with four significant digits.
 func rounded(values []float64) []float64 {
 	out := make([]float64, len(values))
 	for i, v := range values {
-		if out[i] = v; !math.IsNaN(v) && !math.IsInf(v, 0) { // those JSON refuses, and so it should
+		if out[i] = v; !math.IsNaN(v) && !math.IsInf(v, 0) { // these make json.Marshal fail, as they should
 			out[i], _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64)
 		}
 	}

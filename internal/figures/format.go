@@ -1,6 +1,6 @@
-// Package figures keeps what was measured, in a file for those who draw plots or
-// judge, and has what reports of it have in common: statistics, tables, and the
-// machine.
+// Package figures keeps measurements in a file, from which plots and bounds are
+// made, and has what the reports share: statistics, tables, and the description of
+// the machine.
 package figures
 
 import (
@@ -21,7 +21,7 @@ func Median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// Spread writes the median of values, and in brackets the least and the largest.
+// Spread formats the median of values, with the minimum and maximum in parentheses.
 func Spread(values []float64) string {
 	if len(values) == 0 {
 		return "–"
@@ -32,8 +32,8 @@ func Spread(values []float64) string {
 	return Format(Median(values)) + " (" + Format(slices.Min(values)) + "–" + Format(slices.Max(values)) + ")"
 }
 
-// Quantiles writes the median of values, and in brackets the least and the one
-// that nine of ten do not exceed.
+// Quantiles formats the median of values, with the minimum and the 90th percentile
+// in parentheses.
 func Quantiles(values []float64) string {
 	if len(values) == 0 {
 		return "–"
@@ -42,8 +42,8 @@ func Quantiles(values []float64) string {
 	return Format(Median(values)) + " (" + Format(sorted[0]) + ", " + Format(sorted[(len(sorted)-1)*9/10]) + ")"
 }
 
-// Added returns how much values are above those of base, round by round. Both
-// are in µs, the differences in ms.
+// Added returns the differences between values and base, round by round. Both are
+// in µs, the differences in ms.
 func Added(values, base []float64) []float64 {
 	var differences []float64
 	for i := range min(len(values), len(base)) {
@@ -52,12 +52,12 @@ func Added(values, base []float64) []float64 {
 	return differences
 }
 
-// Share writes how many of a number something is.
+// Share formats "n of of".
 func Share(n, of int) string {
 	return Thousands(float64(n)) + " of " + Thousands(float64(of))
 }
 
-// Megabytes writes bytes as megabytes.
+// Megabytes formats bytes as megabytes.
 func Megabytes(bytes int64) string { return Format(float64(bytes) / 1e6) }
 
 // Micros returns d in µs.
@@ -66,7 +66,7 @@ func Micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 // Millis returns d in ms.
 func Millis(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
-// Format writes v with no more digits than a measurement deserves.
+// Format formats v with about three significant digits.
 func Format(v float64) string {
 	switch a := math.Abs(v); {
 	case math.IsNaN(v):
@@ -81,7 +81,7 @@ func Format(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-// Thousands writes v as a whole number with commas.
+// Thousands formats v as an integer with commas.
 func Thousands(v float64) string {
 	s := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -93,8 +93,8 @@ func Thousands(v float64) string {
 	return s
 }
 
-// Header returns the first two lines of a table whose cells are figures, but
-// for those of its first column.
+// Header returns the first two lines of a table with right-aligned columns after
+// the first.
 func Header(titles ...string) string {
 	return "| | " + strings.Join(titles, " | ") + " |\n|---|" + strings.Repeat("---:|", len(titles)) + "\n"
 }

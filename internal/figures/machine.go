@@ -14,12 +14,12 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// A Machine is where and of what the figures are.
+// A Machine is the machine and the commit that were measured.
 type Machine struct {
 	cpu, kernel, load, commit string // "" if not known
 }
 
-// ThisMachine returns where this process runs.
+// ThisMachine returns the machine that this process runs on.
 func ThisMachine(ctx context.Context) Machine {
 	m := Machine{cpu: cpuModel()}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
@@ -32,21 +32,21 @@ func ThisMachine(ctx context.Context) Machine {
 	return m
 }
 
-// commit returns the commit that is checked out, and whether anything was
-// changed since.
+// commit returns the commit that is checked out, with a note if files have changed
+// since.
 func commit(ctx context.Context) string {
 	id, ok := proc.Output(ctx, "git", "rev-parse", "--short", "--verify", "--quiet", "HEAD")
-	if !ok || id == "" || strings.Contains(id, " ") { // no git, no commit, no repository
+	if !ok || id == "" || strings.Contains(id, " ") { // no git, no commit, or no repository
 		return ""
 	}
-	// With locks, git would refresh its index, which is not ours to write.
+	// Without --no-optional-locks git would rewrite its index.
 	if changes, _ := proc.Output(ctx, "git", "--no-optional-locks", "status", "--porcelain"); changes != "" {
 		return id + " with changes"
 	}
 	return id
 }
 
-// cpuModel returns what the CPU calls itself.
+// cpuModel returns the CPU's model name, or "".
 func cpuModel() string {
 	b, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -73,12 +73,12 @@ func (m Machine) String() string {
 	return words
 }
 
-// Lines returns the lines of a list that say where and when it was measured.
+// Lines returns the report's list items on the machine and the date.
 func (m Machine) Lines(began time.Time, took time.Duration) string {
 	lines := fmt.Sprintf("- Machine: %s. Clients, relay and upstream share it, all on 127.0.0.1.\n", m)
 	if m.load != "" {
-		lines += fmt.Sprintf("- Load of the machine before the start: %s. "+
-			"If it is not near 0, other processes were running, and the spreads are theirs.\n", m.load)
+		lines += fmt.Sprintf("- Load average before the start: %s. "+
+			"If it is not near 0, other processes were running and widened the spreads.\n", m.load)
 	}
 	return lines + fmt.Sprintf("- Date: %s. Commit: %s. It took %s.\n",
 		began.UTC().Format(time.DateOnly), cmp.Or(m.commit, "none yet"), took.Round(time.Second))

@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// maxEvent is how large an event may be, base64 and all.
+// maxEvent is the largest event, including what base64 adds.
 const maxEvent = 6 << 20
 
-var errRequestTooLarge = errors.New("the request is larger than Lambda takes")
+var errRequestTooLarge = errors.New("the request is larger than Lambda accepts")
 
 // call is one request as the service sees it.
 type call struct {
 	function Function
 	req      *http.Request
-	header   http.Header // what the function gets of it, with canonical names
+	header   http.Header // as the function gets it, with canonical names
 	body     []byte
-	id       string // of the request; a function URL's is the invocation's, too
+	id       string // of the request, and of the invocation
 	trace    string
 	domain   string
 	client   string // its address, without the port
@@ -57,7 +57,7 @@ func (s *Server) newCall(req *http.Request) (*call, error) {
 		return nil, err
 	}
 	if len(body) > s.front.maxRequest {
-		// A client that is still writing would not read the answer.
+		// A client that is still writing would not read the response.
 		_, _ = io.Copy(io.Discard, req.Body)
 		return nil, errRequestTooLarge
 	}
@@ -66,7 +66,7 @@ func (s *Server) newCall(req *http.Request) (*call, error) {
 	return c, nil
 }
 
-// setHeader takes from the request what ends at a proxy, and adds what one knows.
+// setHeader removes the hop-by-hop headers, and adds those that a proxy adds.
 func (c *call) setHeader() {
 	h := c.req.Header.Clone()
 	for _, listed := range h.Values("Connection") {
@@ -93,15 +93,6 @@ func (c *call) setHeader() {
 	c.header = h
 }
 
-// canonical returns the header with canonical names and joined values.
-func (c *call) canonical(join func([]string) any) object {
-	o := object{}
-	for name, values := range c.header {
-		o[name] = join(values)
-	}
-	return o
-}
-
 // lower returns the header with lower-case names and joined values.
 func (c *call) lower(join func([]string) any) object {
 	o := object{}
@@ -111,12 +102,12 @@ func (c *call) lower(join func([]string) any) object {
 	return o
 }
 
-// The ways to make one of several values.
+// The ways to join several values.
 func joined(values []string) any { return strings.Join(values, ",") }
 func last(values []string) any   { return values[len(values)-1] }
 func all(values []string) any    { return values }
 
-// rawPath returns the path as it stands in the request line.
+// rawPath returns the path as written in the request line.
 func (c *call) rawPath() string {
 	path, _, _ := strings.Cut(c.req.RequestURI, "?")
 	if !strings.HasPrefix(path, "/") { // absolute form, or *
@@ -128,7 +119,7 @@ func (c *call) rawPath() string {
 	return path
 }
 
-// setBody sets the members that every kind of event has for the body.
+// setBody sets the fields that every kind of event has for the body.
 func (c *call) setBody(event object, binary bool) {
 	event["isBase64Encoded"] = binary
 	if binary {
@@ -138,8 +129,8 @@ func (c *call) setBody(event object, binary bool) {
 	}
 }
 
-// isBinary reports whether the services put the body into base64. They go by
-// what the headers say, not by what the bytes are.
+// isBinary reports whether the services encode the body as base64. They decide by
+// the headers, not by the bytes.
 func (c *call) isBinary() bool {
 	return len(c.body) > 0 && (c.header.Get("Content-Encoding") != "" || !isText(c.header.Get("Content-Type")))
 }
@@ -154,22 +145,22 @@ func isText(contentType string) bool {
 		slices.Contains([]string{"application/json", "application/javascript", "application/xml"}, media)
 }
 
-// encode writes v as the services do: characters as they are. Bytes that are
-// no characters become U+FFFD.
+// encode encodes v as the services do, without escaping HTML. Bytes that are not
+// UTF-8 become U+FFFD.
 func encode(v any) []byte {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic(err) // only ever our own maps
+		panic(err) // v is always one of our own maps
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
-// query is the parameters of a query.
+// query holds the parameters of a query string.
 type query map[string][]string
 
-// parseQuery takes every query: what cannot be decoded stays as it is.
+// parseQuery accepts every query: what cannot be decoded stays as it is.
 func parseQuery(raw string, decode func(string) (string, error)) query {
 	q := query{}
 	for pair := range strings.SplitSeq(raw, "&") {
@@ -183,14 +174,19 @@ func parseQuery(raw string, decode func(string) (string, error)) query {
 	return q
 }
 
-// object returns one member per name; without names it is null.
+// object returns one field per name, or null if there are none.
 func (q query) object(join func([]string) any) object {
 	if len(q) == 0 {
 		return nil
 	}
+	return fields(q, join)
+}
+
+// fields returns an object with one field per name.
+func fields(values map[string][]string, join func([]string) any) object {
 	o := object{}
-	for name, values := range q {
-		o[name] = join(values)
+	for name, v := range values {
+		o[name] = join(v)
 	}
 	return o
 }

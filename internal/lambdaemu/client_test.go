@@ -59,7 +59,7 @@ func (c *client) next(ctx context.Context) (*event, error) {
 	return e, nil
 }
 
-// said is what the Runtime API answered to a POST.
+// said is the Runtime API's response to a POST.
 type said struct {
 	status int
 	kind   string // errorType, or status if it is none
@@ -92,12 +92,12 @@ func (c *client) respond(ctx context.Context, id string, body io.Reader, headers
 	return c.post(ctx, "/2018-06-01/runtime/invocation/"+id+"/response", body, headers...)
 }
 
-// respondJSON answers with one value.
+// respondJSON responds with v as JSON.
 func (c *client) respondJSON(ctx context.Context, id string, v any) (said, error) {
 	return c.respond(ctx, id, bytes.NewReader(encode(v)), "Content-Type", "application/json")
 }
 
-// respondStream answers with a prelude and then what body writes.
+// respondStream responds with a prelude and then with body.
 func (c *client) respondStream(ctx context.Context, id, prelude string, body io.Reader) (said, error) {
 	head := bytes.NewReader(append([]byte(prelude), delimiter...))
 	return c.respond(ctx, id, struct{ io.Reader }{io.MultiReader(head, body)},
@@ -119,11 +119,11 @@ func handle(h func(ctx context.Context, c *client, e *event)) func(context.Conte
 	}
 }
 
-// must fails the test, from any goroutine, if the API did not answer as it should.
+// must fails the test, from any goroutine, if the API did not respond as wanted.
 func (s said) must(t *testing.T, err error, want said) {
 	t.Helper()
 	if err != nil || s != want {
-		t.Errorf("the Runtime API answered %v, %v; want %v", s, err, want)
+		t.Errorf("the Runtime API responded %v, %v; want %v", s, err, want)
 	}
 }
 
@@ -152,9 +152,9 @@ func request(t *testing.T, method, url string, body io.Reader) *http.Request {
 	return req
 }
 
-// answerTo sends req and returns the head of the answer. Its body is closed
+// roundTrip sends req and returns the response, unread. Its body is closed
 // when the test ends.
-func answerTo(t *testing.T, req *http.Request) *http.Response {
+func roundTrip(t *testing.T, req *http.Request) *http.Response {
 	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -164,13 +164,13 @@ func answerTo(t *testing.T, req *http.Request) *http.Response {
 	return res
 }
 
-// complete returns the answer to req and its whole body.
+// complete returns the response to req and its whole body.
 func complete(t *testing.T, req *http.Request) (*http.Response, string) {
 	t.Helper()
-	res := answerTo(t, req)
+	res := roundTrip(t, req)
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		t.Fatalf("reading the answer: %v", err)
+		t.Fatalf("reading the response: %v", err)
 	}
 	return res, string(body)
 }

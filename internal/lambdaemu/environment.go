@@ -1,6 +1,7 @@
 package lambdaemu
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,28 +10,29 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// worker is what an environment consists of besides its Runtime API.
+// worker is what runs a function's code: a process, or a goroutine in its place.
 type worker interface {
-	pid() int // zero if it is no process
+	pid() int // zero if it is a goroutine
 	freeze()
 	thaw()
 	terminate() // asks it to exit
 	kill()
 	ended() <-chan struct{}
-	exit() error // after ended: what became of it
+	exit() error // why it ended; only after ended is closed
 }
 
-// state is what the pool knows of an environment.
+// state is the pool's view of an environment.
 type state int
 
 const (
-	reserved state = iota // somebody has an event for it
-	busy                  // it works on one
-	settling              // the answer is complete, but it is not back yet
+	reserved state = iota // a request has an event for it
+	busy                  // it has an event
+	settling              // its response is complete, but it has not asked for the next event
 	idle                  // it waits for an event
 )
 
@@ -44,10 +46,10 @@ type environment struct {
 	// Guarded by the pool's lock.
 	state       state
 	initialized bool
-	meant       bool // to exit, or counted already
+	expected    bool // to exit, or its exit is counted already
 }
 
-// start starts the environment, which is reserved. h tells the pool of it.
+// start starts the environment, which is reserved. h reports its progress.
 func (e *environment) start(f Function, logs io.Writer, h hooks) (err error) {
 	if e.runtime, err = newRuntime(f, h); err != nil {
 		return err
@@ -58,12 +60,12 @@ func (e *environment) start(f Function, logs io.Writer, h hooks) (err error) {
 		return nil
 	}
 	if e.worker, err = startProcess(f, e.runtime.API, logs); err != nil {
-		e.runtime.server.Close() // h would wait for whoever starts it
+		e.runtime.server.Close() // not runtime.close: its hook would wait for the lock our caller holds
 	}
 	return err
 }
 
-// watch returns when the worker is no more.
+// watch waits for the end of the worker and returns why it ended.
 func (e *environment) watch() error {
 	<-e.worker.ended()
 	err := ErrExited
@@ -74,7 +76,7 @@ func (e *environment) watch() error {
 	return err
 }
 
-// hasEnded reports whether the worker is no more.
+// hasEnded reports whether the worker has ended.
 func (e *environment) hasEnded() bool {
 	select {
 	case <-e.worker.ended():
@@ -84,8 +86,8 @@ func (e *environment) hasEnded() bool {
 	}
 }
 
-// kill ends the environment at once. A goroutine cannot be killed: it loses
-// its connections instead.
+// kill ends the environment at once. A goroutine cannot be killed: its context is
+// canceled and its connections are closed.
 func (e *environment) kill() {
 	e.worker.kill()
 	e.runtime.close(errors.New("killed"))
@@ -109,7 +111,7 @@ func (e *environment) shutdown() {
 
 const shutdownGrace = 500 * time.Millisecond
 
-// process is the worker that is a Function.Bootstrap.
+// process is the worker of a Function.Bootstrap.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -137,7 +139,7 @@ func startProcess(f Function, api string, logs io.Writer) (*process, error) {
 	return p, nil
 }
 
-// environ returns what Lambda tells a process, and nothing that it inherits.
+// environ returns Lambda's variables and the function's own. Nothing is inherited.
 func environ(f Function, api string) []string {
 	env := []string{
 		"AWS_LAMBDA_RUNTIME_API=" + api,
@@ -165,13 +167,13 @@ func (p *process) kill()                  { p.signal(signalKill) }
 func (p *process) ended() <-chan struct{} { return p.done }
 func (p *process) exit() error            { return p.err }
 
-// terminate wakes it up as well: who is frozen does not hear.
+// terminate thaws the process as well: a frozen one would not get the signal.
 func (p *process) terminate() {
 	p.signal(signalTerminate)
 	p.signal(signalContinue)
 }
 
-// signal does nothing after the end, when the number may be another's.
+// signal does nothing once the process has ended, when its id may be reused.
 func (p *process) signal(sig syscall.Signal) {
 	select {
 	case <-p.done:
@@ -180,7 +182,7 @@ func (p *process) signal(sig syscall.Signal) {
 	}
 }
 
-// goroutine is the worker that is a Function.Run.
+// goroutine is the worker of a Function.Run.
 type goroutine struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -204,3 +206,57 @@ func (g *goroutine) terminate()             { g.cancel() }
 func (g *goroutine) kill()                  { g.cancel() }
 func (g *goroutine) ended() <-chan struct{} { return g.done }
 func (g *goroutine) exit() error            { return g.err }
+
+// maxLogs is how many bytes of the logs are kept, of their end.
+const maxLogs = 4 << 20
+
+// logs keeps what processes wrote, and the emulator's own lines. Every Write
+// takes whole lines.
+type logs struct {
+	mu   sync.Mutex
+	kept bytes.Buffer
+	also io.Writer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kept.Len()+len(p) > maxLogs {
+		l.kept.Next(maxLogs / 2)
+	}
+	_, _ = l.also.Write(p)
+	return l.kept.Write(p)
+}
+
+// printf adds one of the emulator's own lines.
+func (l *logs) printf(format string, args ...any) {
+	fmt.Fprintf(l, "lambdaemu: "+format+"\n", args...)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.kept.String()
+}
+
+// lineWriter writes whole lines to w, so that those of several processes do not mix.
+type lineWriter struct {
+	w       io.Writer
+	partial []byte
+}
+
+func (l *lineWriter) Write(p []byte) (int, error) {
+	l.partial = append(l.partial, p...)
+	if end := bytes.LastIndexByte(l.partial, '\n') + 1; end > 0 {
+		_, _ = l.w.Write(l.partial[:end])
+		l.partial = append(l.partial[:0], l.partial[end:]...)
+	}
+	return len(p), nil
+}
+
+// end writes a last line that is not terminated.
+func (l *lineWriter) end() {
+	if len(l.partial) > 0 {
+		_, _ = l.w.Write(append(l.partial, '\n'))
+	}
+}

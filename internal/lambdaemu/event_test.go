@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// echo starts a function that answers every event with the event itself, and
+// echo starts a function that responds to every event with the event itself, and
 // returns a function that sends requests to it and returns the events.
 func echo(t *testing.T, front Front) func(*http.Request) object {
 	t.Helper()

@@ -18,10 +18,10 @@ type Function struct {
 	// Lambda and Env and no other.
 	Bootstrap string
 
-	// Run stands in for a process, in tests that want no executable. Each
+	// Run takes the place of a process, in tests that need no executable. Each
 	// environment calls it once, in a goroutine; api is what a process would find
-	// in AWS_LAMBDA_RUNTIME_API. To return is to exit. A killed environment ends
-	// ctx and breaks all connections of api.
+	// in AWS_LAMBDA_RUNTIME_API. Returning is exiting. Killing an environment
+	// cancels ctx and closes all connections to api.
 	Run func(ctx context.Context, api string) error
 
 	// Env holds the function's own variables. Run does not see them.
@@ -47,24 +47,24 @@ type Function struct {
 	// Concurrency is how many environments there may be. If zero, 10.
 	Concurrency int
 
-	// Settle is how long a request waits for an environment that has answered,
-	// but has not asked for its next event, before it takes another one or is
-	// throttled. Without it, requests in sequence would meet a race. If zero, one second.
-	Settle time.Duration
+	// SettleTimeout is how long a request waits for an environment that has
+	// responded, but has not asked for its next event, before it takes another one
+	// or is throttled. Without it, sequential requests would race. If zero, one second.
+	SettleTimeout time.Duration
 
 	// Freeze stops processes (SIGSTOP) while they wait for an event.
 	Freeze bool
 
-	// Cut is what a client sees of a stream that breaks off. If empty, CutBroken.
+	// Cut is what a client sees of a truncated stream. If empty, CutBroken.
 	Cut Cut
 
-	// Bandwidth slows streamed answers to Lambda's pace: 6 MiB at once, then 2 MiB/s.
+	// Bandwidth slows streamed responses to Lambda's pace: 6 MiB at once, then 2 MiB/s.
 	Bandwidth bool
 
 	Name   string // If empty, "relay".
 	Region string // If empty, "us-east-1".
 
-	// Log gets what Server.Logs holds, line by line. If nil, nobody does.
+	// Log gets each line of Server.Logs. It may be nil.
 	Log io.Writer
 }
 
@@ -77,10 +77,10 @@ const (
 	HTTPAPI       Front = "HTTP_API"        // API Gateway, payload format 2.0
 	RESTAPI       Front = "REST_API"        // API Gateway, proxy integration, binary media type */*
 	ALB           Front = "ALB"             // a target group without multi-value headers
-	ALBMultiValue Front = "ALB_MULTI_VALUE" // and with them
+	ALBMultiValue Front = "ALB_MULTI_VALUE" // a target group with them
 )
 
-// Mode is how an answer travels from the function to the client.
+// Mode is how a response travels from the function to the client.
 type Mode string
 
 // The modes, named as Terraform and CloudFormation do.
@@ -93,10 +93,10 @@ const (
 // What the real service shows is not documented.
 type Cut string
 
-// The two ways to end.
+// The two ways in which a truncated stream may end.
 const (
 	CutBroken Cut = "broken" // the connection breaks
-	CutClean  Cut = "clean"  // the answer looks complete
+	CutClean  Cut = "clean"  // the response looks complete
 )
 
 func (f Function) withDefaults() Function {
@@ -106,7 +106,7 @@ func (f Function) withDefaults() Function {
 	f.InitTimeout = cmp.Or(f.InitTimeout, 10*time.Second)
 	f.MemoryMB = cmp.Or(f.MemoryMB, 128)
 	f.Concurrency = cmp.Or(f.Concurrency, 10)
-	f.Settle = cmp.Or(f.Settle, time.Second)
+	f.SettleTimeout = cmp.Or(f.SettleTimeout, time.Second)
 	f.Cut = cmp.Or(f.Cut, CutBroken)
 	f.Name = cmp.Or(f.Name, "relay")
 	f.Region = cmp.Or(f.Region, "us-east-1")

@@ -3,7 +3,6 @@ package lambdaemu
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -79,8 +78,8 @@ func (c *call) cookies() []string {
 	return cookies
 }
 
-// readV2 reads an answer of payload format 2.0. What has no statusCode is the
-// body. There are no multiValueHeaders in it.
+// readV2 reads a response of payload format 2.0, which has no multiValueHeaders.
+// A payload without a statusCode is itself the body.
 func readV2(payload []byte) (*reply, error) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(payload, &members) != nil || members["statusCode"] == nil {
@@ -99,7 +98,7 @@ func readV2(payload []byte) (*reply, error) {
 	return r, nil
 }
 
-// refuseURL says what a function URL says when there is no answer.
+// refuseURL returns a function URL's own response to err.
 func refuseURL(err error) refusal {
 	switch {
 	case errors.Is(err, ErrThrottled):
@@ -131,8 +130,8 @@ func restEvent(c *call) object {
 		"resource":                        "/{proxy+}",
 		"path":                            path,
 		"httpMethod":                      c.req.Method,
-		"headers":                         c.canonical(last),
-		"multiValueHeaders":               c.canonical(all),
+		"headers":                         fields(c.header, last),
+		"multiValueHeaders":               fields(c.header, all),
 		"queryStringParameters":           q.object(last),
 		"multiValueQueryStringParameters": q.object(all),
 		"pathParameters":                  object{"proxy": strings.TrimPrefix(path, "/")},
@@ -167,18 +166,9 @@ func (c *call) contextV1(path string) object {
 	}
 }
 
-// readV1 reads an answer of payload format 1.0, which must have a statusCode.
+// readV1 reads a response of payload format 1.0, which must have a statusCode.
 func readV1(payload []byte) (*reply, error) {
-	a, r, err := parseReply(payload)
-	if err != nil {
-		return nil, err
-	}
-	if a.StatusCode == nil {
-		return nil, fmt.Errorf("%w: no statusCode", errMalformed)
-	}
-	r.setSingle(a)
-	r.setMulti(a)
-	return r, nil
+	return parseStrict(payload, (*reply).setSingle, (*reply).setMulti)
 }
 
 func refuseHTTPAPI(err error) refusal {

@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// pool keeps the environments of a function: as many as there are events at
-// once, up to the function's concurrency. None ever ends for being idle.
+// pool holds the environments of a function: as many as there are events at
+// once, up to the function's concurrency. None ends for being idle.
 type pool struct {
 	function Function
 	logs     *logs
 	watchers sync.WaitGroup
-	ctx      context.Context // ends with close
+	ctx      context.Context // canceled by close
 	cancel   context.CancelFunc
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at every change
 	closed  bool
-	all     []*environment // the last to have become idle at the end
+	all     []*environment // the most recently idle at the end
 	stats   Stats
 }
 
-// Stats counts what has happened to a function so far.
+// Stats are a function's counts so far.
 type Stats struct {
 	Spawned     int // environments
-	Crashed     int // of these, how many exited unasked
-	TimedOut    int // of these, how many were killed for an invocation that took too long
+	Crashed     int // environments that exited unasked
+	TimedOut    int // environments that were killed because an invocation took too long
 	Invocations int // events that a runtime got
-	Throttled   int // events that none got, for lack of concurrency
+	Throttled   int // events that no runtime got, for lack of concurrency
 
 	// Init is how long environments took from their start to their first /next.
 	Init []time.Duration
@@ -43,12 +43,12 @@ func newPool(f Function, l *logs) *pool {
 }
 
 // invoke has an environment work on inv.
-func (p *pool) invoke(ctx context.Context, inv *invocation) (*Answer, error) {
+func (p *pool) invoke(ctx context.Context, inv *invocation) (*Response, error) {
 	e, err := p.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// Who has got an environment keeps it, even if ctx ends: it is started already.
+	// The environment is reserved and starting: it gets its event even if ctx ends.
 	limit, cancel := context.WithTimeout(context.Background(), p.function.InitTimeout)
 	defer cancel()
 	if err := e.runtime.dispatch(limit, inv); err != nil {
@@ -64,7 +64,7 @@ func (p *pool) invoke(ctx context.Context, inv *invocation) (*Answer, error) {
 // acquire reserves an environment: one that is idle, else one that will be in
 // a moment, else a new one.
 func (p *pool) acquire(ctx context.Context) (*environment, error) {
-	patience := time.NewTimer(p.function.Settle)
+	patience := time.NewTimer(p.function.SettleTimeout)
 	defer patience.Stop()
 	for patient := true; ; {
 		e, changed, err := p.tryAcquire(patient)
@@ -128,8 +128,8 @@ func (p *pool) spawn() (*environment, error) {
 	return e, nil
 }
 
-// watch waits for the end of an environment, forgets it, and hears out what it
-// has said before.
+// watch waits for the end of an environment, forgets it, and then lets the
+// response that it had begun arrive.
 func (p *pool) watch(e *environment) {
 	p.forget(e, e.watch())
 	_ = e.runtime.server.Shutdown(p.ctx)
@@ -178,7 +178,7 @@ func (p *pool) thaw(e *environment) {
 	}
 }
 
-// over may come late: an idle environment stays so.
+// over may be called late: an environment that is idle by then stays idle.
 func (p *pool) over(e *environment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -201,21 +201,21 @@ func (p *pool) failed(e *environment) {
 func (p *pool) expired(e *environment) {
 	p.mu.Lock()
 	p.stats.TimedOut++
-	e.state, e.meant = settling, true
+	e.state, e.expected = settling, true
 	p.logs.printf("environment %d: task timed out after %v", e.number, p.function.Timeout)
 	p.mu.Unlock()
 	e.kill()
 }
 
-// crashed counts an end that was not meant, once. The lock must be held.
+// crashed counts an unexpected end, once. The lock must be held.
 func (p *pool) crashed(e *environment) {
-	if !e.meant {
+	if !e.expected {
 		p.stats.Crashed++
 	}
-	e.meant = true
+	e.expected = true
 }
 
-// signal tells those who wait. The lock must be held.
+// signal wakes all waiters. The lock must be held.
 func (p *pool) signal() {
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -227,7 +227,7 @@ func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
 	for _, e := range p.all {
-		e.meant = e.meant || !e.hasEnded()
+		e.expected = e.expected || !e.hasEnded()
 		go e.shutdown()
 	}
 	p.signal()

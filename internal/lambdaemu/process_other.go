@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// There is no freezing here: the first two do nothing.
+// Processes cannot be frozen here: the first two do nothing.
 const (
 	signalStop      = syscall.Signal(0)
 	signalContinue  = syscall.Signal(0)

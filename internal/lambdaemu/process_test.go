@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -101,13 +104,13 @@ func TestScaleOut(t *testing.T) {
 		t.Errorf("processes %v, want 2", pids)
 	}
 	g.open()
-	first, second := await(t, bodies, "an answer"), await(t, bodies, "an answer")
+	first, second := await(t, bodies, "a response"), await(t, bodies, "a response")
 	if first == second {
 		t.Errorf("process %s had two events at once", first)
 	}
 	for range 5 {
 		if _, body := get(t, s.URL); body != first && body != second {
-			t.Errorf("process %s answers, want one of the two that idle", body)
+			t.Errorf("process %s responds, want one of the two idle ones", body)
 		}
 	}
 	stats := s.Stats()
@@ -122,8 +125,8 @@ func TestScaleOut(t *testing.T) {
 
 func TestBusyUntilNext(t *testing.T) {
 	back := make(chan struct{})
-	s := Start(t, Function{Concurrency: 1, Settle: time.Nanosecond, Run: handle(func(ctx context.Context, c *client, e *event) {
-		_, _ = c.respondJSON(ctx, e.id, "answered")
+	s := Start(t, Function{Concurrency: 1, SettleTimeout: time.Nanosecond, Run: handle(func(ctx context.Context, c *client, e *event) {
+		_, _ = c.respondJSON(ctx, e.id, "done")
 		<-back
 	})})
 	if res, _ := get(t, s.URL); res.StatusCode != http.StatusOK {
@@ -164,9 +167,9 @@ func TestFreeze(t *testing.T) {
 			}
 		}
 	}
-	answered := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(answered)
+		defer close(done)
 		complete(t, g.request(t, s.URL))
 	}()
 	await(t, g.arrived, "the event in a process")
@@ -174,7 +177,7 @@ func TestFreeze(t *testing.T) {
 		t.Error("the process is frozen while it works")
 	}
 	g.open()
-	await(t, answered, "the answer")
+	await(t, done, "the response")
 	if stats := s.Stats(); stats.Spawned != 1 || stats.Invocations != 5 {
 		t.Errorf("%+v, want one process and 5 invocations", stats)
 	}
@@ -194,7 +197,7 @@ func TestProcessThatDies(t *testing.T) {
 		{"hang", "/", Stats{Spawned: 2, Crashed: 2}, "did not initialize: not within"},
 	} {
 		t.Run(test.start+test.path, func(t *testing.T) {
-			f := Function{Concurrency: 1, Settle: waitLimit, Env: map[string]string{"BOOTSTRAP": test.start}}
+			f := Function{Concurrency: 1, SettleTimeout: waitLimit, Env: map[string]string{"BOOTSTRAP": test.start}}
 			if test.path == "/hang" {
 				f.Timeout = 50 * time.Millisecond
 			}
@@ -234,15 +237,15 @@ func TestProcessThatDiesInTheMiddle(t *testing.T) {
 	for _, test := range []struct {
 		path    string
 		cut     Cut
-		timeout time.Duration // long enough for a slow machine to begin an answer
+		timeout time.Duration // long enough for a slow machine to begin a response
 	}{
 		{"/stream-exit", CutBroken, 0},
 		{"/stream-exit", CutClean, 0},
 		{"/stream-hang", CutBroken, 2 * time.Second},
 	} {
 		g := newGate(t)
-		s := startBootstrap(t, Function{Mode: ResponseStream, Cut: test.cut, Timeout: test.timeout, Concurrency: 1, Settle: waitLimit})
-		res := answerTo(t, g.request(t, s.URL+test.path))
+		s := startBootstrap(t, Function{Mode: ResponseStream, Cut: test.cut, Timeout: test.timeout, Concurrency: 1, SettleTimeout: waitLimit})
+		res := roundTrip(t, g.request(t, s.URL+test.path))
 		first := make([]byte, 5)
 		if _, err := io.ReadFull(res.Body, first); string(first) != "first" || err != nil {
 			t.Errorf("%s: %q, %v", test.path, first, err)
@@ -261,10 +264,10 @@ func TestProcessThatDiesInTheMiddle(t *testing.T) {
 	}
 }
 
-func TestExitAfterAnAnswer(t *testing.T) {
-	s := startBootstrap(t, Function{Concurrency: 1, Settle: waitLimit})
+func TestExitAfterAResponse(t *testing.T) {
+	s := startBootstrap(t, Function{Concurrency: 1, SettleTimeout: waitLimit})
 	for range 3 {
-		if res, body := get(t, s.URL+"/exit-after"); res.StatusCode != http.StatusOK || body != `"answered"` {
+		if res, body := get(t, s.URL+"/exit-after"); res.StatusCode != http.StatusOK || body != `"done"` {
 			t.Errorf("got %d %q", res.StatusCode, body)
 		}
 	}
@@ -296,7 +299,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-func TestCloseBreaksOff(t *testing.T) {
+func TestCloseAbortsRequests(t *testing.T) {
 	g := newGate(t)
 	s := startBootstrap(t, Function{})
 	failed := make(chan error, 1)
@@ -307,7 +310,125 @@ func TestCloseBreaksOff(t *testing.T) {
 	await(t, g.arrived, "the event in a process")
 	s.Close()
 	if err := await(t, failed, "the request"); err == nil {
-		t.Error("the request was answered, want it broken off")
+		t.Error("the request succeeded, want it aborted")
 	}
 	s.Close()
+}
+
+// TestMain runs the tests, or the bootstrap of a function.
+func TestMain(m *testing.M) {
+	if api := os.Getenv("AWS_LAMBDA_RUNTIME_API"); api != "" {
+		bootstrap(api)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// bootstrap is the process that the tests run: this binary again. It does what
+// the path of each event says, and env BOOTSTRAP says what it does before.
+func bootstrap(api string) {
+	ctx, c := context.Background(), newClient(api)
+	switch os.Getenv("BOOTSTRAP") {
+	case "exit":
+		os.Exit(3)
+	case "init error":
+		_, _ = c.post(ctx, "/2018-06-01/runtime/init/error", strings.NewReader(`{"errorType":"Broken"}`))
+		select {}
+	case "hang":
+		select {}
+	case "sigterm":
+		_, _ = c.post(ctx, "/2020-01-01/extension/register", strings.NewReader(`{"events":[]}`), "Lambda-Extension-Name", "test")
+		terminated := make(chan os.Signal, 1)
+		signal.Notify(terminated, syscall.SIGTERM)
+		go func() {
+			<-terminated
+			fmt.Println("got SIGTERM")
+			os.Exit(0)
+		}()
+	}
+	for {
+		e, err := c.next(ctx)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		work(ctx, c, e)
+	}
+}
+
+func work(ctx context.Context, c *client, e *event) {
+	switch e.fields.RawPath {
+	case "/env":
+		_, _ = c.respondJSON(ctx, e.id, map[string]any{"statusCode": 200, "body": strings.Join(os.Environ(), "\n")})
+	case "/dir":
+		dir, _ := os.Getwd()
+		_, _ = c.respondJSON(ctx, e.id, map[string]any{"statusCode": 200, "body": dir})
+	case "/exit":
+		fmt.Println("about to exit")
+		os.Exit(4)
+	case "/exit-after":
+		_, _ = c.respondJSON(ctx, e.id, "done")
+		os.Exit(5)
+	case "/hang":
+		select {}
+	case "/stream-exit", "/stream-hang":
+		_, _ = c.respondStream(ctx, e.id, `{"statusCode":200}`, &gatedReader{first: "first", then: func() {
+			wait(e.fields.Headers["gate"])
+			if e.fields.RawPath == "/stream-exit" {
+				os.Exit(6)
+			}
+			select {}
+		}})
+	default:
+		if url := e.fields.Headers["gate"]; url != "" {
+			wait(url)
+		}
+		_, _ = c.respondJSON(ctx, e.id, map[string]any{"statusCode": 200, "body": fmt.Sprint(os.Getpid())})
+	}
+}
+
+// wait waits at a gate of the test's.
+func wait(url string) {
+	if res, err := http.Get(url); err == nil {
+		res.Body.Close()
+	}
+}
+
+// gatedReader reads first, and then whatever then does.
+type gatedReader struct {
+	first string
+	then  func()
+}
+
+func (g *gatedReader) Read(p []byte) (int, error) {
+	if g.first != "" {
+		n := copy(p, g.first)
+		g.first = g.first[n:]
+		return n, nil
+	}
+	g.then()
+	return 0, nil
+}
+
+// executable returns the path of the bootstrap.
+func executable(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// startBootstrap starts f with this binary as its bootstrap.
+func startBootstrap(t *testing.T, f Function) *Server {
+	t.Helper()
+	f.Bootstrap = executable(t)
+	// The race detector would sleep a second before every exit.
+	f.Env = maps.Clone(f.Env)
+	if f.Env == nil {
+		f.Env = map[string]string{}
+	}
+	f.Env["GORACE"] = "atexit_sleep_ms=0"
+	return Start(t, f)
 }

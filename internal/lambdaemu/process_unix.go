@@ -2,7 +2,11 @@
 
 package lambdaemu
 
-import "syscall"
+import (
+	"syscall"
+
+	"example.com/relay/internal/proc"
+)
 
 const (
 	signalStop      = syscall.SIGSTOP
@@ -11,17 +15,14 @@ const (
 	signalKill      = syscall.SIGKILL
 )
 
-// dieWithParent has the kernel kill a process if this one dies without closing
-// its servers, where the kernel can: one that is frozen would stay for ever.
-var dieWithParent = func(*syscall.SysProcAttr) {}
-
 // processGroup makes a process the leader of a group, so that a signal reaches
-// its children.
+// its children too. A frozen process would outlive this one, so the kernel kills
+// it where it can.
 func processGroup() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setpgid: true}
-	dieWithParent(attr)
+	proc.DieWithParent(attr)
 	return attr
 }
 
-// signalGroup sends a signal to the group of a process, if it still is.
+// signalGroup signals the process group of pid. It ignores a group that is gone.
 func signalGroup(pid int, sig syscall.Signal) { _ = syscall.Kill(-pid, sig) }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// limit returns how many bytes a function may answer.
+// limit returns the largest response, in bytes.
 func (r *Runtime) limit() int {
 	if r.function.Mode == ResponseStream {
 		return maxStreamed
@@ -17,17 +17,17 @@ func (r *Runtime) limit() int {
 	return maxBuffered
 }
 
-// receiveStream passes the answer on while it arrives, at the pace of whoever
-// reads it. The error is why the answer is not complete.
+// receiveStream forwards the response while it arrives, at the reader's pace. The
+// error says why the response is not complete.
 func (r *Runtime) receiveStream(inv *invocation, req *http.Request) error {
 	body, pipe := io.Pipe()
 	r.mu.Lock()
-	if inv.phase != responding { // its time is over already
+	if inv.phase != responding { // it has timed out
 		r.mu.Unlock()
 		return ErrTimeout
 	}
 	inv.stream = pipe
-	inv.result <- result{answer: &Answer{RequestID: inv.id, ContentType: req.Header.Get("Content-Type"), Body: body}}
+	inv.result <- result{res: &Response{RequestID: inv.id, ContentType: req.Header.Get("Content-Type"), Body: body}}
 	r.mu.Unlock()
 
 	var to io.Writer = &forgetful{w: pipe}
@@ -43,8 +43,8 @@ func (r *Runtime) receiveStream(inv *invocation, req *http.Request) error {
 	return err
 }
 
-// receiveBuffered passes the answer on when it is complete. Trailers count only
-// if the runtime has said that it streams.
+// receiveBuffered forwards the response when it is complete. trailers says whether
+// the runtime declared that it streams: else its trailers do not count.
 func (r *Runtime) receiveBuffered(inv *invocation, req *http.Request, trailers bool) error {
 	var body bytes.Buffer
 	err := r.receive(&body, req)
@@ -53,7 +53,7 @@ func (r *Runtime) receiveBuffered(inv *invocation, req *http.Request, trailers b
 	}
 	res := result{err: err}
 	if err == nil {
-		res.answer = &Answer{RequestID: inv.id, ContentType: req.Header.Get("Content-Type"), Body: io.NopCloser(&body)}
+		res.res = &Response{RequestID: inv.id, ContentType: req.Header.Get("Content-Type"), Body: io.NopCloser(&body)}
 	}
 	if r.finish(inv) {
 		inv.result <- res
@@ -61,8 +61,8 @@ func (r *Runtime) receiveBuffered(inv *invocation, req *http.Request, trailers b
 	return err
 }
 
-// receive copies the body of req, and reads what is too much without copying,
-// so that the runtime reads the answer and not of a broken connection.
+// receive copies the body of req up to the limit, and discards the rest, so that
+// the runtime gets a response instead of a reset connection.
 func (r *Runtime) receive(to io.Writer, req *http.Request) error {
 	n, err := io.Copy(to, io.LimitReader(req.Body, int64(r.limit())))
 	if err == nil && n == int64(r.limit()) {
@@ -76,8 +76,9 @@ func (r *Runtime) receive(to io.Writer, req *http.Request) error {
 	return nil
 }
 
-// finish makes inv over and reports whether it was not before. It comes before
-// the client sees the end of the answer: its next request must know.
+// finish marks inv as over and reports whether it was not before. It must be
+// called before the client can see the end of the response, or the client's next
+// request would not find the environment settling.
 func (r *Runtime) finish(inv *invocation) bool {
 	r.mu.Lock()
 	was := inv.phase
@@ -87,7 +88,7 @@ func (r *Runtime) finish(inv *invocation) bool {
 	return was != over
 }
 
-// forgetful writes until the reader has gone, and then pretends to.
+// forgetful writes until the reader has closed, and then discards.
 type forgetful struct{ w *io.PipeWriter }
 
 func (f *forgetful) Write(p []byte) (int, error) {
@@ -105,8 +106,8 @@ const (
 	refill = 125 * time.Millisecond
 )
 
-// bucket is a token bucket that begins full. It is refilled in steps, as
-// Lambda's is, not evenly.
+// bucket is a token bucket that begins full. Like Lambda's it is refilled in
+// steps, not continuously.
 type bucket struct {
 	tokens int
 	filled time.Time // when the last step was
@@ -114,7 +115,7 @@ type bucket struct {
 
 func newBucket() *bucket { return &bucket{tokens: burst, filled: time.Now()} }
 
-// take takes up to n tokens, and waits if there are none.
+// take takes up to n tokens, at least one, and waits for it if there are none.
 func (b *bucket) take(n int) int {
 	b.fill()
 	for b.tokens == 0 {

@@ -10,16 +10,16 @@ import (
 	"strconv"
 )
 
-// Lambda's limits of what a function may answer.
+// The largest response of a function, in bytes.
 const (
 	maxBuffered = 6<<20 + 100
 	maxStreamed = 200 << 20
 )
 
-// integrationResponse is the content type of an answer that begins with a prelude.
+// integrationResponse is the content type of a response that begins with a prelude.
 const integrationResponse = "application/vnd.awslambda.http-integration-response"
 
-// discard is for servers whose clients are meant to misbehave.
+// discard is the error log of servers whose clients misbehave on purpose.
 var discard = log.New(io.Discard, "", 0)
 
 func (r *Runtime) handler() http.Handler {
@@ -43,16 +43,17 @@ func (r *Runtime) serveNext(w http.ResponseWriter, req *http.Request) {
 	case inv := <-r.events:
 		r.deliver(w, inv)
 	case <-req.Context().Done():
-	case <-r.gone: // it will be killed
+	case <-r.gone: // the caller will be killed
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// asleep is how large an event may be for a frozen process: what sockets hold.
-const asleep = 64 << 10
+// maxAsleep is the largest event that can be written to a frozen process: what a
+// socket's buffers hold.
+const maxAsleep = 64 << 10
 
-// deliver writes the event and only then has the runtime thawed, so that it
-// wakes up to an event that waits for it. A larger one must be read meanwhile.
+// deliver writes the event and only then has the runtime thawed, so that the
+// event is there when it wakes up. A larger event must be read while it is written.
 func (r *Runtime) deliver(w http.ResponseWriter, inv *invocation) {
 	deadline := r.begin(inv)
 	r.hooks.dispatched()
@@ -63,12 +64,12 @@ func (r *Runtime) deliver(w http.ResponseWriter, inv *invocation) {
 	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(deadline.UnixMilli(), 10))
 	h.Set("Lambda-Runtime-Invoked-Function-Arn", r.function.arn())
 	h.Set("Lambda-Runtime-Trace-Id", inv.trace)
-	if len(inv.payload) > asleep {
+	if len(inv.payload) > maxAsleep {
 		r.hooks.delivered()
 	}
 	_, _ = w.Write(inv.payload)
 	_ = http.NewResponseController(w).Flush()
-	if len(inv.payload) <= asleep {
+	if len(inv.payload) <= maxAsleep {
 		r.hooks.delivered()
 	}
 }
@@ -95,7 +96,7 @@ func (r *Runtime) serveResponse(w http.ResponseWriter, req *http.Request) {
 			"Exceeded maximum allowed payload size ("+strconv.Itoa(r.limit())+" bytes).")
 	case errors.Is(err, ErrTruncated):
 		writeStatus(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
-	default: // a function error is an answer, too
+	default: // a function error is a response, too
 		writeAccepted(w)
 	}
 }
@@ -135,8 +136,8 @@ func (r *Runtime) byID(req *http.Request) *invocation {
 	return nil
 }
 
-// enter brings the invocation of req from running to the next phase. If that
-// cannot be, it answers so and returns nil.
+// enter moves the invocation of req from running to the next phase. If it cannot,
+// it writes the error and returns nil.
 func (r *Runtime) enter(w http.ResponseWriter, req *http.Request, next phase) *invocation {
 	inv := r.byID(req)
 	if inv == nil {
@@ -188,8 +189,8 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// serveRegister is the half of the Extensions API that a runtime needs which
-// wants a SIGTERM: Lambda sends it only where an extension is registered.
+// serveRegister is the part of the Extensions API that a runtime needs to get a
+// SIGTERM: Lambda sends it only if an extension is registered.
 func (r *Runtime) serveRegister(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	r.extensions++
@@ -202,7 +203,7 @@ func (r *Runtime) serveRegister(w http.ResponseWriter, req *http.Request) {
 	})
 }
 
-// serveExtensionNext has no events for those who registered for none.
+// serveExtensionNext never sends an event: extensions here register for none.
 func (r *Runtime) serveExtensionNext(w http.ResponseWriter, req *http.Request) {
 	if req.Header.Get("Lambda-Extension-Identifier") == "" {
 		writeStatus(w, http.StatusForbidden, "Extension.InvalidExtensionIdentifier",

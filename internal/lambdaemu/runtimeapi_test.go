@@ -16,23 +16,23 @@ import (
 
 // outcome is what became of an Invoke.
 type outcome struct {
-	answer *Answer
-	body   string
-	err    error // of Invoke or of the body
+	res  *Response
+	body string
+	err  error // of Invoke or of the body
 }
 
-// invoke invokes a runtime with payload, and reads all of the answer.
+// invoke invokes a runtime with payload, and reads all of the response.
 func invoke(t *testing.T, r *Runtime, payload string) <-chan outcome {
 	t.Helper()
 	c := make(chan outcome, 1)
 	go func() {
-		answer, err := r.Invoke(t.Context(), []byte(payload))
+		res, err := r.Invoke(t.Context(), []byte(payload))
 		if err != nil {
 			c <- outcome{err: err}
 			return
 		}
-		body, err := io.ReadAll(answer.Body)
-		c <- outcome{answer, string(body), err}
+		body, err := io.ReadAll(res.Body)
+		c <- outcome{res, string(body), err}
 	}()
 	return c
 }
@@ -70,9 +70,9 @@ func TestNext(t *testing.T) {
 			t.Errorf("%s = %q, want %q in it", name, got, want)
 		}
 	}
-	s, err := c.respondJSON(t.Context(), e.id, "answered")
+	s, err := c.respondJSON(t.Context(), e.id, "done")
 	s.must(t, err, accepted)
-	if got := await(t, done, "the answer"); got.body != `"answered"` || got.err != nil || got.answer.RequestID != e.id {
+	if got := await(t, done, "the response"); got.body != `"done"` || got.err != nil || got.res.RequestID != e.id {
 		t.Errorf("Invoke = %+v", got)
 	}
 }
@@ -82,10 +82,10 @@ func TestOneInvocationAtATime(t *testing.T) {
 	c, first, _ := take(t, r, "1")
 	_, err := c.next(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "403") || !strings.Contains(err.Error(), "InvalidStateTransition") {
-		t.Errorf("next before an answer: %v, want 403 InvalidStateTransition", err)
+		t.Errorf("next before a response: %v, want 403 InvalidStateTransition", err)
 	}
 	second := invoke(t, r, "2")
-	s, err := c.respondJSON(t.Context(), first.id, "answered")
+	s, err := c.respondJSON(t.Context(), first.id, "done")
 	s.must(t, err, accepted)
 	select {
 	case got := <-second:
@@ -100,8 +100,8 @@ func TestOneInvocationAtATime(t *testing.T) {
 	s.must(t, err, said{http.StatusBadRequest, "InvalidRequestID"})
 	s, err = c.respondJSON(t.Context(), e.id, "second")
 	s.must(t, err, accepted)
-	if got := await(t, second, "the second answer"); got.body != `"second"` {
-		t.Errorf("the second answer is %+v", got)
+	if got := await(t, second, "the second response"); got.body != `"second"` {
+		t.Errorf("the second response is %+v", got)
 	}
 }
 
@@ -114,13 +114,13 @@ func TestResponseStatuses(t *testing.T) {
 			s.must(t, err, said{http.StatusBadRequest, "InvalidRequestID"})
 			s, err = c.respond(ctx, e.id, nil, "Lambda-Runtime-Function-Response-Mode", "nonsense")
 			s.must(t, err, said{http.StatusBadRequest, "InvalidFunctionResponseMode"})
-			s, err = c.respond(ctx, e.id, strings.NewReader("answer"), "Lambda-Runtime-Function-Response-Mode", "streaming")
+			s, err = c.respond(ctx, e.id, strings.NewReader("body"), "Lambda-Runtime-Function-Response-Mode", "streaming")
 			s.must(t, err, accepted)
 			s, err = c.respondJSON(ctx, e.id, "again")
 			s.must(t, err, said{http.StatusForbidden, "InvalidStateTransition"})
 			s, err = c.post(ctx, "/2018-06-01/runtime/invocation/"+e.id+"/error", nil)
 			s.must(t, err, said{http.StatusForbidden, "InvalidStateTransition"})
-			if got := await(t, done, "the answer"); got.body != "answer" || got.err != nil {
+			if got := await(t, done, "the response"); got.body != "body" || got.err != nil {
 				t.Errorf("Invoke = %+v", got)
 			}
 		})
@@ -175,7 +175,7 @@ func TestErrorTrailers(t *testing.T) {
 		}
 		s, err := c.send(req)
 		s.must(t, err, accepted)
-		got := await(t, done, "the answer")
+		got := await(t, done, "the response")
 		e2, ok := errors.AsType[*FunctionError](got.err)
 		if ok != test.failed || ok && (e2.Type != "Runtime.Half" || string(e2.Body) != `{"errorMessage":"half"}`) {
 			t.Errorf("%s, declared %q: %v, want an error: %t", test.mode, test.declared, got.err, test.failed)
@@ -200,7 +200,7 @@ func TestTruncatedResponse(t *testing.T) {
 		if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "Truncated") {
 			t.Errorf("%s: %d %s, want 400", mode, res.StatusCode, body)
 		}
-		if got := await(t, done, "the answer"); !errors.Is(got.err, ErrTruncated) {
+		if got := await(t, done, "the response"); !errors.Is(got.err, ErrTruncated) {
 			t.Errorf("%s: Invoke = %v, want ErrTruncated", mode, got.err)
 		}
 	}
@@ -226,12 +226,12 @@ func TestResponseLimits(t *testing.T) {
 		}
 		done := make(chan size, 1)
 		go func() {
-			answer, err := r.Invoke(t.Context(), []byte("{}"))
+			res, err := r.Invoke(t.Context(), []byte("{}"))
 			if err != nil {
 				done <- size{0, err}
 				return
 			}
-			n, err := io.Copy(io.Discard, answer.Body)
+			n, err := io.Copy(io.Discard, res.Body)
 			done <- size{n, err}
 		}()
 		c := newClient(r.API)
@@ -241,7 +241,7 @@ func TestResponseLimits(t *testing.T) {
 		}
 		s, err := c.respond(t.Context(), e.id, io.LimitReader(zeros{}, test.size))
 		s.must(t, err, test.want)
-		got := await(t, done, "the answer")
+		got := await(t, done, "the response")
 		if !errors.Is(got.err, test.err) || got.n > test.size || test.err == nil && got.n != test.size {
 			t.Errorf("%s: %d bytes of %d, %v; want %v", test.mode, got.n, test.size, got.err, test.err)
 		}
@@ -269,8 +269,8 @@ func TestDeadlineOfARuntime(t *testing.T) {
 func TestClosedBodyDoesNotStopTheFunction(t *testing.T) {
 	r := StartRuntime(t, Function{Mode: ResponseStream})
 	go func() {
-		if answer, err := r.Invoke(t.Context(), []byte("{}")); err == nil {
-			answer.Body.Close()
+		if res, err := r.Invoke(t.Context(), []byte("{}")); err == nil {
+			res.Body.Close()
 		}
 	}()
 	c := newClient(r.API)

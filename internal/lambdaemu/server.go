@@ -12,7 +12,7 @@ import (
 // Server is a function and the service in front of it: an http.Handler that
 // runs the function for each request. It is safe for concurrent use.
 type Server struct {
-	// URL is where a started server is reached, "http://127.0.0.1:port".
+	// URL is the base URL of a started server, "http://127.0.0.1:port".
 	// It is empty if the server was made by New.
 	URL string
 
@@ -28,8 +28,8 @@ type Server struct {
 	inflight sync.WaitGroup // grows only while not closed
 }
 
-// New returns a server that listens nowhere. It must be closed after whatever
-// serves it. The first request starts the first environment.
+// New returns a server that does not listen. Whatever serves it must be closed
+// first, then the server. The first request starts the first environment.
 func New(f Function) (*Server, error) {
 	f, err := f.checked()
 	if err != nil {
@@ -64,8 +64,8 @@ func Start(t testing.TB, f Function) *Server {
 	return s
 }
 
-// Close breaks off every answer under way and ends all environments. It may be
-// called twice.
+// Close aborts all requests in flight and ends all environments. It may be called
+// twice.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -80,17 +80,18 @@ func (s *Server) Close() {
 // Stats returns the counts so far.
 func (s *Server) Stats() Stats { return s.pool.snapshot() }
 
-// PIDs returns the processes that run or are frozen. Those of Function.Run are 0.
+// PIDs returns the ids of the processes, running or frozen. Those of Function.Run
+// are 0.
 func (s *Server) PIDs() []int { return s.pool.pids() }
 
-// Logs returns the last megabytes of what processes wrote to standard output
-// and error, and lines that begin with "lambdaemu: " on what became of them.
+// Logs returns the last megabytes of what the processes wrote to standard output
+// and error, with lines that begin with "lambdaemu: " where one failed.
 func (s *Server) Logs() string { return s.logs.String() }
 
-// Invoke sends the function an event of the caller's own, past the front. The
-// error is a *FunctionError or one of ErrX. The end of ctx ends the waiting,
-// not the function.
-func (s *Server) Invoke(ctx context.Context, payload []byte) (*Answer, error) {
+// Invoke sends the function payload as an event, past the front. The error is a
+// *FunctionError or wraps one of this package's. If ctx ends, Invoke returns and
+// the function goes on.
+func (s *Server) Invoke(ctx context.Context, payload []byte) (*Response, error) {
 	return s.pool.invoke(ctx, newInvocation(newRequestID(), newTraceID(), payload))
 }
 
@@ -110,8 +111,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		s.refuse(w, errRequestTooLarge)
 		return
 	}
-	// Lambda does not tell a function that the client left.
-	answer, err := s.pool.invoke(context.WithoutCancel(req.Context()), newInvocation(c.id, c.trace, payload))
+	// Lambda does not tell a function that the client disconnected.
+	res, err := s.pool.invoke(context.WithoutCancel(req.Context()), newInvocation(c.id, c.trace, payload))
 	if err != nil {
 		s.refuse(w, err)
 		return
@@ -121,9 +122,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("X-Amzn-Trace-Id", c.trace)
 	}
 	if s.function.Mode == ResponseStream {
-		s.stream(w, answer)
+		s.stream(w, res)
 	} else {
-		s.buffer(w, answer)
+		s.buffer(w, res)
 	}
 }
 
@@ -137,8 +138,8 @@ func (s *Server) enter() bool {
 	return !s.closed
 }
 
-// refuse answers in the service's own words, and logs why. The client has all
-// of it at once, even if the function has more to say that nobody will hear.
+// refuse sends the service's own error response and logs err. It flushes, since
+// the caller may have to drain the rest of the function's response first.
 func (s *Server) refuse(w http.ResponseWriter, err error) {
 	s.logs.printf("%v", err)
 	s.front.refuse(err).writeTo(w)

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// stream returns a function that answers every event with prelude and what
+// stream returns a function that responds to every event with prelude and what
 // body reads.
 func stream(t *testing.T, prelude string, body func() io.Reader) Function {
 	t.Helper()
 	return Function{Mode: ResponseStream, Run: handle(func(ctx context.Context, c *client, e *event) {
 		if s, err := c.respondStream(ctx, e.id, prelude, body()); ctx.Err() == nil && (err != nil || s != accepted) {
-			t.Errorf("the Runtime API answered %v, %v", s, err)
+			t.Errorf("the Runtime API responded %v, %v", s, err)
 		}
 	})}
 }
@@ -43,7 +43,7 @@ func TestEachChunkAtOnce(t *testing.T) {
 		return r
 	}))
 	// The head is there before any of the body is, and a chunk before the next.
-	res := answerTo(t, request(t, "GET", s.URL, nil))
+	res := roundTrip(t, request(t, "GET", s.URL, nil))
 	if res.StatusCode != 201 || res.Header.Get("Content-Type") != "text/event-stream" || res.Header.Get("X-Amzn-Requestid") == "" {
 		t.Errorf("got %d %v", res.StatusCode, res.Header)
 	}
@@ -122,7 +122,7 @@ func TestBadPreludes(t *testing.T) {
 	}
 }
 
-func TestAnswerWithoutPrelude(t *testing.T) {
+func TestResponseWithoutPrelude(t *testing.T) {
 	s := Start(t, Function{Mode: ResponseStream, Run: handle(func(ctx context.Context, c *client, e *event) {
 		_, _ = c.respondJSON(ctx, e.id, map[string]any{"statusCode": 404, "body": "lost"})
 	})})
@@ -163,7 +163,7 @@ func TestStreamThatFails(t *testing.T) {
 			_, _ = c.send(req)
 		})})
 		for range 2 { // the environment goes on
-			res := answerTo(t, request(t, "GET", s.URL, nil))
+			res := roundTrip(t, request(t, "GET", s.URL, nil))
 			body, err := io.ReadAll(res.Body)
 			if res.StatusCode != 200 || string(body) != "half" || (err == nil) != (cut == CutClean) {
 				t.Errorf("%s: %d %q, %v", cut, res.StatusCode, body, err)
@@ -181,7 +181,7 @@ func TestStreamThatFails(t *testing.T) {
 func TestClientGone(t *testing.T) {
 	written := make(chan error, 1)
 	gone := make(chan struct{})
-	s := Start(t, Function{Concurrency: 1, Settle: time.Minute, Mode: ResponseStream, Run: handle(func(ctx context.Context, c *client, e *event) {
+	s := Start(t, Function{Concurrency: 1, SettleTimeout: time.Minute, Mode: ResponseStream, Run: handle(func(ctx context.Context, c *client, e *event) {
 		if e.fields.RawPath != "/leave" {
 			_, _ = c.respondStream(ctx, e.id, "{}", strings.NewReader("next"))
 			return
@@ -290,13 +290,13 @@ func TestInvoke(t *testing.T) {
 			_, _ = c.post(ctx, "/2018-06-01/runtime/invocation/"+e.id+"/error", nil)
 			return
 		}
-		_, _ = c.respond(ctx, e.id, strings.NewReader("answer to "+string(e.payload)))
+		_, _ = c.respond(ctx, e.id, strings.NewReader("got "+string(e.payload)))
 	})})
-	answer, err := s.Invoke(t.Context(), []byte(`"warm-up"`))
+	res, err := s.Invoke(t.Context(), []byte(`"warm-up"`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if body, err := io.ReadAll(answer.Body); string(body) != `answer to "warm-up"` || err != nil {
+	if body, err := io.ReadAll(res.Body); string(body) != `got "warm-up"` || err != nil {
 		t.Errorf("Invoke = %q, %v", body, err)
 	}
 	_, err = s.Invoke(t.Context(), []byte("{}"))

@@ -1,7 +1,7 @@
-// Package load puts load on a relay, and has a histogram of what clients saw:
-// clients that each have one request at a time under way ([Load]), or requests
-// that begin when they are due whatever becomes of others ([Open], which looks
-// at every answer closely, and [Steady], which costs little).
+// Package load puts load on a relay and measures latencies: a closed loop of
+// clients with one request in flight each ([Load]), or an open loop, in which
+// requests are sent when they are due ([Open], which checks every response, and
+// [Steady], which costs little).
 package load
 
 import (
@@ -16,8 +16,8 @@ import (
 	"example.com/relay/internal/load/wire"
 )
 
-// A Client sends requests over one connection, which it opens when it has none.
-// It allocates next to nothing for a request. It is not safe for concurrent use.
+// A Client sends requests over one connection, which it opens when needed. It
+// hardly allocates. It is not safe for concurrent use.
 type Client struct {
 	addr   string
 	life   time.Duration
@@ -25,22 +25,17 @@ type Client struct {
 	conn   *countedConn
 	r      *wire.Reader
 	lines  *bufio.Reader
-	last   bool // the connection ends with this answer
+	last   bool // the connection closes after this response
 	sentAt time.Time
 
-	eventRead int // the read that the last event of this answer came with; 0 if there was none
+	eventRead int // the number of the read that brought this response's last event; 0 if none
 	together  int
 }
 
-// NewClient returns a client of the server at addr. Nothing on a connection of
-// its takes longer than life after the connection was opened.
-func NewClient(addr string, life time.Duration) *Client {
-	return &Client{addr: addr, life: life}
-}
-
-// NewTLSClient returns a client like those of [NewClient] that speaks TLS if
-// config is not nil, with the server's name in it.
-func NewTLSClient(addr string, life time.Duration, config *tls.Config) *Client {
+// NewClient returns a client of the server at addr. Its connections time out life
+// after they are opened. If config is not nil they use TLS; config must have the
+// server's name.
+func NewClient(addr string, life time.Duration, config *tls.Config) *Client {
 	return &Client{addr: addr, life: life, tls: config}
 }
 
@@ -52,7 +47,7 @@ func (c *Client) Close() {
 	}
 }
 
-// Do sends a request and reads its answer. Any status but 200 is an error.
+// Do sends a request and reads its response. Any status but 200 is an error.
 func (c *Client) Do(request []byte) error {
 	if err := c.Open(request); err != nil {
 		return err
@@ -61,8 +56,8 @@ func (c *Client) Do(request []byte) error {
 	return c.done(err)
 }
 
-// Open sends a request and reads the head of its answer. What has come of the
-// body may be had by NextEvent.
+// Open sends a request and reads the header of its response. NextEvent reads the
+// body.
 func (c *Client) Open(request []byte) error {
 	if err := c.connect(); err != nil {
 		return err
@@ -78,9 +73,8 @@ func (c *Client) Open(request []byte) error {
 	return err
 }
 
-// NextEvent reads the next event that has a time in it and returns how long
-// before it was sent. At the end of the answer it returns [io.EOF], and the
-// client is free for another request.
+// NextEvent reads the next event with a timestamp and returns its age. At the end
+// of the response it returns [io.EOF], and the client is free for another request.
 func (c *Client) NextEvent() (lag time.Duration, err error) {
 	for {
 		line, err := c.lines.ReadSlice('\n')
@@ -104,8 +98,8 @@ func (c *Client) NextEvent() (lag time.Duration, err error) {
 	}
 }
 
-// Together returns how many events came in the same piece as the one before,
-// of all that the client has read.
+// Together returns how many events, of all that the client has read, came in the
+// same read as the one before.
 func (c *Client) Together() int { return c.together }
 
 func (c *Client) connect() error {
@@ -138,12 +132,12 @@ func (c *Client) readHead() error {
 	}
 	c.last = head.Close
 	if len(head.Start) < 12 || string(head.Start[9:12]) != "200" {
-		return fmt.Errorf("answered %q", head.Start)
+		return fmt.Errorf("got %q", head.Start)
 	}
 	return nil
 }
 
-// done ends an answer.
+// done ends a response.
 func (c *Client) done(err error) error {
 	if err != nil || c.last {
 		c.Close()
@@ -154,7 +148,7 @@ func (c *Client) done(err error) error {
 	return err
 }
 
-// A countedConn counts the pieces that it reads.
+// A countedConn counts its reads.
 type countedConn struct {
 	net.Conn
 	reads int

@@ -10,37 +10,37 @@ import (
 )
 
 // A Load is a closed loop: each client sends its next request when it has the
-// answer to the last. So a slow relay is asked less, and its latencies are
-// those under the load that it can bear.
+// response to the last. So a slow relay gets fewer requests, and its latencies are
+// those under the load that it can sustain.
 type Load struct {
 	Addr    string
-	TLS     *tls.Config // if not nil, clients speak TLS
+	TLS     *tls.Config // if not nil, clients use TLS
 	Request []byte
 	Clients int
 	For     time.Duration // no request begins later
-	Events  bool          // the answer is a stream of events with times in them
-	Apart   time.Duration // between the first requests of two clients, or streams would all begin at once
+	Events  bool          // the response is a stream of events with timestamps
+	Apart   time.Duration // between the starts of two clients, so that streams do not begin all at once
 }
 
 // A Result is what all clients of a Load or a Steady saw.
 type Result struct {
 	Elapsed  time.Duration
-	Requests int // answered in full
+	Requests int // with a complete response
 	Failures int
 	Failure  error // the first of them
 
-	Latency Histogram // from a request to the end of its answer
+	Latency Histogram // from a request to the end of its response
 	First   Histogram // to its first event
 	Lag     Histogram // of each event
 
-	Together int       // events that came in the same piece as the one before
-	Late     Histogram // how long after they were due requests were sent; of a Steady only
+	Together int       // events that came in the same read as the one before
+	Late     Histogram // how late requests were sent; of a Steady only
 }
 
-// grace is how long an answer may take beyond the end of its load.
+// grace is how long a response may take beyond the end of its load.
 const grace = 10 * time.Second
 
-// Run puts the load on and returns what came of it. It ends early with ctx.
+// Run runs the load and returns the result. It stops early if ctx ends.
 func (l Load) Run(ctx context.Context) *Result {
 	ctx, cancel := context.WithTimeout(ctx, l.For)
 	defer cancel()
@@ -64,7 +64,7 @@ func (l Load) Run(ctx context.Context) *Result {
 
 // loop is the life of one client.
 func (l Load) loop(ctx context.Context, res *Result) {
-	c := NewTLSClient(l.Addr, l.For+grace, l.TLS)
+	c := NewClient(l.Addr, l.For+grace, l.TLS)
 	defer c.Close()
 	defer func() { res.Together = c.Together() }()
 	for ctx.Err() == nil {
@@ -75,12 +75,22 @@ func (l Load) loop(ctx context.Context, res *Result) {
 		} else {
 			err = c.Do(l.Request)
 		}
+		res.add(time.Since(begin), err)
 		if err != nil {
-			res.fail(err)
-			continue
+			time.Sleep(time.Millisecond) // do not spin on a server that is gone
 		}
+	}
+}
+
+// add counts a response.
+func (res *Result) add(took time.Duration, err error) {
+	if err == nil {
 		res.Requests++
-		res.Latency.Record(time.Since(begin))
+		res.Latency.Record(took)
+		return
+	}
+	if res.Failures++; res.Failure == nil {
+		res.Failure = err
 	}
 }
 
@@ -102,13 +112,6 @@ func (res *Result) stream(c *Client, request []byte) error {
 		}
 		res.Lag.Record(lag)
 	}
-}
-
-func (res *Result) fail(err error) {
-	if res.Failures++; res.Failure == nil {
-		res.Failure = err
-	}
-	time.Sleep(time.Millisecond) // a server that is gone must not be asked in a spin
 }
 
 func (res *Result) merge(other *Result) {

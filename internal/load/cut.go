@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// Post posts body and returns what came of it. The error is that of a broken
-// answer, or of one that takes longer than life.
-func Post(ctx context.Context, addr, target, contentType string, body []byte, life time.Duration) (
-	status int, answer string, err error,
+// Post posts body and returns the response. The error is that of a truncated
+// response, or a timeout.
+func Post(ctx context.Context, addr, target, contentType string, body []byte, timeout time.Duration) (
+	status int, response string, err error,
 ) {
-	ctx, cancel := context.WithTimeout(ctx, life)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+target, bytes.NewReader(body))
 	if err != nil {
@@ -33,8 +33,8 @@ func Post(ctx context.Context, addr, target, contentType string, body []byte, li
 	return res.StatusCode, string(b), err
 }
 
-// Ending says what a client sees of an event stream that the upstream breaks
-// off, by what [Post] returned for it.
+// Ending describes what a client sees of an event stream that the upstream
+// truncates, from the results of [Post].
 func Ending(status int, body string, err error) string {
 	switch told := strings.Contains(body, `"error"`); {
 	case status != http.StatusOK:
@@ -46,13 +46,13 @@ func Ending(status int, body string, err error) string {
 	case err != nil:
 		return "the connection breaks"
 	case hasProse(body):
-		return "**a complete answer** with a sentence in it"
+		return "**a complete response** with a sentence in it"
 	}
-	return "**a complete answer**"
+	return "**a complete response**"
 }
 
-// hasProse reports whether a stream has lines that are no fields of events,
-// which clients skip.
+// hasProse reports whether a stream has lines that are not fields of events. SSE
+// clients skip them.
 func hasProse(stream string) bool {
 	for line := range strings.Lines(stream) {
 		name, _, _ := strings.Cut(line, ":")

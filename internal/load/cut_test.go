@@ -13,8 +13,8 @@ func TestEnding(t *testing.T) {
 		err    error
 		want   string
 	}{
-		{200, events, nil, "**a complete answer**"},
-		{200, events + "A panic occurred. Please see logs.", nil, "**a complete answer** with a sentence in it"},
+		{200, events, nil, "**a complete response**"},
+		{200, events + "A panic occurred. Please see logs.", nil, "**a complete response** with a sentence in it"},
 		{200, events, io.ErrUnexpectedEOF, "the connection breaks"},
 		{200, events + "data: {\"error\":{}}\n\n", nil, "error event"},
 		{200, events + "data: {\"error\":{}}\n\n", io.ErrUnexpectedEOF, "error event, then the connection breaks"},

@@ -19,7 +19,7 @@ type Histogram struct {
 	max    time.Duration
 }
 
-// Record counts d. Negative durations, which clocks may yield, count as zero.
+// Record counts d. A negative duration, which a clock may yield, counts as zero.
 func (h *Histogram) Record(d time.Duration) {
 	d = max(d, 0)
 	h.counts[bucketOf(uint64(d))]++
@@ -39,8 +39,8 @@ func (h *Histogram) Merge(other *Histogram) {
 // Count returns how many durations were recorded.
 func (h *Histogram) Count() int { return int(h.total) }
 
-// Quantile returns the duration that the share q of all does not exceed: the
-// median for 0.5, the largest for 1. It returns 0 if there are none.
+// Quantile returns the q-quantile of all durations: the median for 0.5, the
+// maximum for 1. It returns 0 if there are none.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.total == 0 {
 		return 0
@@ -58,8 +58,8 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	return h.max
 }
 
-// bucketOf returns the bucket for v: one for each value at first, then sub for
-// each power of two.
+// bucketOf returns the bucket of v: one for each small value, then sub for each
+// power of two.
 func bucketOf(v uint64) int {
 	shift := max(bits.Len64(v)-subBits-1, 0)
 	return shift*sub + int(v>>shift)

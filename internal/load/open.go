@@ -13,45 +13,44 @@ import (
 	"time"
 )
 
-// An Open is an open loop: its requests begin when they are due, however slow
-// the answers to others are. What they take is measured from then on, so that
-// nothing which delays a request is left out. Every other request asks for a
-// stream.
+// An Open is an open loop: its requests are sent when they are due, however slow
+// the other responses are. Latencies are measured from the due time, so that every
+// delay counts. Every other request asks for a stream.
 type Open struct {
 	Base string        // URL of the relay, without "/v1"
 	Rate int           // requests per second
 	For  time.Duration // no request is due later
 
-	// Streamed and Whole are what is asked of the fake upstream for answers of
-	// either kind, in the words of package fakeopenai. They may be empty.
+	// Streamed and Whole are directives of package fakeopenai, for responses of
+	// either kind. They may be empty.
 	Streamed, Whole string
-	// More, if not nil, says after For whether the load is to go on for now.
+	// More, if not nil, reports after For whether the load goes on.
 	More func() bool
-	// Reply returns the text that the upstream answers to one who says id.
+	// Reply returns the upstream's text for the prompt id.
 	Reply func(id string) string
-	// Key is the API key that clients have; if empty, one for benchmarks.
+	// Key is the clients' API key; if empty, one for benchmarks.
 	Key string
-	// Inspect, if not nil, is given every answer as it came. It is called by
-	// several goroutines at a time.
+	// Inspect, if not nil, is called with every response. It must be safe for
+	// concurrent use.
 	Inspect func(res *http.Response, body []byte)
-	// Patience is how long a client waits for the end of an answer; if zero, 30 s.
-	Patience time.Duration
+	// Timeout is how long a client waits for the end of a response; if zero, 30 s.
+	Timeout time.Duration
 }
 
-// An Answer is what a client got for one request.
-type Answer struct {
+// A Response is what a client got for one request.
+type Response struct {
 	ID     string
 	Stream bool
 
 	Due   time.Duration // since the load began
-	Late  time.Duration // how long after that the client came to send it
-	First time.Duration // from Due to the first byte of the body; 0 if none came
-	End   time.Duration // from Due to the end of the answer
+	Late  time.Duration // from Due to the moment at which it was sent
+	First time.Duration // from Due to the first byte of the body; 0 if there was none
+	End   time.Duration // from Due to the end of the response
 
-	Status   int // 0 if none came
-	Attempts int // as the relay says; 0 if it does not
-	Upstream string
-	Code     string // of an error that the relay made itself
+	Status   int    // 0 if there was no response
+	Attempts int    // X-Relay-Attempts; 0 if absent
+	Upstream string // X-Relay-Upstream
+	Code     string // X-Relay-Error
 	Outcome  Outcome
 	Err      error // of the connection
 }
@@ -62,8 +61,8 @@ const (
 	idFormat = "request-%08d"
 )
 
-// Due returns when the request with an id was due since its load began. It
-// reports false if no load makes such ids.
+// Due returns when the request with an id was due, since its load began. It
+// reports false if id is not one of a load.
 func Due(id string, rate int) (time.Duration, bool) {
 	var i int
 	if _, err := fmt.Sscanf(id, idFormat, &i); err != nil {
@@ -76,38 +75,34 @@ func dueAt(i, rate int) time.Duration {
 	return time.Duration(i) * time.Second / time.Duration(rate)
 }
 
-// Run puts the load on, waits for the last answer and returns all of them, in
-// the order in which they were due. began is when the load did.
-func (o Open) Run(ctx context.Context, began time.Time) []Answer {
+// Run runs the load, waits for the last response and returns all of them, in the
+// order in which they were due. The load began at began.
+func (o Open) Run(ctx context.Context, began time.Time) []Response {
 	transport := &http.Transport{MaxIdleConnsPerHost: 4 * o.Rate, DisableCompression: true}
 	defer transport.CloseIdleConnections()
-	var answers []*Answer
+	var responses []*Response
 	var asking sync.WaitGroup
 	for i := 0; ctx.Err() == nil; i++ {
 		due := dueAt(i, o.Rate)
 		if due >= o.For && (o.More == nil || !o.More()) {
 			break
 		}
-		a := &Answer{ID: fmt.Sprintf(idFormat, i), Stream: i%2 == 0, Due: due}
-		answers = append(answers, a)
+		a := &Response{ID: fmt.Sprintf(idFormat, i), Stream: i%2 == 0, Due: due}
+		responses = append(responses, a)
 		time.Sleep(time.Until(began.Add(due)))
 		asking.Go(func() { o.ask(ctx, transport, began.Add(due), a) })
 	}
 	asking.Wait()
-	all := make([]Answer, len(answers))
-	for i, a := range answers {
+	all := make([]Response, len(responses))
+	for i, a := range responses {
 		all[i] = *a
 	}
 	return all
 }
 
-// ask sends the request that a is the answer to, once.
-func (o Open) ask(ctx context.Context, transport http.RoundTripper, due time.Time, a *Answer) {
-	patience := o.Patience
-	if patience == 0 {
-		patience = 30 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// ask sends a's request, once, and fills in a.
+func (o Open) ask(ctx context.Context, transport http.RoundTripper, due time.Time, a *Response) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(o.Timeout, 30*time.Second))
 	defer cancel()
 	a.Late = time.Since(due)
 	defer func() { a.End = time.Since(due) }()
@@ -129,14 +124,14 @@ func (o Open) ask(ctx context.Context, transport http.RoundTripper, due time.Tim
 	}
 	a.Status, a.Err = res.StatusCode, err
 	a.Upstream, a.Code = res.Header.Get("X-Relay-Upstream"), res.Header.Get("X-Relay-Error")
-	a.Attempts, _ = strconv.Atoi(res.Header.Get("X-Relay-Attempts")) // 0 if it is not said
+	a.Attempts, _ = strconv.Atoi(res.Header.Get("X-Relay-Attempts")) // 0 if absent
 	if o.Inspect != nil {
 		o.Inspect(res, b)
 	}
 	a.Outcome = judge(a.Stream, res, b, err, o.Reply(a.ID))
 }
 
-func (o Open) request(ctx context.Context, a *Answer) (*http.Request, error) {
+func (o Open) request(ctx context.Context, a *Response) (*http.Request, error) {
 	body := fmt.Appendf(nil, `{"model":"gpt-4o-mini","stream":%v,"messages":[{"role":"user","content":%q}]}`,
 		a.Stream, a.ID)
 	url := strings.TrimSuffix(o.Base, "/") + "/v1/chat/completions"
@@ -155,7 +150,7 @@ func (o Open) request(ctx context.Context, a *Answer) (*http.Request, error) {
 	return req, nil
 }
 
-// A timedReader notes when the first byte came.
+// A timedReader notes when the first byte arrived.
 type timedReader struct {
 	io.Reader
 	first time.Time

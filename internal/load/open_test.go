@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// said is what the test's upstream replies.
+// said returns the text of the test's upstream.
 func said(id string) string { return "you are " + id }
 
-// answer answers a request of an Open as an upstream does.
+// reply responds to a request of an Open as the upstream does.
 func reply(w http.ResponseWriter, req *http.Request) {
 	var asked struct {
 		Stream   bool
@@ -48,14 +48,14 @@ func TestOpenMeasuresFromWhenRequestsAreDue(t *testing.T) {
 		reply(w, req)
 	}))
 	t.Cleanup(server.Close)
-	answers := Open{Base: server.URL, Rate: 100, For: 600 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
-	if len(answers) != 60 || seen.Load() != 60 {
-		t.Fatalf("%d answers to %d requests, want 60", len(answers), seen.Load())
+	responses := Open{Base: server.URL, Rate: 100, For: 600 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
+	if len(responses) != 60 || seen.Load() != 60 {
+		t.Fatalf("%d responses to %d requests, want 60", len(responses), seen.Load())
 	}
 	late := 0
-	for i, a := range answers {
+	for i, a := range responses {
 		if a.Outcome != Complete || a.Attempts != 2 || a.Status != 200 || a.End < a.First || a.Due != time.Duration(i)*10*time.Millisecond || a.Stream != (i%2 == 0) {
-			t.Errorf("answer %d: %+v", i, a)
+			t.Errorf("response %d: %+v", i, a)
 		}
 		if a.First > stall/3 {
 			late++
@@ -64,21 +64,21 @@ func TestOpenMeasuresFromWhenRequestsAreDue(t *testing.T) {
 	// 30 were due in the stall, and a third of them waited less than a third of it. A
 	// closed loop would show one.
 	if late < 15 {
-		t.Errorf("%d answers show the stall, want 15 at least", late)
+		t.Errorf("%d responses show the stall, want 15 at least", late)
 	}
 }
 
-func TestOpenGoesOnWhileAsked(t *testing.T) {
+func TestOpenGoesOnForMore(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(reply))
 	t.Cleanup(server.Close)
 	asked := 0
 	more := func() bool { asked++; return asked < 5 }
-	if answers := (Open{Base: server.URL, Rate: 200, For: 50 * time.Millisecond, More: more, Reply: said}).Run(t.Context(), time.Now()); len(answers) != 14 {
-		t.Errorf("%d answers, want 10 and 4 more", len(answers))
+	if responses := (Open{Base: server.URL, Rate: 200, For: 50 * time.Millisecond, More: more, Reply: said}).Run(t.Context(), time.Now()); len(responses) != 14 {
+		t.Errorf("%d responses, want 10 and 4 more", len(responses))
 	}
 }
 
-func TestOpenNeverAsksTwice(t *testing.T) {
+func TestOpenNeverSendsTwice(t *testing.T) {
 	var seen atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if seen.Add(1)%2 == 0 {
@@ -87,28 +87,28 @@ func TestOpenNeverAsksTwice(t *testing.T) {
 		reply(w, req)
 	}))
 	t.Cleanup(server.Close)
-	answers := Open{Base: server.URL, Rate: 100, For: 200 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
+	responses := Open{Base: server.URL, Rate: 100, For: 200 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
 	failed := 0
-	for _, a := range answers {
+	for _, a := range responses {
 		if a.Outcome == Failed && a.Err != nil {
 			failed++
 		}
 	}
-	if int(seen.Load()) != len(answers) || failed != len(answers)/2 {
-		t.Errorf("%d requests and %d failures for %d answers", seen.Load(), failed, len(answers))
+	if int(seen.Load()) != len(responses) || failed != len(responses)/2 {
+		t.Errorf("%d requests and %d failures for %d responses", seen.Load(), failed, len(responses))
 	}
 }
 
-func TestOpenGivesUp(t *testing.T) {
+func TestOpenTimesOut(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		_, _ = io.Copy(io.Discard, req.Body) // or the server would not see the client go
 		<-req.Context().Done()
 	}))
 	t.Cleanup(server.Close)
-	answers := Open{Base: server.URL, Rate: 100, For: 20 * time.Millisecond, Patience: 50 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
-	for _, a := range answers {
+	responses := Open{Base: server.URL, Rate: 100, For: 20 * time.Millisecond, Timeout: 50 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
+	for _, a := range responses {
 		if a.Outcome != Failed || a.Err == nil || a.Status != 0 {
-			t.Errorf("answer = %+v, want none", a)
+			t.Errorf("response = %+v, want none", a)
 		}
 	}
 }

@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// An Outcome is what a client can make of an answer.
+// An Outcome is how a request ended for its client.
 type Outcome int
 
 const (
-	Complete  Outcome = iota // all of the answer that was asked for
-	Ambiguous                // a 502 that invites to ask again: nobody knows whether the request was processed
-	Failed                   // any other error before an answer began, or none at all
-	Cut                      // an answer that broke off, and says so by an error event or a broken connection
-	Truncated                // an answer that looks complete and is not
+	Complete  Outcome = iota // the whole response
+	Ambiguous                // a 502 with Retry-After-Ms: the request may have been processed, and may be retried
+	Failed                   // any other error before a response began, or no response
+	Cut                      // a truncated response, with an error event or a broken connection
+	Truncated                // a truncated response that looks complete
 )
 
 func (o Outcome) String() string {
 	return [...]string{"complete", "ambiguous", "failed", "cut", "truncated"}[o]
 }
 
-// judge returns the outcome of an answer that was to have the text reply. err
-// is that of reading its body.
+// judge returns the outcome of a response that should have the text reply. err is
+// the error of reading its body.
 func judge(stream bool, res *http.Response, body []byte, err error, reply string) Outcome {
 	switch {
 	case res.StatusCode == http.StatusBadGateway && res.Header.Get("Retry-After-Ms") != "":
@@ -50,12 +50,12 @@ func judge(stream bool, res *http.Response, body []byte, err error, reply string
 type ending int
 
 const (
-	endNone  ending = iota // as if it were complete, which it is not
+	endNone  ending = iota // without either: truncated
 	endError               // with an error
 	endGood
 )
 
-// chunk is what is read of an answer, streamed or whole.
+// chunk has the fields that are read of a response, streamed or whole.
 type chunk struct {
 	Error   any `json:"error"`
 	Choices []struct {
@@ -68,7 +68,7 @@ type chunk struct {
 	} `json:"choices"`
 }
 
-// wholeText returns the text of an answer in one piece.
+// wholeText returns the text of a response in one piece.
 func wholeText(body []byte) (string, ending) {
 	var c chunk
 	switch err := json.Unmarshal(body, &c); {
@@ -80,8 +80,8 @@ func wholeText(body []byte) (string, ending) {
 	return c.Choices[0].Message.Content, endGood
 }
 
-// streamedText returns the text of an event stream. An event without the empty
-// line behind it is none, as for an SDK; and nothing may follow the last.
+// streamedText returns the text of an event stream. As for an SDK, an event
+// without the empty line after it does not count; and nothing may follow [DONE].
 func streamedText(body []byte) (string, ending) {
 	var text strings.Builder
 	end := endNone
@@ -96,14 +96,14 @@ func streamedText(body []byte) (string, ending) {
 			return text.String(), endNone
 		case string(data) == "[DONE]":
 			if end == endError {
-				return text.String(), endNone // it says that all is well
+				return text.String(), endNone // [DONE] claims success after an error
 			}
 			end = endGood
 			continue
 		}
 		var c chunk
 		if json.Unmarshal(data, &c) != nil || c.Error != nil {
-			end = endError // an SDK raises at what is no JSON as well
+			end = endError // an SDK also raises an error if it is not JSON
 			continue
 		}
 		for _, choice := range c.Choices {

@@ -2,14 +2,14 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
-// Serial sends a request n times over one connection, each when the answer to
-// the last is there, and returns how long the answers took. The connection lives
-// no longer than life.
+// Serial sends a request n times over one connection, one after the other, and
+// returns the latencies. The connection times out after life.
 func Serial(ctx context.Context, addr string, request []byte, n int, life time.Duration) (*Histogram, error) {
-	client := NewClient(addr, life)
+	client := NewClient(addr, life, nil)
 	defer client.Close()
 	latency := new(Histogram)
 	for range n {
@@ -25,13 +25,22 @@ func Serial(ctx context.Context, addr string, request []byte, n int, life time.D
 	return latency, nil
 }
 
-// Turns calls each for all contenders, another one first for every i, so that
-// what disturbs the machine hits all of them. It stops at the first error.
-func Turns[T any](i int, contenders []T, each func(T) error) error {
-	for j := range contenders {
-		if err := each(contenders[(i+j)%len(contenders)]); err != nil {
-			return err
-		}
+// Stream reads one stream of count events with timestamps. It returns how long
+// each was in transit, and how many arrived in the same read as the one before. The
+// connection times out after life.
+func Stream(ctx context.Context, addr string, request []byte, count int, life time.Duration) (
+	lag *Histogram, together int, err error,
+) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
 	}
-	return nil
+	client, res := NewClient(addr, life, nil), new(Result)
+	defer client.Close()
+	if err := res.stream(client, request); err != nil {
+		return nil, 0, fmt.Errorf("after %d events: %w", res.Lag.Count(), err)
+	}
+	if n := res.Lag.Count(); n != count {
+		return nil, 0, fmt.Errorf("%d events, not %d", n, count)
+	}
+	return &res.Lag, client.Together(), nil
 }

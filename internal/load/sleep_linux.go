@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// sleepUntil sleeps in the kernel, which wakes up within 0.1 ms of t. Timers of
-// Go may be a whole millisecond late in a process that has nothing else to do.
+// sleepUntil sleeps in the kernel, which wakes up within 0.1 ms of t. Go's timers
+// may be a whole millisecond late in an idle process.
 func sleepUntil(t time.Time) {
 	for d := time.Until(t); d > 0; d = time.Until(t) {
 		ts := syscall.NsecToTimespec(d.Nanoseconds())

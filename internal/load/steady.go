@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// A Steady is an open loop of one request at a fixed rate. Each request begins
-// when it is due, on a connection that is free then or on a new one, and its
-// latency is measured from that time: what delays a request, be it the relay,
-// another answer or this process, is never left out (there is no coordinated
-// omission). It costs little, so that it can share a machine with the relay.
+// A Steady is an open loop of one request at a fixed rate. Each request is sent
+// when it is due, on an idle connection or a new one, and its latency is measured
+// from the due time, so that every delay counts, whether the relay, another
+// response or this process causes it (there is no coordinated omission). It costs
+// little, so that it can share a machine with the relay.
 type Steady struct {
 	Addr    string
-	TLS     *tls.Config // if not nil, clients speak TLS
+	TLS     *tls.Config // if not nil, clients use TLS
 	Request []byte
 	Rate    int           // requests per second
 	For     time.Duration // no request is due later
 }
 
-// Run puts the load on, waits for the last answer and returns what came of it.
-// It ends early with ctx.
+// Run runs the load, waits for the last response and returns the result. It stops
+// early if ctx ends.
 func (s Steady) Run(ctx context.Context) *Result {
-	runtime.LockOSThread() // which sleepUntil keeps asleep
+	runtime.LockOSThread() // sleepUntil blocks the thread
 	defer runtime.UnlockOSThread()
 	total, began := new(Result), time.Now()
 	var (
@@ -40,7 +40,7 @@ func (s Steady) Run(ctx context.Context) *Result {
 		if n := len(idle); n > 0 {
 			c, idle = idle[n-1], idle[:n-1]
 		} else {
-			c = NewTLSClient(s.Addr, s.For+grace, s.TLS)
+			c = NewClient(s.Addr, s.For+grace, s.TLS)
 		}
 		mu.Unlock()
 		asking.Go(func() {
@@ -49,7 +49,8 @@ func (s Steady) Run(ctx context.Context) *Result {
 			took := time.Since(due)
 			mu.Lock()
 			defer mu.Unlock()
-			total.add(late, took, err)
+			total.Late.Record(late)
+			total.add(took, err)
 			idle = append(idle, c)
 		})
 	}
@@ -59,17 +60,4 @@ func (s Steady) Run(ctx context.Context) *Result {
 	}
 	total.Elapsed = time.Since(began)
 	return total
-}
-
-// add counts an answer.
-func (res *Result) add(late, took time.Duration, err error) {
-	res.Late.Record(late)
-	if err == nil {
-		res.Requests++
-		res.Latency.Record(took)
-		return
-	}
-	if res.Failures++; res.Failure == nil {
-		res.Failure = err
-	}
 }

@@ -11,11 +11,11 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// request is what servers are asked here.
+// request is what clients send here.
 var request = []byte("POST /v1/chat/completions HTTP/1.1\r\nHost: upstream\r\nContent-Length: 2\r\n\r\n{}")
 
-func TestSteadyAsksAtItsRate(t *testing.T) {
-	got := Steady{Addr: serveAnswers(t, func() {}), Request: request, Rate: 200, For: 500 * time.Millisecond}.Run(t.Context())
+func TestSteadySendsAtItsRate(t *testing.T) {
+	got := Steady{Addr: serveResponses(t, func() {}), Request: request, Rate: 200, For: 500 * time.Millisecond}.Run(t.Context())
 	if got.Requests != 100 || got.Failures != 0 || got.Latency.Count() != 100 || got.Late.Count() != 100 {
 		t.Errorf("Run() = %d requests, %d failures (%v), want 100 and 0", got.Requests, got.Failures, got.Failure)
 	}
@@ -24,12 +24,12 @@ func TestSteadyAsksAtItsRate(t *testing.T) {
 	}
 }
 
-// A server that stops for a while must not keep later requests from being sent,
-// and the time that they wait counts.
+// A server that stalls must not delay later requests, and the time that they wait
+// counts.
 func TestSteadyOmitsNothing(t *testing.T) {
 	const stall = 300 * time.Millisecond
 	began := time.Now()
-	addr := serveAnswers(t, func() { time.Sleep(time.Until(began.Add(stall))) })
+	addr := serveResponses(t, func() { time.Sleep(time.Until(began.Add(stall))) })
 	got := Steady{Addr: addr, Request: request, Rate: 100, For: 400 * time.Millisecond}.Run(t.Context())
 	if got.Requests != 40 {
 		t.Fatalf("Run() = %d requests, %d failures (%v), want 40 and 0", got.Requests, got.Failures, got.Failure)
@@ -69,9 +69,9 @@ func TestEventsThatComeTogetherAreCounted(t *testing.T) {
 	}
 }
 
-// serveAnswers serves requests with a short answer, each after before has
+// serveResponses serves requests with a short response, each after before has
 // returned, and returns the address.
-func serveAnswers(t *testing.T, before func()) string {
+func serveResponses(t *testing.T, before func()) string {
 	t.Helper()
 	return serveRaw(t, func(conn net.Conn) {
 		for r := bufio.NewReader(conn); ; {
@@ -88,7 +88,7 @@ func serveAnswers(t *testing.T, before func()) string {
 	})
 }
 
-// serveRaw has serve do what it will with each connection.
+// serveRaw serves each connection with serve, and returns the address.
 func serveRaw(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -176,6 +176,9 @@ func shorten(table []byte) (string, error) {
 			c.Env = nil // its settings are enough
 		case c.Kind == "agent" && c.Package != "" && c.Relay == "":
 			c.Settings = nil // its snippets and variables hold them
+			for i, s := range c.Snippets {
+				c.Snippets[i].When, _, _ = strings.Cut(s.When, " (")
+			}
 		default:
 			continue
 		}

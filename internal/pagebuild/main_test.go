@@ -49,9 +49,10 @@ func TestBuild(t *testing.T) {
 		{"clients that the page shows", map[string]string{
 			"main.mjs": "import { clients } from './clients.json';\nconsole.log(clients);\n",
 			"clients.json": `{"clients": [{"name": "A", "kind": "chat", "works": "well", "settings": [{"where": "B", "value": "{base}"}]},
-				{"name": "C", "kind": "agent", "package": "c", "env": {"D": "{key}"}, "settings": []}, {"name": "E", "kind": "agent"},
+				{"name": "C", "kind": "agent", "package": "c", "env": {"D": "{key}"}, "settings": [],
+				"snippets": [{"lang": "sh", "when": "J (k)", "when_zh": "L", "text": "m"}]}, {"name": "E", "kind": "agent"},
 				{"name": "F", "kind": "agent", "package": "f", "relay": "G=h"}, {"name": "I", "kind": "sdk", "package": "i"}]}`,
-		}, `[{name:"A",kind:"chat",settings:[{where:"B",value:"{base}"}]},{name:"C",kind:"agent",env:{D:"{key}"}}];`},
+		}, `[{name:"A",kind:"chat",settings:[{where:"B",value:"{base}"}]},{name:"C",kind:"agent",env:{D:"{key}"},snippets:[{when:"J",when_zh:"L",text:"m"}]}];`},
 		{"clients that are no JSON", map[string]string{
 			"main.mjs": "import { clients } from './clients.json';\nconsole.log(clients);\n", "clients.json": "{",
 		}, "unexpected end of JSON input"},

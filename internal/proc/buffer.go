@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// A Buffer keeps what several goroutines write to it, such as a log. The zero
+// A Buffer is a bytes.Buffer that is safe for concurrent use, for logs. The zero
 // value is empty and ready to use.
 type Buffer struct {
 	mu sync.Mutex
@@ -19,7 +19,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
-// String returns all that was written so far.
+// String returns everything written so far.
 func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

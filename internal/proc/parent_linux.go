@@ -2,6 +2,6 @@ package proc
 
 import "syscall"
 
-// dieWithParent has the kernel kill a process if this one dies without stopping
-// it, as a test does that runs into its time limit.
-func dieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
+// DieWithParent has the kernel kill the process that is started with attr when
+// this one dies without stopping it, as a test does that runs into its timeout.
+func DieWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }

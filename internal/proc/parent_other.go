@@ -4,4 +4,5 @@ package proc
 
 import "syscall"
 
-func dieWithParent(*syscall.SysProcAttr) {}
+// DieWithParent does nothing here.
+func DieWithParent(*syscall.SysProcAttr) {}

@@ -1,5 +1,5 @@
-// Package proc starts the programs that are compared, and asks the kernel what
-// they use.
+// Package proc starts programs for tests and benchmarks, and reads what they use
+// from the kernel.
 package proc
 
 import (
@@ -20,26 +20,26 @@ import (
 	"time"
 )
 
-// stopTime is how long a process may take to end by itself.
-const stopTime = 3 * time.Second
+// stopTimeout is how long a process may take to end on SIGTERM.
+const stopTimeout = 3 * time.Second
 
 // A Process is a running child.
 type Process struct {
 	cmd   *exec.Cmd
-	lines chan string // first lines of standard output, then closed
+	lines chan string // the first lines of standard output; closed at its end
 	ended chan struct{}
 	log   tail
 	begun time.Time
 }
 
-// Options are how to start a process. The zero value is good.
+// Options are how to start a process. The zero value is useful.
 type Options struct {
-	Env     []string // added to this process's own
-	Bare    bool     // the environment is Env, and nothing of this process's own
+	Env     []string // added to this process's environment
+	Bare    bool     // the environment is Env alone
 	Dir     string
-	Discard bool      // standard error goes to the null device, as to a log that nobody keeps
-	Log     io.Writer // if not nil, gets standard error as well
-	Out     io.Writer // if not nil, gets standard output as well
+	Discard bool      // standard error goes to the null device
+	Log     io.Writer // if not nil, gets standard error too
+	Out     io.Writer // if not nil, gets standard output too
 }
 
 // Start starts a program. It must be stopped.
@@ -51,7 +51,7 @@ func Start(opts Options, name string, args ...string) (*Process, error) {
 	}
 	p.cmd.Dir = opts.Dir
 	p.cmd.SysProcAttr = new(syscall.SysProcAttr)
-	dieWithParent(p.cmd.SysProcAttr)
+	DieWithParent(p.cmd.SysProcAttr)
 	switch {
 	case opts.Discard:
 	case opts.Log != nil:
@@ -80,17 +80,17 @@ func (p *Process) watch(stdout io.Reader) {
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		select {
 		case p.lines <- lines.Text():
-		default: // nobody waits for so many
+		default: // drop it: nobody awaits so many lines
 		}
 	}
 	close(p.lines)
-	_, _ = io.Copy(io.Discard, stdout) // behind a line that is too long, if any
+	_, _ = io.Copy(io.Discard, stdout) // the rest, if a line was too long
 	_ = p.cmd.Wait()
 	close(p.ended)
 }
 
-// Await returns what stands behind prefix in the first line that the process
-// prints with it.
+// Await waits for the next line of standard output that begins with prefix, and
+// returns the rest of it.
 func (p *Process) Await(ctx context.Context, prefix string) (string, error) {
 	for {
 		select {
@@ -110,8 +110,8 @@ func (p *Process) Await(ctx context.Context, prefix string) (string, error) {
 // Age returns how long ago the process was started.
 func (p *Process) Age() time.Duration { return time.Since(p.begun) }
 
-// AwaitListening waits until the process takes connections at addr, which it
-// tries at intervals of PollGap.
+// AwaitListening waits until the process accepts connections at addr, which it
+// tries every PollGap.
 func (p *Process) AwaitListening(ctx context.Context, addr string) error {
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
@@ -128,17 +128,17 @@ func (p *Process) AwaitListening(ctx context.Context, addr string) error {
 	}
 }
 
-// failure says why the process ended too early.
+// failure returns why the process ended too early.
 func (p *Process) failure() error {
 	<-p.ended
 	return fmt.Errorf("%s ended with %s: %s", p.cmd.Path, p.cmd.ProcessState, p.log.String())
 }
 
-// Usage returns what the process and its children have used so far. CPU time of
-// children that have ended is not in it.
+// Usage returns what the process and its children have used so far, without the
+// CPU time of children that have ended.
 func (p *Process) Usage() (Usage, error) { return UsageOf(p.cmd.Process.Pid) }
 
-// PID returns the process's id, under which Linux's /proc has more of it.
+// PID returns the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Signal sends the process a signal.
@@ -147,20 +147,20 @@ func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig)
 // Ended is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
-// ExitCode waits for the end of the process, and returns its exit code, or -1 if
-// a signal ended it.
+// ExitCode waits for the end of the process and returns its exit code, or -1 if a
+// signal ended it.
 func (p *Process) ExitCode() int {
 	<-p.ended
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// Stop asks the process to end, and kills it if it does not.
+// Stop sends SIGTERM, and kills the process if it does not end in time.
 func (p *Process) Stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
 		return
-	case <-time.After(stopTime):
+	case <-time.After(stopTimeout):
 	}
 	p.Kill()
 }
@@ -171,16 +171,16 @@ func (p *Process) Kill() {
 	<-p.ended
 }
 
-// FreeAddr returns an address of 127.0.0.1 on which nobody listens, another one
-// each time, for programs that cannot say which one they chose. Its port is
-// below those that systems give out by themselves (from 32768 on for Linux, from
-// 49152 on by RFC 6335, section 6), so that no test that asks for any port gets
-// it meanwhile. It calls the port and does not listen on it: a child that is
-// being started at that moment would hold the listener open for a while.
+// FreeAddr returns an address of 127.0.0.1 on which nothing listens, a new one
+// each time, for programs that cannot report the port they chose. The port is
+// below the ephemeral ones (from 32768 on Linux, from 49152 by RFC 6335, section
+// 6), so no test that listens on port 0 gets it in the meantime. FreeAddr dials the
+// port and does not listen on it: a child that is being started at that moment
+// would inherit the listener.
 func FreeAddr() (string, error) {
-	const least, most = 20000, 32767
+	const minPort, maxPort = 20000, 32767
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(least+rand.IntN(most-least+1)))
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(minPort+rand.IntN(maxPort-minPort+1)))
 		if _, again := given.LoadOrStore(addr, true); again {
 			continue
 		}
@@ -195,11 +195,11 @@ func FreeAddr() (string, error) {
 	return "", errors.New("no free port was found")
 }
 
-// given are the addresses that FreeAddr has returned, or found taken.
+// given are the addresses that FreeAddr has returned or found in use.
 var given sync.Map
 
-// Output returns the first line that a program prints on either output, such as
-// its version. It reports false if there is no such program.
+// Output returns the first line that a program prints to standard output or error,
+// such as its version. It reports false if there is no such program.
 func Output(ctx context.Context, name string, args ...string) (string, bool) {
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
@@ -209,7 +209,7 @@ func Output(ctx context.Context, name string, args ...string) (string, bool) {
 	return string(bytes.TrimSpace(first)), true
 }
 
-// A tail keeps the end of what is written to it.
+// A tail keeps the last tailSize bytes that are written to it.
 type tail struct {
 	mu sync.Mutex
 	b  []byte

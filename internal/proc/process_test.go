@@ -53,7 +53,7 @@ func TestProcess(t *testing.T) {
 	}
 	begin := time.Now()
 	p.Stop()
-	if took := time.Since(begin); took >= stopTime {
+	if took := time.Since(begin); took >= stopTimeout {
 		t.Errorf("Stop() took %v", took)
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// RefusingAddr returns an address of 127.0.0.1 that refuses connections until
-// the test ends. It is that of a client's end of a connection, which no listener
-// gets; the port of a listener that was closed may be another test's by then.
+// RefusingAddr returns an address of 127.0.0.1 that refuses connections until the
+// test ends. It is the client's end of an open connection, which no listener gets.
+// The port of a closed listener would not do: another test may listen on it.
 func RefusingAddr(tb testing.TB) string {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -3,18 +3,18 @@ package proc
 import (
 	"context"
 	"net"
+	"strings"
 	"time"
 )
 
-// PollGap is the time between attempts to connect to a program that starts: less
-// would take time from it.
+// PollGap is the time between attempts to connect to a program that starts. A
+// shorter one would slow the program down.
 const PollGap = 100 * time.Microsecond
 
-// Serve starts a program that serves on the port in PORT of 127.0.0.1, waits
-// until it takes connections there, and returns the address. The program must be
-// stopped.
+// Serve starts a program that serves on 127.0.0.1 at the port in PORT, waits until
+// it accepts connections, and returns the address. The program must be stopped.
 func Serve(ctx context.Context, opts Options, name string, args ...string) (p *Process, addr string, err error) {
-	for range 3 { // somebody else may take the port meanwhile
+	for range 3 { // another program may take the port first
 		if p, addr, err = tryServe(ctx, opts, name, args); err == nil {
 			return p, addr, nil
 		}
@@ -41,4 +41,17 @@ func tryServe(ctx context.Context, opts Options, name string, args []string) (*P
 		return nil, "", err
 	}
 	return p, addr, nil
+}
+
+// StartRelay starts the relay program at addr ("127.0.0.1:0" for any port) and
+// returns its base URL without "/v1". It must be stopped.
+func StartRelay(ctx context.Context, opts Options, program, addr string) (p *Process, base string, err error) {
+	if p, err = Start(opts, program, "serve", "-listen", addr); err != nil {
+		return nil, "", err
+	}
+	if base, err = p.Await(ctx, "base URL: "); err != nil {
+		p.Kill()
+		return nil, "", err
+	}
+	return p, strings.TrimSuffix(base, "/v1"), nil
 }

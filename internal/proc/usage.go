@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// tick is the unit of CPU times in /proc, which is the same for all of Linux's
-// architectures that Go runs on (USER_HZ).
+// tick is the unit of CPU times in /proc (USER_HZ), which is the same on all
+// architectures that Go supports on Linux.
 const tick = time.Second / 100
 
 var errStat = errors.New("malformed /proc/PID/stat")
 
-// A Usage is what processes have used so far, as the kernel counts it.
+// A Usage is what a process and its children have used so far.
 type Usage struct {
 	CPU time.Duration // user and system, in steps of 10 ms
-	RSS int64         // bytes resident; pages that several share count for each
+	RSS int64         // resident bytes; shared pages count for each process
 }
 
-// A stat is what is needed of /proc/PID/stat (proc_pid_stat(5)).
+// A stat holds the fields that are needed of /proc/PID/stat (proc_pid_stat(5)).
 type stat struct {
 	pid, parent int
 	cpu         time.Duration
@@ -45,7 +45,7 @@ func UsageOf(pid int) (Usage, error) {
 	}
 	for _, path := range paths {
 		if s, err := readStat(path); err == nil && s.parent == pid {
-			if rss, err := resident(s.pid); err == nil { // others come and go
+			if rss, err := resident(s.pid); err == nil { // else it has ended
 				u.CPU, u.RSS = u.CPU+s.cpu, u.RSS+rss
 			}
 		}
@@ -53,9 +53,8 @@ func UsageOf(pid int) (Usage, error) {
 	return u, nil
 }
 
-// resident returns the bytes that a process is resident with. The second number
-// in /proc/PID/statm is exact where that in stat lacks what cores have counted
-// and not yet added up, of each up to 128 KiB.
+// resident returns a process's resident bytes, from /proc/PID/statm: the number
+// in stat lacks up to 128 KiB per core, which are counted but not yet added up.
 func resident(pid int) (int64, error) {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "statm"))
 	if err != nil {
@@ -76,8 +75,8 @@ func readStat(path string) (stat, error) {
 	return parseStat(string(b))
 }
 
-// parseStat parses the one line of /proc/PID/stat. The name of the program,
-// its second field, stands in brackets and may hold anything, brackets too.
+// parseStat parses /proc/PID/stat. The program's name, its second field, is in
+// parentheses and may contain any bytes, parentheses too.
 func parseStat(line string) (stat, error) {
 	open, end := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
 	if open < 0 || end < open {

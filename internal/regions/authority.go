@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// An Authority signs certificates for regions on this machine. Nobody trusts it
-// but those who are told to.
+// An Authority signs certificates for regions on this machine. Clients must be
+// told to trust it.
 type Authority struct {
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 }
 
-// NewAuthority returns an authority of its own kind.
+// NewAuthority returns an authority with a new key.
 func NewAuthority() (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -49,8 +49,8 @@ func (a *Authority) WriteFile(path string) error {
 	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}), 0o600)
 }
 
-// Certificate returns a certificate for 127.0.0.1 and localhost that is good
-// until the given time, which may have passed.
+// Certificate returns a certificate for 127.0.0.1 and localhost that is valid
+// until the given time, which may be in the past.
 func (a *Authority) Certificate(until time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

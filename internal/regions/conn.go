@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// A conn is a connection to a front. Its bytes do not move while the front is
-// frozen; nor does its end.
+// A conn is a connection to a front. While the front is frozen, no bytes move on
+// it, and it is not closed.
 type conn struct {
-	net.Conn // whose other methods, such as ReadFrom, would get around it
+	net.Conn // as an interface, to hide methods such as ReadFrom, which would bypass Read and Write
 	tcp      *net.TCPConn
 	front    *Front
-	ready    time.Time // no byte is read before
+	ready    time.Time // no bytes are read before it
 
 	once   sync.Once
 	closed chan struct{}
 }
 
-// Read reads, and keeps what was read for as long as the front is frozen.
+// Read reads, and returns what it read once the front is not frozen.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if c.wait() != nil {
@@ -34,7 +34,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// wait returns when bytes may move, or that the connection is closed.
+// wait blocks until bytes may move. It returns net.ErrClosed if the connection is
+// closed.
 func (c *conn) wait() error {
 	if late := time.Until(c.ready); late > 0 {
 		select {
@@ -46,14 +47,13 @@ func (c *conn) wait() error {
 	case <-c.front.thaw():
 	case <-c.closed:
 	}
-	if c.isClosed() {
+	if isClosed(c.closed) {
 		return net.ErrClosed
 	}
 	return nil
 }
 
-// Close closes the connection. The peer learns of it when the front is no
-// longer frozen.
+// Close closes the connection. The peer sees it once the front is not frozen.
 func (c *conn) Close() error {
 	c.shut()
 	return c.front.leave(c)
@@ -61,16 +61,7 @@ func (c *conn) Close() error {
 
 func (c *conn) shut() { c.once.Do(func() { close(c.closed) }) }
 
-func (c *conn) isClosed() bool {
-	select {
-	case <-c.closed:
-		return true
-	default:
-		return false
-	}
-}
-
-// reset ends the connection by RST.
+// reset ends the connection with an RST.
 func (c *conn) reset() {
 	c.shut()
 	_ = c.tcp.SetLinger(0)

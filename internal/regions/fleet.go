@@ -22,15 +22,16 @@ type Options struct {
 	TLS     bool      // https, with HTTP/2
 	HTTP1   bool      // no HTTP/2 over https
 	Env     []string  // settings of the regions, such as "RELAY_ACCESS_TOKENS=t"
-	Log     io.Writer // if not nil, gets the logs of the regions
+	First   []string  // more settings of the first region
+	Log     io.Writer // gets the logs of the regions; may be nil
 
-	// Relay is the program; if empty, it is built.
+	// Relay is the path of the program; if empty, it is built.
 	Relay string
-	// Script says how the upstream answers, in the words of package fakeopenai.
+	// Script says how the upstream responds, in the directives of package fakeopenai.
 	Script func(*http.Request) string
 }
 
-// A Fleet is regions before one upstream, which records every request.
+// A Fleet is several regions in front of one upstream, which records every request.
 type Fleet struct {
 	Upstream *fakeopenai.Upstream
 	Regions  []*Region
@@ -41,7 +42,7 @@ type Fleet struct {
 	authority *Authority // nil over http
 }
 
-// Start returns a fleet that runs. It must be closed.
+// Start starts a fleet. It must be closed.
 func Start(ctx context.Context, opts Options) (f *Fleet, err error) {
 	opts.Regions = cmp.Or(opts.Regions, 3)
 	f = &Fleet{opts: opts, relay: opts.Relay, Upstream: fakeopenai.NewUpstream()}
@@ -68,9 +69,13 @@ func Start(ctx context.Context, opts Options) (f *Fleet, err error) {
 	return f, f.startRegions(ctx)
 }
 
-// StartTest starts a fleet for a test, and ends it with the test.
+// StartTest starts a fleet, by default of [Program], and closes it when the test
+// ends.
 func StartTest(t testing.TB, opts Options) *Fleet {
 	t.Helper()
+	if opts.Relay == "" {
+		opts.Relay = Program.Path(t)
+	}
 	f, err := Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +84,7 @@ func StartTest(t testing.TB, opts Options) *Fleet {
 	return f
 }
 
-// GatewayTest starts a gateway for a test, with the given settings.
+// GatewayTest starts a gateway, and stops it when the test ends.
 func (f *Fleet) GatewayTest(t testing.TB, opts proc.Options) *Gateway {
 	t.Helper()
 	g, err := f.StartGateway(t.Context(), opts)
@@ -90,24 +95,12 @@ func (f *Fleet) GatewayTest(t testing.TB, opts proc.Options) *Gateway {
 	return g
 }
 
-// RunTests builds the relay, lets *program say where it is, and runs the tests of
-// a package, of which it returns the exit status. It is for TestMain.
-func RunTests(m *testing.M, program *string) int {
-	dir, err := os.MkdirTemp("", "regions-test-")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		*program = filepath.Join(dir, "relay")
-		err = Build(context.Background(), *program)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+// Program is the relay for tests of a package, built once. The package's TestMain
+// must call its Main.
+var Program = proc.NewProgram("relay", Build)
 
-// Build builds the program of the relay at path, for Options.Relay: tests that
-// start several fleets need it once.
+// Build builds the relay program at path, for Options.Relay. Tests that start
+// several fleets need it only once.
 func Build(ctx context.Context, path string) error {
 	return build.Go(ctx, nil, "build", "-o", path, "example.com/relay/cmd/relay")
 }
@@ -124,7 +117,7 @@ func (f *Fleet) URLs() []string {
 // Authority returns who signed the regions' certificates, or nil over http.
 func (f *Fleet) Authority() *Authority { return f.authority }
 
-// Close ends all of it.
+// Close stops the regions and the upstream.
 func (f *Fleet) Close() {
 	for _, r := range f.Regions {
 		r.close()
@@ -166,7 +159,7 @@ func (f *Fleet) startRegions(ctx context.Context) error {
 	return nil
 }
 
-// makeFront makes the front of a region.
+// makeFront makes the region's front.
 func (r *Region) makeFront() (err error) {
 	if r.fleet.authority == nil {
 		r.Front, err = NewFront(nil)

@@ -17,12 +17,9 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// relay is the program, built once.
-var relay string
+func TestMain(m *testing.M) { os.Exit(Program.Main(m)) }
 
-func TestMain(m *testing.M) { os.Exit(RunTests(m, &relay)) }
-
-// ask posts a chat and returns the status and the body.
+// ask posts a chat and returns the response and its body.
 func ask(t *testing.T, client *http.Client, base string) (*http.Response, string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -45,7 +42,6 @@ func ask(t *testing.T, client *http.Client, base string) (*http.Response, string
 func TestFleet(t *testing.T) {
 	for _, opts := range []Options{{}, {TLS: true}, {TLS: true, HTTP1: true}} {
 		t.Run(fmt.Sprintf("TLS=%v, HTTP1=%v", opts.TLS, opts.HTTP1), func(t *testing.T) {
-			opts.Relay = relay
 			opts.Env = []string{"RELAY_ACCESS_TOKENS=0123456789abcdef0123"}
 			f := StartTest(t, opts)
 			transport := &http.Transport{ForceAttemptHTTP2: true}
@@ -68,7 +64,7 @@ func TestFleet(t *testing.T) {
 }
 
 func TestRegionIsKilledAndComesBack(t *testing.T) {
-	f := StartTest(t, Options{Relay: relay, Regions: 1})
+	f := StartTest(t, Options{Regions: 1})
 	region, client := f.Regions[0], &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
 	mustAnswer := func() {
@@ -87,7 +83,7 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 			t.Error("the process is still there")
 		}
 		if _, body, err := ask(t, client, url); err == nil {
-			t.Errorf("the region answers %q without a process", body)
+			t.Errorf("the region responds %q without a process", body)
 		}
 		if err := region.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -103,8 +99,8 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 }
 
 func TestGatewayReachesRegionsOverHTTPS(t *testing.T) {
-	// One region, which any relay may have.
-	f := StartTest(t, Options{Relay: relay, Regions: 1, TLS: true})
+	// A single region: any relay can have one.
+	f := StartTest(t, Options{Regions: 1, TLS: true})
 	var log bytes.Buffer
 	g := f.GatewayTest(t, proc.Options{Env: []string{"RELAY_LOG_LEVEL=info"}, Log: &log})
 	res, body, err := ask(t, http.DefaultClient, g.Base)
@@ -121,7 +117,7 @@ func TestGatewayReachesRegionsOverHTTPS(t *testing.T) {
 }
 
 func TestFleetThatCannotStart(t *testing.T) {
-	for _, opts := range []Options{{Relay: "/no/such/program"}, {Relay: relay, Env: []string{"RELAY_NO_SUCH=1"}}} {
+	for _, opts := range []Options{{Relay: "/no/such/program"}, {Relay: Program.Path(t), Env: []string{"RELAY_NO_SUCH=1"}}} {
 		if f, err := Start(t.Context(), opts); err == nil {
 			f.Close()
 			t.Errorf("Start(%+v) = no error", opts)
@@ -130,20 +126,20 @@ func TestFleetThatCannotStart(t *testing.T) {
 }
 
 func TestFleetWithoutFaultLosesNothing(t *testing.T) {
-	f := StartTest(t, Options{Relay: relay, Regions: 1})
-	answers := load.Open{
+	f := StartTest(t, Options{Regions: 1})
+	responses := load.Open{
 		Base: f.Regions[0].Front.URL(), Rate: 200, For: 2 * time.Second,
-		Reply: fakeopenai.Reply, Streamed: "events=6 gap=5ms", // whole ones overtake the end of their requests
+		Reply: fakeopenai.Reply, Streamed: "events=6 gap=5ms", // responses in one piece overtake the end of their requests
 	}.Run(t.Context(), time.Now())
-	for _, a := range answers {
+	for _, a := range responses {
 		if a.Outcome != load.Complete {
 			t.Errorf("%+v", a)
 		}
 	}
-	if got := f.Upstream.Arrived(); got != len(answers) {
-		t.Errorf("the upstream had %d requests, want %d", got, len(answers))
+	if got := f.Upstream.Arrived(); got != len(responses) {
+		t.Errorf("the upstream had %d requests, want %d", got, len(responses))
 	}
-	if served := f.Regions[0].Front.Served(); len(served) != len(answers) || served[0].ID != answers[0].ID {
-		t.Errorf("the front served %d requests, want %d", len(served), len(answers))
+	if served := f.Regions[0].Front.Served(); len(served) != len(responses) || served[0].ID != responses[0].ID {
+		t.Errorf("the front served %d requests, want %d", len(served), len(responses))
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// A Front stands before a server as a platform does: it ends connections and
-// TLS, passes requests on, and answers in the server's place when it must. Its
-// address stays the same for its life. It is safe for concurrent use.
+// A Front is in front of a server as a platform is: it terminates connections and
+// TLS, forwards requests, and may respond in the server's place. Its address never
+// changes. It is safe for concurrent use.
 type Front struct {
 	addr    string
 	release func() // of the address
@@ -27,11 +27,11 @@ type Front struct {
 
 	upstream atomic.Pointer[url.URL]
 
-	mu       sync.Mutex
+	mu       sync.Mutex // guards what follows, except serving
 	fault    Fault
 	ln       *net.TCPListener // nil while nothing listens
-	server   *http.Server     // takes what ln accepts
-	servers  []*http.Server   // all there were
+	server   *http.Server     // serves the connections of ln
+	servers  []*http.Server   // all so far
 	conns    map[*conn]bool   // nil when closed
 	accepted int
 	served   []Served
@@ -39,9 +39,9 @@ type Front struct {
 	thawed   chan struct{} // closed while bytes may move
 }
 
-// NewFront returns a front that takes connections and has no fault. If config is
-// not nil they are over TLS, and may speak HTTP/2 unless config.NextProtos
-// leaves it out. It must be closed.
+// NewFront returns a front that accepts connections and has no fault. If config
+// is not nil they use TLS, and may use HTTP/2 unless config.NextProtos leaves it
+// out. The front must be closed.
 func NewFront(config *tls.Config) (*Front, error) {
 	addr, release, err := holdPort()
 	if err != nil {
@@ -52,13 +52,13 @@ func NewFront(config *tls.Config) (*Front, error) {
 	f.pass = &httputil.ReverseProxy{
 		Rewrite:       f.rewrite,
 		FlushInterval: -1,
-		// A connection for each request: an idle one that has died meanwhile would
-		// look like a fault.
+		// One connection per request: an idle one that has died since would look like
+		// a fault.
 		Transport: &http.Transport{
 			DisableKeepAlives: true, DisableCompression: true, ExpectContinueTimeout: time.Second,
 		},
 		ErrorLog: silent,
-		// The connection of a process is cut with the process.
+		// If the process dies, the client's connection breaks too.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	f.server = f.newServer()
@@ -69,7 +69,7 @@ func NewFront(config *tls.Config) (*Front, error) {
 	return f, nil
 }
 
-// silent takes what net/http says of faults, which are meant.
+// silent discards what net/http logs about faults, which are intended.
 var silent = log.New(io.Discard, "", 0)
 
 // Addr returns the host and port of the front.
@@ -83,7 +83,7 @@ func (f *Front) URL() string {
 	return "http://" + f.addr
 }
 
-// Pass has requests passed on to the server at base from now on.
+// Pass forwards requests to the server at base from now on.
 func (f *Front) Pass(base string) error {
 	u, err := url.Parse(base)
 	if err == nil {
@@ -92,9 +92,9 @@ func (f *Front) Pass(base string) error {
 	return err
 }
 
-// Set puts a fault in place of the one there was, at once and for what is under
-// way as well. The error of a [BlackHole] is [errors.ErrUnsupported] where there
-// can be none.
+// Set replaces the fault, with immediate effect on requests in flight too. It
+// returns [errors.ErrUnsupported] for a [BlackHole] on systems that cannot have
+// one, and [net.ErrClosed] if the front is closed.
 func (f *Front) Set(fault Fault) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -114,35 +114,35 @@ func (f *Front) Set(fault Fault) error {
 	return f.freeze(fault)
 }
 
-// Fault returns what is wrong at the moment.
+// Fault returns the current fault.
 func (f *Front) Fault() Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.fault
 }
 
-// Accepted returns how many connections the front has taken so far.
+// Accepted returns how many connections the front has accepted so far.
 func (f *Front) Accepted() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.accepted
 }
 
-// A Served is a request that a front let the server have.
+// A Served is a request that a front forwarded to the server.
 type Served struct {
 	At time.Time
 	ID string // its X-Client-Request-Id
 }
 
-// Served returns the requests that the front let the server have, in order,
-// without probes of the relay's health.
+// Served returns the requests that the front forwarded to the server, in order,
+// without health probes.
 func (f *Front) Served() []Served {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.served)
 }
 
-// Close ends all connections and gives the address back.
+// Close closes all connections and releases the address. It may be called twice.
 func (f *Front) Close() {
 	f.mu.Lock()
 	if f.conns == nil {
@@ -161,11 +161,11 @@ func (f *Front) Close() {
 	f.release()
 }
 
-// drain has the connections end with their answers, and makes a new server for
-// those that come.
+// drain has the connections close after their responses, and makes a new server
+// for new ones.
 func (f *Front) drain() {
 	old := f.server
-	_ = f.stopListening() // now, or the next listener could not have the address
+	_ = f.stopListening() // now, or the next listener could not bind the address
 	f.server = f.newServer()
 	f.serving.Go(func() { _ = old.Shutdown(context.Background()) })
 }
@@ -178,7 +178,7 @@ func (f *Front) cut() {
 	}
 }
 
-// listenAs sees to it that the front listens, or does not.
+// listenAs starts or stops listening, as the fault demands.
 func (f *Front) listenAs(fault Fault) error {
 	if fault.closed {
 		return f.stopListening()
@@ -198,7 +198,7 @@ func (f *Front) stopListening() error {
 	return err
 }
 
-// freeze stops bytes, and packets, or lets them move again.
+// freeze stops bytes and packets, or lets them move again.
 func (f *Front) freeze(fault Fault) error {
 	if f.ln != nil {
 		if err := setDrop(f.ln, fault.drops); err != nil {
@@ -206,7 +206,7 @@ func (f *Front) freeze(fault Fault) error {
 		}
 	}
 	for c := range f.conns {
-		_ = setDrop(c.tcp, fault.drops) // it may just have ended
+		_ = setDrop(c.tcp, fault.drops) // fails if the connection has just ended
 	}
 	if fault.frozen {
 		if isClosed(f.thawed) {
@@ -218,7 +218,7 @@ func (f *Front) freeze(fault Fault) error {
 		close(f.thawed)
 	}
 	for c := range f.conns {
-		if c.isClosed() { // meanwhile
+		if isClosed(c.closed) { // while frozen
 			_ = c.tcp.Close()
 			delete(f.conns, c)
 		}
@@ -235,7 +235,7 @@ func isClosed(c chan struct{}) bool {
 	}
 }
 
-// thaw returns a channel that is closed when bytes may move.
+// thaw returns a channel that is closed once bytes may move.
 func (f *Front) thaw() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -245,8 +245,8 @@ func (f *Front) thaw() <-chan struct{} {
 // listen opens the listener and has it served.
 func (f *Front) listen() error {
 	var config net.ListenConfig
-	config.SetMultipathTCP(false) // whose sockets take no filter
-	config.KeepAlive = -1         // packets that would get out of a black hole
+	config.SetMultipathTCP(false) // its sockets accept no filter
+	config.KeepAlive = -1         // its packets would escape from a black hole
 	ln, err := config.Listen(context.Background(), "tcp", f.addr)
 	if err != nil {
 		return err
@@ -275,7 +275,7 @@ func (f *Front) newServer() *http.Server {
 	return server
 }
 
-// A listener takes the connections of a front.
+// A listener accepts the connections of a front.
 type listener struct {
 	*net.TCPListener
 	front *Front
@@ -293,7 +293,8 @@ func (l listener) Accept() (net.Conn, error) {
 	}
 }
 
-// enter returns the connection that was accepted, or nil if it was reset.
+// enter registers a connection that was accepted. It returns nil if the connection
+// was reset instead.
 func (f *Front) enter(accepted *net.TCPConn) *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -304,14 +305,14 @@ func (f *Front) enter(accepted *net.TCPConn) *conn {
 		c.reset()
 		return nil
 	}
-	if f.fault.drops { // it came just before
+	if f.fault.drops { // it was accepted just before
 		_ = setDrop(accepted, true)
 	}
 	f.conns[c] = true
 	return c
 }
 
-// leave closes c, now or at the thaw.
+// leave closes c, now or once the front is not frozen.
 func (f *Front) leave(c *conn) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -322,7 +323,8 @@ func (f *Front) leave(c *conn) error {
 	return c.tcp.Close()
 }
 
-// ServeHTTP implements http.Handler: it passes req on, or answers it.
+// ServeHTTP implements http.Handler: it forwards req, or responds with the fault's
+// page.
 func (f *Front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	fault := f.Fault()
 	page := fault.page
@@ -334,8 +336,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	f.count(req)
-	// Or the server would end the request's body with the answer's first byte,
-	// and the answer with it if it was quicker than the end of the request.
+	// Otherwise net/http closes the request's body when the response begins, which
+	// truncates the response if it overtakes the request's end.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	if page != nil {
 		f.spend(req)
@@ -354,7 +356,7 @@ func (f *Front) count(req *http.Request) {
 	f.served = append(f.served, Served{time.Now(), req.Header.Get("X-Client-Request-Id")})
 }
 
-// spend passes req on and throws the answer away.
+// spend forwards req and discards the response.
 func (f *Front) spend(req *http.Request) {
 	out := req.Clone(req.Context())
 	out.RequestURI = ""
@@ -366,10 +368,10 @@ func (f *Front) spend(req *http.Request) {
 }
 
 func (f *Front) rewrite(pr *httputil.ProxyRequest) {
-	pr.Out.URL = f.aim(pr.In.URL) // with the query to the letter
+	pr.Out.URL = f.aim(pr.In.URL) // with the query unchanged
 }
 
-// aim returns u at the server.
+// aim returns u with the server's scheme and host.
 func (f *Front) aim(u *url.URL) *url.URL {
 	aimed := *u
 	if server := f.upstream.Load(); server != nil {

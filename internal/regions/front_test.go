@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// A stage is a front before a server that says hello, and for /stream says it
-// in two parts, the second when more is closed.
+// A stage is a front and a server that says hello, and for /stream says "hello
+// again" in two parts, the second when more is closed.
 type stage struct {
 	*Front
 	client *http.Client
@@ -25,8 +25,8 @@ type stage struct {
 	more   chan struct{}
 }
 
-// patience is how long a test waits for what must not come.
-const patience = 150 * time.Millisecond
+// quietTimeout is how long a test waits for what must not happen.
+const quietTimeout = 150 * time.Millisecond
 
 var wires = []struct {
 	name      string
@@ -93,7 +93,8 @@ func (s *stage) handler() http.Handler {
 	})
 }
 
-// get returns the status and body of an answer, or what went wrong within limit.
+// get sends a request and returns the response and its body, or the error, which
+// comes after limit at the latest.
 func (s *stage) get(limit time.Duration) (*http.Response, string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -113,7 +114,7 @@ func (s *stage) get(limit time.Duration) (*http.Response, string, error) {
 func (s *stage) mustGet(t *testing.T) {
 	t.Helper()
 	if res, body, err := s.get(10 * time.Second); err != nil || res.StatusCode != 200 || body != "hello" {
-		t.Fatalf("an answer without a fault = %v, %q, %v", res, body, err)
+		t.Fatalf("without a fault, get() = %v, %q, %v", res, body, err)
 	}
 }
 
@@ -154,14 +155,14 @@ func (s *stage) set(t *testing.T, f Fault) {
 	}
 }
 
-func TestFrontPassesOn(t *testing.T) {
+func TestFrontForwards(t *testing.T) {
 	onEachWire(t, func(t *testing.T, s *stage) {
 		res, body, err := s.get(10 * time.Second)
 		if err != nil || body != "hello" || res.Header.Get("X-Relay") == "" {
 			t.Fatalf("get() = %v, %q, %v", res, body, err)
 		}
 		if want := map[bool]int{false: 1, true: 2}[strings.HasSuffix(t.Name(), "2")]; res.ProtoMajor != want {
-			t.Errorf("the answer is HTTP/%d, want %d", res.ProtoMajor, want)
+			t.Errorf("the response is HTTP/%d, want %d", res.ProtoMajor, want)
 		}
 		if got := len(s.Served()); got != 1 || s.Accepted() != 1 {
 			t.Errorf("%d served over %d connections, want 1 and 1", got, s.Accepted())
@@ -181,7 +182,7 @@ func TestFrontRefusesAndResets(t *testing.T) {
 			stream := rest(s.open(t))
 			s.set(t, fault)
 			if got := <-stream; got.err == nil {
-				t.Errorf("%v: the stream under way ended with %q and no error", fault, got.text)
+				t.Errorf("%v: the stream in flight ended with %q and no error", fault, got.text)
 			}
 			for range 3 {
 				_, _, err := s.get(10 * time.Second)
@@ -198,13 +199,13 @@ func TestFrontRefusesAndResets(t *testing.T) {
 	}
 }
 
-func TestFrontAnswersAsAPlatform(t *testing.T) {
+func TestFrontRespondsAsAPlatform(t *testing.T) {
 	for _, page := range []Page{LambdaThrottle, LambdaForbidden, LambdaCrash, GCFNoInstance, GCFUnavailable, VercelNotFound} {
 		onEachWire(t, func(t *testing.T, s *stage) {
 			s.mustGet(t)
 			stream := rest(s.open(t))
 			before := s.seen.Load()
-			s.set(t, Answering(page))
+			s.set(t, Serving(page))
 			res, body, err := s.get(10 * time.Second)
 			if err != nil {
 				t.Fatal(err)
@@ -222,7 +223,7 @@ func TestFrontAnswersAsAPlatform(t *testing.T) {
 			}
 			close(s.more)
 			if got := <-stream; got.text != " again" || got.err != nil {
-				t.Errorf("the stream under way ended with %q, %v, want it to go on", got.text, got.err)
+				t.Errorf("the stream in flight ended with %q, %v, want it to go on", got.text, got.err)
 			}
 		})
 	}
@@ -241,13 +242,13 @@ func TestFrontFreezesAndThaws(t *testing.T) {
 			select {
 			case got := <-stream:
 				t.Errorf("%v: the stream went on with %q, %v", fault, got.text, got.err)
-			case <-time.After(patience):
+			case <-time.After(quietTimeout):
 			}
 			before := s.seen.Load()
-			if _, _, err := s.get(patience); !errors.Is(err, context.DeadlineExceeded) {
+			if _, _, err := s.get(quietTimeout); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%v: get() over a connection of before = %v, want silence", fault, err)
 			}
-			conn, err := net.DialTimeout("tcp", s.Addr(), patience)
+			conn, err := net.DialTimeout("tcp", s.Addr(), quietTimeout)
 			if err == nil {
 				_ = conn.Close()
 			}
@@ -287,17 +288,17 @@ func TestFrontIsSlowToConnect(t *testing.T) {
 		stream := rest(s.open(t))
 		s.set(t, SlowConnect(late))
 		took := time.Duration(0)
-		for tries := 0; took < late && tries < 100; tries++ { // the connection of before may serve a few more
+		for tries := 0; took < late && tries < 100; tries++ { // the existing connection may serve a few more
 			begin := time.Now()
 			s.mustGet(t)
 			took = time.Since(begin)
 		}
 		if took < late {
-			t.Errorf("a new connection took %v, want %v at least", took, late)
+			t.Errorf("a new connection took %v, want at least %v", took, late)
 		}
 		close(s.more)
 		if got := <-stream; got.text != " again" || got.err != nil {
-			t.Errorf("the stream under way ended with %q, %v, want it to go on", got.text, got.err)
+			t.Errorf("the stream in flight ended with %q, %v, want it to go on", got.text, got.err)
 		}
 	})
 }
@@ -309,11 +310,11 @@ func TestFrontDrains(t *testing.T) {
 		s.set(t, Drained)
 		if conn, err := net.DialTimeout("tcp", s.Addr(), 10*time.Second); err == nil {
 			_ = conn.Close()
-			t.Error("a drained front takes a connection")
+			t.Error("a drained front accepts a connection")
 		}
 		close(s.more)
 		if got := <-stream; got.text != " again" || got.err != nil {
-			t.Errorf("the stream under way ended with %q, %v, want it to go on", got.text, got.err)
+			t.Errorf("the stream in flight ended with %q, %v, want it to go on", got.text, got.err)
 		}
 		s.set(t, None)
 		// The client may learn only now that its idle connection is gone.
@@ -358,7 +359,7 @@ func TestFrontFlaps(t *testing.T) {
 	}
 	cancel()
 	if err := <-ended; err != nil || changes < 4 || up == 0 || down == 0 {
-		t.Errorf("%d requests answered, %d not, %d changes, %v", up, down, changes, err)
+		t.Errorf("%d requests succeeded, %d failed, %d changes, %v", up, down, changes, err)
 	}
 	s.mustGet(t)
 }
@@ -406,6 +407,6 @@ func TestClosedFrontIsClosed(t *testing.T) {
 		t.Errorf("Set() of a closed front = %v", err)
 	}
 	if _, _, err := s.get(10 * time.Second); err == nil {
-		t.Error("a closed front answers")
+		t.Error("a closed front responds")
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"example.com/relay/internal/proc"
@@ -13,7 +15,7 @@ import (
 // A Region is a relay process behind a front. It is not safe for concurrent use,
 // but its front is.
 type Region struct {
-	Name  string // as in the X-Relay header of its answers
+	Name  string // as in the X-Relay header of its responses
 	Front *Front
 
 	fleet   *Fleet
@@ -21,8 +23,8 @@ type Region struct {
 	expired atomic.Bool
 }
 
-// Start starts the relay, and has the front pass requests on to it without a
-// fault.
+// Start starts the relay unless it runs, and has the front forward requests to it
+// without a fault.
 func (r *Region) Start(ctx context.Context) error {
 	if r.process == nil {
 		if err := r.startProcess(ctx); err != nil {
@@ -39,7 +41,10 @@ func (r *Region) startProcess(ctx context.Context) error {
 		"RELAY_REGION=" + r.Name,
 		"RELAY_LOG_LEVEL=warn",
 	}, r.fleet.opts.Env...)
-	process, base, err := startRelay(ctx, proc.Options{Env: env, Log: r.fleet.opts.Log}, r.fleet.relay)
+	if r == r.fleet.Regions[0] {
+		env = append(env, r.fleet.opts.First...)
+	}
+	process, base, err := proc.StartRelay(ctx, proc.Options{Env: env, Log: r.fleet.opts.Log}, r.fleet.relay, anyPort)
 	if err != nil {
 		return err
 	}
@@ -47,8 +52,8 @@ func (r *Region) startProcess(ctx context.Context) error {
 	return r.Front.Pass(base)
 }
 
-// Kill kills the relay at once: its address refuses connections and resets those
-// there are.
+// Kill kills the relay at once: its address refuses new connections and resets
+// existing ones.
 func (r *Region) Kill() error {
 	err := r.Front.Set(Refused)
 	if r.process != nil {
@@ -58,8 +63,8 @@ func (r *Region) Kill() error {
 	return err
 }
 
-// Stop has the relay end in good order, and returns when it has: its address
-// refuses connections, and answers under way are completed.
+// Stop shuts the relay down gracefully and waits for it: its address refuses
+// connections, and responses in flight are completed.
 func (r *Region) Stop() error {
 	err := r.Front.Set(Drained)
 	if r.process != nil {
@@ -69,11 +74,20 @@ func (r *Region) Stop() error {
 	return err
 }
 
-// Expire has the region show a certificate that ended yesterday from the next
-// handshake on, or a good one again.
+// Freeze stops the relay's process like a machine that hangs, while its platform
+// keeps running, or lets it continue.
+func (r *Region) Freeze(frozen bool) error {
+	if frozen {
+		return r.process.Signal(syscall.SIGSTOP)
+	}
+	return r.process.Signal(syscall.SIGCONT)
+}
+
+// Expire makes the region present a certificate that expired yesterday, or a valid
+// one again, from the next handshake on.
 func (r *Region) Expire(expired bool) { r.expired.Store(expired) }
 
-// close ends the region in any state.
+// close stops the region, whatever its state.
 func (r *Region) close() {
 	r.Front.Close()
 	if r.process != nil {
@@ -97,7 +111,7 @@ func (r *Region) config(a *Authority, http1 bool) (*tls.Config, error) {
 	}
 	expired := &tls.Config{
 		Certificates: []tls.Certificate{bad}, NextProtos: protocols, MinVersion: tls.VersionTLS12,
-		// A session of before would go on without a look at the certificate.
+		// A resumed session would skip the check of the certificate.
 		SessionTicketsDisabled: true,
 	}
 	return &tls.Config{
@@ -109,4 +123,27 @@ func (r *Region) config(a *Authority, http1 bool) (*tls.Config, error) {
 			return nil, nil
 		},
 	}, nil
+}
+
+// anyPort is the address of a relay whose port does not matter.
+const anyPort = "127.0.0.1:0"
+
+// A Gateway is a relay process in front of the regions. It must be stopped.
+type Gateway struct {
+	*proc.Process
+	Base string // URL, without "/v1"
+}
+
+// StartGateway starts a gateway to all regions, in order. opts.Env holds further
+// settings ("RELAY_NAME=value").
+func (f *Fleet) StartGateway(ctx context.Context, opts proc.Options) (*Gateway, error) {
+	opts.Env = append([]string{"RELAY_NAME=gateway", "RELAY_UPSTREAMS=" + strings.Join(f.URLs(), ",")}, opts.Env...)
+	if f.authority != nil {
+		opts.Env = append(opts.Env, "SSL_CERT_FILE="+f.certFile())
+	}
+	process, base, err := proc.StartRelay(ctx, opts, f.relay, anyPort)
+	if err != nil {
+		return nil, err
+	}
+	return &Gateway{process, base}, nil
 }

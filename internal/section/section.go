@@ -1,6 +1,6 @@
-// Package section writes the parts of the documentation that programs make.
-// Each part has a name and stands between two comments, the first of which may
-// say who writes it:
+// Package section writes the generated sections of the documentation. A section
+// has a name and lies between two comments, the first of which may say what
+// generates it:
 //
 //	<!-- begin conformance: written by make conformance -->
 //	...
@@ -14,8 +14,8 @@ import (
 	"strings"
 )
 
-// Write replaces what a section of the file at path holds by text, with an
-// empty line before and after it. The file must have the section.
+// Write replaces the content of a section in the file at path with text, between
+// empty lines. The file must have the section.
 func Write(path, name string, text []byte) error {
 	page, err := os.ReadFile(path)
 	if err != nil {
@@ -28,7 +28,7 @@ func Write(path, name string, text []byte) error {
 	return os.WriteFile(path, []byte(updated), 0o644)
 }
 
-// Replace returns page with content as all that a section holds.
+// Replace returns page with the content of a section replaced.
 func Replace(page, name, content string) (string, error) {
 	before, _, after, err := cut(page, name)
 	if err != nil {
@@ -37,7 +37,7 @@ func Replace(page, name, content string) (string, error) {
 	return before + content + after, nil
 }
 
-// Content returns all that a section of page holds.
+// Content returns the content of a section of page.
 func Content(page, name string) (string, error) {
 	_, content, _, err := cut(page, name)
 	return content, err

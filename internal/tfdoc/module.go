@@ -1,7 +1,6 @@
-// Package tfdoc reads what a Terraform module takes and gives, and writes it as
-// tables, so that no README of a module has to be kept in step by hand. It
-// understands files in the form of terraform fmt, and nothing of their
-// expressions.
+// Package tfdoc reads the variables and outputs of a Terraform module and writes
+// them as tables, so that the module's README need not be kept up to date by hand.
+// It reads files as terraform fmt formats them, and does not evaluate expressions.
 package tfdoc
 
 import (
@@ -13,8 +12,8 @@ import (
 	"strings"
 )
 
-// A Module is what a folder's *.tf files declare, in the order of files and
-// lines.
+// A Module holds the declarations of a folder's *.tf files, in the order of files
+// and lines.
 type Module struct {
 	Variables []Block
 	Outputs   []Block
@@ -85,7 +84,7 @@ func (m *Module) parse(file, source string) error {
 	return nil
 }
 
-// fill sets what the lines between a block's braces say.
+// fill sets the fields from the lines between the block's braces.
 func (b *Block) fill(body []string) (err error) {
 	for name, value := range arguments(body) {
 		switch name {
@@ -104,8 +103,8 @@ func (b *Block) fill(body []string) (err error) {
 	return nil
 }
 
-// arguments returns the arguments of a block, without those of blocks in it,
-// each value on one line.
+// arguments returns the arguments of a block, each value on one line, without those
+// of nested blocks.
 func arguments(body []string) map[string]string {
 	args := make(map[string]string)
 	last := ""
@@ -128,7 +127,7 @@ func arguments(body []string) map[string]string {
 	return args
 }
 
-// joint returns what stands between two lines of a value when they become one.
+// joint returns the separator of two lines of a value when they are joined.
 func joint(before, line string) string {
 	if strings.HasSuffix(before, "{") || strings.HasSuffix(before, "(") ||
 		strings.HasPrefix(strings.TrimSpace(line), "}") {
@@ -136,3 +135,38 @@ func joint(before, line string) string {
 	}
 	return ", "
 }
+
+// Inputs returns the table of the module's variables.
+func (m Module) Inputs() string {
+	var b strings.Builder
+	b.WriteString("| Variable | Type | Default | |\n| --- | --- | --- | --- |\n")
+	for _, v := range m.Variables {
+		value := "required"
+		if v.HasDefault {
+			value = code(v.Default)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", v.title(), code(v.Type), value, cell(v.Description))
+	}
+	return b.String()
+}
+
+// Results returns the table of the module's outputs.
+func (m Module) Results() string {
+	var b strings.Builder
+	b.WriteString("| Output | |\n| --- | --- |\n")
+	for _, o := range m.Outputs {
+		fmt.Fprintf(&b, "| %s | %s |\n", o.title(), cell(o.Description))
+	}
+	return b.String()
+}
+
+func (b Block) title() string {
+	if b.Sensitive {
+		return code(b.Name) + " (sensitive)"
+	}
+	return code(b.Name)
+}
+
+func code(s string) string { return "`" + strings.ReplaceAll(s, "|", `\|`) + "`" }
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }

@@ -61,13 +61,3 @@ func TestTables(t *testing.T) {
 		t.Error("an empty folder is a module")
 	}
 }
-
-func TestReplace(t *testing.T) {
-	got, err := Replace("a\n<!-- begin x: by hand -->\nold\n<!-- end x -->\nb\n", "x", "new\n")
-	if want := "a\n<!-- begin x: by hand -->\nnew\n<!-- end x -->\nb\n"; got != want || err != nil {
-		t.Errorf("Replace = %q, %v; want %q", got, err, want)
-	}
-	if _, err := Replace("a", "x", ""); err == nil {
-		t.Error("a section that there is not was replaced")
-	}
-}

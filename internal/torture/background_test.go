@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/relay/internal/regions"
+	"example.com/relay/internal/torture"
 )
 
 const backgroundRequest = `{"model":"gpt-4o-mini","input":"abcdefgh","stream":true,"background":true}`
@@ -31,7 +32,7 @@ func backgroundResponse(t *testing.T, note func(string)) {
 		"reset":  func(t *testing.T, r *rig) { r.set(t, 0, regions.Reset) },
 	}
 	for how, end := range ends {
-		for _, after := range pick([]int{1, 9}, []int{1, 2, 3, 4, 6, 9, 12, 14}) {
+		for _, after := range torture.Pick([]int{1, 9}, []int{1, 2, 3, 4, 6, 9, 12, 14}) {
 			for _, resume := range []bool{true, false} {
 				t.Run(fmt.Sprintf("%s after %d, resume %v", how, after, resume), func(t *testing.T) {
 					r := startRig(t, fmt.Sprintf("RELAY_RESUME_RESPONSES=%v", resume), "RELAY_PROBE_INTERVAL=off")
@@ -64,7 +65,7 @@ func backgroundResponse(t *testing.T, note func(string)) {
 			t.Errorf("the upstream had %d requests, want 6 for 16 events by threes", got)
 		}
 	})
-	note("compared to an uncut run byte by byte; by the gateway and by a client with starting_after")
+	note("compared byte by byte with a run without a fault; resumed by the gateway, and by a client with starting_after")
 }
 
 // readUntil reads a background response, and has something happen after some

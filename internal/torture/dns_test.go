@@ -62,7 +62,7 @@ func deafResolver(t *testing.T, note func(string)) {
 		r.wantSecond(t, 5)
 		r.wantPosts(t, 5)
 	})
-	note(fmt.Sprintf("slowest answer %v, with names that are not found or found late by 5 s", slowest.Round(time.Millisecond)))
+	note(fmt.Sprintf("slowest response %v, with names that are not found, at once or after 5 s", slowest.Round(time.Millisecond)))
 }
 
 // namedUpstreams has a name in place of the first region's address.

@@ -9,6 +9,7 @@ import (
 
 	"example.com/relay/internal/load"
 	"example.com/relay/internal/regions"
+	"example.com/relay/internal/torture"
 )
 
 // Streams that take a while, so that some are under way at any time, and answers
@@ -18,17 +19,8 @@ const (
 	whole    = "delay=20ms"
 )
 
-// pick returns inLong where rows take as long as the matrix says, and brief
-// elsewhere.
-func pick[T any](brief, inLong T) T {
-	if long {
-		return inLong
-	}
-	return brief
-}
-
-// lengthNote says of a row how much of what the matrix asks for was done.
-func lengthNote() string { return pick("short form; ", "") }
+// lengthNote begins the note of a row that has a short form.
+func lengthNote() string { return torture.Pick("short form; ", "") }
 
 // C01: the region in use is killed.
 func killPrimary(t *testing.T, note func(string)) {
@@ -38,7 +30,7 @@ func killPrimary(t *testing.T, note func(string)) {
 		t.Run(fmt.Sprintf("resend %v", resend), func(t *testing.T) {
 			r := startRig(t, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
 			killed := time.Second
-			f := r.load(t, load.Open{Rate: pick(100, 200), For: pick[time.Duration](2, 8) * time.Second, Streamed: streamed, Whole: whole}, func(c clock) {
+			f := r.load(t, load.Open{Rate: torture.Pick(100, 200), For: torture.Pick[time.Duration](2, 8) * time.Second, Streamed: streamed, Whole: whole}, func(c clock) {
 				c.until(killed)
 				r.kill(t, 0)
 			})
@@ -50,7 +42,7 @@ func killPrimary(t *testing.T, note func(string)) {
 			if f.outcomes[load.Cut] == 0 {
 				t.Errorf("no stream was under way when the region was killed: %v", f)
 			}
-			for _, a := range f.answers {
+			for _, a := range f.responses {
 				// A request under way may have been sent, one that came later not.
 				if a.Outcome != load.Complete && (a.Due > killed+500*time.Millisecond || a.Due+a.End < killed) {
 					t.Errorf("%s, due at %v: %v, %v", a.ID, a.Due, a.Outcome, a.Err)
@@ -77,13 +69,13 @@ func blackHole(t *testing.T, note func(string)) {
 			r := startRigOver(t, regions.Options{TLS: true}, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
 			broken := time.Second
 			var dead time.Duration
-			f := r.load(t, load.Open{Rate: pick(100, 200), For: pick[time.Duration](3, 8) * time.Second, Streamed: streamed, Whole: whole}, func(c clock) {
+			f := r.load(t, load.Open{Rate: torture.Pick(100, 200), For: torture.Pick[time.Duration](3, 8) * time.Second, Streamed: streamed, Whole: whole}, func(c clock) {
 				c.until(broken)
 				r.set(t, 0, regions.Dead())
 				begin := time.Now()
 				r.awaitState(t, 0, "down")
 				dead = time.Since(begin)
-				if resend && !long {
+				if resend && !torture.Long {
 					r.set(t, 0, regions.None) // or the streams there are take 20 s to end
 				}
 			})
@@ -92,7 +84,7 @@ func blackHole(t *testing.T, note func(string)) {
 			}
 			// What is due when it breaks may be on its way already.
 			late := 0
-			for _, a := range f.answers {
+			for _, a := range f.responses {
 				if a.Outcome == load.Ambiguous && a.Due > broken {
 					late++
 				}
@@ -104,8 +96,8 @@ func blackHole(t *testing.T, note func(string)) {
 				f.wantAmbiguous(t, 0)
 			} else {
 				r.wantNoDouble(t, f)
-				if late > len(f.answers)/100 {
-					t.Errorf("%d of %d requests got a 502 though they were sent after the region broke", late, len(f.answers))
+				if late > len(f.responses)/100 {
+					t.Errorf("%d of %d requests got a 502 though they were sent after the region broke", late, len(f.responses))
 				}
 			}
 			// A connect that waits for its end takes three seconds.
@@ -121,7 +113,7 @@ func blackHole(t *testing.T, note func(string)) {
 func slowRegion(t *testing.T, note func(string)) {
 	r := startRigOver(t, regions.Options{TLS: true}, "RELAY_PROBE_INTERVAL=off")
 	const rate = 200
-	n := pick(500, 10_000)
+	n := torture.Pick(500, 10_000)
 	slow := time.Second
 	f := r.load(t, load.Open{Rate: rate, For: time.Duration(n) * time.Second / rate}, func(c clock) {
 		// Again and again, as connections that there are serve on.
@@ -140,13 +132,13 @@ func slowRegion(t *testing.T, note func(string)) {
 		t.Errorf("the slowest first byte came after %v, as if there were no hedge", slowest)
 	}
 	elsewhere := 0
-	for _, a := range f.answers {
+	for _, a := range f.responses {
 		if a.Upstream != "region-1" {
 			elsewhere++
 		}
 	}
 	if elsewhere == 0 {
-		t.Error("nobody was answered by another region")
+		t.Error("no response came from another region")
 	}
 	note(fmt.Sprintf("%s%v, %d by another region, each POST seen once", lengthNote(), f, elsewhere))
 }
@@ -154,27 +146,27 @@ func slowRegion(t *testing.T, note func(string)) {
 // C09: a region comes and goes.
 func flapping(t *testing.T, note func(string)) {
 	r := startRig(t, "RELAY_RESEND_AMBIGUOUS=true")
-	length := pick[time.Duration](8, 60) * time.Second
-	f := r.load(t, load.Open{Rate: pick(100, 200), For: length}, func(clock) {
+	length := torture.Pick[time.Duration](8, 60) * time.Second
+	f := r.load(t, load.Open{Rate: torture.Pick(100, 200), For: length}, func(clock) {
 		ctx, cancel := context.WithTimeout(t.Context(), length)
 		defer cancel()
 		if err := r.Regions[0].Front.Flap(ctx, regions.Refused, 4*time.Second); err != nil { // every 2 s
 			t.Error(err)
 		}
 	})
-	bad := len(f.answers) - f.outcomes[load.Complete] - f.outcomes[load.Cut]
-	if float64(bad) > 0.001*float64(len(f.answers)) {
-		t.Errorf("%d of %d requests got no answer: %v", bad, len(f.answers), f)
+	bad := len(f.responses) - f.outcomes[load.Complete] - f.outcomes[load.Cut]
+	if float64(bad) > 0.001*float64(len(f.responses)) {
+		t.Errorf("%d of %d requests got no response: %v", bad, len(f.responses), f)
 	}
-	// An answer that has begun cannot move.
-	if cut := f.outcomes[load.Cut]; float64(cut) > 0.005*float64(len(f.answers)) {
-		t.Errorf("%d of %d answers were cut, of a few milliseconds each", cut, len(f.answers))
+	// A response that has begun cannot move.
+	if cut := f.outcomes[load.Cut]; float64(cut) > 0.005*float64(len(f.responses)) {
+		t.Errorf("%d of %d responses were truncated, which take a few milliseconds each", cut, len(f.responses))
 	}
-	retries := f.attempts - len(f.answers)
-	if float64(retries) > 0.2*float64(len(f.answers)) {
-		t.Errorf("%d retries of %d requests", retries, len(f.answers))
+	retries := f.attempts - len(f.responses)
+	if float64(retries) > 0.2*float64(len(f.responses)) {
+		t.Errorf("%d retries of %d requests", retries, len(f.responses))
 	}
-	note(fmt.Sprintf("%s%v of flapping, resend on; %v, %d retries", lengthNote(), length, f, retries))
+	note(fmt.Sprintf("%s%v of flapping, with resend; %v, %d retries", lengthNote(), length, f, retries))
 }
 
 // C10: a region returns.
@@ -215,7 +207,7 @@ func regionReturns(t *testing.T, note func(string)) {
 		r.set(t, 0, regions.Silent)
 		r.awaitState(t, 0, "down")
 		before := front.Accepted()
-		time.Sleep(pick[time.Duration](3, 10) * time.Second)
+		time.Sleep(torture.Pick[time.Duration](3, 10) * time.Second)
 		tries = front.Accepted() - before
 		again(c, 1, func() { r.set(t, 0, regions.None) })
 	})
@@ -225,10 +217,10 @@ func regionReturns(t *testing.T, note func(string)) {
 		}
 	}
 	// Two probes in three seconds and a trial or two; there are 300 requests.
-	if most := pick(8, 20); tries > most {
+	if most := torture.Pick(8, 20); tries > most {
 		t.Errorf("a region that was down was connected to %d times, want %d at most", tries, most)
 	}
-	note(fmt.Sprintf("used again after %v killed, %v hung; %d connects while down; %v", used[0].Round(10*time.Millisecond), used[1].Round(10*time.Millisecond), tries, f))
+	note(fmt.Sprintf("used again %v after a kill, %v after a hang; %d connects while down; %v", used[0].Round(10*time.Millisecond), used[1].Round(10*time.Millisecond), tries, f))
 }
 
 // C17: every region restarts in turn.
@@ -247,7 +239,7 @@ func rollingRestart(t *testing.T, note func(string)) {
 			r := startRig(t, "RELAY_RESEND_AMBIGUOUS=true")
 			done := make(chan struct{})
 			f := r.load(t, load.Open{
-				Rate: pick(100, 200), For: time.Second, Streamed: streamed, Whole: whole,
+				Rate: torture.Pick(100, 200), For: time.Second, Streamed: streamed, Whole: whole,
 				More: func() bool {
 					select {
 					case <-done:
@@ -270,7 +262,7 @@ func rollingRestart(t *testing.T, note func(string)) {
 			})
 			f.wantAmbiguous(t, 0)
 			if cut := f.outcomes[load.Cut]; cut > 0 && !test.cuts {
-				t.Errorf("%d answers were cut by regions that end in good order", cut)
+				t.Errorf("%d responses were truncated by regions that shut down gracefully", cut)
 			}
 			notes = append(notes, fmt.Sprintf("%s: %v", test.name, f))
 		})

@@ -24,7 +24,7 @@ func (r *resolver) dial(context.Context, string, string) (net.Conn, error) {
 	return client, nil
 }
 
-// serve answers the questions of a connection, which has them as over TCP: with
+// serve answers the queries on a connection, which are framed as over TCP: with
 // two bytes of length in front (RFC 1035, section 4.2.2).
 func (r *resolver) serve(conn net.Conn) {
 	defer conn.Close()
@@ -46,7 +46,7 @@ func (r *resolver) serve(conn net.Conn) {
 	}
 }
 
-// refuse returns the answer that there is no such name: the question with other
+// refuse returns the response that there is no such name: the question with other
 // flags and counts (RFC 1035, section 4.1.1).
 func refuse(question []byte) []byte {
 	end := 12
@@ -55,7 +55,7 @@ func refuse(question []byte) []byte {
 	}
 	answer := append([]byte(nil), question[:end+5]...) // with the type and the class
 	copy(answer[2:], []byte{
-		0x81, 0x83, // an answer, recursion available, NXDOMAIN
+		0x81, 0x83, // a response, recursion available, NXDOMAIN
 		0, 1, 0, 0, 0, 0, 0, 0, // one question, nothing else
 	})
 	return answer

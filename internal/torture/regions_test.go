@@ -38,6 +38,11 @@ func TestRegionFaults(t *testing.T) {
 		{"C18", hopsOfClients},
 		{"C19", firewalls},
 		{"C20", forgedMarkers},
+		{"C21", compressedRefusal},
+		{"C22", bodyTooLarge},
+		{"C23", hungRegion},
+		{"C24", foreignAPI},
+		{"C25", reportsFromTheField},
 	} {
 		t.Run(row.id, func(t *testing.T) {
 			t.Run("gateway", func(t *testing.T) { row.test(t, torture.Row(t, row.id, "gateway")) })
@@ -45,14 +50,14 @@ func TestRegionFaults(t *testing.T) {
 	}
 }
 
-// C03: a platform's page in place of the relay's answer sends a request to the
+// C03: a platform's page in place of the relay's response sends a request to the
 // next region, before the upstream has seen it.
 func platformPages(t *testing.T, _ func(string)) {
 	for _, test := range []struct {
 		name  string
 		page  regions.Page
 		class string
-		downs int // how many such answers put the region down
+		downs int // how many such responses put the region down
 	}{
 		{"Lambda 429", regions.LambdaThrottle, "platform_429", 3},
 		{"Google 429", regions.GCFNoInstance, "platform_429", 3},
@@ -62,7 +67,7 @@ func platformPages(t *testing.T, _ func(string)) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := startRig(t, "RELAY_PROBE_INTERVAL=off")
-			r.set(t, 0, regions.Answering(test.page))
+			r.set(t, 0, regions.Serving(test.page))
 			for i := range 5 {
 				attempts := 1 // it is left alone for a while
 				if i < test.downs {
@@ -82,7 +87,7 @@ func platformPages(t *testing.T, _ func(string)) {
 // C04: a platform's 502 after the request was processed.
 func platformAfterwards(t *testing.T, _ func(string)) {
 	r := startRig(t, "RELAY_PROBE_INTERVAL=off")
-	r.set(t, 0, regions.Answering(regions.LambdaCrash))
+	r.set(t, 0, regions.Serving(regions.LambdaCrash))
 	r.ask(t).wantError(t, http.StatusBadGateway, "platform_failed")
 	r.wantPosts(t, 1)
 	if got := len(r.Regions[1].Front.Served()) + len(r.Regions[2].Front.Served()); got != 0 {
@@ -95,10 +100,10 @@ func platformAfterwards(t *testing.T, _ func(string)) {
 	}
 
 	resending := startRig(t, "RELAY_PROBE_INTERVAL=off", "RELAY_RESEND_AMBIGUOUS=true")
-	resending.set(t, 0, regions.Answering(regions.LambdaCrash))
+	resending.set(t, 0, regions.Serving(regions.LambdaCrash))
 	resending.ask(t).want(t, http.StatusOK, "region-2", 2)
 	resending.wantPosts(t, 2)
-	resending.set(t, 1, regions.Answering(regions.LambdaCrash)) // once more, not twice
+	resending.set(t, 1, regions.Serving(regions.LambdaCrash)) // once more, not twice
 	resending.ask(t).wantError(t, http.StatusBadGateway, "platform_failed")
 	resending.wantPosts(t, 4)
 }
@@ -184,14 +189,14 @@ func allDown(t *testing.T, note func(string)) {
 			begin := time.Now()
 			await(t, "a region to serve again", func() bool { return r.ask(t).status == http.StatusOK })
 			if took := time.Since(begin); took > 5*time.Second {
-				t.Errorf("the first answer came %v after the regions", took)
+				t.Errorf("the first response came %v after the regions", took)
 			}
 		})
 	}
 	if after > time.Second {
 		t.Errorf("regions known to be down were told to be so after %v, want at once", after)
 	}
-	note(fmt.Sprintf("502 after %v at most, refused ones after %v", slowest.Round(time.Millisecond), after.Round(time.Millisecond)))
+	note(fmt.Sprintf("502 after at most %v, and after %v if all refuse", slowest.Round(time.Millisecond), after.Round(time.Millisecond)))
 }
 
 // C11: the last region is never given up.
@@ -208,7 +213,7 @@ func twoOfThreeDown(t *testing.T, _ func(string)) {
 	r.awaitState(t, 0, "down")
 	r.awaitState(t, 1, "down")
 
-	r.set(t, 2, regions.Answering(regions.GCFUnavailable))
+	r.set(t, 2, regions.Serving(regions.GCFUnavailable))
 	for range 6 {
 		if a := r.ask(t); a.status != http.StatusBadGateway || a.code() != "all_regions_failed" {
 			t.Errorf("got %v", a)
@@ -227,7 +232,7 @@ func twoOfThreeDown(t *testing.T, _ func(string)) {
 // as none of it was sent.
 func largeBody(t *testing.T, _ func(string)) {
 	body := `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"` + strings.Repeat("large ", 2<<20/6) + `"}]}`
-	send := func(t *testing.T, r *rig) answer {
+	send := func(t *testing.T, r *rig) response {
 		t.Helper()
 		return r.send(t, http.MethodPost, "/v1/chat/completions", body)
 	}
@@ -245,7 +250,7 @@ func largeBody(t *testing.T, _ func(string)) {
 			r := startRig(t, "RELAY_PROBE_INTERVAL=off", "RELAY_RESEND_AMBIGUOUS="+resend)
 			r.ask(t).want(t, http.StatusOK, "region-1", 1) // there is a connection
 			r.set(t, 0, regions.Silent)
-			done := make(chan answer, 1)
+			done := make(chan response, 1)
 			go func() { done <- send(t, r) }()
 			await(t, "the request to be sent", func() bool { return r.states(t)[0].InFlight == 1 })
 			r.set(t, 0, regions.Reset)

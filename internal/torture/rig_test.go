@@ -47,7 +47,7 @@ func newRig(t *testing.T, opts regions.Options) *rig {
 		wantCleanLog(t, "gateway", r.gatewayLog.String())
 		wantCleanLog(t, "regions", r.regionLog.String())
 	})
-	opts.Relay, opts.Log = relay, &r.regionLog
+	opts.Log = &r.regionLog
 	opts.Env = append(opts.Env, "RELAY_ACCESS_TOKENS="+canaryToken, "RELAY_LOG_LEVEL=debug")
 	r.Fleet = regions.StartTest(t, opts)
 	return r
@@ -116,8 +116,8 @@ func (r *rig) start(t *testing.T, region int) {
 	}
 }
 
-// An answer is what a client got.
-type answer struct {
+// A response is what a client got.
+type response struct {
 	status   int // 0 if there was none
 	header   http.Header
 	body     string
@@ -128,15 +128,15 @@ type answer struct {
 }
 
 // code returns the code of the error that the gateway made itself, or "".
-func (a answer) code() string { return a.header.Get("X-Relay-Error") }
+func (a response) code() string { return a.header.Get("X-Relay-Error") }
 
-func (a answer) String() string {
+func (a response) String() string {
 	return fmt.Sprintf("%d %q by %q after %d attempts and %v, %q, %v", a.status, a.code(), a.upstream, a.attempts, a.took, a.body[:min(len(a.body), 200)], a.err)
 }
 
 // want fails the test unless a is of that status, by that upstream after that
 // many attempts.
-func (a answer) want(t *testing.T, status int, upstream string, attempts int) {
+func (a response) want(t *testing.T, status int, upstream string, attempts int) {
 	t.Helper()
 	if a.err != nil || a.status != status || a.upstream != upstream || a.attempts != attempts {
 		t.Errorf("got %v; want %d by %s after %d attempts", a, status, upstream, attempts)
@@ -144,7 +144,7 @@ func (a answer) want(t *testing.T, status int, upstream string, attempts int) {
 }
 
 // wantError fails the test unless a is an error with that code.
-func (a answer) wantError(t *testing.T, status int, code string) {
+func (a response) wantError(t *testing.T, status int, code string) {
 	t.Helper()
 	if a.err != nil || a.status != status || a.code() != code {
 		t.Errorf("got %v; want %d %s", a, status, code)
@@ -158,24 +158,24 @@ const patience = 30 * time.Second
 
 // send sends a request, and fails the test if the gateway has other words for
 // an error of its own than OpenAI.
-func (r *rig) send(t *testing.T, method, path, body string, headers ...string) (a answer) {
+func (r *rig) send(t *testing.T, method, path, body string, headers ...string) (a response) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	begin := time.Now()
 	res, err := r.open(ctx, method, path, body, headers...)
 	if err != nil {
-		return answer{err: err, took: time.Since(begin)}
+		return response{err: err, took: time.Since(begin)}
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	a = answer{status: res.StatusCode, header: res.Header, body: string(b), err: err, took: time.Since(begin), upstream: res.Header.Get("X-Relay-Upstream")}
+	a = response{status: res.StatusCode, header: res.Header, body: string(b), err: err, took: time.Since(begin), upstream: res.Header.Get("X-Relay-Upstream")}
 	a.attempts, _ = strconv.Atoi(res.Header.Get("X-Relay-Attempts"))
 	wantWords(t, res, b)
 	return a
 }
 
-// open sends a request and returns its answer, whose body is to be closed.
+// open sends a request and returns its response, whose body is to be closed.
 func (r *rig) open(ctx context.Context, method, path, body string, headers ...string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, r.base+path, strings.NewReader(body))
 	if err != nil {
@@ -196,11 +196,11 @@ func (r *rig) open(ctx context.Context, method, path, body string, headers ...st
 const chat = `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"abcdefgh"}]}`
 
 // ask asks for a chat in one piece.
-func (r *rig) ask(t *testing.T, headers ...string) answer {
+func (r *rig) ask(t *testing.T, headers ...string) response {
 	t.Helper()
 	a := r.send(t, http.MethodPost, "/v1/chat/completions", chat, headers...)
 	if a.status == http.StatusOK && a.err == nil && !strings.Contains(a.body, fakeopenai.Reply("abcdefgh")) {
-		t.Errorf("got %v, which is another answer", a)
+		t.Errorf("got %v, which is another response", a)
 	}
 	return a
 }
@@ -220,10 +220,10 @@ func wantWords(t *testing.T, res *http.Response, body []byte) {
 	}
 	if err := json.Unmarshal(body, &e); err != nil || e.Error.Message == "" || e.Error.Type != "relay_error" || e.Error.Code != res.Header.Get("X-Relay-Error") ||
 		!strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") || res.Header.Get("X-Relay") == "" {
-		t.Errorf("the relay answered %d %v %q, want OpenAI's shape", res.StatusCode, res.Header, body)
+		t.Errorf("the relay returned %d %v %q, want an error in OpenAI's shape", res.StatusCode, res.Header, body)
 	}
 	if strings.Contains(string(body), canary) {
-		t.Errorf("the relay's answer holds a secret: %q", body)
+		t.Errorf("the relay's response holds a secret: %q", body)
 	}
 }
 
@@ -301,11 +301,11 @@ func (r *rig) wantPosts(t *testing.T, n int) {
 
 // A figures is what clients saw of a load.
 type figures struct {
-	answers  []load.Answer
-	outcomes map[load.Outcome]int
-	attempts int
-	first    load.Histogram // to the first byte, of answers that have one
-	late     time.Duration  // how late a request was sent at most
+	responses []load.Response
+	outcomes  map[load.Outcome]int
+	attempts  int
+	first     load.Histogram // to the first byte, of responses that have one
+	late      time.Duration  // how late a request was sent at most
 }
 
 // A clock counts from the moment at which a load began.
@@ -317,14 +317,14 @@ func (c clock) now() time.Duration    { return time.Since(time.Time(c)) }
 // load puts load on the gateway while act happens.
 func (r *rig) load(t *testing.T, l load.Open, act func(clock)) *figures {
 	t.Helper()
-	l.Base, l.Key, l.Reply, l.Patience = r.base, canaryKey, fakeopenai.Reply, patience
+	l.Base, l.Key, l.Reply, l.Timeout = r.base, canaryKey, fakeopenai.Reply, patience
 	l.Inspect = func(res *http.Response, body []byte) { wantWords(t, res, body) }
 	began := time.Now()
 	var acting sync.WaitGroup
 	acting.Go(func() { act(clock(began)) })
-	f := &figures{answers: l.Run(t.Context(), began), outcomes: make(map[load.Outcome]int)}
+	f := &figures{responses: l.Run(t.Context(), began), outcomes: make(map[load.Outcome]int)}
 	acting.Wait()
-	for _, a := range f.answers {
+	for _, a := range f.responses {
 		f.outcomes[a.Outcome]++
 		f.attempts += a.Attempts
 		f.late = max(f.late, a.Late)
@@ -338,7 +338,7 @@ func (r *rig) load(t *testing.T, l load.Open, act func(clock)) *figures {
 			t.Errorf("%s, due at %v: %v: %d %q by %s, %v", a.ID, a.Due, a.Outcome, a.Status, a.Code, a.Upstream, a.Err)
 		}
 	}
-	n := len(f.answers)
+	n := len(f.responses)
 	if retries, most := f.attempts-n, n/5+3*(1+n/l.Rate); retries > most {
 		t.Errorf("%d retries of %d requests, want %d at most", retries, n, most)
 	}
@@ -351,9 +351,9 @@ func (f *figures) timed() bool { return f.late < 50*time.Millisecond }
 
 func (f *figures) String() string {
 	if !f.timed() {
-		return fmt.Sprintf("%d requests: %s; not timed since clients were late by %v", len(f.answers), f.ends(), f.late.Round(time.Millisecond))
+		return fmt.Sprintf("%d requests: %s; not timed since clients were late by %v", len(f.responses), f.ends(), f.late.Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%d requests: %s; first byte p99 %v, max %v", len(f.answers), f.ends(), f.first.Quantile(0.99).Round(time.Millisecond), f.first.Quantile(1).Round(time.Millisecond))
+	return fmt.Sprintf("%d requests: %s; first byte p99 %v, max %v", len(f.responses), f.ends(), f.first.Quantile(0.99).Round(time.Millisecond), f.first.Quantile(1).Round(time.Millisecond))
 }
 
 // ends says how many requests ended in which way.
@@ -370,7 +370,7 @@ func (f *figures) wantAmbiguous(t *testing.T, n int) {
 	t.Helper()
 	if got := f.outcomes[load.Ambiguous]; got > n {
 		t.Errorf("%d requests got a 502, want %d at most: %v", got, n, f)
-		for _, a := range f.answers {
+		for _, a := range f.responses {
 			if a.Outcome == load.Ambiguous {
 				t.Logf("%s, due at %v, ended after %v: %d %q by %s, %d attempts", a.ID, a.Due, a.End, a.Status, a.Code, a.Upstream, a.Attempts)
 			}
@@ -383,7 +383,7 @@ func (f *figures) wantAmbiguous(t *testing.T, n int) {
 func (r *rig) wantNoDouble(t *testing.T, f *figures) {
 	t.Helper()
 	times := make(map[string]int)
-	for _, a := range f.answers {
+	for _, a := range f.responses {
 		times[a.ID] = 0
 	}
 	for _, req := range r.Upstream.Requests() {
@@ -396,7 +396,7 @@ func (r *rig) wantNoDouble(t *testing.T, f *figures) {
 		}
 		times[id]++
 	}
-	for _, a := range f.answers {
+	for _, a := range f.responses {
 		if a.Outcome == load.Complete && times[a.ID] != 1 {
 			t.Errorf("%s is complete, and the upstream had it %d times", a.ID, times[a.ID])
 		}

@@ -1,11 +1,11 @@
 // Package torture runs the matrix of faults and bad inputs against every front
-// of the relay: what a row of the matrix asks for holds wherever it applies, or
-// the front's exception says why not.
+// of the relay: each row holds on every front, or the front's exception says why
+// not.
 //
-// A test of a row calls [Row] first. Its name begins with the row's id, as in
-// TestRegionFaults/C01/gateway. Where TORTURE_REPORT names a file, each row's
-// outcome is appended to it as a line of JSON, from which docs/evidence/reliability.md is
-// made.
+// A test of a row calls [Row] first. Its name contains the row's id, as in
+// TestRegionFaults/C01/gateway. If TORTURE_REPORT names a file, each row's
+// outcome is appended to it as a line of JSON, from which
+// docs/evidence/reliability.md is generated.
 package torture
 
 import (
@@ -23,10 +23,22 @@ type Result struct {
 	Note   string `json:"note,omitempty"` // why a front is excepted, or a figure
 }
 
+// Long has rows take as long as the matrix says, such as a minute of a flapping
+// region. Without it they are shorter, and say so in their notes.
+var Long = os.Getenv("TORTURE_LONG") == "1"
+
+// Pick returns full if [Long], else brief.
+func Pick[T any](brief, full T) T {
+	if Long {
+		return full
+	}
+	return brief
+}
+
 var reportMu sync.Mutex
 
-// Row says that the test is that of a row on a front, and reports its outcome
-// when it ends. The returned function adds a note, the last of which counts.
+// Row reports the test's outcome as that of a row on a front, when the test ends.
+// The returned function sets the note of the report.
 func Row(t *testing.T, row, front string) (note func(string)) {
 	t.Helper()
 	result := Result{Row: row, Front: front}
@@ -37,9 +49,8 @@ func Row(t *testing.T, row, front string) (note func(string)) {
 	return func(text string) { result.Note = text }
 }
 
-// Instead is [Row] for a front that cannot hold a row, and promises something
-// else instead, which the test is of: if it passes, that is reported with the
-// reason.
+// Instead is [Row] for a front that is excepted from a row, and tests what it
+// promises instead. If the test passes, the exception is reported with its reason.
 func Instead(t *testing.T, row, front, reason string) (note func(string)) {
 	t.Helper()
 	var shown string
@@ -56,7 +67,7 @@ func Instead(t *testing.T, row, front, reason string) (note func(string)) {
 	return func(text string) { shown = text }
 }
 
-// Except reports that a front cannot hold a row, and why.
+// Except reports that a front is excepted from a row, and why.
 func Except(t *testing.T, row, front, reason string) {
 	t.Helper()
 	report(t, Result{Row: row, Front: front, Note: "exception: " + reason})

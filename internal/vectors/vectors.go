@@ -1,6 +1,6 @@
-// Package vectors runs requests whose outcome two implementations of the relay
-// must agree on: core in Go and cloudflare/worker.js. Core's tests write what core
-// makes of each as JSON, and the Worker's tests read it.
+// Package vectors runs requests on whose outcome two implementations of the relay
+// must agree: core in Go and cloudflare/worker.js. Core's tests write core's
+// decisions as JSON, and the Worker's tests compare theirs.
 package vectors
 
 import (
@@ -20,11 +20,11 @@ import (
 	"time"
 )
 
-// A Vector is a request to a relay, and what becomes of it. {upstream} in its
-// texts stands for the upstream's base URL, {host} for the relay's host and port.
+// A Vector is a request to a relay and the decision on it. In its strings {upstream}
+// stands for the upstream's base URL and {host} for the relay's host and port.
 type Vector struct {
 	Name     string    `json:"name"`
-	Settings []string  `json:"settings,omitempty"` // RELAY_*; the upstream's need not be among them
+	Settings []string  `json:"settings,omitempty"` // RELAY_*; RELAY_UPSTREAMS by default is {upstream}
 	Request  Message   `json:"request"`
 	Response *Message  `json:"response,omitempty"` // the upstream's; nil: 200
 	Want     *Decision `json:"want"`
@@ -37,14 +37,17 @@ type Message struct {
 	Status  int      `json:"status,omitempty"`
 	Headers []string `json:"headers,omitempty"` // lines
 	Body    string   `json:"body,omitempty"`
+	Silence int      `json:"silence_ms,omitempty"` // after the body
+	Cut     bool     `json:"cut,omitempty"`        // the connection ends before the message does
 }
 
-// A Decision is what a relay made of a request.
+// A Decision is how a relay handled a request.
 type Decision struct {
 	Status   int      `json:"status"`
 	Code     string   `json:"code,omitempty"`     // of the relay's own errors
 	Headers  []string `json:"headers"`            // of the response, sorted
 	Upstream *Message `json:"upstream,omitempty"` // what the upstream got; nil: nothing
+	Body     string   `json:"body,omitempty"`     // of a response that the upstream cut
 }
 
 // Diff returns how got differs from want, line by line, or "".
@@ -65,7 +68,8 @@ func Diff(got, want *Decision) string {
 }
 
 func (d *Decision) lines() []string {
-	list := append([]string{fmt.Sprint("status ", d.Status), "code " + d.Code}, d.Headers...)
+	list := []string{fmt.Sprint("status ", d.Status), "code " + d.Code, fmt.Sprintf("body %q", d.Body)}
+	list = append(list, d.Headers...)
 	if d.Upstream == nil {
 		return append(list, "nothing upstream")
 	}
@@ -76,15 +80,17 @@ func (d *Decision) lines() []string {
 	return list
 }
 
-// A Runner runs vectors against relays, which it starts as they are needed.
+const keepalive = ": keepalive\n"
+
+// A Runner runs vectors against relays, which it starts when needed.
 type Runner struct {
 	serve  func(t *testing.T, settings []string) (url string)
 	relays map[string]string // URLs by settings
 	up     *httptest.Server
 
 	mu       sync.Mutex
-	response *Message // to give
-	got      *Message
+	response *Message // the upstream's next
+	got      *Message // the upstream's last request
 }
 
 // NewRunner returns a Runner whose relays are started by serve.
@@ -97,7 +103,7 @@ func NewRunner(t *testing.T, serve func(t *testing.T, settings []string) (url st
 	return r
 }
 
-// Run returns what the relay makes of v.
+// Run sends v's request to a relay and returns the decision.
 func (r *Runner) Run(t *testing.T, v Vector) *Decision {
 	t.Helper()
 	settings := strings.ReplaceAll(strings.Join(v.Settings, "\n"), "{upstream}", r.up.URL)
@@ -112,14 +118,14 @@ func (r *Runner) Run(t *testing.T, v Vector) *Decision {
 	r.mu.Lock()
 	r.response, r.got = v.Response, nil
 	r.mu.Unlock()
-	d := r.send(t, strings.TrimPrefix(url, "http://"), v.Request)
+	d := r.send(t, strings.TrimPrefix(url, "http://"), v.Request, v.Response != nil && v.Response.Cut)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d.Upstream = r.got
 	return d
 }
 
-// upstream notes the request and gives the response of the vector.
+// upstream records the request and sends the vector's response.
 func (r *Runner) upstream(w http.ResponseWriter, req *http.Request) {
 	body, _ := io.ReadAll(req.Body)
 	r.mu.Lock()
@@ -137,10 +143,18 @@ func (r *Runner) upstream(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodHead {
 		_, _ = io.WriteString(w, r.response.Body)
 	}
+	if r.response.Silence == 0 && !r.response.Cut {
+		return
+	}
+	_ = http.NewResponseController(w).Flush()
+	time.Sleep(time.Duration(r.response.Silence) * time.Millisecond)
+	if r.response.Cut {
+		panic(http.ErrAbortHandler)
+	}
 }
 
-// send writes the request as it stands.
-func (r *Runner) send(t *testing.T, host string, m Message) *Decision {
+// send writes the request byte for byte.
+func (r *Runner) send(t *testing.T, host string, m Message, cut bool) *Decision {
 	t.Helper()
 	conn, err := net.Dial("tcp", host)
 	if err != nil {
@@ -166,19 +180,30 @@ func (r *Runner) send(t *testing.T, host string, m Message) *Decision {
 		t.Fatalf("no response: %v", err)
 	}
 	defer res.Body.Close()
-	body, _ := io.ReadAll(res.Body)
+	body, err := io.ReadAll(res.Body)
 	d := &Decision{Status: res.StatusCode, Headers: lines(res.Header, "Date", "Connection", "Content-Length",
 		"X-Request-Id")}
+	if cut {
+		if err == nil {
+			t.Errorf("%s: the response looks complete", m.Target)
+		}
+		// Workerd needs a line break more behind the error event, and comments depend on
+		// the clock.
+		d.Body = strings.TrimRight(string(body), "\n")
+		for strings.Contains(d.Body, keepalive+keepalive) {
+			d.Body = strings.ReplaceAll(d.Body, keepalive+keepalive, keepalive)
+		}
+	}
 	if strings.HasSuffix(res.Header.Get("X-Relay"), "origin=relay") {
-		var answer struct{ Error struct{ Code string } }
-		_ = json.Unmarshal(body, &answer)
-		d.Code = answer.Error.Code
+		var e struct{ Error struct{ Code string } }
+		_ = json.Unmarshal(body, &e)
+		d.Code = e.Error.Code
 	}
 	return d
 }
 
-// lines returns h but for some of its names, sorted; the names that another
-// header lists are sorted as well, and in lower case.
+// lines returns h without some headers, sorted. Lists of header names are sorted
+// too, and in lower case.
 func lines(h http.Header, without ...string) []string {
 	list := []string{}
 	for name, values := range h {
@@ -187,11 +212,11 @@ func lines(h http.Header, without ...string) []string {
 		}
 		value := strings.Join(values, ", ")
 		if name == "Access-Control-Expose-Headers" || name == "Vary" {
-			// A page may read these or not: they say nothing to it.
+			// Whether a page may read these makes no difference.
 			value = sorted(value, append(without, "Content-Security-Policy", "X-Content-Type-Options"))
 		}
 		if name == "Content-Length" && value == "0" {
-			continue // net/http says it of some methods without a body, workerd of more
+			continue // net/http sends it for some methods without a body, workerd for more
 		}
 		value = value[:min(len(value), 500)]
 		list = append(list, name+": "+value)

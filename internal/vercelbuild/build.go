@@ -17,16 +17,16 @@ import (
 	release "example.com/relay/internal/build"
 )
 
-// A Function is what Vercel builds of what is uploaded to it.
+// A Function is the result of a build at Vercel.
 type Function struct {
 	Dir      string   // the function's own, in what Vercel calls the build output
-	Uploaded []string // the files that it was built of
-	Log      string   // what vercel build wrote, and how long it took
+	Uploaded []string // the files that it was built from
+	Log      string   // the output of vercel build, and how long it took
 }
 
-// Build returns the function, built once in a process, and keeps Vercel's port
-// for t until t ends; so t's subtests must not call it again. It skips t with
-// -short, and where something is missing that the build needs.
+// Build returns the function, built once per process, and holds Vercel's port
+// until t ends; so t's subtests must not call it again. It skips t with -short, and
+// if a tool is missing that the build needs.
 func Build(t *testing.T) *Function {
 	t.Helper()
 	if testing.Short() {
@@ -43,7 +43,7 @@ func Build(t *testing.T) *Function {
 	return f
 }
 
-// missing is the error that something is missing that the build needs.
+// missing is the error that the build lacks something, such as a tool.
 type missing string
 
 func (m missing) Error() string { return string(m) }
@@ -94,8 +94,7 @@ func build(vercel, dir string) (string, error) {
 	return fmt.Sprintf("vercel build took %v\n%s", time.Since(start).Round(time.Millisecond), out), nil
 }
 
-// command returns a command of Vercel's command line in dir, for which nobody
-// need be logged in.
+// command returns a command of Vercel's command line, run in dir without a login.
 func command(vercel, dir string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.Command("node", append([]string{vercel}, args...)...)
 	cmd.Dir = dir

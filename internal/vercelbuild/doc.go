@@ -1,6 +1,6 @@
-// Package vercelbuild builds the relay's function as Vercel does, and starts
-// what came out as Vercel does, for tests of what is deployed there. It needs
-// Linux, node with npm, and the network only to install Vercel's command line.
+// Package vercelbuild builds the relay's function as Vercel does, and runs the
+// result as Vercel does, for tests of what is deployed there. It needs Linux, Node
+// with npm, and the network only to install Vercel's command line.
 //
 //	Build          once per process, while the caller has the port
 //	  install      Vercel's command line, pinned, into the user's cache
@@ -12,5 +12,5 @@
 //	  executable   Vercel's proxy, on port 3000 and no other
 //	  user-server  the relay, which the proxy starts
 //
-// The port makes tests wait for each other, those of other processes included.
+// Since the port is fixed, tests wait for each other, even across processes.
 package vercelbuild

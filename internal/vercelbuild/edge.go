@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// edge stands in for what Vercel has in front of its proxy: it names each
-// request to the proxy, adds some of Vercel's headers, and answers 502 where the
-// function ends the connection without an answer. It returns its URL.
+// edge emulates Vercel's edge in front of its proxy: it gives each request an id,
+// adds some of Vercel's headers, and responds with 502 where the function closes
+// the connection without a response. It returns its URL.
 func edge(t *testing.T) string {
 	t.Helper()
 	function := &url.URL{Scheme: "http", Host: addr}
@@ -23,7 +23,7 @@ func edge(t *testing.T) string {
 	proxy := &httputil.ReverseProxy{
 		FlushInterval: -1,
 		Transport:     transport,
-		ErrorLog:      log.New(io.Discard, "", 0), // broken answers are meant
+		ErrorLog:      log.New(io.Discard, "", 0), // broken responses are meant
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(function)
 			r.SetXForwarded()

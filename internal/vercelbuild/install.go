@@ -51,7 +51,7 @@ func install(pinned string) (string, error) {
 	case errors.Is(err, exec.ErrNotFound):
 		return "", missing("npm beside node")
 	case exec.Command("npm", "ping").Run() != nil:
-		return "", missing("the npm registry, which does not answer")
+		return "", missing("the npm registry, which cannot be reached")
 	}
 	return "", fmt.Errorf("npm install: %w\n%s", err, out)
 }

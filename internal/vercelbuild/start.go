@@ -39,21 +39,21 @@ func lockPort(t *testing.T) {
 	ln.Close()
 }
 
-// watched runs the function until its input ends: a test that is killed must not
-// leave the port taken.
+// watched runs the function until its standard input ends, so that a test that is
+// killed does not leave the port in use.
 const watched = "./executable & read -r _; kill -KILL 0"
 
 // A Process is a Function as Vercel runs it.
 type Process struct {
-	URL   string        // of what stands in for Vercel's edge
-	Ended chan struct{} // gets one for each request that the proxy says has ended
+	URL   string        // of the emulated edge
+	Ended chan struct{} // receives once per request that the proxy reports as ended
 
 	log proc.Buffer
 }
 
-// Start starts Vercel's proxy, which starts the relay with environ, and waits
-// for it to answer. All ends when t does; there is one port, so no other may be
-// started before. The relay logs nothing unless environ has RELAY_LOG_LEVEL.
+// Start starts Vercel's proxy, which starts the relay with environ, and waits until
+// it accepts connections. Both end with t; since there is one port, only one may
+// run at a time. The relay logs nothing unless environ has RELAY_LOG_LEVEL.
 func (f *Function) Start(t *testing.T, environ []string) *Process {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ipc") // t.TempDir may be too long for a socket
@@ -100,10 +100,10 @@ func (f *Function) Start(t *testing.T, environ []string) *Process {
 	return p
 }
 
-// Logs returns what the proxy and the relay have written so far.
+// Logs returns the proxy's and the relay's output so far.
 func (p *Process) Logs() string { return p.log.String() }
 
-// listen takes the proxy's messages: JSON, each with a zero byte behind.
+// listen reads the proxy's messages: JSON, each terminated by a zero byte.
 func (p *Process) listen(ln net.Listener, started chan struct{}) {
 	conn, err := ln.Accept()
 	if err != nil {
@@ -125,7 +125,7 @@ func (p *Process) listen(ln net.Listener, started chan struct{}) {
 	}
 }
 
-// waitListening returns when the proxy takes connections.
+// waitListening waits until the proxy accepts connections.
 func waitListening(t *testing.T) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {

@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// Secrets are files as they may lie about in a clone, none of which may leave
-// it. Build has them there when it asks what would be uploaded.
+// Secrets are files that a working copy may contain and that must not be uploaded.
+// Build creates them before it asks what would be uploaded.
 var Secrets = []string{
 	".env", ".env.production", "vercel/.env", "vercel/.env.local", "core/.env", "key.pem", "vercel/key.pem",
 	"notes.txt",
@@ -25,11 +25,11 @@ var Secrets = []string{
 	"dist/relay", "node_modules/x/index.js",
 }
 
-// link is what vercel link writes.
+// link is the file that vercel link writes.
 const link = ".vercel/project.json"
 
-// clone copies what git tracks in root, and what it would, to dir, linked to a
-// project of Vercel, and adds Secrets.
+// clone copies the files in root that git tracks or does not ignore to dir, links
+// it to a Vercel project, and adds Secrets.
 func clone(root, dir string) error {
 	git := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	git.Dir = root
@@ -68,34 +68,34 @@ func write(file string, content []byte) error {
 	return os.WriteFile(file, content, 0o644)
 }
 
-// upload runs vercel deploy in dir against an API that takes nothing, and
-// returns the files that it would have uploaded.
+// upload runs vercel deploy in dir against an API that rejects the deployment, and
+// returns the files that would have been uploaded.
 func upload(vercel, dir string) ([]string, error) {
 	var files []string
 	api := http.NewServeMux()
-	answer := func(status int, body string) http.HandlerFunc {
+	respond := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
 			_, _ = w.Write([]byte(body))
 		}
 	}
-	api.Handle("/", answer(200, `{}`))
-	api.Handle("/v2/user", answer(200, `{"user":{"id":"u","uid":"u","username":"u","email":"u@vercel.example",`+
+	api.Handle("/", respond(200, `{}`))
+	api.Handle("/v2/user", respond(200, `{"user":{"id":"u","uid":"u","username":"u","email":"u@vercel.example",`+
 		`"version":"northstar","defaultTeamId":"team_test"}}`))
-	api.Handle("/teams/team_test", answer(200, `{"id":"team_test","slug":"team","name":"team"}`))
-	api.Handle("/v9/projects/prj_test", answer(200, `{"id":"prj_test","name":"relay","accountId":"team_test",`+
+	api.Handle("/teams/team_test", respond(200, `{"id":"team_test","slug":"team","name":"team"}`))
+	api.Handle("/v9/projects/prj_test", respond(200, `{"id":"prj_test","name":"relay","accountId":"team_test",`+
 		`"rootDirectory":"vercel","framework":"go"}`))
 	api.HandleFunc("POST /v13/deployments", func(w http.ResponseWriter, req *http.Request) {
 		var deployment struct{ Files []struct{ File string } }
 		if err := json.NewDecoder(req.Body).Decode(&deployment); err != nil {
-			answer(400, `{"error":{"code":"malformed","message":"malformed"}}`)(w, req)
+			respond(400, `{"error":{"code":"malformed","message":"malformed"}}`)(w, req)
 			return
 		}
 		for _, f := range deployment.Files {
 			files = append(files, f.File)
 		}
-		answer(400, `{"error":{"code":"enough","message":"enough"}}`)(w, req)
+		respond(400, `{"error":{"code":"enough","message":"enough"}}`)(w, req)
 	})
 	server := httptest.NewServer(api)
 	cmd, err := command(vercel, dir, "deploy", "--prod", "--yes", "--token", "test", "--api", server.URL)
@@ -103,7 +103,7 @@ func upload(vercel, dir string) ([]string, error) {
 		server.Close()
 		return nil, err
 	}
-	out, _ := cmd.CombinedOutput() // it fails, since the API takes nothing
+	out, _ := cmd.CombinedOutput() // it fails, since the API rejects the deployment
 	server.Close()
 	if !strings.Contains(string(out), "enough") || len(files) == 0 {
 		return nil, fmt.Errorf("vercel deploy: %s", out)

@@ -12,6 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+
+	"example.com/relay/internal/proc"
 )
 
 // A Worker is one module and what it runs with.
@@ -21,6 +24,8 @@ type Worker struct {
 	Date     string            // compatibility date; if empty, DefaultDate
 	Bindings map[string]string // variables and secrets, which are the same here
 	Address  string            // to listen on; if empty, a free port of 127.0.0.1
+	Roots    []byte            // PEM certificates to trust; if nil, those of browsers
+	Internet string            // address that every fetch connects to by plain HTTP; if empty, the URL's
 }
 
 // DefaultDate is the compatibility date of a Worker that names none: what the
@@ -65,14 +70,8 @@ func (p *Process) Stop() {
 }
 
 func (p *Process) start(program string, w Worker, out io.Writer) (url string, err error) {
-	if w.Name == "" {
-		w.Name = "worker.js"
-	}
-	if err := os.WriteFile(filepath.Join(p.dir, w.Name), w.Module, 0o600); err != nil {
-		return "", err
-	}
-	file := filepath.Join(p.dir, "config.capnp")
-	if err := os.WriteFile(file, []byte(config(w)), 0o600); err != nil {
+	file, err := Write(p.dir, w)
+	if err != nil {
 		return "", err
 	}
 	events, control, err := os.Pipe()
@@ -83,7 +82,8 @@ func (p *Process) start(program string, w Worker, out io.Writer) (url string, er
 	p.cmd = exec.Command(program, "serve", "--control-fd=3", file)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.ExtraFiles = []*os.File{control}
-	p.cmd.SysProcAttr = dieWithParent()
+	p.cmd.SysProcAttr = new(syscall.SysProcAttr)
+	proc.DieWithParent(p.cmd.SysProcAttr)
 	err = p.cmd.Start()
 	control.Close()
 	if err != nil {
@@ -102,6 +102,23 @@ func (p *Process) start(program string, w Worker, out io.Writer) (url string, er
 	return "", errors.New("workerd ended before it listened")
 }
 
+// Write writes w's module and its configuration into dir and returns the name of the
+// configuration, which "workerd serve" takes. It is for those who start the program
+// themselves; without Address it would not tell them where it listens.
+func Write(dir string, w Worker) (string, error) {
+	if w.Name == "" {
+		w.Name = "worker.js"
+	}
+	if err := os.WriteFile(filepath.Join(dir, w.Name), w.Module, 0o600); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "roots.pem"), w.Roots, 0o600); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "config.capnp")
+	return file, os.WriteFile(file, []byte(config(w)), 0o600)
+}
+
 // config returns the configuration by which workerd serves w. Without "private"
 // it would not connect to loopback addresses.
 func config(w Worker) string {
@@ -116,14 +133,22 @@ func config(w Worker) string {
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
+	trust := "trustBrowserCas = true"
+	if w.Roots != nil {
+		trust = `trustedCertificates = [embed "roots.pem"]`
+	}
+	internet := `network = (allow = ["public", "private"], tlsOptions = (` + trust + `))`
+	if w.Internet != "" {
+		internet = "external = (address = " + quote(w.Internet) + ", http = ())"
+	}
 	return fmt.Sprintf(`using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
-    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    (name = "internet", %[5]s),
   ],
-  sockets = [(name = "http", address = %s, http = (), service = "main")],
+  sockets = [(name = "http", address = %[1]s, http = (), service = "main")],
 );
 
 const worker :Workerd.Worker = (
@@ -132,7 +157,7 @@ const worker :Workerd.Worker = (
   bindings = [
 %[4]s  ],
 );
-`, quote(address), quote(w.Name), quote(date), bindings.String())
+`, quote(address), quote(w.Name), quote(date), bindings.String(), internet)
 }
 
 // quote writes s as a text of Cap'n Proto.

@@ -3,21 +3,20 @@ package workerd
 import (
 	"errors"
 	"os"
-	"strings"
-	"sync"
 	"testing"
+
+	"example.com/relay/internal/proc"
 )
 
-// A Tested is a Process of a test, and what its Worker has written.
+// A Tested is a test's Process, with its log.
 type Tested struct {
 	*Process
-	mu  sync.Mutex
-	log strings.Builder
+	log proc.Buffer
 }
 
-// Serve starts w until t ends. Where the program cannot be had it skips t, but
-// for CI, whose tests must not be missing in silence.
-func Serve(t testing.TB, w Worker) *Tested {
+// Program returns the program's path. If it is not available it skips t, or fails it
+// in CI, where no test may be skipped silently.
+func Program(t testing.TB) string {
 	t.Helper()
 	program, err := Install()
 	if errors.Is(err, ErrMissing) && os.Getenv("CI") != "true" {
@@ -26,24 +25,20 @@ func Serve(t testing.TB, w Worker) *Tested {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return program
+}
+
+// Serve starts w until t ends. Like Program it skips t if workerd is not available.
+func Serve(t testing.TB, w Worker) *Tested {
+	t.Helper()
 	served := new(Tested)
-	if served.Process, err = Start(program, w, served); err != nil {
+	var err error
+	if served.Process, err = Start(Program(t), w, &served.log); err != nil {
 		t.Fatalf("%v\n%s", err, served.Log())
 	}
 	t.Cleanup(served.Stop)
 	return served
 }
 
-// Write keeps what the Worker writes.
-func (s *Tested) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.Write(p)
-}
-
-// Log returns all that the Worker and the runtime have written so far.
-func (s *Tested) Log() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
-}
+// Log returns everything that the Worker and the runtime have written so far.
+func (s *Tested) Log() string { return s.log.String() }

@@ -1,16 +1,17 @@
 locals {
-  # Settings that a variable sets, and which. RELAY_REGION is none of them: where a Worker runs is known to Cloudflare only.
+  # Settings that the variable settings must not have, and what to do instead. RELAY_REGION is not among them: only
+  # Cloudflare knows where a Worker runs.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "access_tokens"
-    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
-    RELAY_API_KEY            = "api_key"
-    RELAY_API_KEY_SECRET     = "for AWS Lambda only"
-    RELAY_LAMBDA_INVOKE_MODE = "for AWS Lambda only"
-    RELAY_NAME               = "name"
-    RELAY_UPSTREAMS          = "upstreams"
+    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
+    RELAY_API_KEY            = "use the variable api_key"
+    RELAY_API_KEY_SECRET     = "it is for AWS Lambda only"
+    RELAY_LAMBDA_INVOKE_MODE = "it is for AWS Lambda only"
+    RELAY_NAME               = "use the variable name"
+    RELAY_UPSTREAMS          = "use the variable upstreams"
   }
 
-  # Settings that may hold a secret. Nobody can read them back, in the dashboard neither.
+  # Settings that may hold a secret. They cannot be read back, not even in the dashboard.
   secret_settings = ["RELAY_ACCESS_TOKENS", "RELAY_API_KEY", "RELAY_UPSTREAMS"]
 
   environment = module.common.environment
@@ -32,16 +33,16 @@ module "common" {
 
 # One upload has the code and its settings, so that there is no moment without access tokens.
 #
-# There is no placement: with one, the provider (5.22) uploads no settings at all. README says how to choose a region.
+# There is no placement: with one, the provider (5.22) uploads no settings at all. See README for how to choose a region.
 resource "cloudflare_workers_script" "this" {
   account_id         = var.account_id
   script_name        = var.name
   main_module        = "worker.js"
   content_file       = local.file
   content_sha256     = filesha256(local.file)
-  compatibility_date = "2026-11-01" # what the Worker is tested on
+  compatibility_date = "2026-11-01" # the date that the Worker is tested with
 
-  # In order of their names, as keys are.
+  # Sorted by name.
   bindings = [for name in nonsensitive(keys(local.environment)) : {
     name = name
     type = contains(local.secret_settings, name) ? "secret_text" : "plain_text"
@@ -55,12 +56,12 @@ resource "cloudflare_workers_script" "this" {
   lifecycle {
     precondition {
       condition     = alltrue([for text in values(local.environment) : length(text) <= 5000])
-      error_message = "A setting is longer than 5,000 characters, and Cloudflare takes 5 KB for each: give fewer access_tokens (69 at most), upstreams or allowed_origins."
+      error_message = "A setting is longer than 5,000 characters, and Cloudflare's max is 5 KB: use fewer access_tokens (max 69), upstreams or allowed_origins."
     }
   }
 }
 
-# Previews are off: each would be another public address, and would go on taking the tokens of its version.
+# Previews are off: each would be another public address, and would keep accepting the tokens of its version.
 resource "cloudflare_workers_script_subdomain" "this" {
   account_id       = var.account_id
   script_name      = cloudflare_workers_script.this.script_name
@@ -68,7 +69,7 @@ resource "cloudflare_workers_script_subdomain" "this" {
   previews_enabled = false
 }
 
-# Cloudflare makes the DNS record and the certificate itself.
+# Cloudflare creates the DNS record and the certificate itself.
 resource "cloudflare_workers_custom_domain" "this" {
   count = var.domain == null ? 0 : 1
 

@@ -1,5 +1,5 @@
 variable "access_tokens" {
-  description = "Tokens that clients show the relay; any one of them admits. Each is plain (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, one of 256 random bits is made, which the output access_token gives. The Worker gets hashes only."
+  description = "Access tokens; a client must send one of them. Each is plain text (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, a token of 256 random bits is generated: see the output access_token. The Worker gets hashes only."
   type        = list(string)
   default     = []
   nullable    = false
@@ -7,32 +7,32 @@ variable "access_tokens" {
 }
 
 variable "account_id" {
-  description = "Id of the Cloudflare account: 32 hexadecimal digits, in the dashboard beside Workers & Pages."
+  description = "Id of the Cloudflare account: 32 hexadecimal digits, in the dashboard at Workers & Pages."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[0-9a-f]{32}$", var.account_id))
-    error_message = "account_id must be the account's 32 hexadecimal digits, not its name: they are in the dashboard's address, behind dash.cloudflare.com/."
+    error_message = "account_id must be the account's 32 hexadecimal digits, not its name: they are in the dashboard's address, after dash.cloudflare.com/."
   }
 }
 
 variable "allowed_origins" {
-  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for every one, [\"none\"] for none."
+  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for all, [\"none\"] for none."
   type        = list(string)
   default     = ["*"]
   nullable    = false
 }
 
 variable "api_key" {
-  description = "OpenAI key that the relay puts in place of the clients'. It stands in the state and in a secret of the Worker. If null, clients send their own key."
+  description = "OpenAI key that the relay sends in place of the clients'. It is in the state and in a secret of the Worker. If null, clients send their own key."
   type        = string
   default     = null
   sensitive   = true
 }
 
 variable "domain" {
-  description = "Domain of your own: name, in a zone of the account; zone, that zone's name (if null, Cloudflare finds it). Record and certificate are made by Cloudflare. If null, there is the workers.dev name only."
+  description = "Your own domain: name, in a zone of the account; zone, that zone's name (if null, Cloudflare finds it). Cloudflare creates the DNS record and the certificate. If null, there is the workers.dev name only."
   type = object({
     name = string
     zone = optional(string)
@@ -45,18 +45,18 @@ variable "domain" {
   }
   validation {
     condition     = try(var.domain.zone, null) == null || try(var.domain.name == var.domain.zone || endswith(var.domain.name, ".${var.domain.zone}"), false)
-    error_message = "domain.zone must be the zone in which domain.name is, such as example.com for relay.example.com."
+    error_message = "domain.zone must be the zone of domain.name, such as example.com for relay.example.com."
   }
 }
 
 variable "file" {
-  description = "Path of the Worker's file. dist/worker.js, which make dist/worker.js writes, has the page in it. If null, cloudflare/worker.js of the repository that this module lies in, without the page."
+  description = "Path of the Worker's file. dist/worker.js, which make dist/worker.js builds, includes the page. If null, cloudflare/worker.js of the repository that this module is in, without the page."
   type        = string
   default     = null
 
   validation {
     condition     = fileexists(coalesce(var.file, "${path.module}/../../cloudflare/worker.js"))
-    error_message = "The Worker's file is missing: run make dist/worker.js at the root of the repository, or set file to where worker.js is."
+    error_message = "The Worker's file is missing: run make dist/worker.js at the root of the repository, or set file to the path of worker.js."
   }
 }
 
@@ -68,34 +68,38 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", var.name))
-    error_message = "name must be 2 to 32 lower-case letters, digits and hyphens, begin with a letter and end with none but a letter or digit, such as relay-2."
+    error_message = "name must be 2 to 32 lower-case letters, digits and hyphens, begin with a letter and end with a letter or digit, such as relay-2."
   }
 }
 
 variable "settings" {
-  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; README of the repository lists them all."
+  description = "Further RELAY_* settings, such as { RELAY_MAX_STREAM_TIME = \"10m\" }; docs/configuration.md lists them all."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = contains(["", "order"], trimspace(lookup(var.settings, "RELAY_POLICY", "")))
-    error_message = "RELAY_POLICY must be order on Cloudflare: there are no probes to tell which upstream is the fastest."
+    error_message = "RELAY_POLICY must be order on Cloudflare: there are no probes that measure latency."
+  }
+  validation {
+    condition     = contains(["", "0", "false"], trimspace(lookup(var.settings, "RELAY_ALLOW_PRIVATE_HTTP", "")))
+    error_message = "RELAY_ALLOW_PRIVATE_HTTP does not work on Cloudflare, which reaches no private networks: remove it."
   }
   validation {
     condition     = contains(["", "0", "false"], trimspace(lookup(var.settings, "RELAY_RESUME_RESPONSES", "")))
-    error_message = "RELAY_RESUME_RESPONSES does not work on Cloudflare, where streams pass without being read: take it out."
+    error_message = "RELAY_RESUME_RESPONSES does not work on Cloudflare, where streams pass without being parsed: remove it."
   }
   validation {
-    condition = alltrue([for name in ["RELAY_BODY_TIMEOUT", "RELAY_MAX_IN_FLIGHT", "RELAY_PROBE_INTERVAL", "RELAY_WRITE_TIMEOUT"] :
+    condition = alltrue([for name in ["RELAY_BODY_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_MAX_IN_FLIGHT", "RELAY_PROBE_INTERVAL", "RELAY_WRITE_TIMEOUT"] :
       contains(["", "0", "off"], trimspace(lookup(var.settings, name, "")))
     ])
-    error_message = "RELAY_BODY_TIMEOUT, RELAY_MAX_IN_FLIGHT, RELAY_PROBE_INTERVAL and RELAY_WRITE_TIMEOUT do not work on Cloudflare: take them out, or set them to off."
+    error_message = "RELAY_BODY_TIMEOUT, RELAY_DRAIN_TIMEOUT, RELAY_IDLE_CONNECTION_TIMEOUT, RELAY_MAX_IN_FLIGHT, RELAY_PROBE_INTERVAL and RELAY_WRITE_TIMEOUT do not work on Cloudflare: remove them, or set them to off."
   }
 }
 
 variable "upstreams" {
-  description = "Base URLs of the API, in order of preference. Another relay's access token and a name may stand in one: https://rt_TOKEN@host#name."
+  description = "Base URLs of the API, in order of preference. One may have another relay's access token and a name: https://rt_TOKEN@host#name."
   type        = list(string)
   default     = ["https://api.openai.com"]
   nullable    = false
@@ -109,7 +113,7 @@ variable "workers_dev_subdomain" {
 
   validation {
     condition     = var.workers_dev_subdomain == null || can(regex("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", var.workers_dev_subdomain))
-    error_message = "workers_dev_subdomain must be the account's part of the name alone, such as my-account for my-account.workers.dev."
+    error_message = "workers_dev_subdomain must be the account's part of the name only, such as my-account for my-account.workers.dev."
   }
   validation {
     condition     = var.workers_dev_subdomain != null || var.domain != null

@@ -1,11 +1,11 @@
 output "access_token" {
-  description = "Token to show the relay. Null if access_tokens has hashes only."
+  description = "Access token for clients. Null if access_tokens has hashes only."
   value       = local.access_token
   sensitive   = true
 }
 
 output "environment" {
-  description = "Environment of the function, but for what the platform adds. Its names are no secret."
+  description = "Environment of the function, without what the platform adds. Its names are not secret."
   sensitive   = true
 
   value = merge(

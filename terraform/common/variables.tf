@@ -1,5 +1,5 @@
 variable "access_tokens" {
-  description = "Tokens that clients show the relay; any one of them admits. Each is plain (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, one of 256 random bits is made, which the output access_token gives. The function gets hashes only."
+  description = "Access tokens; a client must send one of them. Each is plain text (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, a token of 256 random bits is generated: see the output access_token. The function gets hashes only."
   type        = list(string)
   default     = []
   nullable    = false
@@ -7,14 +7,14 @@ variable "access_tokens" {
 
   validation {
     condition = alltrue([for token in var.access_tokens :
-      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(token, "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
+      can(regex("^sha256:[0-9a-fA-F]{64}$", token)) || (!startswith(lower(token), "sha256:") && can(regex("^[!-+\\-/-~]{32,}$", token)))
     ])
-    error_message = "An access token is too weak or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
+    error_message = "An access token is too short or has characters that cannot be sent: use 32 or more visible characters without spaces, commas and dots, such as the output of openssl rand -hex 32, or sha256: and 64 hexadecimal digits."
   }
 }
 
 variable "allowed_origins" {
-  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for every one, [\"none\"] for none."
+  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for all, [\"none\"] for none."
   type        = list(string)
   nullable    = false
 
@@ -24,12 +24,12 @@ variable "allowed_origins" {
   }
   validation {
     condition     = length(var.allowed_origins) == 1 || !anytrue([for origin in var.allowed_origins : contains(["*", "none"], origin)])
-    error_message = "In allowed_origins, \"*\" and \"none\" must stand alone: take them out, or take the others out."
+    error_message = "In allowed_origins, \"*\" and \"none\" must be the only entry: remove it, or remove the others."
   }
 }
 
 variable "api_key" {
-  description = "OpenAI key that the relay puts in place of the clients'. If null, clients send their own, unless holds_key."
+  description = "OpenAI key that the relay sends in place of the clients'. If null, clients send their own, unless holds_key is true."
   type        = string
   default     = null
   sensitive   = true
@@ -41,13 +41,13 @@ variable "api_key" {
 }
 
 variable "holds_key" {
-  description = "Whether the function gets the OpenAI key by another way, such as a secret store, so that clients send none."
+  description = "Whether the function gets the OpenAI key in another way, such as from a secret store, so that clients send none."
   type        = bool
   nullable    = false
 }
 
 variable "managed_settings" {
-  description = "Settings that variable settings must not have, since the module sets them, and what to use instead."
+  description = "Settings that the variable settings must not have, as the module or the platform sets them, and what to do instead."
   type        = map(string)
   nullable    = false
 }
@@ -65,20 +65,20 @@ variable "settings" {
 
   validation {
     condition     = length(setsubtract(keys(var.settings), local.setting_names)) == 0
-    error_message = "${join(", ", setsubtract(keys(var.settings), local.setting_names))}: no such setting. There are ${join(", ", local.setting_names)}."
+    error_message = "${join(", ", setsubtract(keys(var.settings), local.setting_names))}: unknown settings. The settings are ${join(", ", local.setting_names)}."
   }
   validation {
     condition     = length(setintersection(keys(var.settings), keys(var.managed_settings))) == 0
-    error_message = "Do not put into settings what has a variable of its own: ${join(", ", [for name in setintersection(keys(var.settings), keys(var.managed_settings)) : "${name} is ${var.managed_settings[name]}"])}."
+    error_message = "Remove from settings: ${join(", ", [for name in setintersection(keys(var.settings), keys(var.managed_settings)) : "${name} (${var.managed_settings[name]})"])}."
   }
   validation {
     condition     = length([for name, value in var.settings : name if can(local.setting_values[name]) && !(can(regex(local.setting_values[name].like, value)) && !can(regex(local.setting_values[name].unlike, value)))]) == 0
-    error_message = "The relay would refuse the value of ${join(", ", [for name, value in var.settings : name if can(local.setting_values[name]) && !(can(regex(local.setting_values[name].like, value)) && !can(regex(local.setting_values[name].unlike, value)))])}, and every request with it: README of the repository says what each takes (times are written as 90s or 10m, sizes as bytes, switches as true or false)."
+    error_message = "The relay would refuse the value of ${join(", ", [for name, value in var.settings : name if can(local.setting_values[name]) && !(can(regex(local.setting_values[name].like, value)) && !can(regex(local.setting_values[name].unlike, value)))])}, and every request with it: see docs/configuration.md (durations are written as 90s or 10m, sizes in bytes, switches as true or false)."
   }
 }
 
 variable "upstreams" {
-  description = "Base URLs of the API, in order of preference. Another relay's access token and a name may stand in one: https://rt_TOKEN@host#name."
+  description = "Base URLs of the API, in order of preference. One may have another relay's access token and a name: https://rt_TOKEN@host#name."
   type        = list(string)
   nullable    = false
   sensitive   = true
@@ -89,6 +89,6 @@ variable "upstreams" {
   }
   validation {
     condition     = length(distinct(var.upstreams)) == length(var.upstreams)
-    error_message = "upstreams names one twice: take one of the two out."
+    error_message = "upstreams has a duplicate: remove it."
   }
 }

@@ -1,24 +1,24 @@
-# Mails when something is wrong. One policy watches all regions.
+# Alarms by mail. One policy watches all regions.
 locals {
   service = "resource.type = \"cloud_run_revision\" AND resource.labels.service_name = \"${var.name}\""
 
   alerts = var.alarm_email == null ? {} : {
     "5xx" = {
-      description = "More than 10 answers of 5xx within 5 minutes, the relay's own or OpenAI's; the log tells which."
+      description = "More than 10 responses of 5xx within 5 minutes, from the relay or OpenAI; the log shows which."
       filter      = "${local.service} AND metric.type = \"run.googleapis.com/request_count\" AND metric.labels.response_code_class = \"5xx\""
       aligner     = "ALIGN_SUM"
       reducer     = "REDUCE_SUM"
       threshold   = 10
     }
     instances = {
-      description = "As many instances run as max_instances allows, so requests wait or are turned away."
+      description = "max_instances are running, so requests wait or are refused."
       filter      = "${local.service} AND metric.type = \"run.googleapis.com/container/instance_count\" AND metric.labels.state = \"active\""
       aligner     = "ALIGN_MEAN" # means add up over revisions; maxima would count an instance once before a deployment and once after
       reducer     = "REDUCE_SUM"
       threshold   = var.max_instances - 0.5
     }
     slow = {
-      description = "Requests take nearly all of the ${local.timeout} s that a function has; behind them they are cut."
+      description = "Requests take nearly the whole timeout of ${local.timeout} s, at which they are cut."
       filter      = "${local.service} AND metric.type = \"run.googleapis.com/request_latencies\""
       aligner     = "ALIGN_PERCENTILE_99"
       reducer     = "REDUCE_MAX"

@@ -1,7 +1,7 @@
-# Asks Cloud Build to make the image of the relay from its source, with Google's buildpacks. Terraform runs it. It uses the
-# login that Terraform uses (gcloud auth application-default login), else gcloud's own.
+# Builds the image of the relay from its source in Cloud Build, with Google's buildpacks. Terraform runs it. It uses
+# Terraform's login (gcloud auth application-default login), or else gcloud's own.
 token=$(gcloud auth application-default print-access-token 2>/dev/null || gcloud auth print-access-token 2>/dev/null) || {
-  # Going on lets whoever has built the image otherwise go on, too; without it, Cloud Run says that there is none.
+  # No error, as the image may have been built in another way; if not, Cloud Run reports that it is missing.
   echo "gcloud is not installed here or not logged in, so $BUILD_IMAGE was not built. Install it (cloud.google.com/sdk)," >&2
   echo "run gcloud auth application-default login, and terraform apply -replace='module.relay.terraform_data.build[0]'" >&2
   exit 0

@@ -1,8 +1,7 @@
-# One name before all regions: Google's global load balancer leads to the nearest one, and leaves out for a while those
-# that fail.
+# One name for all regions: Google's global load balancer routes to the nearest one, and ejects those that fail for a while.
 #
-# What the backend service names is made before it and goes after it (create_before_destroy): Google deletes nothing that is
-# still named, and without it Terraform would try to, each time a region or the rate limit is taken out.
+# What the backend service refers to is created before it and deleted after it (create_before_destroy): Google refuses to
+# delete what is still referred to, as Terraform otherwise would when a region or the rate limit is removed.
 locals {
   domain_regions = var.domain == null ? [] : var.regions
   rate_limit     = try(var.domain.requests_per_minute, null)
@@ -44,8 +43,8 @@ resource "google_compute_backend_service" "this" {
     }
   }
 
-  # Each of Google's proxies counts for itself and by the requests that it happens to carry, so this is best effort. It sees
-  # OpenAI's 5xx as well, so it may leave out half of the regions at most.
+  # Each of Google's proxies counts only the requests that it carries itself, so this is best effort. OpenAI's 5xx count as
+  # well, so it may eject half of the regions at most.
   dynamic "outlier_detection" {
     for_each = local.probes ? [] : [1]
 
@@ -75,7 +74,7 @@ resource "google_compute_security_policy" "this" {
   rule {
     action      = "throttle"
     priority    = 1000
-    description = "Too many requests are answered 429."
+    description = "Too many requests get a 429."
 
     match {
       versioned_expr = "SRC_IPS_V1"
@@ -99,7 +98,7 @@ resource "google_compute_security_policy" "this" {
   rule {
     action      = "allow"
     priority    = 2147483647
-    description = "All others; the access tokens guard the relay."
+    description = "All others; the access tokens protect the relay."
 
     match {
       versioned_expr = "SRC_IPS_V1"
@@ -124,7 +123,7 @@ resource "google_compute_url_map" "this" {
   default_service = google_compute_backend_service.this[0].id
 }
 
-# Named for the domain: a certificate cannot be changed, and the new one must be there before the old one goes.
+# Named after the domain: a certificate cannot be changed, and the new one must exist before the old one is deleted.
 resource "google_compute_managed_ssl_certificate" "this" {
   count = var.domain == null ? 0 : 1
 
@@ -172,7 +171,7 @@ resource "google_compute_global_address" "this" {
   depends_on = [google_project_service.this]
 }
 
-# Port 443 only: whoever calls port 80 sends keys in the clear, and should learn it at once.
+# Port 443 only: a client of port 80 would send its key in the clear, so it should fail at once.
 resource "google_compute_global_forwarding_rule" "this" {
   count = var.domain == null ? 0 : 1
 

@@ -2,19 +2,19 @@ locals {
   timeout = 3600 # Google's default of 300 s is too short for models
   probes  = try(var.domain.failover, "") == "probes"
 
-  # Each key holds for one place.
+  # Each key is for one location.
   source_key = length(var.kms_keys) == 0 ? null : lookup(var.kms_keys, lower(var.source_location), null)
 
-  # Settings that a variable sets, and which.
+  # Settings that the variable settings must not have, and what to do instead.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "access_tokens"
-    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
-    RELAY_API_KEY            = "api_key or api_key_secret"
-    RELAY_API_KEY_SECRET     = "api_key_secret here"
-    RELAY_LAMBDA_INVOKE_MODE = "for AWS Lambda only"
-    RELAY_NAME               = "name"
-    RELAY_REGION             = "set for each region"
-    RELAY_UPSTREAMS          = "upstreams"
+    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
+    RELAY_API_KEY            = "use the variable api_key or api_key_secret"
+    RELAY_API_KEY_SECRET     = "use the variable api_key_secret"
+    RELAY_LAMBDA_INVOKE_MODE = "it is for AWS Lambda only"
+    RELAY_NAME               = "use the variable name"
+    RELAY_REGION             = "the module sets it for each region"
+    RELAY_UPSTREAMS          = "use the variable upstreams"
   }
 
   environment = module.common.environment
@@ -44,7 +44,7 @@ module "common" {
   upstreams        = var.upstreams
 }
 
-# An older state has the token here: it stays the same.
+# Older versions have the token here: keeps it.
 moved {
   from = random_bytes.token
   to   = module.common.random_bytes.token
@@ -55,10 +55,10 @@ resource "google_project_service" "this" {
 
   project            = var.project
   service            = "${each.key}.googleapis.com"
-  disable_on_destroy = false # others in the project may need it
+  disable_on_destroy = false # others in the project may use it
 }
 
-# Without a role: the function needs nothing of Google's. The default account may change the whole project.
+# Without a role: the function needs no access to Google Cloud. The default account may change the whole project.
 resource "google_service_account" "this" {
   project      = var.project
   account_id   = "${var.name}-function"
@@ -87,7 +87,7 @@ resource "google_cloud_run_v2_service" "this" {
   ingress              = var.direct_urls ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
   default_uri_disabled = !var.direct_urls
   invoker_iam_disabled = !var.public_invoker
-  deletion_protection  = false # or destroy would take two applies
+  deletion_protection  = false # otherwise destroy would take two applies
 
   dynamic "build_config" {
     for_each = google_storage_bucket_object.source
@@ -116,8 +116,8 @@ resource "google_cloud_run_v2_service" "this" {
       image = local.image
 
       resources {
-        limits            = { cpu = "1", memory = "512Mi" } # with less than a CPU, Google lets an instance serve one request at a time
-        cpu_idle          = true                            # billed while it serves
+        limits            = { cpu = "1", memory = "512Mi" } # below one CPU, Google limits an instance to one request at a time
+        cpu_idle          = true                            # billed only while it serves
         startup_cpu_boost = true
       }
 
@@ -150,7 +150,7 @@ resource "google_cloud_run_v2_service" "this" {
         }
       }
 
-      # It serves when the relay answers, not when its port is open.
+      # Ready when the relay responds, not when its port is open.
       startup_probe {
         period_seconds    = 1
         timeout_seconds   = 1
@@ -161,7 +161,7 @@ resource "google_cloud_run_v2_service" "this" {
         }
       }
 
-      # One that hangs is replaced. The relay answers this itself, whatever OpenAI does.
+      # Replaces an instance that hangs. The relay responds to this itself, whatever OpenAI does.
       liveness_probe {
         period_seconds    = 30
         timeout_seconds   = 5
@@ -192,7 +192,7 @@ resource "google_cloud_run_v2_service" "this" {
   depends_on = [google_project_service.this, google_secret_manager_secret_iam_member.api_key, terraform_data.build]
 }
 
-# Without it, every request answers 403 of Google's, unless the check is off.
+# Without it, Google responds to every request with 403, unless the check is off.
 resource "google_cloud_run_v2_service_iam_member" "public" {
   for_each = toset(var.public_invoker ? var.regions : [])
 

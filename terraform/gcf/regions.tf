@@ -1,4 +1,4 @@
-# What is known of Google Cloud's regions, as of November 2026. allow_any_region overrides all of it.
+# Google Cloud's regions as of November 2026. allow_any_region overrides all of it.
 locals {
   known_regions = [
     "africa-south1", "asia-east1", "asia-northeast1", "asia-northeast2", "asia-northeast3", "asia-south1", "asia-south2",
@@ -9,7 +9,7 @@ locals {
     "us-south1", "us-west1", "us-west2", "us-west3", "us-west4",
   ]
 
-  # OpenAI answers 403 unsupported_country_region_territory to whatever comes from there.
+  # OpenAI returns 403 unsupported_country_region_territory to requests from there.
   refused_regions = {
     asia-east2 = "Hong Kong"
   }
@@ -17,10 +17,10 @@ locals {
   unknown_regions = [for region in var.regions : region if !contains(concat(local.known_regions, keys(local.refused_regions)), region)]
 }
 
-# Google Cloud opens regions faster than modules are updated, so one that is not in the list gets a warning and no more.
+# Google Cloud opens regions faster than modules are updated, so one that is not in the list only gets a warning.
 check "regions" {
   assert {
     condition     = var.allow_any_region || length(local.unknown_regions) == 0
-    error_message = "${join(", ", local.unknown_regions)}: no Google Cloud region that this module knows. If it is a new one, all may be well; if its service cannot be made, Cloud Run is not there. allow_any_region = true ends this warning."
+    error_message = "${join(", ", local.unknown_regions)}: not known to this module as Google Cloud regions. New regions may work; if creating a service fails, the region has no Cloud Run. allow_any_region = true disables this warning."
   }
 }

@@ -1,5 +1,5 @@
-# What Google gets to build, packed here: nobody needs a clone, Go or make. An allow-list, so that no state, variables, .env
-# or key that lies about can be uploaded.
+# The source that Google builds, packed here: no clone, Go or make is needed. It is an allow-list, so that no state,
+# variables, .env or stray key can be uploaded.
 locals {
   root = "${path.module}/../.."
 
@@ -16,10 +16,10 @@ locals {
     file if !endswith(file, "_test.go")
   ]))
 
-  # Google's Go buildpack looks for the function at the archive's root and nowhere else.
+  # Google's Go buildpack looks for the function at the archive's root only.
   archive_files = { for file in local.source_files : trimprefix(file, "gcf/") => "${local.root}/${file}" }
 
-  # The source decides, not the archive, whose bytes depend on who packs it.
+  # The hash of the source, not of the archive, whose bytes depend on the machine that packs it.
   source_hash = substr(var.package_path != null ? filesha256(var.package_path) : sha256(jsonencode({ for name, file in local.archive_files : name => filesha256(file) })), 0, 16)
 
   repository = "${lower(var.source_location)}-docker.pkg.dev/${var.project}/${var.name}"
@@ -43,7 +43,7 @@ data "archive_file" "source" {
   }
 }
 
-# It holds copies of the source only. A bucket cannot move, so another place has another name.
+# It has copies of the source only. A bucket cannot move, so another location means another name.
 resource "google_storage_bucket" "source" {
   count = var.image == null ? 1 : 0
 
@@ -64,7 +64,7 @@ resource "google_storage_bucket" "source" {
   }
 }
 
-# Named for its content: what is built is what is named, and nothing is built twice.
+# Named after its content, so that nothing is built twice.
 resource "google_storage_bucket_object" "source" {
   count = var.image == null ? 1 : 0
 
@@ -88,7 +88,7 @@ resource "google_artifact_registry_repository" "this" {
   kms_key_name  = local.source_key
   labels        = var.labels
 
-  # Cloud Run keeps a copy of what it runs.
+  # Cloud Run keeps a copy of the images that it runs.
   cleanup_policies {
     id     = "keep-three"
     action = "KEEP"
@@ -109,8 +109,8 @@ resource "google_artifact_registry_repository" "this" {
   depends_on = [google_project_service.this]
 }
 
-# A service's build_config says what it was built from and starts no build, and no resource of the provider's does. So
-# gcloud, by which you have logged in anyway, asks Cloud Build for it: once for all regions, and again for a new source.
+# A service's build_config records what it was built from and starts no build, and no resource of the provider does. So
+# gcloud, with which you have logged in anyway, starts the build: once for all regions, and again for a new source.
 resource "terraform_data" "build" {
   count = var.image == null ? 1 : 0
 

@@ -1,5 +1,5 @@
 variable "access_tokens" {
-  description = "Tokens that clients show the relay; any one of them admits. Each is plain (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, one of 256 random bits is made, which the output access_token gives. The function gets hashes only."
+  description = "Access tokens; a client must send one of them. Each is plain text (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, a token of 256 random bits is generated: see the output access_token. The function gets hashes only."
   type        = list(string)
   default     = []
   nullable    = false
@@ -7,7 +7,7 @@ variable "access_tokens" {
 }
 
 variable "alarm_email" {
-  description = "Address that is mailed on 5xx answers, requests near the time limit and instances near max_instances, and about the budget. If null, there are no alerts."
+  description = "Address for mails about 5xx responses, requests near the timeout, instances near max_instances, and the budget. If null, there are no alerts."
   type        = string
   default     = null
 
@@ -18,43 +18,43 @@ variable "alarm_email" {
 }
 
 variable "allow_any_region" {
-  description = "Takes regions that this module refuses, since OpenAI does, and does not warn of those it has not heard of."
+  description = "Accepts regions that this module refuses because OpenAI does, and disables the warning about unknown regions."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "allowed_origins" {
-  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for every one, [\"none\"] for none."
+  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for all, [\"none\"] for none."
   type        = list(string)
   default     = ["*"]
   nullable    = false
 }
 
 variable "api_key" {
-  description = "OpenAI key that the relay puts in place of the clients'. It stands in the state and in the function's environment; api_key_secret keeps it out of both. If both are null, clients send their own key."
+  description = "OpenAI key that the relay sends in place of the clients'. It is in the state and in the function's environment; api_key_secret keeps it out of both. If both are null, clients send their own key."
   type        = string
   default     = null
   sensitive   = true
 }
 
 variable "api_key_secret" {
-  description = "Name of a secret in Secret Manager, in the same project, whose newest version is the OpenAI key. It reaches the function as an environment variable when an instance starts, and no instance starts without it."
+  description = "Name of a secret in Secret Manager, in the same project, whose latest version is the OpenAI key. Google passes it to each instance as an environment variable, and starts no instance without it."
   type        = string
   default     = null
 
   validation {
     condition     = var.api_key_secret == null || can(regex("^[A-Za-z0-9_-]{1,255}$", var.api_key_secret))
-    error_message = "api_key_secret must be the secret's name, such as openai-key, without projects/… in front and without a version."
+    error_message = "api_key_secret must be the secret's name, such as openai-key, without the prefix projects/… and without a version."
   }
   validation {
     condition     = var.api_key_secret == null || nonsensitive(var.api_key == null)
-    error_message = "Set api_key or api_key_secret, not both: the relay would not know which key to show OpenAI."
+    error_message = "Set api_key or api_key_secret, not both: the relay would not know which key to send."
   }
 }
 
 variable "build_service_account" {
-  description = "Service account that builds the function, as projects/PROJECT/serviceAccounts/EMAIL. If null, Google's default, which new organisations give no rights; then the build fails and says so."
+  description = "Service account that builds the function, as projects/PROJECT/serviceAccounts/EMAIL. If null, Google's default, which has no permissions in new organisations; then the build fails with an error that says so."
   type        = string
   default     = null
 
@@ -65,19 +65,19 @@ variable "build_service_account" {
 }
 
 variable "direct_urls" {
-  description = "Lets the functions' own URLs (…run.app) be called. false, with a domain, leaves the load balancer as the one way in, past which its rate limit cannot be avoided."
+  description = "Whether the functions' own URLs (…run.app) can be called. false, with a domain, leaves the load balancer as the only endpoint, so its rate limit cannot be bypassed."
   type        = bool
   default     = true
   nullable    = false
 
   validation {
     condition     = var.direct_urls || var.domain != null
-    error_message = "direct_urls = false needs a domain, or there would be no way in: set domain, or leave direct_urls true."
+    error_message = "direct_urls = false needs a domain, or there would be no endpoint: set domain, or leave direct_urls true."
   }
 }
 
 variable "domain" {
-  description = "Domain of your own in front of all regions, by a global load balancer: name; zone, the name of the Cloud DNS zone in this project that holds it (if null, set the output dns_records yourself); requests_per_minute, the most that one address may send (if null, no Cloud Armor rule); failover, \"outliers\" (regions that fail are left out as each of Google's proxies notices) or \"probes\" (regions whose instances do not pass their readiness probe are left out, for which one instance per region stays on and is paid for). If null, the functions' own URLs are all there is."
+  description = "Your own domain, a global load balancer in front of all regions: name; zone, the name of its Cloud DNS zone in this project (if null, set the records in the output dns_records yourself); requests_per_minute, the max from one address (if null, there is no Cloud Armor rule); failover, \"outliers\" (each of Google's proxies ejects regions that it sees fail) or \"probes\" (regions whose instances fail their readiness probe are ejected; one instance per region always runs and is billed). If null, there are the functions' own URLs only."
   type = object({
     failover            = optional(string, "outliers")
     name                = string
@@ -92,16 +92,16 @@ variable "domain" {
   }
   validation {
     condition     = try(var.domain.requests_per_minute, null) == null || try(var.domain.requests_per_minute >= 1 && floor(var.domain.requests_per_minute) == var.domain.requests_per_minute, false)
-    error_message = "domain.requests_per_minute must be a whole number from 1 on, or null for no limit."
+    error_message = "domain.requests_per_minute must be a whole number of 1 or more, or null for no limit."
   }
   validation {
     condition     = contains(["outliers", "probes"], try(var.domain.failover, "outliers"))
-    error_message = "domain.failover must be \"outliers\" (best effort, costs nothing) or \"probes\" (one instance per region stays on)."
+    error_message = "domain.failover must be \"outliers\" (best effort, costs nothing) or \"probes\" (one instance per region always runs)."
   }
 }
 
 variable "image" {
-  description = "Image to run in place of one that Cloud Build makes, such as us-docker.pkg.dev/my-project/relay/relay:v1. Nothing is packed, uploaded or built then. It must be in a registry that Cloud Run pulls from."
+  description = "Image to run in place of the one that Cloud Build makes, such as us-docker.pkg.dev/my-project/relay/relay:v1. Nothing is packed, uploaded or built then. It must be in a registry that Cloud Run pulls from."
   type        = string
   default     = null
 
@@ -112,54 +112,54 @@ variable "image" {
 }
 
 variable "kms_keys" {
-  description = "KMS keys of your own for what Google keeps, by location: one for each region, and one for source_location in lower case. Google's service agents of Cloud Run, Artifact Registry and Cloud Storage must be allowed to use them. If empty, Google's own keys."
+  description = "Your own KMS keys for what Google stores, by location: one for each region, and one for source_location in lower case. Google's service agents of Cloud Run, Artifact Registry and Cloud Storage must be allowed to use them. If empty, Google's own keys."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for key in values(var.kms_keys) : can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", key))])
-    error_message = "kms_keys takes names such as projects/my-project/locations/us/keyRings/relay/cryptoKeys/relay."
+    error_message = "kms_keys must have names such as projects/my-project/locations/us/keyRings/relay/cryptoKeys/relay."
   }
   validation {
     condition     = length(var.kms_keys) == 0 || length(setsubtract(concat(var.regions, var.image == null ? [lower(var.source_location)] : []), keys(var.kms_keys))) == 0
-    error_message = "kms_keys has no key for ${join(", ", setsubtract(concat(var.regions, var.image == null ? [lower(var.source_location)] : []), keys(var.kms_keys)))}: a key holds for its own location only, so add one there."
+    error_message = "kms_keys has no key for ${join(", ", setsubtract(concat(var.regions, var.image == null ? [lower(var.source_location)] : []), keys(var.kms_keys)))}: a key is for its own location only, so add one there."
   }
 }
 
 variable "labels" {
-  description = "Labels for everything that can have them."
+  description = "Labels for every resource that can have labels."
   type        = map(string)
   default     = {}
   nullable    = false
 }
 
 variable "max_concurrency" {
-  description = "Most requests at a time that an instance serves. They mostly wait, so one instance serves many."
+  description = "Max concurrent requests per instance. They mostly wait, so one instance serves many."
   type        = number
   default     = 80
   nullable    = false
 
   validation {
     condition     = var.max_concurrency >= 80 && var.max_concurrency <= 1000 && floor(var.max_concurrency) == var.max_concurrency
-    error_message = "max_concurrency must be a whole number from 80 to 1000: with fewer, every waiting request keeps an instance busy, and you pay for it."
+    error_message = "max_concurrency must be a whole number from 80 to 1000: with fewer, more instances run, and you pay for them while they wait."
   }
 }
 
 variable "max_instances" {
-  description = "Most instances per region, which bounds what it can cost. New projects have a low quota, so the default is low, too."
+  description = "Max instances per region, which limits the cost. New projects have a low quota, so the default is low too."
   type        = number
   default     = 5
   nullable    = false
 
   validation {
     condition     = var.max_instances >= 1 && floor(var.max_instances) == var.max_instances
-    error_message = "max_instances must be a whole number from 1 on."
+    error_message = "max_instances must be a whole number of 1 or more."
   }
 }
 
 variable "min_instances" {
-  description = "Fewest instances per region. One that waits spares a request the second or two of a start, and is paid for."
+  description = "Min instances per region. An idle one saves the first request a cold start of one or two seconds, and is billed."
   type        = number
   default     = 0
   nullable    = false
@@ -171,17 +171,17 @@ variable "min_instances" {
 }
 
 variable "monthly_budget" {
-  description = "What the project may cost in a month, in the billing account's currency, before alarm_email is told: at 80 % and when 100 % are forecast. Google stops nothing. If null, there is no budget."
+  description = "Monthly budget of the project in the billing account's currency. alarm_email gets a mail at 80 %, and when 100 % is forecast. Google stops nothing. If null, there is no budget."
   type        = number
   default     = null
 
   validation {
     condition     = var.monthly_budget == null || try(var.monthly_budget >= 1 && floor(var.monthly_budget) == var.monthly_budget, false)
-    error_message = "monthly_budget must be a whole number from 1 on, or null for no budget."
+    error_message = "monthly_budget must be a whole number of 1 or more, or null for no budget."
   }
   validation {
     condition     = var.monthly_budget == null || var.alarm_email != null
-    error_message = "monthly_budget needs alarm_email, or nobody would be told: set both or neither."
+    error_message = "monthly_budget needs alarm_email, or nobody would be notified: set both or neither."
   }
 }
 
@@ -193,18 +193,18 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", var.name))
-    error_message = "name must be 2 to 20 lower-case letters, digits and hyphens, begin with a letter and end with none but a letter or digit, such as relay-2."
+    error_message = "name must be 2 to 20 lower-case letters, digits and hyphens, begin with a letter and end with a letter or digit, such as relay-2."
   }
 }
 
 variable "package_path" {
-  description = "Path of a zip to build in place of the source that came with this module, such as gcf.zip of a release. If null, the module packs its own."
+  description = "Path of a zip to build in place of the source in this module's repository, such as gcf.zip of a release. If null, the module packs that source."
   type        = string
   default     = null
 
   validation {
     condition     = var.package_path == null || try(fileexists(var.package_path), false)
-    error_message = "There is no file at package_path: download gcf.zip from the release (its page has SHA256SUMS, too), run make dist/gcf.zip in a clone, or leave package_path null."
+    error_message = "There is no file at package_path: download gcf.zip from the release (its page has SHA256SUMS too), run make dist/gcf.zip in a clone, or leave package_path null."
   }
 }
 
@@ -215,12 +215,12 @@ variable "project" {
 
   validation {
     condition     = can(regex("^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
-    error_message = "project must be the project's id, such as my-project-123456 (gcloud projects list shows it), not its name or number."
+    error_message = "project must be the project's id, such as my-project-123456 (see gcloud projects list), not its name or number."
   }
 }
 
 variable "public_invoker" {
-  description = "How the functions are opened to all, since the Authorization header is OpenAI's and the access tokens guard them: true grants allUsers the role Cloud Run Invoker; false switches Google's check of that role off, which organisations allow that forbid allUsers (domain restricted sharing)."
+  description = "How the functions are made public, as the Authorization header is OpenAI's and the access tokens protect them: true grants allUsers the role Cloud Run Invoker; false disables Google's check of that role, which works in organisations that forbid allUsers (domain restricted sharing)."
   type        = bool
   default     = true
   nullable    = false
@@ -238,15 +238,15 @@ variable "regions" {
   }
   validation {
     condition     = length(distinct(var.regions)) == length(var.regions)
-    error_message = "regions names a region twice: take one of the two out."
+    error_message = "regions has a duplicate: remove it."
   }
   validation {
     condition     = var.allow_any_region || length(setintersection(var.regions, keys(local.refused_regions))) == 0
-    error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
+    error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If it does not any more, set allow_any_region = true."
   }
   validation {
     condition     = alltrue([for region in var.regions : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
-    error_message = "regions takes names such as us-central1: no such name is ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])}."
+    error_message = "regions must have names such as us-central1, unlike ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])}."
   }
 }
 
@@ -258,19 +258,19 @@ variable "settings" {
 }
 
 variable "source_location" {
-  description = "Where the source and the image are kept: a multi-region (US, EU, ASIA) or a region. It need not be one of regions, and does not move with them."
+  description = "Location of the source and the image: a multi-region (US, EU, ASIA) or a region. It need not be one of regions."
   type        = string
   default     = "US"
   nullable    = false
 
   validation {
     condition     = can(regex("^(US|EU|ASIA|us|eu|asia|[a-z]+-[a-z]+[0-9]+)$", var.source_location))
-    error_message = "source_location must be US, EU, ASIA, or a region such as europe-west1."
+    error_message = "source_location must be US, EU, ASIA or a region such as europe-west1."
   }
 }
 
 variable "upstreams" {
-  description = "Base URLs of the API, in order of preference. Another relay's access token and a name may stand in one: https://rt_TOKEN@host#name."
+  description = "Base URLs of the API, in order of preference. One may have another relay's access token and a name: https://rt_TOKEN@host#name."
   type        = list(string)
   default     = ["https://api.openai.com"]
   nullable    = false

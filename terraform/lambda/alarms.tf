@@ -1,9 +1,9 @@
-# Mails when something is wrong. Alarms and topics belong to a region, so each has its own.
+# Alarms by mail. Alarms and topics belong to a region, so each region has its own.
 locals {
   alarms_on     = var.alarm_email != null || var.alarm_topic_arn != null
   alarm_regions = local.alarms_on ? var.regions : []
 
-  # Route 53 tells how its health checks fare in us-east-1 only.
+  # Route 53 publishes the metrics of its health checks in us-east-1 only.
   check_regions = local.alarms_on ? keys(aws_route53_health_check.this) : []
   topic_regions = var.alarm_topic_arn != null ? [] : distinct(concat(local.alarm_regions, length(local.check_regions) > 0 ? ["us-east-1"] : []))
   topics = {
@@ -11,10 +11,10 @@ locals {
     region => var.alarm_topic_arn != null ? replace(var.alarm_topic_arn, "{region}", region) : try(aws_sns_topic.alarms[region].arn, null)
   }
 
-  # The API in front of a domain counts for itself.
+  # The API behind a domain has metrics of its own.
   api_alarms = length(local.api_regions) == 0 ? {} : {
     api-5xx = {
-      description = "More than 10 answers of 5xx within 5 minutes through the domain: API Gateway's own, the relay's or OpenAI's."
+      description = "More than 10 responses of 5xx within 5 minutes through the domain, from API Gateway, the relay or OpenAI."
       namespace   = "AWS/ApiGateway"
       metric      = "5XXError"
       dimensions  = { ApiName = var.name }
@@ -25,25 +25,25 @@ locals {
 
   function_alarms = {
     errors = {
-      description = "The function ended with an error: it crashed, or ran into its time limit."
+      description = "The function failed: it crashed, or reached its timeout."
       metric      = "Errors"
       statistic   = "Sum"
       threshold   = 0
     }
     throttles = {
-      description = "Requests were turned away: the account's or max_instances' limit of requests at a time is reached."
+      description = "Requests were refused: the account's quota or max_instances of concurrent requests is reached."
       metric      = "Throttles"
       statistic   = "Sum"
       threshold   = 0
     }
     url-5xx = {
-      description = "More than 10 answers of 5xx within 5 minutes, the relay's own or OpenAI's; the log tells which."
+      description = "More than 10 responses of 5xx within 5 minutes, from the relay or OpenAI; the log shows which."
       metric      = "Url5xxCount"
       statistic   = "Sum"
       threshold   = 10
     }
     duration = {
-      description = "A request took nearly all of the ${var.timeout} s that a function has; after them it is cut."
+      description = "A request took nearly the whole timeout of ${var.timeout} s, at which it is cut."
       metric      = "Duration"
       statistic   = "Maximum"
       threshold   = (var.timeout > 120 ? var.timeout - 60 : floor(var.timeout * 0.9)) * 1000
@@ -95,7 +95,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   evaluation_periods  = 1
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold
-  treat_missing_data  = "notBreaching" # no requests, no trouble
+  treat_missing_data  = "notBreaching" # no requests, no errors
   alarm_actions       = [local.topics[each.value.region]]
   ok_actions          = [local.topics[each.value.region]]
   tags                = var.tags
@@ -106,7 +106,7 @@ resource "aws_cloudwatch_metric_alarm" "region_out" {
 
   region              = "us-east-1"
   alarm_name          = "${var.name}-${each.key}-out"
-  alarm_description   = "Route 53 leads nobody to ${each.key} any more: its relay does not answer."
+  alarm_description   = "Route 53 sends no clients to ${each.key}: its relay fails the health check."
   namespace           = "AWS/Route53"
   metric_name         = "HealthCheckStatus"
   dimensions          = { HealthCheckId = aws_route53_health_check.this[each.key].id }

@@ -1,10 +1,10 @@
-# Certificates for the domain, where its names in front live, and the records that lead there. Both ways in front share
-# them, so that a change from one to the other changes records, and makes none that is there already.
+# Certificates and DNS records for the domain. API Gateway and CloudFront share them, so that a change from one to the other
+# updates the records in place rather than creating duplicates.
 locals {
   in_front = try(var.domain.via, "")
   zone_id  = try(var.domain.zone_id, null)
 
-  # CloudFront looks for certificates in us-east-1.
+  # CloudFront takes certificates from us-east-1 only.
   certificate_regions = local.in_front == "cloudfront" ? ["us-east-1"] : local.in_front == "api_gateway" ? var.regions : []
   given_certificates  = try(coalesce(var.domain.certificate_arns, {}), {})
   own_certificates    = [for region in local.certificate_regions : region if !contains(keys(local.given_certificates), region)]
@@ -12,7 +12,7 @@ locals {
     for region in local.own_certificates : region => aws_acm_certificate_validation.this[region].certificate_arn
   })
 
-  # What the name leads to: an alias of AWS's for each region, or one for CloudFront.
+  # The targets of the name: an alias for each region, or one for CloudFront.
   targets = merge(
     { for region in local.in_front == "api_gateway" ? var.regions : [] : region => {
       name = aws_api_gateway_domain_name.this[region].regional_domain_name
@@ -38,7 +38,7 @@ resource "aws_acm_certificate" "this" {
   }
 }
 
-# ACM wants the same record in every region, so it is made once.
+# ACM requires the same record in every region, so it is created once.
 resource "aws_route53_record" "certificate" {
   count = length(local.own_certificates) > 0 ? 1 : 0
 
@@ -47,7 +47,7 @@ resource "aws_route53_record" "certificate" {
   type            = one(aws_acm_certificate.this[local.own_certificates[0]].domain_validation_options[*].resource_record_type)
   records         = [one(aws_acm_certificate.this[local.own_certificates[0]].domain_validation_options[*].resource_record_value)]
   ttl             = 300
-  allow_overwrite = true # another relay's certificate for the name has the same
+  allow_overwrite = true # another certificate for the name has the same record
 }
 
 resource "aws_acm_certificate_validation" "this" {
@@ -58,7 +58,7 @@ resource "aws_acm_certificate_validation" "this" {
   validation_record_fqdns = aws_route53_record.certificate[*].fqdn
 }
 
-# Latency records, for CloudFront too: Route 53 takes no simple record beside them while one is changed for the other.
+# Latency records, for CloudFront too: Route 53 refuses a simple record next to them during a change.
 resource "aws_route53_record" "this" {
   for_each = {
     for pair in setproduct(local.zone_id == null ? [] : ["A", "AAAA"], local.in_front == "api_gateway" ? var.regions : local.cloudfront ? [local.cloudfront_region] : []) :

@@ -1,16 +1,15 @@
-# A regional REST API in each region, which streams: in front of a domain of one's own, where latency records with health
-# checks take a region out when its relay does not answer (the one automatic failover of AWS's that works for POST and
-# streams), or in place of function URLs.
+# A regional REST API in each region, which streams. It serves a custom domain, for which latency records with health checks
+# eject a region whose relay does not respond (AWS's only automatic failover for POST and streams), or replaces function URLs.
 locals {
   api_domains = local.in_front == "api_gateway" ? var.regions : []
   api_regions = local.in_front == "api_gateway" || !var.function_url ? var.regions : []
   stage       = "live"
 
-  # One method for everything. A body for each region, since it names the region's function.
+  # One method for everything. Each region has its own body, as it names the region's function.
   api_bodies = { for region in local.api_regions : region => jsonencode({
     openapi                                  = "3.0.1"
     info                                     = { title = var.name, version = "1" }
-    "x-amazon-apigateway-binary-media-types" = ["*/*"] # or it would change uploads
+    "x-amazon-apigateway-binary-media-types" = ["*/*"] # otherwise it would change uploads
     paths = { for path in ["/", "/{path+}"] : path => {
       "x-amazon-apigateway-any-method" = merge(
         path == "/" ? {} : { parameters = [{ name = "path", in = "path", required = true, schema = { type = "string" } }] },
@@ -49,7 +48,7 @@ resource "aws_api_gateway_deployment" "this" {
   region      = each.key
   rest_api_id = aws_api_gateway_rest_api.this[each.key].id
 
-  # A deployment is a copy: without this, changes would never go live.
+  # A deployment is a snapshot: without this, changes would never go live.
   triggers = {
     body = sha256(local.api_bodies[each.key])
   }
@@ -104,9 +103,8 @@ resource "aws_api_gateway_base_path_mapping" "this" {
   domain_name = aws_api_gateway_domain_name.this[each.key].domain_name
 }
 
-# The check goes through the region's API, not by the common name, which leads to whatever region is nearest. One that asks
-# OpenAI, too, takes out a region that OpenAI has begun to refuse, and all of them when OpenAI is down: then Route 53 takes
-# all for healthy.
+# The check calls the region's own API, as the common name leads to the nearest region. A deep check also ejects a region
+# that OpenAI has begun to refuse. If OpenAI is down, all regions fail it, and Route 53 then treats all as healthy.
 resource "aws_route53_health_check" "this" {
   for_each = toset(local.zone_id == null ? [] : local.api_domains)
 
@@ -116,6 +114,6 @@ resource "aws_route53_health_check" "this" {
   resource_path     = "/${local.stage}/relay/health${var.domain.deep_health ? "?deep=1" : ""}"
   request_interval  = 30
   failure_threshold = 2
-  regions           = ["eu-west-1", "us-east-1", "us-west-2"] # the fewest that AWS takes: checks are requests, too
+  regions           = ["eu-west-1", "us-east-1", "us-west-2"] # the min that AWS accepts: each check is a request
   tags              = merge(var.tags, { Name = "${var.name}-${each.key}" })
 }

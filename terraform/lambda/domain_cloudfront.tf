@@ -1,18 +1,18 @@
-# A name before one region, which costs nothing while idle. CloudFront gives up on an origin that is silent for long, and
-# its failover repeats GET only, so this is not for several regions.
+# A name for one region, which costs nothing while idle. CloudFront cuts an origin that is silent for 120 s, and its failover
+# retries GET only, so this is not for several regions.
 locals {
   cloudfront        = local.in_front == "cloudfront"
   cloudfront_region = local.cloudfront ? var.regions[0] : null
 }
 
-# By name, since AWS's ids say nothing to a reader.
+# By name, as AWS's ids are opaque.
 data "aws_cloudfront_cache_policy" "none" {
   count = local.cloudfront ? 1 : 0
 
   name = "Managed-CachingDisabled"
 }
 
-# Function URLs know their own host name only.
+# Function URLs accept their own host name only.
 data "aws_cloudfront_origin_request_policy" "all_but_host" {
   count = local.cloudfront ? 1 : 0
 
@@ -32,14 +32,14 @@ resource "aws_cloudfront_distribution" "this" {
   origin {
     origin_id           = "relay"
     domain_name         = trimsuffix(trimprefix(aws_lambda_function_url.this[local.cloudfront_region].function_url, "https://"), "/")
-    connection_attempts = 1 # the second would be another request
+    connection_attempts = 1 # a second attempt would be another request
 
     custom_origin_config {
       http_port                = 80
       https_port               = 443
       origin_protocol_policy   = "https-only"
       origin_ssl_protocols     = ["TLSv1.2"]
-      origin_read_timeout      = 120 # the most without asking AWS
+      origin_read_timeout      = 120 # the max without a quota increase
       origin_keepalive_timeout = 60
     }
   }
@@ -51,7 +51,7 @@ resource "aws_cloudfront_distribution" "this" {
     cached_methods           = ["GET", "HEAD"]
     cache_policy_id          = data.aws_cloudfront_cache_policy.none[0].id
     origin_request_policy_id = data.aws_cloudfront_origin_request_policy.all_but_host[0].id
-    compress                 = false # what is compressed here would be held back
+    compress                 = false # compression would delay events
   }
 
   restrictions {

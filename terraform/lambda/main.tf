@@ -1,24 +1,24 @@
 locals {
-  # The function cannot find out its URL's mode, so both get it from here.
+  # The function cannot look up its URL's mode, so both get it from here.
   invoke_mode = "RESPONSE_STREAM"
 
-  # An id or a place stands for every region where it has {region} in it.
+  # {region} in an ARN or a bucket name is replaced by the region.
   key_arns = { for region in var.regions : region => var.kms_key_arn == null ? null : replace(var.kms_key_arn, "{region}", region) }
   own_role = var.role_arn == null ? var.regions : []
 
   arn     = "arn:${data.aws_partition.this.partition}"
   account = data.aws_caller_identity.this.account_id
 
-  # Settings that a variable sets, and which.
+  # Settings that the variable settings must not have, and what to do instead.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "access_tokens"
-    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
-    RELAY_API_KEY            = "api_key"
-    RELAY_API_KEY_SECRET     = "api_key_secret"
-    RELAY_LAMBDA_INVOKE_MODE = "always RESPONSE_STREAM here"
-    RELAY_NAME               = "name"
-    RELAY_REGION             = "known to the function anyway"
-    RELAY_UPSTREAMS          = "upstreams"
+    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
+    RELAY_API_KEY            = "use the variable api_key"
+    RELAY_API_KEY_SECRET     = "use the variable api_key_secret"
+    RELAY_LAMBDA_INVOKE_MODE = "it is always RESPONSE_STREAM"
+    RELAY_NAME               = "use the variable name"
+    RELAY_REGION             = "the platform sets the region"
+    RELAY_UPSTREAMS          = "use the variable upstreams"
   }
 
   environment = merge(
@@ -41,7 +41,7 @@ module "common" {
   upstreams        = var.upstreams
 }
 
-# An older state has the token here: it stays the same.
+# Older versions have the token here: keeps it.
 moved {
   from = random_bytes.token
   to   = module.common.random_bytes.token
@@ -61,7 +61,7 @@ resource "aws_cloudwatch_log_group" "this" {
   tags              = var.tags
 }
 
-# Roles are global, so each region's has its own name: with one for all, a new region would touch the others.
+# Roles are global, so each region's has its own name: with a shared one, a new region would change the others.
 resource "aws_iam_role" "this" {
   for_each = toset(local.own_role)
 
@@ -97,7 +97,7 @@ resource "aws_iam_role_policy" "this" {
       [for secret in var.api_key_secret[*] : {
         Effect = "Allow"
         Action = ["secretsmanager:GetSecretValue"]
-        # AWS puts a hyphen and six characters behind a secret's name.
+        # AWS appends a hyphen and six characters to a secret's name.
         Resource = "${local.arn}:secretsmanager:${each.key}:${local.account}:secret:${secret}-??????"
       }],
       [for key in local.key_arns[each.key][*] : {
@@ -105,7 +105,7 @@ resource "aws_iam_role_policy" "this" {
         Action   = ["kms:Decrypt"]
         Resource = key
       }],
-      # Lambda itself uses these to bind the function to the VPC; AWS takes no narrower resource.
+      # Lambda itself uses these to attach the function to the VPC; AWS accepts no narrower resource.
       length(var.vpc) == 0 ? [] : [{
         Effect = "Allow"
         Action = [
@@ -158,23 +158,23 @@ resource "aws_lambda_function" "this" {
   logging_config {
     log_format            = "JSON"
     log_group             = aws_cloudwatch_log_group.this[each.key].name
-    application_log_level = "TRACE" # the relay leaves out what is not wanted
+    application_log_level = "TRACE" # the relay filters by its own log level
     system_log_level      = "WARN"
   }
 
   lifecycle {
     precondition {
       condition     = sum(concat([0], [for name, value in local.environment : length(name) + length(value)])) < 4096
-      error_message = "AWS takes 4 KB of environment variables, and these are more: use fewer access_tokens, allowed_origins or settings."
+      error_message = "The environment variables exceed AWS's max of 4 KB: use fewer access_tokens, allowed_origins or settings."
     }
   }
 
-  # A function that starts before it may write its log loses the reason why it fails.
+  # A function that starts before it may write its log would lose the reason for a failure.
   depends_on = [aws_iam_role_policy.this, terraform_data.download]
 }
 
-# Open to all, since the Authorization header is OpenAI's; the access tokens guard it. No cors block: the relay answers
-# preflights itself, and AWS's headers would come on top of its own, which browsers reject.
+# Public, as the Authorization header is OpenAI's; the access tokens protect it. No cors block: the relay handles preflights
+# itself, and AWS's headers would be duplicates of its own, which browsers reject.
 resource "aws_lambda_function_url" "this" {
   for_each = toset(var.function_url ? var.regions : [])
 
@@ -184,8 +184,8 @@ resource "aws_lambda_function_url" "this" {
   invoke_mode        = local.invoke_mode
 }
 
-# A URL of type NONE answers 403 without both of these. The provider makes two of its own, which it neither tracks nor
-# removes, under the names FunctionURLAllowPublicAccess and FunctionURLAllowInvokeAction; ours must have others.
+# A URL of type NONE returns 403 without both of these. The provider creates two of its own, which it neither tracks nor
+# removes, under the names FunctionURLAllowPublicAccess and FunctionURLAllowInvokeAction; ours must have other names.
 resource "aws_lambda_permission" "url" {
   for_each = toset(var.function_url ? var.regions : [])
 

@@ -5,11 +5,11 @@ locals {
   from_url = try(var.package.url, null) != null
   from_s3  = try(var.package.s3_bucket, null) != null
 
-  # Without any, what make dist/lambda.zip has built in a clone.
+  # By default, the file that make dist/lambda.zip builds in a clone.
   local_zips   = [for file in ["lambda-${local.goarch}.zip", "lambda.zip"] : "${path.module}/../../dist/${file}" if fileexists("${path.module}/../../dist/${file}")]
   package_path = var.package == null ? try(local.local_zips[0], null) : var.package.path
 
-  # A release's SHA256SUMS has hexadecimal digits, AWS takes base64: three bytes, so six digits, are four of its letters.
+  # SHA256SUMS has hexadecimal digits, and AWS takes base64: three bytes, which are six digits, become four characters.
   alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
   digits   = "${lower(coalesce(try(var.package.sha256, null), sha256("")))}00"
   base64 = join("", [for i in range(11) : join("", [
@@ -20,7 +20,7 @@ locals {
     try(var.package.sha256, null) != null ? "${substr(local.base64, 0, 43)}=" : null
   )
 
-  # A file for each region and name: a region that comes later fetches its own, on whatever machine.
+  # A file for each region and name: a region that is added later, on another machine, downloads its own.
   downloads = { for region in local.from_url ? var.regions : [] : region => "${path.root}/.terraform/relay-${var.name}-${region}-${substr(local.digits, 0, 16)}.zip" }
 }
 

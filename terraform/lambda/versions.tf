@@ -4,7 +4,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 6.28, < 7" # 6.28 has invoked_via_function_url, without which a new URL answers 403
+      version = ">= 6.28, < 7" # 6.28 has invoked_via_function_url, without which a new URL returns 403
     }
   }
 }

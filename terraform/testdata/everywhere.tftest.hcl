@@ -1,5 +1,5 @@
-# A plan, and an apply of made-up clouds, whose output endpoints is what the gateway reads. (All regions of a cloud have
-# one made-up URL, since OpenTofu cannot tell instances apart here.)
+# A plan, and an apply with mocked providers, whose output endpoints is the file for the gateway. (All regions of a cloud have
+# the same mocked URL, as OpenTofu cannot distinguish instances here.)
 mock_provider "archive" {}
 
 mock_provider "aws" {

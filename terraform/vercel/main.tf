@@ -1,14 +1,14 @@
 locals {
-  # Settings that a variable sets, and which.
+  # Settings that the variable settings must not have, and what to do instead.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "access_tokens"
-    RELAY_ALLOWED_ORIGINS    = "allowed_origins"
-    RELAY_API_KEY            = "api_key"
-    RELAY_API_KEY_SECRET     = "for AWS Lambda only"
-    RELAY_LAMBDA_INVOKE_MODE = "for AWS Lambda only"
-    RELAY_NAME               = "name"
-    RELAY_REGION             = "known to the function anyway"
-    RELAY_UPSTREAMS          = "upstreams"
+    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
+    RELAY_API_KEY            = "use the variable api_key"
+    RELAY_API_KEY_SECRET     = "it is for AWS Lambda only"
+    RELAY_LAMBDA_INVOKE_MODE = "it is for AWS Lambda only"
+    RELAY_NAME               = "use the variable name"
+    RELAY_REGION             = "the platform sets the region"
+    RELAY_UPSTREAMS          = "use the variable upstreams"
   }
 
   environment = module.common.environment
@@ -27,7 +27,7 @@ module "common" {
   upstreams        = var.upstreams
 }
 
-# An older state has the token here: it stays the same.
+# Older versions have the token here: keeps it.
 moved {
   from = random_bytes.token
   to   = module.common.random_bytes.token
@@ -37,8 +37,8 @@ resource "vercel_project" "this" {
   name           = var.name
   root_directory = "vercel"
 
-  # LOUDLY: this opens all of the project's addresses, those of single deployments too. Otherwise they answer with a
-  # login page, which no OpenAI client gets past. The access tokens guard the relay.
+  # WARNING: this makes all of the project's addresses public, including those of single deployments. Otherwise they show a
+  # login page, which no OpenAI client gets past. The access tokens protect the relay.
   vercel_authentication = {
     deployment_type = "none"
   }
@@ -50,7 +50,7 @@ resource "vercel_project" "this" {
   }
 }
 
-# Sensitive: nobody can read them back, in Vercel's dashboard neither.
+# Sensitive: they cannot be read back, not even in Vercel's dashboard.
 resource "vercel_project_environment_variable" "this" {
   for_each = nonsensitive(toset(keys(local.environment)))
 
@@ -61,7 +61,7 @@ resource "vercel_project_environment_variable" "this" {
   target     = ["preview", "production"]
 }
 
-# Changes with the environment. A new variable alone would not make a new deployment.
+# Changes with the environment. A new variable alone would not create a new deployment.
 resource "terraform_data" "environment" {
   input = nonsensitive(sha256(jsonencode(local.environment)))
 }
@@ -72,8 +72,8 @@ resource "vercel_deployment" "this" {
   path_prefix = local.source
   production  = true
 
-  # A deployment keeps the environment that it was made with, and its own address: one that is left would go on taking
-  # the old tokens.
+  # A deployment keeps the environment that it was created with, and its own address: an old one would keep accepting the
+  # old tokens.
   delete_on_destroy = true
 
   project_settings = {

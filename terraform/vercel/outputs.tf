@@ -1,6 +1,6 @@
 locals {
-  # Vercel names a production deployment in several ways, and domains of one's own are among them. Of vercel.app's names the
-  # shortest is the project's own and does not change.
+  # A production deployment has several names, custom domains among them. The shortest vercel.app name is the project's own
+  # and does not change.
   vercel_names = sort([
     for name in vercel_deployment.this.domains : format("%04d %s", length(name), name)
     if endswith(name, ".vercel.app") && name != try(var.domain.name, "")
@@ -8,11 +8,11 @@ locals {
   vercel_url = "https://${try(split(" ", local.vercel_names[0])[1], vercel_deployment.this.url)}"
   domain_url = var.domain == null ? [] : ["https://${var.domain.name}"]
 
-  # The own domain first: who has one has a reason.
+  # The custom domain first: it was set up for a reason.
   ordered_urls = concat(local.domain_url, [local.vercel_url])
   names        = concat([for url in local.domain_url : "${var.name}-vercel"], ["${var.name}-vercel-${join("-", var.regions)}"])
 
-  # An apex, which takes no CNAME, has one label more than what registries sell below.
+  # An apex, which takes no CNAME, has one label more than the suffix under which domains are registered.
   labels      = split(".", try(var.domain.name, ""))
   suffix      = length(local.labels) < 3 ? "" : join(".", slice(local.labels, length(local.labels) - 2, length(local.labels)))
   guess       = length(local.labels) == (can(regex("^(ac|co|com|edu|go|gob|gov|ltd|me|ne|net|or|org|plc)\\.[a-z]{2}$", local.suffix)) ? 3 : 2)
@@ -23,29 +23,29 @@ locals {
 }
 
 output "access_token" {
-  description = "Token to show the relay: in front of the API key, as rt_<token>.<key>, or in the header X-Relay-Token. Null if access_tokens has hashes only."
+  description = "Access token for clients: in front of the API key, as rt_<token>.<key>, or in the header X-Relay-Token. Null if access_tokens has hashes only."
   value       = module.common.access_token
   sensitive   = true
 }
 
 output "base_urls" {
-  description = "Base URLs for OpenAI clients, in order of preference, the own domain first."
+  description = "Base URLs for OpenAI clients, in order of preference, your own domain first."
   value       = [for url in local.ordered_urls : "${url}/v1"]
 }
 
 output "dns_records" {
-  description = "Records to set for the domain, where it is registered."
+  description = "DNS records to set for the domain."
   value       = concat(local.is_apex ? local.dns_address : local.dns_alias, local.dns_proof)
 }
 
 output "endpoints" {
-  description = "Every way in, in order of preference, with its token: what relay serve -upstreams-file reads (umask 077 && terraform output -json endpoints > urls.json, as it holds the token)."
+  description = "All endpoints, in order of preference, with the token: the file for relay serve -upstreams-file (umask 077 && terraform output -json endpoints > urls.json, as it holds the token)."
   value       = [for i, url in local.ordered_urls : { name = local.names[i], url = url, token = module.common.access_token }]
   sensitive   = true
 }
 
 output "try" {
-  description = "A command that shows that it works, to be run in this folder."
+  description = "A command that tests the relay; run it in this folder."
   value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${module.common.key_in_shell}\""
 }
 

@@ -1,7 +1,7 @@
-# What Vercel gets to build: an allow-list, as in .vercelignore, so that no state, variables, .env or key that lies about
-# can be uploaded.
+# The source that Vercel builds: an allow-list, as in .vercelignore, so that no state, variables, .env or stray key can be
+# uploaded.
 locals {
-  # With its slash: Vercel's provider cuts exactly this off the files' names.
+  # With its slash: Vercel's provider removes exactly this prefix from the files' names.
   source = "${trimsuffix(coalesce(var.source_path, "${path.module}/../.."), "/")}/"
 
   source_patterns = [

@@ -1,5 +1,5 @@
 variable "access_tokens" {
-  description = "Tokens that clients show the relay; any one of them admits. Each is plain (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, one of 256 random bits is made, which the output access_token gives. The function gets hashes only."
+  description = "Access tokens; a client must send one of them. Each is plain text (32 characters or more) or \"sha256:\" and 64 hexadecimal digits. If empty, a token of 256 random bits is generated: see the output access_token. The function gets hashes only."
   type        = list(string)
   default     = []
   nullable    = false
@@ -7,28 +7,28 @@ variable "access_tokens" {
 }
 
 variable "allow_any_region" {
-  description = "Takes regions that this module refuses, since OpenAI does, and does not warn of those it has not heard of."
+  description = "Accepts regions that this module refuses because OpenAI does, and disables the warning about unknown regions."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "allowed_origins" {
-  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for every one, [\"none\"] for none."
+  description = "Web origins that browsers may call from, such as https://chat.example; [\"*\"] for all, [\"none\"] for none."
   type        = list(string)
   default     = ["*"]
   nullable    = false
 }
 
 variable "api_key" {
-  description = "OpenAI key that the relay puts in place of the clients'. It stands in the state and in the project's sensitive environment variables. If null, clients send their own key."
+  description = "OpenAI key that the relay sends in place of the clients'. It is in the state and in the project's sensitive environment variables. If null, clients send their own key."
   type        = string
   default     = null
   sensitive   = true
 }
 
 variable "domain" {
-  description = "Domain of your own for the project: name; apex, whether it is a registered domain itself, which takes an A record and no CNAME (if null, judged by its form: example.com and example.co.uk are). The output dns_records says what to set where it is registered. If null, the project's vercel.app name is all there is."
+  description = "Your own domain for the project: name; apex, whether it is a registered domain itself, which needs an A record rather than a CNAME (if null, judged by its form: example.com and example.co.uk are). Set the records in the output dns_records. If null, there is the project's vercel.app name only."
   type = object({
     apex = optional(bool)
     name = string
@@ -49,7 +49,7 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{0,30}[a-z0-9]$", var.name))
-    error_message = "name must be 2 to 32 lower-case letters, digits and hyphens, begin with a letter and end with none but a letter or digit, such as relay-2."
+    error_message = "name must be 2 to 32 lower-case letters, digits and hyphens, begin with a letter and end with a letter or digit, such as relay-2."
   }
 }
 
@@ -65,15 +65,15 @@ variable "regions" {
   }
   validation {
     condition     = length(distinct(var.regions)) == length(var.regions)
-    error_message = "regions names a region twice: take one of the two out."
+    error_message = "regions has a duplicate: remove it."
   }
   validation {
     condition     = var.allow_any_region || length(setintersection(var.regions, keys(local.refused_regions))) == 0
-    error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If you know better, set allow_any_region = true."
+    error_message = "OpenAI refuses requests from ${join(", ", [for region in var.regions : "${region} (${local.refused_regions[region]})" if contains(keys(local.refused_regions), region)])}: choose another region. If it does not any more, set allow_any_region = true."
   }
   validation {
     condition     = alltrue([for region in var.regions : can(regex("^[a-z]{3}[0-9]+$", region))])
-    error_message = "regions takes names such as iad1: no such name is ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]{3}[0-9]+$", region))])}."
+    error_message = "regions must have names such as iad1, unlike ${join(", ", [for region in var.regions : region if !can(regex("^[a-z]{3}[0-9]+$", region))])}."
   }
 }
 
@@ -85,30 +85,30 @@ variable "settings" {
 }
 
 variable "source_path" {
-  description = "Path of the repository whose core and vercel folders Vercel builds. If null, the repository that this module lies in."
+  description = "Path of the repository whose core and vercel folders Vercel builds. If null, the repository that this module is in."
   type        = string
   default     = null
 
   validation {
     condition     = fileexists("${coalesce(var.source_path, "${path.module}/../..")}/vercel/vercel.json")
-    error_message = "The source is missing: source_path must be the repository of the relay, in which there is vercel/vercel.json."
+    error_message = "The source is missing: source_path must be the relay's repository, with vercel/vercel.json in it."
   }
 }
 
 variable "timeout" {
-  description = "Seconds that a request, stream or WebSocket may take. The Hobby plan allows 300, paid plans 800."
+  description = "Timeout of a request, stream or WebSocket in seconds. The Hobby plan allows 300, paid plans 800."
   type        = number
   default     = 300
   nullable    = false
 
   validation {
     condition     = var.timeout >= 1 && var.timeout <= 800 && floor(var.timeout) == var.timeout
-    error_message = "timeout must be a whole number of seconds from 1 to 800; models that think long want 300 or more."
+    error_message = "timeout must be a whole number of seconds from 1 to 800; slow models need 300 or more."
   }
 }
 
 variable "upstreams" {
-  description = "Base URLs of the API, in order of preference. Another relay's access token and a name may stand in one: https://rt_TOKEN@host#name."
+  description = "Base URLs of the API, in order of preference. One may have another relay's access token and a name: https://rt_TOKEN@host#name."
   type        = list(string)
   default     = ["https://api.openai.com"]
   nullable    = false

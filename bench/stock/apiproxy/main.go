@@ -1,5 +1,5 @@
 // Command apiproxy is what a user would write with api-proxy: a stock
-// httputil.ReverseProxy as a function whose answers come whole.
+// httputil.ReverseProxy as a function whose responses come whole.
 package main
 
 import (

@@ -111,7 +111,7 @@ func TestReopenDuringARead(t *testing.T) {
 	}
 }
 
-// The second answer begins while the first sending still waits for the client:
+// The second response begins while the first sending still waits for the client:
 // what comes then is the second's, though nothing is kept any more.
 func TestForgetDuringARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Command cmd runs a zip for AWS Lambda on this machine, behind what looks like
+// Command cmd runs a zip for AWS Lambda on this machine, behind an emulation of
 // its function URL:
 //
 //	go run ./internal/lambdaemu/cmd -zip dist/lambda.zip -env RELAY_API_KEY=sk-...
@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// options are what the flags say.
+// options are the parsed flags.
 type options struct {
 	zip      string
 	listen   string
@@ -46,8 +46,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f := &o.function
 	flags := flag.NewFlagSet("lambdaemu", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&o.zip, "zip", "", "what would be uploaded; it holds a file bootstrap")
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:9000", "loopback address of the function URL")
+	flags.StringVar(&o.zip, "zip", "", "`file` as uploaded to Lambda, with a bootstrap in its root")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:9000", "loopback `address` of the function URL")
 	flags.Func("env", "`NAME=VALUE` for the function; may be repeated", func(s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok || name == "" {
@@ -59,12 +59,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar((*string)(&f.Front), "front", string(lambdaemu.FunctionURL),
 		"FUNCTION_URL, HTTP_API, REST_API, ALB or ALB_MULTI_VALUE")
 	flags.StringVar((*string)(&f.Mode), "mode", string(lambdaemu.ResponseStream), "RESPONSE_STREAM or BUFFERED")
-	flags.IntVar(&f.MemoryMB, "memory", 256, "what the function is told, in MB")
-	flags.DurationVar(&f.Timeout, "timeout", 900*time.Second, "of an invocation")
-	flags.IntVar(&f.Concurrency, "concurrency", 10, "how many processes there may be")
+	flags.IntVar(&f.MemoryMB, "memory", 256, "memory size reported to the function, in MB; not enforced")
+	flags.DurationVar(&f.Timeout, "timeout", 900*time.Second, "timeout of an invocation")
+	flags.IntVar(&f.Concurrency, "concurrency", 10, "max number of processes")
 	flags.BoolVar(&f.Freeze, "freeze", false, "stop processes while they are idle")
 	flags.StringVar((*string)(&f.Cut), "cut", string(lambdaemu.CutBroken),
-		"how a stream that breaks off ends: broken or clean")
+		"how a truncated stream ends: broken or clean")
 	flags.BoolVar(&f.Bandwidth, "bandwidth", false, "slow streams to Lambda's pace: 6 MiB at once, then 2 MiB/s")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -75,8 +75,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, checkLoopback(o.listen)
 }
 
-// checkLoopback reports why address can be reached by others, or nil. Whoever
-// reaches the function may use what is in its environment.
+// checkLoopback returns an error if other machines can reach address: whoever
+// reaches the function can use the key in its environment.
 func checkLoopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -117,7 +117,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return serve(ctx, listener, server)
 }
 
-// serve serves h until ctx ends, and breaks off what is under way then.
+// serve serves h until ctx ends, and then aborts the requests in flight.
 func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
 	server := &http.Server{Handler: h}
 	defer context.AfterFunc(ctx, func() { server.Close() })()

@@ -21,9 +21,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// bootstrap answers every event with the variable GREETING, and logs it.
+// bootstrap responds to every event with the variable GREETING, and logs it.
 func bootstrap(base string) {
-	answer, _ := json.Marshal(map[string]any{"statusCode": 200, "body": os.Getenv("GREETING")})
+	response, _ := json.Marshal(map[string]any{"statusCode": 200, "body": os.Getenv("GREETING")})
 	for {
 		res, err := http.Get(base + "next")
 		if err != nil {
@@ -31,7 +31,7 @@ func bootstrap(base string) {
 		}
 		res.Body.Close()
 		_, _ = os.Stdout.WriteString(os.Getenv("GREETING") + " in the log\n")
-		res, err = http.Post(base+res.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json", bytes.NewReader(answer))
+		res, err = http.Post(base+res.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json", bytes.NewReader(response))
 		if err != nil {
 			return
 		}
@@ -83,7 +83,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("run = %v", err)
 	}
 	if left, _ := os.ReadDir(tmp); len(left) != 0 {
-		t.Errorf("it leaves %v behind", left)
+		t.Errorf("it leaves %v", left)
 	}
 	if !strings.Contains(stderr.String(), "hello= in the log") {
 		t.Errorf("standard error lacks the function's log: %s", &stderr)

@@ -12,7 +12,7 @@ import (
 )
 
 // unpack unpacks the zip at path into dir, and returns the path of its
-// bootstrap. It refuses what Lambda, or this machine, would not run.
+// bootstrap. It is an error if Lambda, or this machine, could not run it.
 func unpack(path, dir string) (bootstrap string, err error) {
 	archive, err := zip.OpenReader(path)
 	if err != nil {
@@ -34,7 +34,7 @@ func unpack(path, dir string) (bootstrap string, err error) {
 	return bootstrap, nil
 }
 
-// checkBootstrap reports why Lambda would not find an executable, or nil.
+// checkBootstrap returns an error if Lambda would find no executable bootstrap.
 func checkBootstrap(archive *zip.Reader) error {
 	for _, f := range archive.File {
 		if f.Name != "bootstrap" {
@@ -46,7 +46,7 @@ func checkBootstrap(archive *zip.Reader) error {
 		}
 		return nil
 	}
-	return errors.New("there is no file bootstrap in its root, which is what Lambda starts")
+	return errors.New("there is no file bootstrap in its root, and Lambda would have nothing to start")
 }
 
 func extract(f *zip.File, dir string) error {
@@ -58,7 +58,7 @@ func extract(f *zip.File, dir string) error {
 		return os.MkdirAll(path, 0o755)
 	}
 	if !f.Mode().IsRegular() {
-		return fmt.Errorf("is no regular file: %v", f.Mode())
+		return fmt.Errorf("is not a regular file: %v", f.Mode())
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -76,14 +76,14 @@ func extract(f *zip.File, dir string) error {
 	return errors.Join(err, to.Close())
 }
 
-// machines are the names that Lambda and Go have for those that Lambda has.
+// machines are Lambda's and Go's names of Lambda's architectures.
 var machines = map[elf.Machine]struct{ lambda, goarch string }{
 	elf.EM_X86_64:  {"x86_64", "amd64"},
 	elf.EM_AARCH64: {"arm64", "arm64"},
 }
 
-// checkMachine reports why this machine cannot run the file, or nil. A script
-// may run anywhere.
+// checkMachine returns an error if this machine cannot run the file. Scripts are
+// assumed to run anywhere.
 func checkMachine(path string) error {
 	file, err := elf.Open(path)
 	if _, ok := errors.AsType[*elf.FormatError](err); ok || errors.Is(err, io.EOF) ||
@@ -96,10 +96,10 @@ func checkMachine(path string) error {
 	defer file.Close()
 	built, known := machines[file.Machine]
 	if !known {
-		return fmt.Errorf("is built for %v, which Lambda does not have: GOARCH is arm64 or amd64", file.Machine)
+		return fmt.Errorf("is built for %v, which Lambda does not support: set GOARCH to arm64 or amd64", file.Machine)
 	}
 	if runtime.GOOS != "linux" || built.goarch != runtime.GOARCH {
-		return fmt.Errorf("is built for linux/%s (Lambda's %s), and this machine is %s/%s: it runs on linux/%s only",
+		return fmt.Errorf("is built for linux/%s (Lambda's %s), and this machine is %s/%s: run it on linux/%s",
 			built.goarch, built.lambda, runtime.GOOS, runtime.GOARCH, built.goarch)
 	}
 	return nil

@@ -90,9 +90,9 @@ func TestUnpackRefuses(t *testing.T) {
 		{"no executable", []entry{{"bootstrap", 0o755, "text"}}, "neither a Linux executable"},
 		{"empty", []entry{{"bootstrap", 0o755, ""}}, "neither a Linux executable"},
 		{"another machine", []entry{{"bootstrap", 0o755, executable(other)}}, "and this machine is"},
-		{"no machine of Lambda's", []entry{{"bootstrap", 0o755, executable(elf.EM_RISCV)}}, "which Lambda does not have"},
+		{"no machine of Lambda's", []entry{{"bootstrap", 0o755, executable(elf.EM_RISCV)}}, "which Lambda does not support"},
 		{"a way out", []entry{{"bootstrap", 0o755, script}, {"../out", 0o644, ""}}, "leaves the folder"},
-		{"a link", []entry{{"bootstrap", 0o755, script}, {"link", fs.ModeSymlink | 0o777, "/etc"}}, "no regular file"},
+		{"a link", []entry{{"bootstrap", 0o755, script}, {"link", fs.ModeSymlink | 0o777, "/etc"}}, "not a regular file"},
 	} {
 		_, err := unpack(writeZip(t, test.entries...), t.TempDir())
 		if err == nil || !strings.Contains(err.Error(), test.want) {

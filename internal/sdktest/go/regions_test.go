@@ -38,11 +38,11 @@ func regionsUnderSDK(t *testing.T) {
 		"C01 refused":      regions.Refused,
 		"C01 reset":        regions.Reset,
 		"C02":              regions.Dead(),
-		"C03 Google 503":   regions.Answering(regions.GCFUnavailable),
-		"C03 Lambda 429":   regions.Answering(regions.LambdaThrottle),
-		"C03 Lambda 403":   regions.Answering(regions.LambdaForbidden),
-		"C03 Vercel 404":   regions.Answering(regions.VercelNotFound),
-		"platform crashes": regions.Answering(regions.LambdaCrash),
+		"C03 Google 503":   regions.Serving(regions.GCFUnavailable),
+		"C03 Lambda 429":   regions.Serving(regions.LambdaThrottle),
+		"C03 Lambda 403":   regions.Serving(regions.LambdaForbidden),
+		"C03 Vercel 404":   regions.Serving(regions.VercelNotFound),
+		"platform crashes": regions.Serving(regions.LambdaCrash),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -24,6 +24,7 @@ import (
 
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/torture"
 )
 
 var (
@@ -33,31 +34,31 @@ var (
 
 func TestAdapters(t *testing.T) {
 	runRows(t, []row{
-		{"F01", "events that are none", lambdas, noEvents, nil, badEvents},
-		{"F02", "bodies that are not what they say", lambdas, noEvents, nil, badBase64},
+		{"F01", "malformed events", lambdas, noEvents, nil, badEvents},
+		{"F02", "bodies that do not match isBase64Encoded", lambdas, noEvents, nil, badBase64},
 		{"F03", "binary uploads", all, nil, nil, binaryUploads},
-		{"F04", "cookies, joined and upper case headers", lambdas, noEvents, nil, eventHeaders},
-		{"F05", "odd answers", all, nil, nil, oddAnswers},
+		{"F04", "cookies, comma-joined and upper-case headers", lambdas, noEvents, nil, eventHeaders},
+		{"F05", "unusual responses", all, nil, nil, oddResponses},
 		{"F06", "events whose path would change the host", lambdas, noEvents, nil, eventPaths},
-		{"F07", "handlers that panic", []string{process}, excepting("no input is known that makes the core panic; each adapter's contract.TestBridge panics on purpose", all...), nil, handlerPanics},
-		{"F08", "the platform's time is over amid events", lambdas, excepting("no time limit of the platform's that it would tell (GCF's: gcf's TestDeadline)", local, gcf, vercel, gateway), nil, deadlineAmidEvents},
-		{"F09", "answers that the Runtime API does not take", lambdas, noEvents, nil, refusedAnswers},
+		{"F07", "handlers that panic", []string{process}, excepting("no input is known that makes core panic; each adapter's contract.TestBridge panics on purpose", all...), nil, handlerPanics},
+		{"F08", "the platform's deadline amid events", lambdas, excepting("the platform does not tell a deadline (GCF's is tested by gcf's TestDeadline)", local, gcf, vercel, gateway), nil, deadlineAmidEvents},
+		{"F09", "responses that the Runtime API rejects", lambdas, noEvents, nil, refusedResponses},
 		{"F10", "1xx from the upstream", lambdas, excepting("row B11", local, gcf, vercel, gateway), nil, earlyHints},
 		{"F11", "abort amid events", []string{gcf}, notGCF, nil, abortAmidEvents},
 		{"F12", "headers of the platform", []string{gcf}, notGCF, nil, platformHeaders},
-		{"F13", "a writer without Flusher", []string{process}, excepting("every writer there flushes; Vercel's legacy bridge, whose does not, is not used (vercel's package comment)", all...), nil, plainWriter},
-		{"F14", "rewritten paths", nil, excepting("there is no api/ and no rewrite in vercel.json: Vercel's server mode hands paths over as they came", everywhere...), nil, nil},
+		{"F13", "a writer without Flusher", []string{process}, excepting("its writer can flush; Vercel's legacy bridge, whose writer cannot, is not used (see vercel's package comment)", all...), nil, plainWriter},
+		{"F14", "rewritten paths", nil, excepting("there is no api/ and no rewrite in vercel.json: Vercel's server mode forwards paths unchanged", everywhere...), nil, nil},
 		{"F15", "a cold start with bad settings", []string{lambda, buffered, gcf, vercel}, excepting("relay serve does not start: cmd/relay's TestServeBadSettings", relays...), nil, badSettings},
-		{"F16", "the store of secrets is down", lambdas, with(
-			excepting("it fails closed, and a key is used for its time and no longer, but the answer is 500 relay_misconfigured, not 503", lambdas...),
-			excepting("reads no secret by itself: GCF and Vercel put it into the environment", local, gcf, vercel, gateway),
+		{"F16", "the secret store is down", lambdas, with(
+			excepting("it fails closed, and a cached key expires, but the response is 500 relay_misconfigured, not 503", lambdas...),
+			excepting("does not read secrets itself: GCF and Vercel put them into the environment", local, gcf, vercel, gateway),
 		), nil, secretsDown},
-		{"F17", "frozen between two requests", lambdas, excepting("is not frozen by anything the tests could do as the platform does; B18 shows stale connections", local, gcf, vercel, gateway), nil, frozen},
-		{"F18", "bodies at the platform's limit", []string{lambda, buffered, vercel}, excepting("no limit of the platform's below the relay's own, which is row A13", local, gcf, gateway), nil, platformLimit},
+		{"F17", "frozen between two requests", lambdas, excepting("tests cannot freeze it as the platform does; row B18 shows stale connections", local, gcf, vercel, gateway), nil, frozen},
+		{"F18", "bodies at the platform's limit", []string{lambda, buffered, vercel}, excepting("the platform's limit is not below the relay's own, which is row A13", local, gcf, gateway), nil, platformLimit},
 	})
 }
 
-// reply is an answer to an event.
+// reply is a response to an event.
 type reply struct {
 	StatusCode      int               `json:"statusCode"`
 	Headers         map[string]string `json:"headers"`
@@ -65,25 +66,25 @@ type reply struct {
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
 }
 
-// invoke sends the function an event and returns the answer.
-func (r *rig) invoke(event string) (a answer) {
+// invoke sends the function an event and returns the response.
+func (r *rig) invoke(event string) (a response) {
 	r.Helper()
 	got, err := r.emulator.Invoke(r.Context(), []byte(event))
 	if err != nil {
-		return answer{err: err}
+		return response{err: err}
 	}
 	defer got.Body.Close()
 	payload, err := io.ReadAll(got.Body)
 	if err != nil {
-		return answer{err: err}
+		return response{err: err}
 	}
-	// A streamed answer has its head in front of eight NULs.
+	// A streamed response has its head in front of eight NULs.
 	head, body, streamed := bytes.Cut(payload, make([]byte, 8))
 	var re reply
 	if err := json.Unmarshal(head, &re); err != nil {
-		return answer{err: fmt.Errorf("%w: %.200q", err, payload)}
+		return response{err: fmt.Errorf("%w: %.200q", err, payload)}
 	}
-	a = answer{status: re.StatusCode, header: make(http.Header), body: re.Body}
+	a = response{status: re.StatusCode, header: make(http.Header), body: re.Body}
 	for name, value := range re.Headers {
 		a.header.Set(name, value)
 	}
@@ -125,16 +126,16 @@ func badEvents(r *rig) {
 	} {
 		a := r.invoke(e)
 		if a.err != nil || a.status < 200 || a.status >= 500 {
-			r.Errorf("%s: got %v, want an answer", name, a)
+			r.Errorf("%s: got %v, want a response", name, a)
 		}
 	}
-	n := pick(300, 10_000)
+	n := torture.Pick(300, 10_000)
 	for range n {
 		if a := r.invoke(randomEvent(event(func(_, _ map[string]any) {}))); a.err != nil || a.status < 200 || a.status > 599 {
 			r.Fatalf("got %v", a)
 		}
 	}
-	r.note(fmt.Sprintf("%d random events: all answered", n))
+	r.note(fmt.Sprintf("%d random events, each with a response", n))
 	r.wantAlive(1)
 }
 
@@ -211,21 +212,21 @@ func eventHeaders(r *rig) {
 	}
 }
 
-func oddAnswers(r *rig) {
-	for _, test := range []struct{ answer, body string }{
+func oddResponses(r *rig) {
+	for _, test := range []struct{ response, body string }{
 		{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
 		{"HTTP/1.1 204 No Content\r\n\r\n", ""},
 		{"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", ""},
 		{"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 0\r\n\r\n", ""},
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nX-Odd: <a>\r\nX-Odd: <b>\r\nContent-Length: 2\r\n\r\n{}", "{}"},
 	} {
-		s := answering(r, test.answer, false)
+		s := responding(r, test.response, false)
 		r.start(s.URL)
 		a := r.send("POST", chatPath, chat)
-		if want := test.answer[len("HTTP/1.1 "):][:3]; a.err != nil || fmt.Sprint(a.status) != want || a.body != test.body || len(a.header.Values("Set-Cookie")) > 0 {
-			r.Errorf("%q: got %v with %v", test.answer, a, a.header)
+		if want := test.response[len("HTTP/1.1 "):][:3]; a.err != nil || fmt.Sprint(a.status) != want || a.body != test.body || len(a.header.Values("Set-Cookie")) > 0 {
+			r.Errorf("%q: got %v with %v", test.response, a, a.header)
 		}
-		if strings.Contains(test.answer, "X-Odd") && strings.Join(a.header.Values("X-Odd"), ", ") != "<a>, <b>" {
+		if strings.Contains(test.response, "X-Odd") && strings.Join(a.header.Values("X-Odd"), ", ") != "<a>, <b>" {
 			r.Errorf("X-Odd: %q", a.header.Values("X-Odd"))
 		}
 	}
@@ -255,7 +256,7 @@ func eventPaths(r *rig) {
 }
 
 func deadlineAmidEvents(r *rig) {
-	r.shortLived(2500 * time.Millisecond)
+	r.restartLambda(lambdaemu.Function{Timeout: 2500 * time.Millisecond}, r.URL)
 	a := r.fault(stream, "events=500 gap=50ms")
 	if r.is(buffered) {
 		if a.status < 500 {
@@ -270,14 +271,14 @@ func deadlineAmidEvents(r *rig) {
 	}
 }
 
-func refusedAnswers(r *rig) {
+func refusedResponses(r *rig) {
 	a := r.fault(chat, "bytes=7000000")
 	if r.is(buffered) {
 		r.wantError(a, http.StatusBadGateway, "response_too_large")
 	} else if a.err != nil || a.status != 200 || len(a.body) < 7_000_000 {
 		r.Errorf("got %d bytes, %v", len(a.body), a.err)
 	}
-	// A client that leaves, upon which the emulator takes no more of the answer.
+	// A client that leaves, upon which the emulator takes no more of the response.
 	ctx, cancel := context.WithTimeout(r.Context(), 200*time.Millisecond)
 	defer cancel()
 	if res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, stream, "Fake-Fault", "events=20 gap=50ms").WithContext(ctx)); err == nil {
@@ -296,7 +297,6 @@ func refusedAnswers(r *rig) {
 // takes them: whatever becomes of that one, the next invocation is clean.
 func (r *rig) runtimeAPIFaults() {
 	r.Helper()
-	r.stop()
 	var fault atomic.Value
 	fault.Store("")
 	real := filepath.Join(r.TempDir(), "api") // where the real one is
@@ -325,12 +325,7 @@ func (r *rig) runtimeAPIFaults() {
 	if err := os.WriteFile(bootstrap, []byte(script), 0o755); err != nil {
 		r.Fatal(err)
 	}
-	r.transport = &http.Transport{DisableCompression: true}
-	f := lambdaemu.Function{Bootstrap: bootstrap, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Concurrency: 1}
-	if r.is(buffered) {
-		f.Mode = lambdaemu.Buffered
-	}
-	r.startLambda(f, "RELAY_UPSTREAMS="+r.URL, "RELAY_ACCESS_TOKENS="+canaryToken)
+	r.restartLambda(lambdaemu.Function{Bootstrap: bootstrap, Concurrency: 1}, r.URL)
 	r.wantNext()
 	for _, how := range []string{"413", "500", "lost"} {
 		for _, body := range []string{chat, stream} {
@@ -391,27 +386,18 @@ func secretsDown(r *rig) {
 	c := r.setClock()
 	extension := httptest.NewUnstartedServer(nil)
 	defer extension.Close()
-	var answers atomic.Int64 // a status; 0 breaks the connection
+	var status atomic.Int64 // of the store; 0 closes the connection
 	extension.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		status := int(answers.Load())
-		if status == 0 {
+		code := int(status.Load())
+		if code == 0 {
 			panic(http.ErrAbortHandler)
 		}
-		w.WriteHeader(status)
+		w.WriteHeader(code)
 		fmt.Fprint(w, `{"SecretString":"`+secretKey+`"}`)
 	})
 	extension.Start()
 	_, port, _ := strings.Cut(strings.TrimPrefix(extension.URL, "http://"), ":")
-	f := lambdaemu.Function{
-		Bootstrap: r.programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Concurrency: 1,
-		Timeout: 24 * time.Hour, // a deadline is a time of the day, here by a clock that nobody sets
-	}
-	if r.is(buffered) {
-		f.Mode = lambdaemu.Buffered
-	}
-	r.stop()
-	r.transport = &http.Transport{DisableCompression: true}
-	r.startLambda(f, "RELAY_UPSTREAMS="+r.URL, "RELAY_ACCESS_TOKENS="+canaryToken, "RELAY_API_KEY_SECRET=arn:aws:secretsmanager:us-east-1:123456789012:secret:x",
+	r.restartLambda(lambdaemu.Function{Concurrency: 1, Timeout: farDeadline}, r.URL, "RELAY_API_KEY_SECRET=arn:aws:secretsmanager:us-east-1:123456789012:secret:x",
 		"AWS_SESSION_TOKEN=x", "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT="+port, c.env())
 	closed := func(why string) {
 		r.Helper()
@@ -432,22 +418,22 @@ func secretsDown(r *rig) {
 		}
 	}
 	closed("away from the beginning")
-	answers.Store(http.StatusBadRequest)
+	status.Store(http.StatusBadRequest)
 	closed("says no")
-	answers.Store(http.StatusOK)
+	status.Store(http.StatusOK)
 	open("there")
-	answers.Store(0)
+	status.Store(0)
 	c.jump(r, 4*time.Minute)
 	open("away for four minutes")
 	c.jump(r, 2*time.Minute)
 	closed("away for six minutes")
-	answers.Store(http.StatusOK)
+	status.Store(http.StatusOK)
 	open("there again")
 	if text := r.logs(); strings.Contains(text, secretKey) {
 		r.Error("the log holds the key")
 	}
 	r.wantAlive(1)
-	r.note("500 relay_misconfigured and nothing sent without a key; one that was read is used for 4 minutes more, not for 6")
+	r.note("without a key: 500 relay_misconfigured, and nothing sent; a cached key is still used after 4 minutes, not after 6")
 }
 
 const secretKey = "sk-SECRET-0123456789"
@@ -455,15 +441,9 @@ const secretKey = "sk-SECRET-0123456789"
 // frozen stops the process between requests, as the platform does, and has the
 // upstream close its connections meanwhile.
 func frozen(r *rig) {
-	r.stop()
-	r.transport = &http.Transport{DisableCompression: true}
-	f := lambdaemu.Function{Bootstrap: r.programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Freeze: true, Concurrency: 1}
-	if r.is(buffered) {
-		f.Mode = lambdaemu.Buffered
-	}
 	s := ending(r)
-	r.startLambda(f, "RELAY_UPSTREAMS="+s.URL, "RELAY_ACCESS_TOKENS="+canaryToken)
-	n := pick(30, 100)
+	r.restartLambda(lambdaemu.Function{Freeze: true, Concurrency: 1}, s.URL)
+	n := torture.Pick(30, 100)
 	for i := range n {
 		if a := r.send("POST", chatPath, chat); a.status != 200 {
 			r.Fatalf("after %d freezes: %v", i, a)
@@ -476,7 +456,7 @@ func frozen(r *rig) {
 	r.wantAlive(1)
 	r.resume()
 	r.thawed()
-	r.note(fmt.Sprintf("0 of %d POSTs failed, nor of 10 with ten minutes of the wall clock before each", n))
+	r.note(fmt.Sprintf("0 of %d POSTs failed, and 0 of 10 with ten minutes of wall-clock time between them", n))
 	r.resume()
 }
 
@@ -506,5 +486,5 @@ func platformLimit(r *rig) {
 		r.Errorf("7 MiB: %v", a)
 	}
 	r.wantUpstream(1)
-	r.note("what is over the limit ends at AWS, as its 413")
+	r.note("larger bodies end at AWS with its 413")
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,17 +19,16 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// A clock is the wall clock of processes, which a test can set: programs are
-// built once more with a package time that adds to it what stands in a file. The
-// monotonic clock goes on as ever. To a process that is how it looks when
-// somebody sets the clock, and when a machine was frozen: the monotonic clock
-// stood still while the time of the day went on.
+// A clock is the wall clock of processes, which a test can set: the programs are
+// built with a package time that adds an offset from a file. The monotonic clock is
+// left alone. So a process sees what it sees when the clock is set, or when its
+// machine was frozen: wall-clock time has passed, monotonic time has not.
 type clock struct {
 	file *os.File
 	by   time.Duration
 }
 
-// startClock returns a clock that is right.
+// startClock returns a clock without an offset.
 func startClock(t testing.TB) *clock {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "clock"))
@@ -43,7 +41,7 @@ func startClock(t testing.TB) *clock {
 	return c
 }
 
-// env is what gives the clock to a process.
+// env is the variable that gives the clock to a process.
 func (c *clock) env() string { return "TORTURE_CLOCK=" + c.file.Name() }
 
 // jump sets the clock forward, or back.
@@ -56,8 +54,8 @@ func (c *clock) jump(t testing.TB, d time.Duration) {
 	}
 }
 
-// settable builds the programs whose clock can be set, once. The program relay
-// counts its goroutines, too.
+// settable builds the programs with a clock that can be set, once. The program
+// relay counts its goroutines, too.
 var settable = sync.OnceValues(func() (executables, error) {
 	dir := filepath.Join(buildDir, "settable")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -123,22 +121,22 @@ func init() {
 `
 )
 
-// overlay writes what go build puts in place of package time's own files, and
-// beside those of the program relay.
+// overlay writes a go build overlay, which changes package time and adds a file to
+// the program relay, and returns its path.
 func overlay(dir string) (string, error) {
 	root, ok := proc.Output(context.Background(), "go", "env", "GOROOT")
 	if !ok {
-		return "", errors.New("go env does not say where Go is")
+		return "", errors.New("go env GOROOT fails")
 	}
 	pkg := filepath.Join(strings.TrimSpace(root), "src", "time")
 	source, err := os.ReadFile(filepath.Join(pkg, "time.go"))
 	if err != nil {
 		return "", err
 	}
-	// Now, and nothing else: Since and Until go by the monotonic clock.
+	// Only Now: Since and Until use the monotonic clock.
 	now := strings.Replace(string(source), readsClock, readsClock+"\tsec += set()\n", 1)
 	if now == string(source) {
-		return "", fmt.Errorf("%s: Now is written in another way than this test knows", pkg)
+		return "", fmt.Errorf("%s: time.Now has changed, and this test must follow", pkg)
 	}
 	relay, err := filepath.Abs("../../../cmd/relay")
 	if err != nil {
@@ -162,7 +160,7 @@ func overlay(dir string) (string, error) {
 	return file, os.WriteFile(file, b, 0o644)
 }
 
-// setClock gives the front, when it is started next, a clock that can be set.
+// setClock gives the front a clock that can be set, from its next start on.
 func (r *rig) setClock() *clock {
 	r.Helper()
 	var err error
@@ -172,8 +170,8 @@ func (r *rig) setClock() *clock {
 	return startClock(r)
 }
 
-// A forgetter is an upstream behind something that forgets connections: none
-// that was made before it last forgot gets an answer any more.
+// A forgetter is an upstream behind a NAT that forgets connections: those made
+// before it last forgot get no response.
 type forgetter struct {
 	*script
 	forgot atomic.Int64
@@ -196,10 +194,10 @@ func forgetful(t testing.TB) *forgetter {
 	return f
 }
 
-// forget forgets the connections that there are.
+// forget forgets all connections so far.
 func (f *forgetter) forget() { f.forgot.Store(f.conns.Load()) }
 
-// jumps are how the clock is set, one after the other.
+// jumps are the offsets by which the clock is set, in order.
 var jumps = []time.Duration{time.Hour, -time.Hour, -time.Hour, time.Hour, 10 * time.Minute}
 
 // clockJumps sets the wall clock amid streams, before idle connections that
@@ -221,7 +219,7 @@ func clockJumps(r *rig) {
 	}
 	r.wantUpstream(2 * len(jumps))
 	r.wantLeftBehind(c)
-	r.note(fmt.Sprintf("%d jumps: streams went on, no POST by a connection that was idle before", len(jumps)))
+	r.note(fmt.Sprintf("%d jumps: streams went on, no POST on a connection that was idle before", len(jumps)))
 	if r.is(gateway) {
 		r.returnsInTime(c)
 	}
@@ -277,17 +275,21 @@ func (r *rig) returnsInTime(c *clock) {
 		}
 		slowest = max(slowest, time.Since(begun))
 	}
-	r.note(fmt.Sprintf("%d jumps: streams went on, no POST by a connection that was idle before, a region that was down was used again after %.1f s", len(jumps), slowest.Seconds()))
+	r.note(fmt.Sprintf("%d jumps: streams went on, no POST on a connection that was idle before, a region that was down was used again after %.1f s", len(jumps), slowest.Seconds()))
 	if slowest > 5*time.Second {
 		r.Errorf("a region that was down is used again after %v, want 5 s", slowest)
 	}
 }
 
-// isDown reports whether the gateway says of a region that it is down.
+// isDown reports whether the gateway's health says that a region is down.
 func (r *rig) isDown() bool {
 	r.Helper()
 	return strings.Contains(r.send("GET", "/relay/health", "").body, `"down"`)
 }
+
+// farDeadline is the timeout of a function whose clock is set: the emulator passes
+// the deadline as a time of day by its own clock.
+const farDeadline = 24 * time.Hour
 
 // thawed has ten minutes pass between two invocations of a frozen function,
 // while the connection that it kept is forgotten.
@@ -296,14 +298,7 @@ func (r *rig) thawed() {
 	r.stop()
 	c := r.setClock()
 	f := forgetful(r)
-	r.transport = &http.Transport{DisableCompression: true}
-	function := lambdaemu.Function{Bootstrap: r.programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Freeze: true, Concurrency: 1,
-		Timeout: 24 * time.Hour, // a deadline is a time of the day, here by a clock that nobody sets
-	}
-	if r.is(buffered) {
-		function.Mode = lambdaemu.Buffered
-	}
-	r.startLambda(function, "RELAY_UPSTREAMS="+f.URL, "RELAY_ACCESS_TOKENS="+canaryToken, c.env())
+	r.restartLambda(lambdaemu.Function{Freeze: true, Concurrency: 1, Timeout: farDeadline}, f.URL, c.env())
 	const n = 10
 	for i := range n {
 		if a := r.send("POST", chatPath, chat); a.status != 200 || a.body != "{}" {

@@ -13,39 +13,41 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/torture"
 )
 
 var (
 	// platformFirst are the fronts that nobody reaches by raw bytes.
-	platformFirst = excepting("the platform's own front end speaks HTTP with the client; what it lets through is a clean request", lambda, buffered, gcf, vercel)
+	platformFirst = excepting("the platform's front end parses the client's HTTP; what it forwards is a clean request", lambda, buffered, gcf, vercel)
 	// noRawHeaders are those where header names and values are a platform's.
-	awsFirst = excepting("AWS reads the request and hands over fields", lambdas...)
+	awsFirst = excepting("AWS parses the request and delivers it as fields", lambdas...)
 )
 
 func TestHostile(t *testing.T) {
 	runRows(t, []row{
-		{"D01", "Connection names what must stay", servers, awsFirst, nil, connectionOptions},
+		{"D01", "Connection lists protected headers", servers, awsFirst, nil, connectionOptions},
 		{"D02", "headers that identify", all, nil, nil, identifyingHeaders},
 		{"D03", "underscore twins", servers, awsFirst, nil, underscores},
 		{"D04", "duplicate Authorization, Host, Content-Length", servers, awsFirst, nil, duplicates},
 		{"D05", "request smuggling", relays, platformFirst, nil, smuggling},
 		{"D06", "paths that two servers read differently", all, nil, nil, paths},
 		{"D07", "targets in other forms", relays, platformFirst, nil, targets},
-		{"D08", "methods that are none", all, nil, nil, methods},
+		{"D08", "invalid methods", all, nil, nil, methods},
 		{"D09", "other upgrades", servers, awsFirst, nil, otherUpgrades},
 		{"D10", "odd queries", all, nil, nil, queries},
 		{"D11", "control characters in headers", relays, platformFirst, nil, controls},
 		{"D12", "wrong tokens", all, nil, nil, wrongTokens},
 		{"D13", "tokens in the path", all, nil, []string{"RELAY_PATH_TOKENS=true"}, pathTokens},
 		{"D14", "preflights", all, nil, nil, preflights},
-		{"D15", "a page of another name (DNS rebinding)", relays, excepting("functions are called by any name that leads to them, domains of one's own included", lambda, buffered, gcf, vercel), nil, rebinding},
-		{"D16", "a relay before itself", []string{local}, with(
-			excepting("needs a loop of deployments; the count of hops is the core's, which the local front shows", lambda, buffered, gcf, vercel),
-			excepting("its regions are relays already; the local front shows the loop", gateway)), nil, loop},
+		{"D15", "a web page of another name (DNS rebinding)", relays, excepting("functions accept any host name, custom domains included", lambda, buffered, gcf, vercel), nil, rebinding},
+		{"D16", "a relay that is its own upstream", []string{local}, with(
+			excepting("needs a loop of deployments; the hop count is core's, which the local front shows", lambda, buffered, gcf, vercel),
+			excepting("its upstreams are relays already; the local front shows the loop", gateway)), nil, loop},
 		{"D17", "headers that override", all, nil, nil, overrides},
 		{"D18", "request trailers", servers, awsFirst, nil, requestTrailers},
-		{"D19", "HTTP/2 attacks", []string{process}, with(excepting("relay serve speaks HTTP/1.1 only: there is no HTTP/2 to attack", relays...),
-			excepting("HTTP/2 ends at the platform, which speaks HTTP/1.1 with the function", lambda, buffered, gcf, vercel)), nil, http2Attacks},
+		{"D19", "HTTP/2 attacks", []string{process}, with(excepting("relay serve accepts HTTP/1.1 only: there is no HTTP/2 to attack", relays...),
+			excepting("HTTP/2 ends at the platform, which uses HTTP/1.1 to the function", lambda, buffered, gcf, vercel)), nil, http2Attacks},
 		{"D20", "caches and keys", all, nil, nil, caching},
 	})
 }
@@ -95,12 +97,14 @@ func identifyingHeaders(r *rig) {
 }
 
 func underscores(r *rig) {
-	a := r.raw(post(chatPath, chat, "X_Relay_Token: evil\r\n", "Content_Length: 3\r\n", "AUTHORIZATION_: evil\r\n", "x_forwarded_for: 1.2.3.4\r\n"))
+	a := r.raw(post(chatPath, chat, "X_Relay_Token: evil\r\n", "Content_Length: 3\r\n", "AUTHORIZATION_: evil\r\n", "x_forwarded_for: 1.2.3.4\r\n",
+		"Api_key: evil\r\n", "openai_organization: evil\r\n", "accept_encoding: gzip\r\n", "Content_Type: text/plain\r\n", "sec_websocket-protocol: evil\r\n", "Cf_Connecting_IP: 1.2.3.4\r\n",
+		"session_id: s-1\r\n"))
 	if a.status != 200 {
 		r.Errorf("got %v", a)
 	}
 	for name := range r.Wait(r, 1).Header {
-		if strings.Contains(name, "_") {
+		if strings.Contains(name, "_") && name != "Session_id" { // whose twin means nothing
 			r.Errorf("upstream got %s", name)
 		}
 	}
@@ -108,13 +112,16 @@ func underscores(r *rig) {
 }
 
 func duplicates(r *rig) {
-	for _, headers := range []string{
+	list := []string{
 		canaries + "Authorization: Bearer sk-other\r\nContent-Length: 2\r\n",
 		canaries + "X-Relay-Token: other\r\nContent-Length: 2\r\n",
-		canaries + "Host: other\r\nContent-Length: 2\r\n",
 		canaries + "Content-Length: 2\r\nContent-Length: 3\r\n",
 		canaries + "Content-Length: 2, 3\r\n",
-	} {
+	}
+	if !r.is(worker) {
+		list = append(list, canaries+"Host: other\r\nContent-Length: 2\r\n")
+	}
+	for _, headers := range list {
 		if a := r.raw("POST " + chatPath + " HTTP/1.1\r\n" + headers + "\r\n{}x"); a.status != http.StatusBadRequest {
 			r.Errorf("%q: got %v, want 400", headers, a)
 		}
@@ -202,7 +209,7 @@ func smuggling(r *rig) {
 			w.say(raw)
 			// Some wait for more, as they should.
 			_ = w.SetDeadline(time.Now().Add(time.Second))
-			if a := w.answer("POST"); a.err == nil && a.status < 400 {
+			if a := w.response("POST"); a.err == nil && a.status < 400 {
 				passed.Add(1)
 			}
 			_, _ = io.Copy(io.Discard, w)
@@ -217,7 +224,7 @@ func smuggling(r *rig) {
 	}
 	mu.Unlock()
 	r.idle(cap(turns))
-	r.note(fmt.Sprintf("%d mutations, %d of them requests, none took another along", len(list), passed.Load()))
+	r.note(fmt.Sprintf("%d mutations, %d of them valid requests, none smuggled another", len(list), passed.Load()))
 	if a := r.send("POST", chatPath, chat); a.status != 200 || a.body != "{}" {
 		r.Errorf("an honest request afterwards: %v", a)
 	}
@@ -225,7 +232,7 @@ func smuggling(r *rig) {
 
 func paths(r *rig) {
 	for _, path := range []string{
-		"//v1/models", "/v1//models", "/v1/../x", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/./models", "/v1/%2e/models", "/v1/a%2fb", "/v1/a%2Fb", "/v1/a%5cb", "/v1/a%00b", "/v1/a;x=y", "/v1/a%3bb", "/v1/a%23b", "/v1/a%3fb",
+		"//v1/models", "/v1//models", "/v1/../x", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/./models", "/v1/%2e/models", "/v1/a%2f..%2fb", "/v1/..%2Fb", "/v1/a%2f%2e%2e%2f%2e%2e%2fx", "/v1/%2fb", "/v1/a%2f%2fb", "/v1/a%2f", "/v1/%252e%252e/x", "/v1/a%252f..%252fb", "/v1%2fmodels", "/%2fv1/models", "/v1/a%5cb", "/v1/a%00b", "/v1/a;x=y", "/v1/a%3bb", "/v1/a%23b", "/v1/a%3fb",
 		"/v1/%c0%ae%c0%ae/x", "/v1/%c0%afx", "/v1/%ff", "/v1/%0d%0aX:y", "/v1/%7f", "/v2/models", "/", "/v1", "/etc/passwd", "/v1x/models",
 	} {
 		req := request(r, "GET", r.base, "")
@@ -249,11 +256,23 @@ func paths(r *rig) {
 		}
 	}
 	r.wantUpstream(0)
+	// An id may have a slash, which stays encoded.
+	for i, path := range []string{"/v1/models/org%2Fmodel", "/v1/models/a%2fb%2Fc?x=%2f..%2f"} {
+		req := request(r, "GET", r.base, "")
+		req.URL.Opaque = "//" + req.URL.Host + path
+		if a := r.roundTrip(req); a.header.Get("X-Relay") == "" || !strings.HasSuffix(a.header.Get("X-Relay"), "origin=upstream") {
+			r.Errorf("%s: got %v, want the API's response", path, a)
+			continue
+		}
+		if got := r.Wait(r, i+1).RequestURI; got != path {
+			r.Errorf("upstream saw %s, want %s", got, path)
+		}
+	}
 }
 
-// isCleaned reports whether an answer is that of Google's framework to a path
+// isCleaned reports whether a response is that of Google's framework to a path
 // that is not clean: a redirection to one that is, within the function.
-func (r *rig) isCleaned(a answer) bool {
+func (r *rig) isCleaned(a response) bool {
 	location := a.header.Get("Location")
 	return r.is(gcf) && a.status == http.StatusTemporaryRedirect && strings.HasPrefix(location, "/") && !strings.Contains(location, "//") && !strings.Contains(location, "..")
 }
@@ -282,7 +301,7 @@ func methods(r *rig) {
 		list = append(list, "CONNECT", strings.Repeat("X", 8<<10))
 	}
 	for _, method := range list {
-		var a answer
+		var a response
 		if method == "PRI" || method == "CONNECT" || len(method) > 100 {
 			if !r.is(relays...) {
 				continue
@@ -301,7 +320,7 @@ func methods(r *rig) {
 func otherUpgrades(r *rig) {
 	for i, headers := range []string{"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n", "Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n", "Connection: Upgrade\r\nUpgrade: x\r\n"} {
 		if a := r.raw("GET /v1/models HTTP/1.1\r\n" + canaries + headers + "\r\n"); a.status != 200 {
-			r.Errorf("%q: got %v, want an ordinary answer", headers, a)
+			r.Errorf("%q: got %v, want a response", headers, a)
 		}
 		if h := r.Wait(r, i+1).Header; h.Get("Upgrade") != "" || h.Get("Connection") != "" || h.Get("Http2-Settings") != "" {
 			r.Errorf("upstream saw %v", h)
@@ -326,7 +345,11 @@ func queries(r *rig) {
 	for _, query := range []string{strings.Repeat("a=b&", 20_000/2), strings.Repeat("x", 100<<10)} {
 		req := request(r, "GET", r.base+"/v1/models", "")
 		req.URL.RawQuery = query
-		r.wantError(r.roundTrip(req), http.StatusRequestURITooLong, "uri_too_long")
+		a := r.roundTrip(req)
+		if r.is(worker) && len(query) > 64<<10 && a.status == http.StatusRequestURITooLong {
+			continue // the runtime's own refusal
+		}
+		r.wantError(a, http.StatusRequestURITooLong, "uri_too_long")
 	}
 	r.wantUpstream(n)
 }
@@ -353,7 +376,7 @@ func controls(r *rig) {
 			r.Errorf("%s: split: %v", header, a.header)
 		}
 	}
-	r.noise(pick(500, 10_000))
+	r.noise(torture.Pick(500, 10_000))
 }
 
 // noise sends requests some bytes of which are others. Whatever the relay itself
@@ -396,7 +419,7 @@ func (r *rig) noise(n int) {
 			switch {
 			case res.Header.Get("X-Relay-Error") != "":
 				refused.Add(1)
-				r.wantError(answer{res.StatusCode, res.Header, string(body), err}, res.StatusCode, "")
+				r.wantError(response{res.StatusCode, res.Header, string(body), err}, res.StatusCode, "")
 				r.told(res.Header, body)
 			case res.Header.Get("X-Relay") == "" && res.StatusCode < 400:
 				r.Errorf("%q: got %d", raw, res.StatusCode)
@@ -408,13 +431,13 @@ func (r *rig) noise(n int) {
 	wait.Wait()
 	r.idle(cap(turns))
 	r.wantNext()
-	r.note(fmt.Sprintf("%d requests with other bytes: %d refused in OpenAI's shape, %d answered by the API or by net/http's 400, %d not at all", n, refused.Load(), passed.Load(), closed.Load()))
+	r.note(fmt.Sprintf("%d requests with mutated bytes: %d refused in OpenAI's shape, %d forwarded, or refused by net/http with a 400, %d closed", n, refused.Load(), passed.Load(), closed.Load()))
 }
 
-// wrongTokens compares the answers to wrong tokens, and the time they take.
+// wrongTokens compares the responses to wrong tokens, and the time they take.
 func wrongTokens(r *rig) {
 	tokens := []string{"", "x", canaryToken[:10], canaryToken + "x", strings.Repeat("y", 20_000), "sha256:" + strings.Repeat("0", 64)}
-	var first answer
+	var first response
 	for i, token := range tokens {
 		a := r.send("POST", chatPath, chat, "X-Relay-Token", token, "Authorization", "Bearer sk-other")
 		r.wantError(a, http.StatusUnauthorized, "invalid_access_token")
@@ -422,7 +445,7 @@ func wrongTokens(r *rig) {
 			first = a
 		}
 		if a.body != first.body || token != "" && strings.Contains(fmt.Sprint(a.header), token) {
-			r.Errorf("%.20q: got %v, want the same answer as to none", token, a)
+			r.Errorf("%.20q: got %v, want the same response as to none", token, a)
 		}
 	}
 	if r.is(servers...) { // a header of a mebibyte is over everybody's limit
@@ -436,12 +459,12 @@ func wrongTokens(r *rig) {
 	}
 	// By chance one measurement of 400 differs by three; what differs by itself
 	// does so each time.
-	n := pick(500, 10_000)
+	n := torture.Pick(500, 10_000)
 	var all []float64
 	for range 3 {
 		all = append(all, r.tokenTimes(n))
 		if all[len(all)-1] < 3 {
-			r.note(fmt.Sprintf("%d samples: means of a token wrong at its end and at its beginning differ by %.1f σ", n, all[len(all)-1]))
+			r.note(fmt.Sprintf("%d samples: the means for a token wrong at its end and one wrong at its start differ by %.1f σ", n, all[len(all)-1]))
 			return
 		}
 	}
@@ -481,7 +504,8 @@ func moments(x []float64) (mean, deviation float64) {
 }
 
 func pathTokens(r *rig) {
-	for _, path := range []string{"/t/wrong/v1/models", "/t//v1/models", "/t/%2f/v1/models", "/t/../v1/models", "/t/" + canaryToken + "x/v1/models", "/t/wrong/t/" + canaryToken + "/v1/models", "/t/" + canaryToken + "%2f/v1/models"} {
+	for _, path := range []string{"/t/wrong/v1/models", "/t//v1/models", "/t/%2f/v1/models", "/t/../v1/models", "/t/" + canaryToken + "x/v1/models", "/t/wrong/t/" + canaryToken + "/v1/models", "/t/" + canaryToken + "%2f/v1/models", "/t/" + canaryToken + "%2fv1/models",
+		"/t%2f" + canaryToken + "/v1/models", "/t/" + canaryToken + "/..%2fv1/models", "/t/x%2f..%2f" + canaryToken + "/v1/models", "/t/" + canaryToken + "/v1%2fmodels"} {
 		req := request(r, "GET", r.base, "", "X-Relay-Token", "")
 		req.URL.Opaque = "//" + req.URL.Host + path
 		if a := r.roundTrip(req); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest && a.status != http.StatusNotFound && !r.isCleaned(a) {

@@ -23,6 +23,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"example.com/relay/internal/torture"
 )
 
 // Frame types, flags and error codes of HTTP/2 (RFC 9113, sections 6 and 7).
@@ -71,7 +73,7 @@ func (c *http2Conn) write(kind, flags byte, stream uint32, payload ...byte) erro
 
 // end closes the connection in good order: after the peer has. Closed at once, a
 // connection with something unread, such as the rest of a request, is reset, and
-// the answer may be lost with it.
+// the response may be lost with it.
 func (c *http2Conn) end() {
 	defer c.Close()
 	conn := c.Conn.(*tls.Conn)
@@ -127,7 +129,7 @@ type http2Upstream struct {
 
 // serveHTTP2 serves HTTP/2 over TLS by a function that is called with each
 // request: the stream, and which connection and request it is, from 1 on.
-func serveHTTP2(t testing.TB, answer func(c *http2Conn, stream uint32, conn, request int64)) *http2Upstream {
+func serveHTTP2(t testing.TB, respond func(c *http2Conn, stream uint32, conn, request int64)) *http2Upstream {
 	t.Helper()
 	certified := httptest.NewTLSServer(nil)
 	t.Cleanup(certified.Close)
@@ -157,7 +159,7 @@ func serveHTTP2(t testing.TB, answer func(c *http2Conn, stream uint32, conn, req
 				defer conn.Close()
 				defer context.AfterFunc(ctx, func() { conn.Close() })()
 				if _, err := io.ReadFull(conn, make([]byte, len(preface))); err == nil {
-					u.serve(&http2Conn{conn, bufio.NewReader(conn)}, answer)
+					u.serve(&http2Conn{conn, bufio.NewReader(conn)}, respond)
 				}
 			})
 		}
@@ -165,7 +167,7 @@ func serveHTTP2(t testing.TB, answer func(c *http2Conn, stream uint32, conn, req
 	return u
 }
 
-func (u *http2Upstream) serve(c *http2Conn, answer func(c *http2Conn, stream uint32, conn, request int64)) {
+func (u *http2Upstream) serve(c *http2Conn, respond func(c *http2Conn, stream uint32, conn, request int64)) {
 	n := u.conns.Add(1)
 	_ = c.write(frameSettings, 0, 0)
 	for {
@@ -174,13 +176,13 @@ func (u *http2Upstream) serve(c *http2Conn, answer func(c *http2Conn, stream uin
 			return
 		}
 		if f.kind == frameHeaders {
-			answer(c, f.stream, n, u.requests.Add(1))
+			respond(c, f.stream, n, u.requests.Add(1))
 		}
 	}
 }
 
-// answerHTTP2 answers a stream by an empty object.
-func answerHTTP2(c *http2Conn, stream uint32) {
+// respondHTTP2 responds to a stream with an empty object.
+func respondHTTP2(c *http2Conn, stream uint32) {
 	_ = c.write(frameHeaders, flagEndHeaders, stream, append([]byte{0x88}, field("content-type", "application/json")...)...) // :status 200
 	_ = c.write(frameData, flagEndStream, stream, []byte("{}")...)
 }
@@ -204,7 +206,7 @@ func http2Faults(r *rig) {
 	reset := func(c *http2Conn, stream uint32) { _ = c.write(frameRSTStream, 0, stream, 0, 0, 0, 2) }
 	for _, test := range []struct {
 		name     string
-		answer   func(c *http2Conn, stream uint32)
+		respond  func(c *http2Conn, stream uint32)
 		times    int64
 		ok       bool
 		requests int64
@@ -216,10 +218,10 @@ func http2Faults(r *rig) {
 	} {
 		u := serveHTTP2(r, func(c *http2Conn, stream uint32, _, n int64) {
 			if n <= test.times {
-				test.answer(c, stream)
+				test.respond(c, stream)
 				return
 			}
-			answerHTTP2(c, stream)
+			respondHTTP2(c, stream)
 		})
 		r.start(u.URL, u.env)
 		if test.requests > 1 && !test.ok && r.is(gateway) {
@@ -229,9 +231,9 @@ func http2Faults(r *rig) {
 	}
 
 	// Connections that end between two requests, with a word and without.
-	n := int64(pick(20, 100))
+	n := int64(torture.Pick(20, 100))
 	u := serveHTTP2(r, func(c *http2Conn, stream uint32, _, n int64) {
-		answerHTTP2(c, stream)
+		respondHTTP2(c, stream)
 		if n%2 == 0 {
 			_ = c.write(frameGoAway, 0, 0, append(binary.BigEndian.AppendUint32(nil, stream), 0, 0, 0, 0)...)
 		}
@@ -242,14 +244,14 @@ func http2Faults(r *rig) {
 		ask("closed between requests", u, true, i+1)
 		time.Sleep(5 * time.Millisecond) // for the network
 	}
-	r.note(fmt.Sprintf("refused and going away: sent once more; %d connections closed between requests: 0 POSTs failed%s", n, r.silentHTTP2()))
+	r.note(fmt.Sprintf("REFUSED_STREAM and GOAWAY: retried once; %d connections closed between requests: 0 POSTs failed%s", n, r.silentHTTP2()))
 }
 
 // silentHTTP2 has a connection go dead, which only a ping tells of; that takes
 // too long for the short form.
 func (r *rig) silentHTTP2() string {
 	r.Helper()
-	if !long {
+	if !torture.Long {
 		return ""
 	}
 	u := serveHTTP2(r, func(c *http2Conn, stream uint32, conn, n int64) {
@@ -257,7 +259,7 @@ func (r *rig) silentHTTP2() string {
 			_, _ = io.Copy(io.Discard, c)
 			return
 		}
-		answerHTTP2(c, stream)
+		respondHTTP2(c, stream)
 	})
 	r.start(u.URL, u.env)
 	r.send("POST", chatPath, chat)
@@ -266,12 +268,12 @@ func (r *rig) silentHTTP2() string {
 	took := time.Since(begun)
 	r.wantError(a, http.StatusBadGateway, "upstream_reset")
 	if took > 25*time.Second {
-		r.Errorf("a connection that answers no ping was found dead after %v", took)
+		r.Errorf("a connection that does not answer pings was found dead after %v", took)
 	}
 	if a := r.send("POST", chatPath, chat); a.status != 200 {
 		r.Errorf("after a dead connection: %v", a)
 	}
-	return fmt.Sprintf("; one that answers no ping is found dead after %.0f s", took.Seconds())
+	return fmt.Sprintf("; a connection that does not answer pings is found dead after %.0f s", took.Seconds())
 }
 
 // dialHTTP2 opens a connection to the front, by hand.
@@ -308,11 +310,11 @@ func http2Attacks(r *rig) {
 	before := growth{runtime.NumGoroutine(), heap()}
 	fakes := r.fakeFields()
 	flooded := r.continuationFlood()
-	resets := r.rapidReset(pick(2000, 10_000)) // the last: some reach the upstream late
+	resets := r.rapidReset(torture.Pick(2000, 10_000)) // the last: some reach the upstream late
 	r.transport.CloseIdleConnections()
 	before.wantFlat(r)
 	note := fmt.Sprintf("%d streams opened and reset, %d of them reached the upstream, all cancelled; a flood of CONTINUATION ended after %d KiB; %d fake fields refused", resets.opened, resets.upstream, flooded>>10, fakes)
-	if long {
+	if torture.Long {
 		note += "; " + r.h2spec()
 	}
 	r.note(note)
@@ -477,7 +479,7 @@ func (r *rig) fakeFields() int {
 	return len(list)
 }
 
-// status returns that of the answer to a stream, which may have been written
+// status returns that of the response to a stream, which may have been written
 // with Huffman's code: by what it is a fault to get, 4xx and 5xx, and 200. Its
 // error means that the stream or the connection was ended.
 func (c *http2Conn) status(stream uint32) (int, error) {

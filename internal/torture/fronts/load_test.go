@@ -18,11 +18,12 @@ import (
 	"time"
 
 	"example.com/relay/internal/proc"
+	"example.com/relay/internal/torture"
 )
 
 var (
-	elastic = excepting("the platform bounds what one process gets, and starts more of them", lambda, buffered, gcf, vercel)
-	beyond  = excepting("it is the same program as the local front, once more", gateway)
+	elastic = excepting("the platform limits the load of one process, and starts more", lambda, buffered, gcf, vercel)
+	beyond  = excepting("it is the same program as the local front", gateway)
 )
 
 func TestExhaustion(t *testing.T) {
@@ -31,36 +32,36 @@ func TestExhaustion(t *testing.T) {
 		{"E02", "many streams at once", servers, deafStreams, nil, manyStreams},
 		{"E03", "more than the limit in flight", relays, elastic, []string{"RELAY_MAX_IN_FLIGHT=20"}, inFlight},
 		{"E04", "memory of a request of 10 KiB", servers, excepting("one request at a time", lambdas...), nil, memoryOfRequests},
-		{"E05", "no descriptors left", []string{local}, with(elastic, beyond), nil, noDescriptorsLeft},
+		{"E05", "out of file descriptors", []string{local}, with(elastic, beyond), nil, noDescriptorsLeft},
 		{"E06", "many cancels", servers, deaf, nil, manyCancels},
-		{"E07", "one token over its rate", nil, excepting("there is no rate of a token in a relay: it keeps no state that its other processes would know; OpenAI limits each key, E03 the whole process", everywhere...), nil, nil},
-		{"E08", "fuzzing", nil, excepting("functions are fuzzed, not fronts: make torture does it by scripts/fuzz, which fills the last column", all...), nil, nil},
-		{"E09", "SIGTERM amid streams", []string{local, gcf, vercel}, with(beyond, excepting("an environment of Lambda ends while nothing is under way", lambdas...)), nil, sigterm},
+		{"E07", "one token over its rate", nil, excepting("relays have no rate limit per token: processes share no state; OpenAI limits each key, and E03 each process", everywhere...), nil, nil},
+		{"E08", "fuzzing", nil, excepting("Go functions are fuzzed, not fronts: make torture runs scripts/fuzz, which fills the last column", all...), nil, nil},
+		{"E09", "SIGTERM amid streams", []string{local, gcf, vercel}, with(beyond, excepting("Lambda ends an environment only while it is idle", lambdas...)), nil, sigterm},
 		{"E10", "clocks that jump", relays, with(
-			excepting("row F17 sets the clock of a frozen function", lambdas...), excepting("it is core's, behind the same server of net/http's as in the local front", gcf, vercel)), nil, clockJumps},
+			excepting("row F17 sets the clock of a frozen function", lambdas...), excepting("it is core behind net/http's server, as in the local front", gcf, vercel)), nil, clockJumps},
 	})
 }
 
 var deafStreams = excepting("Lambda starts an environment for each request", lambdas...)
 
 func idleConnections(r *rig) {
-	n := pick(500, 2000)
+	n := torture.Pick(500, 2000)
 	before := r.resident()
 	var wires []*wire
 	for range n {
 		w := r.dial()
 		w.say("GET /relay/health HTTP/1.1\r\n" + canaries + "\r\n")
-		if a := w.answer("GET"); a.status != 200 {
+		if a := w.response("GET"); a.status != 200 {
 			r.Fatalf("got %v", a)
 		}
 		wires = append(wires, w)
 	}
 	each := (r.resident() - before) / int64(n)
-	r.note(fmt.Sprintf("%d KiB for each of %d%s", each>>10, n, pick("; that they are closed after 60 s, in the long form", ", closed after 60 s")))
+	r.note(fmt.Sprintf("%d KiB for each of %d%s", each>>10, n, torture.Pick("; the long form shows that they are closed after 60 s", ", closed after 60 s")))
 	if each > 32<<10 {
 		r.Errorf("%d KiB for each, want 32", each>>10)
 	}
-	if long {
+	if torture.Long {
 		begun := time.Now()
 		_ = wires[n-1].SetDeadline(time.Now().Add(90 * time.Second))
 		if _, err := wires[n-1].ReadByte(); err != io.EOF || time.Since(begun) < 50*time.Second {
@@ -129,10 +130,10 @@ func (r *rig) stream(transport *http.Transport, counts *tally, fault string) {
 }
 
 func manyStreams(r *rig) {
-	n, d := pick(60, 500), pick(2*time.Second, time.Minute)
+	n, d := torture.Pick(60, 500), torture.Pick(2*time.Second, time.Minute)
 	r.KeepLast(1)
-	t := r.streams(n, d, pick("gap=30ms", "events=50 gap=100ms"))
-	r.note(fmt.Sprintf("%d at a time for %v: %d whole, %d left, %d cut, %d silently", n, d, t.whole.Load(), t.aborted.Load(), t.cut.Load(), t.silent.Load()))
+	t := r.streams(n, d, torture.Pick("gap=30ms", "events=50 gap=100ms"))
+	r.note(fmt.Sprintf("%d at a time for %v: %d complete, %d abandoned, %d truncated, %d silently truncated", n, d, t.whole.Load(), t.aborted.Load(), t.cut.Load(), t.silent.Load()))
 	if t.silent.Load() > 0 {
 		r.Errorf("%d silent truncations", t.silent.Load())
 	}
@@ -185,7 +186,7 @@ func inFlight(r *rig) {
 }
 
 func memoryOfRequests(r *rig) {
-	n := pick(100, 500)
+	n := torture.Pick(100, 500)
 	big := strings.Replace(chat, "abcdefgh", strings.Repeat("x", 5<<10), 1)
 	hang := func(n int) (cancel func()) {
 		ctx, cancel := context.WithCancel(r.Context())
@@ -250,7 +251,7 @@ func noDescriptorsLeft(r *rig) {
 			body, err := io.ReadAll(res.Body)
 			if ctx.Err() == nil {
 				refused.Add(1)
-				r.wantError(answer{res.StatusCode, res.Header, string(body), err}, http.StatusServiceUnavailable, "relay_overloaded")
+				r.wantError(response{res.StatusCode, res.Header, string(body), err}, http.StatusServiceUnavailable, "relay_overloaded")
 			}
 		})
 	}
@@ -265,11 +266,11 @@ func noDescriptorsLeft(r *rig) {
 	if !eventually(10*time.Second, func() bool { return r.send("POST", chatPath, chat).status == 200 }) {
 		r.Error("does not recover")
 	}
-	r.note(fmt.Sprintf("%d of 200 were refused by a 503; recovers", refused.Load()))
+	r.note(fmt.Sprintf("%d of 200 got a 503; it recovers", refused.Load()))
 }
 
 func manyCancels(r *rig) {
-	n := pick(300, 10_000)
+	n := torture.Pick(300, 10_000)
 	r.KeepLast(1)
 	var wait sync.WaitGroup
 	begun := time.Now()
@@ -293,7 +294,7 @@ func manyCancels(r *rig) {
 }
 
 func sigterm(r *rig) {
-	n := pick(20, 100)
+	n := torture.Pick(20, 100)
 	type end struct {
 		body string
 		err  error
@@ -325,7 +326,7 @@ func sigterm(r *rig) {
 			r.Errorf("stream %d has no error event", i)
 		}
 	}
-	r.note(fmt.Sprintf("%d drained, %d ended by an error event, after %.0f s", (n+1)/2, n/2, time.Since(begun).Seconds()))
+	r.note(fmt.Sprintf("%d drained, %d ended with an error event, after %.0f s", (n+1)/2, n/2, time.Since(begun).Seconds()))
 }
 
 // TestSoak keeps 500 streams open for ten minutes, or for TORTURE_SOAK, and looks
@@ -333,7 +334,7 @@ func sigterm(r *rig) {
 // seconds, which shows that it works and little more.
 func TestSoak(t *testing.T) {
 	n, d := 100, 10*time.Second
-	if long {
+	if torture.Long {
 		n, d = 500, 10*time.Minute
 	}
 	if given := os.Getenv("TORTURE_SOAK"); given != "" {
@@ -397,7 +398,7 @@ func (r *rig) soak(n int, d time.Duration) {
 	// Quarters of the time, the first of which is the way up.
 	quarter := len(samples) / 4
 	begin, middle, end := median(samples[quarter:2*quarter]), median(samples[2*quarter:3*quarter]), median(samples[3*quarter:])
-	r.note(fmt.Sprintf("%d at a time for %v: %d whole, %d left, %d cut, %d silently; medians of the second, third and last quarter: %v; %v; %v",
+	r.note(fmt.Sprintf("%d at a time for %v: %d complete, %d abandoned, %d truncated, %d silently truncated; medians of the second, third and last quarter: %v; %v; %v",
 		n, d, counts.whole.Load(), counts.aborted.Load(), counts.cut.Load(), counts.silent.Load(), begin, middle, end))
 	if end.goroutines < int64(n) {
 		r.Errorf("%d goroutines, of %d streams: they are not counted", end.goroutines, n)

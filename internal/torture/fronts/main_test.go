@@ -13,17 +13,6 @@ import (
 	release "example.com/relay/internal/build"
 )
 
-// long says that rows take as long as the matrix says.
-var long = os.Getenv("TORTURE_LONG") == "1"
-
-// pick returns what a row takes in its short form, or in its long one.
-func pick[T any](brief, full T) T {
-	if long {
-		return full
-	}
-	return brief
-}
-
 // executables are the programs of the fronts.
 type executables struct{ relay, lambda, gcf, vercel string }
 

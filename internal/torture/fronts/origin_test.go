@@ -20,7 +20,7 @@ func TestOrigin(t *testing.T) {
 		{"D23", "a token for whoever comes", all, nil, nil, spending},
 		{"D24", "header lines without number", relays, with(platformFirst, nil), nil, headerLines},
 		{"D25", "tokens on the way up", all, nil, nil, leakingTokens},
-		{"D26", "idle WebSockets", relays, with(excepting("has no WebSockets", lambda, buffered), excepting("the platform bounds what is in flight", gcf, vercel)),
+		{"D26", "idle WebSockets", relays, with(excepting("does not support WebSockets", lambda, buffered), excepting("the platform limits the requests in flight", gcf, vercel)),
 			[]string{"RELAY_IDLE_TIMEOUT=300ms", "RELAY_MAX_IN_FLIGHT=4"}, idleSockets},
 	})
 }
@@ -64,7 +64,7 @@ func crossSite(r *rig) {
 			a := r.send(method, "/v1/models", "", headers...)
 			r.wantError(a, http.StatusForbidden, "origin_not_allowed")
 			if a.header.Get("Access-Control-Allow-Origin") != "" {
-				r.Errorf("%q may read the answer", headers)
+				r.Errorf("%q may read the response", headers)
 			}
 		}
 		r.wantError(r.send("POST", chatPath, chat, append(headers, "Content-Type", "text/plain")...), http.StatusForbidden, "origin_not_allowed")

@@ -18,13 +18,14 @@ import (
 
 	"example.com/relay/core"
 	"example.com/relay/internal/proc"
+	"example.com/relay/internal/torture"
 )
 
-// The column "in process" is core's handler behind a server of net/http's in
-// the test's own process, with sockets on both sides: for what nobody could do
-// to a program from outside.
+// The column "in process" is core's handler behind net/http's server in the
+// test's process, with sockets on both sides: for what cannot be done to a program
+// from outside.
 
-// An inside is such a relay.
+// An inside is a relay in the test's process.
 type inside struct {
 	relay  *core.Relay
 	server *httptest.Server
@@ -32,7 +33,8 @@ type inside struct {
 	before int // descriptors of this process
 }
 
-// A mount is how it is served, beyond the settings. The zero value is as usual.
+// A mount says how an inside is served, beyond its settings. The zero value
+// changes nothing.
 type mount struct {
 	change func(*core.Config)
 	around func(http.Handler) http.Handler
@@ -45,7 +47,7 @@ func (r *rig) startInside(env ...string) string {
 	return r.mount(mount{}, env...)
 }
 
-// mounted starts the front anew, served in its own way.
+// mounted starts the front anew, served as m says.
 func (r *rig) mounted(m mount) {
 	r.Helper()
 	r.stop()
@@ -88,8 +90,8 @@ func (r *rig) mount(m mount, env ...string) string {
 	return in.server.URL
 }
 
-// close ends the server and the relay, for which nothing may be under way any
-// more.
+// close stops the server and the relay. It fails the test if a request is still in
+// flight.
 func (in *inside) close(t testing.TB) {
 	t.Helper()
 	closed := make(chan bool)
@@ -100,7 +102,7 @@ func (in *inside) close(t testing.TB) {
 	select {
 	case <-closed:
 	case <-time.After(10 * time.Second):
-		t.Errorf("a request is left:\n%s", stacks())
+		t.Errorf("a request is still in flight:\n%s", stacks())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -109,10 +111,11 @@ func (in *inside) close(t testing.TB) {
 	}
 }
 
-// ours are the frames of goroutines that are core's, in whatever function.
+// ours matches any frame of core.
 var ours = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) + `[./]`)
 
-// finish is close that checks what is left, and returns what was logged.
+// finish closes the relay, fails if goroutines or descriptors leaked, and returns
+// the log.
 func (in *inside) finish(r *rig) string {
 	r.Helper()
 	in.close(r)
@@ -125,7 +128,7 @@ func (in *inside) finish(r *rig) string {
 		return list
 	}
 	if !eventually(10*time.Second, func() bool { return len(left()) == 0 }) {
-		r.Errorf("goroutines are left:\n%s", strings.Join(left(), "\n\n"))
+		r.Errorf("goroutines leaked:\n%s", strings.Join(left(), "\n\n"))
 	}
 	const few = 5
 	if !eventually(10*time.Second, func() bool { return descriptors(os.Getpid()) <= in.before+few }) {
@@ -134,7 +137,7 @@ func (in *inside) finish(r *rig) string {
 	return in.log.String()
 }
 
-// stacks returns those of all goroutines.
+// stacks returns the stacks of all goroutines.
 func stacks() string {
 	for b := make([]byte, 1<<20); ; b = make([]byte, 2*len(b)) {
 		if n := runtime.Stack(b, true); n < len(b) {
@@ -148,7 +151,7 @@ type roundTripFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// panics is a body that holds some bytes and then panics.
+// panics is a body that yields some bytes and then panics.
 type panics struct{ before io.Reader }
 
 func (p panics) Read(b []byte) (int, error) {
@@ -161,11 +164,11 @@ func (p panics) Read(b []byte) (int, error) {
 
 func (panics) Close() error { return nil }
 
-// handlerPanics has what core calls panic, as no input is known by which core
-// itself does.
+// handlerPanics makes what core calls panic, since no input is known that makes
+// core itself panic.
 func handlerPanics(r *rig) {
 	const event = "data: {\"n\":1}\n\n"
-	answer := func(contentType, body string) *http.Response {
+	response := func(contentType, body string) *http.Response {
 		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {contentType}}, ContentLength: -1, Body: panics{strings.NewReader(body)}}
 	}
 	onward := &http.Transport{DisableCompression: true}
@@ -177,14 +180,14 @@ func handlerPanics(r *rig) {
 			case "before":
 				panic(canaryKey)
 			case "amid JSON":
-				return answer("application/json", `{"id":`), nil
+				return response("application/json", `{"id":`), nil
 			case "amid events":
-				return answer("text/event-stream", event), nil
+				return response("text/event-stream", event), nil
 			}
 			return onward.RoundTrip(req)
 		})
 	}})
-	for range pick(3, 100) {
+	for range torture.Pick(3, 100) {
 		now = "before"
 		r.wantError(r.send("POST", chatPath, chat), http.StatusInternalServerError, "relay_internal_error")
 		now = "amid JSON"
@@ -200,14 +203,14 @@ func handlerPanics(r *rig) {
 	r.wantUpstream(0)
 	now = ""
 	r.wantNext()
-	if n := strings.Count(r.logs(), `"msg":"panic"`); n != 3*pick(3, 100) {
+	if n := strings.Count(r.logs(), `"msg":"panic"`); n != 3*torture.Pick(3, 100) {
 		r.Errorf("%d panics in the log, want each", n)
 	}
-	r.note("500 before the first byte, the error event and a broken end behind it")
+	r.note("500 before the first byte; after it, the error event and a broken connection")
 }
 
-// plainWriter serves by a writer that can do nothing but what it must: it does
-// not flush, cannot be hijacked, and has no deadlines.
+// plainWriter serves with a minimal writer, which cannot be flushed or hijacked and
+// has no deadlines.
 func plainWriter(r *rig) {
 	r.mounted(mount{around: func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { h.ServeHTTP(struct{ http.ResponseWriter }{w}, req) })
@@ -220,7 +223,7 @@ func plainWriter(r *rig) {
 	got, err := io.ReadAll(res.Body)
 	res.Body.Close()
 	if whole := time.Since(begun); first < whole/2 {
-		r.Errorf("the header came after %v of %v: somebody flushes", first, whole)
+		r.Errorf("the header came after %v of %v: something flushes", first, whole)
 	}
 	if err != nil || masked(string(got)) != masked(want.body) || want.body == "" {
 		r.Errorf("got %q %v, want %q", got, err, want.body)
@@ -236,18 +239,18 @@ func plainWriter(r *rig) {
 		n += 2
 	}
 	r.wantUpstream(n)
-	// A WebSocket needs the connection, which this writer does not give.
+	// A WebSocket needs the connection, and this writer cannot be hijacked.
 	w := r.dial()
 	w.say("GET /v1/realtime?model=m HTTP/1.1\r\n" + canaries + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-	a := w.answer("GET")
+	a := w.response("GET")
 	r.wantError(a, http.StatusBadGateway, "")
 	w.Close()
 	r.Last().WaitDone(r)
-	// A client that leaves is noticed all the same.
+	// A client that disconnects is noticed all the same.
 	w = r.dial()
 	w.say(post(chatPath, stream, "Fake-Fault: hang\r\n"))
 	req := r.Wait(r, n+2)
 	w.Close()
 	req.WaitCanceled(r)
-	r.note(fmt.Sprintf("the same bytes, in one piece; a WebSocket: %d %s; nothing tells clients that it is in one piece", a.status, a.header.Get("X-Relay-Error")))
+	r.note(fmt.Sprintf("the same bytes, buffered; a WebSocket: %d %s; nothing tells clients that streams are buffered", a.status, a.header.Get("X-Relay-Error")))
 }

@@ -25,7 +25,7 @@ import (
 	"example.com/relay/internal/torture"
 )
 
-// What must never be seen where it does not belong.
+// Secrets that must appear in no log and no response.
 const (
 	canaryKey   = "sk-CANARY-0123456789"
 	canaryToken = "canary-token-0123456789"
@@ -45,28 +45,29 @@ const (
 	gcf      = "gcf"
 	vercel   = "vercel"
 	gateway  = "gateway"
+	worker   = "worker"  // see worker_test.go
 	process  = "process" // see process_test.go
 )
 
 var (
-	all        = []string{local, lambda, buffered, gcf, vercel, gateway} // but process
+	all        = []string{local, lambda, buffered, gcf, vercel, worker, gateway} // except process
 	everywhere = append(slices.Clone(all), process)
-	servers    = []string{local, gcf, vercel, gateway} // reached by a connection
+	servers    = []string{local, gcf, vercel, worker, gateway} // clients connect to the process itself, or to the platform's runtime
 	lambdas    = []string{lambda, buffered}
-	relays     = []string{local, gateway} // the program relay, to which anybody may connect
+	relays     = []string{local, gateway} // the program relay, without a platform in front
 )
 
-// A row is one of the matrix on its fronts.
+// A row is a row of the matrix.
 type row struct {
 	id     string
 	name   string
 	fronts []string
-	except map[string]string // fronts that cannot hold it, and why; one that is in both runs what holds instead
+	except map[string]string // excepted fronts, and why; one that is in fronts too tests what it promises instead
 	env    []string          // settings of the relay
 	run    func(r *rig)
 }
 
-// excepting returns the same reason for several fronts.
+// excepting returns one reason for several fronts.
 func excepting(reason string, fronts ...string) map[string]string {
 	m := make(map[string]string)
 	for _, f := range fronts {
@@ -89,7 +90,11 @@ func with(maps ...map[string]string) map[string]string {
 // runRows runs rows, a test for each front of each.
 func runRows(t *testing.T, rows []row) {
 	for _, row := range rows {
+		row = row.withWorker()
 		t.Run(row.id, func(t *testing.T) {
+			if _, excepted := row.except[worker]; !excepted && !slices.Contains(row.fronts, worker) {
+				t.Error("the row does not say what it is on the Worker")
+			}
 			for front, reason := range row.except {
 				if !slices.Contains(row.fronts, front) {
 					torture.Except(t, row.id, front, reason)
@@ -103,7 +108,7 @@ func runRows(t *testing.T, rows []row) {
 					} else {
 						note = torture.Row(t, row.id, front)
 					}
-					if front != process { // which looks at its own process, where nothing else may happen
+					if front != process { // it inspects the test's process, where nothing else may run
 						t.Parallel()
 					}
 					r := &rig{T: t, front: front, note: note, programs: programs}
@@ -119,14 +124,14 @@ func runRows(t *testing.T, rows []row) {
 	}
 }
 
-// A rig is a front before an upstream, for one test.
+// A rig is a front with its upstream, for one test.
 type rig struct {
 	*testing.T
-	*fakeopenai.Upstream // what the front is started with, if the row does not start it anew
+	*fakeopenai.Upstream // the front's, unless the row starts the front anew with another
 
 	front string
-	base  string // of the front, without /v1
-	note  func(string)
+	base  string       // URL of the front, without /v1
+	note  func(string) // sets the note of the report
 
 	programs  executables
 	emulator  *lambdaemu.Server
@@ -135,22 +140,22 @@ type rig struct {
 	transport *http.Transport
 
 	mu     sync.Mutex
-	output bytes.Buffer // everything that clients were told
+	output bytes.Buffer // everything that clients received; guarded by mu
 }
 
-// A program is one of ours that runs.
+// A program is a running program of ours.
 type program struct {
 	*proc.Process
 	log  *proc.Buffer
 	base string
-	fds  int // once it has started
+	fds  int // descriptors once it is idle; 0 if not yet counted
 }
 
-// start starts the front before an upstream, in place of one that was there.
+// start starts the front in front of an upstream, and stops the previous one.
 func (r *rig) start(upstream string, env ...string) {
 	r.Helper()
 	r.stop()
-	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
+	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100, DialContext: r.dialContext()}
 	r.Cleanup(r.transport.CloseIdleConnections)
 	env = append([]string{"RELAY_UPSTREAMS=" + upstream, "RELAY_ACCESS_TOKENS=" + canaryToken}, env...)
 	switch r.front {
@@ -159,7 +164,7 @@ func (r *rig) start(upstream string, env ...string) {
 	case gateway:
 		var urls []string
 		for i := range 3 {
-			// Before the row's settings, of which those of the gateway itself count.
+			// The row's settings are the regions' as well, except for these two.
 			region := r.startRelay(append(slices.Clone(env), "RELAY_NAME=region-"+strconv.Itoa(i+1), "RELAY_PROBE_INTERVAL=off")...)
 			urls = append(urls, strings.Replace(region, "http://", "http://rt_"+canaryToken+"@", 1))
 		}
@@ -170,18 +175,24 @@ func (r *rig) start(upstream string, env ...string) {
 		r.base = r.startServer(r.programs.gcf, append(env, "K_SERVICE=relay")...)
 	case vercel:
 		r.base = r.startServer(r.programs.vercel, env...)
+	case worker:
+		r.base = r.startWorker(env...)
 	case lambda, buffered:
-		f := lambdaemu.Function{Bootstrap: r.programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Concurrency: 200}
-		if r.front == buffered {
-			f.Mode = lambdaemu.Buffered
-		}
-		r.startLambda(f, env...)
+		r.startLambda(lambdaemu.Function{Concurrency: 200}, env...)
 	}
 	r.settle()
 }
 
+// startLambda starts the front's Lambda function, with the options in f.
 func (r *rig) startLambda(f lambdaemu.Function, env ...string) {
 	r.Helper()
+	f.Mode, f.Env = lambdaemu.ResponseStream, make(map[string]string)
+	if f.Bootstrap == "" {
+		f.Bootstrap = r.programs.lambda
+	}
+	if r.front == buffered {
+		f.Mode = lambdaemu.Buffered
+	}
 	f.Env["RELAY_LAMBDA_INVOKE_MODE"] = string(f.Mode)
 	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
@@ -204,15 +215,10 @@ func (r *rig) relayAt(addr string, env ...string) *program {
 	r.Helper()
 	p := &program{log: new(proc.Buffer)}
 	var err error
-	if p.Process, err = proc.Start(proc.Options{Env: env, Log: p.log}, r.programs.relay, "serve", "-listen", addr); err != nil {
+	if p.Process, p.base, err = proc.StartRelay(r.Context(), proc.Options{Env: env, Log: p.log}, r.programs.relay, addr); err != nil {
 		r.Fatal(err)
 	}
 	r.Cleanup(p.Kill)
-	base, err := p.Await(r.Context(), "base URL: ")
-	if err != nil {
-		r.Fatal(err)
-	}
-	p.base = strings.TrimSuffix(base, "/v1")
 	return p
 }
 
@@ -230,14 +236,14 @@ func (r *rig) startServer(name string, env ...string) string {
 	return p.base
 }
 
-// settle notes what the processes hold while nothing happens.
+// settle counts the descriptors of idle processes.
 func (r *rig) settle() {
 	r.Helper()
 	for _, p := range r.processes {
 		if p.fds > 0 {
 			continue
 		}
-		// A request brings up what is made once.
+		// The first request opens what is opened once.
 		if res, err := http.DefaultTransport.(*http.Transport).RoundTrip(request(r, "GET", p.base+"/relay/health", "")); err != nil {
 			r.Fatal(err)
 		} else {
@@ -267,8 +273,8 @@ func (r *rig) stop() {
 	}
 }
 
-// finish checks what must hold after every row: nothing leaked, nobody panicked,
-// and no canary was seen.
+// finish checks what must hold after every row: no leaks, no panics, no canaries
+// in logs or responses.
 func (r *rig) finish() {
 	r.Helper()
 	r.transport.CloseIdleConnections()
@@ -279,12 +285,15 @@ func (r *rig) finish() {
 		logs += r.inside.finish(r)
 	}
 	if at := panicked.FindStringIndex(logs); at != nil {
-		r.Errorf("somebody panicked: %.2000s", logs[at[0]:])
+		r.Errorf("a panic in the log: %.2000s", logs[at[0]:])
+	}
+	if r.is(worker) && strings.Contains(logs, `"msg":"panic"`) {
+		r.Errorf("the Worker threw what is not its own:\n%s", logs)
 	}
 	r.mu.Lock()
 	output := r.output.String()
 	r.mu.Unlock()
-	for what, text := range map[string]string{"the log": logs, "an answer": output} {
+	for what, text := range map[string]string{"the log": logs, "a response": output} {
 		for _, canary := range []string{canaryKey, canaryToken} {
 			if at := strings.Index(text, canary); at >= 0 {
 				r.Errorf("%s holds %s: %.300s", what, canary, text[max(0, at-100):])
@@ -300,19 +309,19 @@ func (r *rig) finish() {
 	}
 }
 
-// panicked is what is logged of a panic, by the runtime, net/http, the functions
+// panicked matches a panic in a log, of the runtime, net/http, the functions
 // framework, or an adapter.
 var panicked = regexp.MustCompile(`panic( serving|:| in | occurred)|"kind":"panic|fatal error`)
 
-// identifies reports whether a request header tells of clients or platforms, or
-// is the relay's own. The names a relay drops are tested by row D02.
+// identifies reports whether a request header identifies clients or platforms, or
+// is the relay's own. Row D02 tests which names a relay drops.
 func identifies(name string) bool {
 	return slices.ContainsFunc([]string{"X-Forwarded-", "X-Amz", "X-Relay-", "X-Real-Ip", "Via", "Forwarded", "Cookie", "Traceparent", "Function-Execution-Id", "X-Vercel-"},
 		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// noDescriptors waits until the processes hold no more descriptors than before,
-// but for a few idle connections.
+// noDescriptors waits until the processes hold no more descriptors than when idle,
+// except a few idle connections.
 func (r *rig) noDescriptors() {
 	r.Helper()
 	const few = 5
@@ -323,28 +332,28 @@ func (r *rig) noDescriptors() {
 	}
 }
 
-// isServed reports whether a goroutine's stack is that of one that serves a
-// request or holds a response: any frame of core counts, but those named here. So
-// a rename fails, while it would turn a list of what to find off in silence;
-// [TestLiveRequestIsServed] holds it to that.
+// isServed reports whether a goroutine serves a request or holds a response, by
+// its stack: any frame of core counts, except those of outliving. A rename then
+// makes rows fail, where a list of frames to find would silently match nothing;
+// [TestLiveRequestIsServed] asserts that it matches a live request.
 func isServed(stack string) bool {
 	return ofCore.MatchString(outliving.ReplaceAllString(stack, ""))
 }
 
 var (
 	ofCore = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) + `(/failover[a-z/]*)?\.`)
-	// outliving are the frames of probes, and of sockets that wait for a request.
+	// outliving matches frames of probes, and of sockets that wait for a request.
 	outliving = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) +
 		`(/failover\.\(\*Pool\)\.(probe\w*|check|examine)|/failover\.ask|\.\(\*client(Listener|Conn)\)).*$`)
 )
 
-// corePath is quoted by the program, so that README's way to rename the module
-// finds it.
+// corePath is not written as a regexp, so that README's command to rename the
+// module finds it.
 const corePath = "example.com/relay/core"
 
-// noGoroutines ends the processes by SIGQUIT, upon which the runtime prints the
+// noGoroutines ends the processes with SIGQUIT, which makes the runtime print the
 // stacks of all goroutines, and fails if one of them still serves a request. It
-// returns what was logged.
+// returns the logs.
 func (r *rig) noGoroutines() string {
 	r.Helper()
 	var logs strings.Builder
@@ -354,7 +363,7 @@ func (r *rig) noGoroutines() string {
 		select {
 		case <-p.Ended():
 		case <-time.After(10 * time.Second):
-			r.Error("the process does not end by SIGQUIT")
+			r.Error("the process does not end on SIGQUIT")
 		}
 		logs.WriteString(p.log.String())
 	}
@@ -372,15 +381,15 @@ func (r *rig) noGoroutines() string {
 	}
 	for stack := range strings.SplitSeq(logs.String(), "\n\n") {
 		if strings.HasPrefix(stack, "goroutine ") && isServed(stack) {
-			r.Errorf("a goroutine is left:\n%s", stack)
+			r.Errorf("a goroutine still serves a request:\n%s", stack)
 		}
 	}
 	return logs.String()
 }
 
-// awaitIdle waits, and reports whether it came to it, until no thread of a process has had anything to do for a
-// moment: the last answers may be complete a little before their handlers end.
-// A goroutine that is left waits for something.
+// awaitIdle waits until all threads of a process have been idle for a moment, and
+// reports whether they were: responses may be complete a little before their
+// handlers return.
 func awaitIdle(pid int) bool {
 	looks := 0
 	return eventually(10*time.Second, func() bool {
@@ -396,7 +405,7 @@ func awaitIdle(pid int) bool {
 	})
 }
 
-// logs returns what the front has logged so far.
+// logs returns the front's logs so far.
 func (r *rig) logs() string {
 	var b strings.Builder
 	for _, p := range r.processes {
@@ -411,28 +420,28 @@ func (r *rig) logs() string {
 	return b.String()
 }
 
-// is reports whether the front is one of those.
+// is reports whether the front is one of fronts.
 func (r *rig) is(fronts ...string) bool { return slices.Contains(fronts, r.front) }
 
-// An answer is what a client got.
-type answer struct {
+// A response is what a client got.
+type response struct {
 	status int
 	header http.Header
 	body   string
-	err    error // why it broke off, or why there is none
+	err    error // why it is truncated, or why there is none
 }
 
-func (a answer) String() string {
+func (a response) String() string {
 	return fmt.Sprintf("%d %q %.400q %v", a.status, a.header.Get("X-Relay-Error"), a.body, a.err)
 }
 
-// complete reports whether a client would take the answer for whole.
-func (a answer) complete() bool {
+// complete reports whether a client would take the response for complete.
+func (a response) complete() bool {
 	return a.err == nil && a.status < 500 && !strings.Contains(a.body, `data: {"error":`)
 }
 
-// request returns a request with the canaries; headers are name, value, name,
-// value, and an empty value takes the header out.
+// request returns a request with the canaries. headers are names and values in
+// turn; an empty value removes the header.
 func request(t testing.TB, method, url, body string, headers ...string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -456,33 +465,33 @@ func request(t testing.TB, method, url, body string, headers ...string) *http.Re
 	return req
 }
 
-// send sends a request and returns the answer to it.
-func (r *rig) send(method, path, body string, headers ...string) answer {
+// send sends a request and returns the response to it.
+func (r *rig) send(method, path, body string, headers ...string) response {
 	r.Helper()
 	return r.roundTrip(request(r, method, r.base+path, body, headers...))
 }
 
-func (r *rig) roundTrip(req *http.Request) answer {
+func (r *rig) roundTrip(req *http.Request) response {
 	r.Helper()
 	ctx, cancel := context.WithTimeout(req.Context(), 60*time.Second)
 	defer cancel()
 	res, err := r.transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		return answer{err: err}
+		return response{err: err}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	r.told(res.Header, body)
-	return answer{res.StatusCode, res.Header, string(body), err}
+	return response{res.StatusCode, res.Header, string(body), err}
 }
 
-// fault sends a chat, streamed or not, that goes wrong as told.
-func (r *rig) fault(body, fault string) answer {
+// fault sends a chat, streamed or not, with a fault for the upstream.
+func (r *rig) fault(body, fault string) response {
 	r.Helper()
 	return r.send("POST", chatPath, body, "Fake-Fault", fault)
 }
 
-// open begins a request and returns the answer whose body has not been read.
+// open sends a chat with a fault and returns the response, unread.
 func (r *rig) open(ctx context.Context, body, fault string) *http.Response {
 	r.Helper()
 	res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, body, "Fake-Fault", fault).WithContext(ctx))
@@ -493,7 +502,7 @@ func (r *rig) open(ctx context.Context, body, fault string) *http.Response {
 	return res
 }
 
-// told keeps what a client was told, to look for canaries in.
+// told keeps what a client received, in which finish looks for canaries.
 func (r *rig) told(h http.Header, body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -501,8 +510,9 @@ func (r *rig) told(h http.Header, body []byte) {
 	r.output.Write(body[:min(len(body), 1<<20)])
 }
 
-// wantError fails unless the answer is an error of the relay in OpenAI's shape.
-func (r *rig) wantError(a answer, status int, code string) {
+// wantError fails unless a is an error of the relay in OpenAI's shape, with that
+// status and, unless it is empty, that code.
+func (r *rig) wantError(a response, status int, code string) {
 	r.Helper()
 	var body struct {
 		Error *struct{ Message, Type, Code string }
@@ -516,7 +526,7 @@ func (r *rig) wantError(a answer, status int, code string) {
 	}
 }
 
-// wantUpstream fails unless the upstream has seen n requests.
+// wantUpstream fails unless the upstream got n requests.
 func (r *rig) wantUpstream(n int) {
 	r.Helper()
 	if got := r.Arrived(); got != n {
@@ -524,7 +534,7 @@ func (r *rig) wantUpstream(n int) {
 	}
 }
 
-// wantNext fails unless the front still works.
+// wantNext fails unless the front handles another request.
 func (r *rig) wantNext() {
 	r.Helper()
 	if a := r.send("POST", chatPath, chat, "Fake-Fault", ""); a.status != 200 || !strings.Contains(a.body, "hgfedcba") {
@@ -532,7 +542,7 @@ func (r *rig) wantNext() {
 	}
 }
 
-// eventually reports whether ok comes true within d.
+// eventually waits up to d until ok returns true, and reports whether it did.
 func eventually(d time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(d); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -548,17 +558,14 @@ func descriptors(pid int) int {
 	return len(list)
 }
 
-// discard takes what servers say about faults, which are meant.
+// discard is the error log of servers with intended faults.
 var discard = log.New(io.Discard, "", 0)
 
-// shortLived starts a Lambda function anew that has so long for a request.
-func (r *rig) shortLived(timeout time.Duration) {
+// restartLambda starts the front's Lambda function anew, with the options in f and
+// more settings in env.
+func (r *rig) restartLambda(f lambdaemu.Function, upstream string, env ...string) {
 	r.Helper()
 	r.stop()
 	r.transport = &http.Transport{DisableCompression: true}
-	f := lambdaemu.Function{Bootstrap: r.programs.lambda, Mode: lambdaemu.ResponseStream, Env: make(map[string]string), Timeout: timeout}
-	if r.front == buffered {
-		f.Mode = lambdaemu.Buffered
-	}
-	r.startLambda(f, "RELAY_UPSTREAMS="+r.URL, "RELAY_ACCESS_TOKENS="+canaryToken)
+	r.startLambda(f, append([]string{"RELAY_UPSTREAMS=" + upstream, "RELAY_ACCESS_TOKENS=" + canaryToken}, env...)...)
 }

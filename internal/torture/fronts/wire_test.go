@@ -39,26 +39,26 @@ func (w *wire) WriteTo(out io.Writer) (int64, error) { return w.Reader.WriteTo(o
 // say writes s; the server may have hung up before it has read everything.
 func (w *wire) say(s string) { _, _ = io.WriteString(w.TCPConn, s) }
 
-// answer reads an answer to a request of that method.
-func (w *wire) answer(method string) answer {
+// response reads the response to a request with that method.
+func (w *wire) response(method string) response {
 	res, err := http.ReadResponse(w.Reader, &http.Request{Method: method})
 	if err != nil {
-		return answer{err: err}
+		return response{err: err}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	w.r.told(res.Header, body)
-	return answer{res.StatusCode, res.Header, string(body), err}
+	return response{res.StatusCode, res.Header, string(body), err}
 }
 
-// raw sends raw bytes and returns the first answer.
-func (r *rig) raw(s string) answer {
+// raw sends raw bytes and returns the first response.
+func (r *rig) raw(s string) response {
 	r.Helper()
 	w := r.dial()
 	defer w.Close()
 	w.say(s)
 	method, _, _ := strings.Cut(s, " ")
-	return w.answer(method)
+	return w.response(method)
 }
 
 // rst closes the connection by a reset.
@@ -140,9 +140,9 @@ func scripted(t testing.TB, serve func(c *turn)) *script {
 	return s
 }
 
-// answering is scripted: every request gets the same bytes, and the connection
+// responding is scripted: every request gets the same bytes, and the connection
 // is closed if last says so.
-func answering(t testing.TB, bytes string, last bool) *script {
+func responding(t testing.TB, bytes string, last bool) *script {
 	return scripted(t, func(c *turn) {
 		for {
 			if _, _, err := c.request(); err != nil {
@@ -163,7 +163,7 @@ type ender struct {
 	conns map[*turn]chan bool // closed when the connection is
 }
 
-// ending answers every request by an empty object.
+// ending responds to every request with an empty object.
 func ending(t testing.TB) *ender {
 	e := &ender{conns: make(map[*turn]chan bool)}
 	e.script = scripted(t, func(c *turn) {
@@ -198,13 +198,13 @@ func (e *ender) end(how func(*turn)) {
 // hangUp ends a connection in good order.
 func hangUp(c *turn) { c.Close() }
 
-// A flood is an upstream whose answers are larger than any buffer.
+// A flood is an upstream whose responses are larger than any buffer.
 type flood struct {
 	*script
-	left atomic.Int64 // answers that nobody took to their end
+	left atomic.Int64 // responses that were not read to their end
 }
 
-// flooding answers every request with n bytes.
+// flooding responds to every request with n bytes.
 func flooding(t testing.TB, contentType string, n int) *flood {
 	f := new(flood)
 	block := []byte(strings.Repeat("data: 0123456789abcdef\n\n", 1000))
@@ -225,10 +225,10 @@ func flooding(t testing.TB, contentType string, n int) *flood {
 	return f
 }
 
-// wantLeft waits until n answers have been left.
+// wantLeft waits until n responses have been abandoned.
 func (f *flood) wantLeft(t testing.TB, n int) {
 	t.Helper()
 	if !eventually(20*time.Second, func() bool { return f.left.Load() >= int64(n) }) {
-		t.Errorf("%d answers were left, want %d", f.left.Load(), n)
+		t.Errorf("%d responses were abandoned, want %d", f.left.Load(), n)
 	}
 }

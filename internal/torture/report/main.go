@@ -29,9 +29,10 @@ import (
 var fronts = []struct{ name, title string }{
 	{"local", "local"},
 	{"lambda-stream", "Lambda, streamed"},
-	{"lambda-buffered", "Lambda, whole"},
+	{"lambda-buffered", "Lambda, buffered"},
 	{"gcf", "GCF"},
 	{"vercel", "Vercel"},
+	{"worker", "Cloudflare"},
 	{"gateway", "gateway"},
 	{"process", "in process"},
 }
@@ -77,7 +78,7 @@ func run(in, out string) error {
 // A matrix is the results by row and front.
 type matrix map[string]map[string]torture.Result
 
-// read reads lines of JSON. Of several results for one cell a failure counts, and
+// read reads lines of JSON. Of several results for one cell a failure counts, or
 // else the last.
 func read(in io.Reader) (matrix, error) {
 	m := make(matrix)
@@ -97,7 +98,7 @@ func read(in io.Reader) (matrix, error) {
 	return m, lines.Err()
 }
 
-// mark returns what stands in the table for a result.
+// mark returns the cell of a result.
 func mark(r torture.Result) string {
 	switch {
 	case r.Passed:
@@ -108,7 +109,7 @@ func mark(r torture.Result) string {
 	return failed
 }
 
-// missing returns the rows of which a cell failed, or that have none.
+// missing returns the rows that failed on a front, or ran on none.
 func (m matrix) missing() (list []string) {
 	for _, row := range rows {
 		bad := len(m[row.id]) == 0
@@ -158,7 +159,7 @@ func (m matrix) table(b *bytes.Buffer) {
 	}
 }
 
-// figures writes what the rows measured beside what was aimed at.
+// figures writes what the rows measured, next to the targets.
 func (m matrix) figures(b *bytes.Buffer) {
 	fmt.Fprint(b, "\n### Figures\n\n| figure | target | measured |\n|---|---|---|\n")
 	for _, f := range published {
@@ -189,7 +190,7 @@ func (m matrix) figure(row, front string) string {
 	return fmt.Sprintf("%s (%s, %s)", value, row, front)
 }
 
-// none returns in how many tests of rows there was none of what must not be.
+// none returns in how many tests of the rows in list the forbidden did not occur.
 func (m matrix) none(list string) string {
 	n := 0
 	var bad []string
@@ -211,12 +212,12 @@ func (m matrix) none(list string) string {
 		where = "all rows"
 	}
 	if len(bad) > 0 {
-		return fmt.Sprintf("**not known**: failed are %s (%s)", strings.Join(bad, ", "), where)
+		return fmt.Sprintf("**not known**: %s failed (%s)", strings.Join(bad, ", "), where)
 	}
 	return fmt.Sprintf("0 in %d tests (%s)", n, where)
 }
 
-// exceptions writes why fronts do not hold a row, each reason once.
+// exceptions writes why fronts are excepted from rows, each reason once.
 func (m matrix) exceptions(b *bytes.Buffer) {
 	fmt.Fprint(b, "\n### Exceptions\n\n")
 	for _, row := range rows {

@@ -1,4 +1,4 @@
-# Plan only, with a made-up Cloudflare: no account, no token, no state.
+# Plan only, with a mocked Cloudflare: no account, no token, no state.
 mock_provider "cloudflare" {}
 
 mock_provider "random" {}
@@ -35,7 +35,7 @@ run "another_file_is_another_worker" {
 
   assert {
     condition     = cloudflare_workers_script.this.content_file == "versions.tf" && cloudflare_workers_script.this.content_sha256 == filesha256("versions.tf")
-    error_message = "The file that was asked for must be uploaded."
+    error_message = "The configured file must be uploaded."
   }
 }
 
@@ -48,11 +48,11 @@ run "secrets_are_secrets_and_hold_no_token" {
 
   assert {
     condition     = [for b in cloudflare_workers_script.this.bindings : b.name if b.type == "secret_text"] == ["RELAY_ACCESS_TOKENS", "RELAY_API_KEY", "RELAY_UPSTREAMS"]
-    error_message = "What may hold a secret must be one."
+    error_message = "Settings that may hold a secret must be secrets."
   }
   assert {
     condition     = alltrue([for b in cloudflare_workers_script.this.bindings : b.type == "secret_text" || b.type == "plain_text"])
-    error_message = "The relay takes texts only."
+    error_message = "Every binding must be text."
   }
   assert {
     condition     = one([for b in cloudflare_workers_script.this.bindings : b.text if b.name == "RELAY_ACCESS_TOKENS"]) == "sha256:${sha256("0123456789abcdef0123456789abcdef")}"
@@ -77,7 +77,7 @@ run "settings_and_lists_reach_the_worker_in_order" {
     condition = [for b in cloudflare_workers_script.this.bindings : b.name] == [
       "RELAY_ACCESS_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_MAX_STREAM_TIME", "RELAY_NAME", "RELAY_POLICY", "RELAY_PROBE_INTERVAL", "RELAY_REGION", "RELAY_UPSTREAMS",
     ]
-    error_message = "Bindings must be sorted, and each setting one."
+    error_message = "Bindings must be sorted, one per setting."
   }
   assert {
     condition = (
@@ -85,7 +85,7 @@ run "settings_and_lists_reach_the_worker_in_order" {
       one([for b in cloudflare_workers_script.this.bindings : b.text if b.name == "RELAY_UPSTREAMS"]) == "https://api.openai.com,https://rt_abc@other.example#other" &&
       one([for b in cloudflare_workers_script.this.bindings : b.text if b.name == "RELAY_ALLOWED_ORIGINS"]) == "https://chat.example,http://localhost:3000"
     )
-    error_message = "The Worker must get what was set."
+    error_message = "The Worker must get the configured settings."
   }
 }
 
@@ -107,19 +107,19 @@ run "workers_dev_is_the_only_address_without_a_domain" {
 
   assert {
     condition     = cloudflare_workers_script_subdomain.this.enabled && !cloudflare_workers_script_subdomain.this.previews_enabled && length(cloudflare_workers_custom_domain.this) == 0
-    error_message = "workers.dev must be on, previews off, and no domain made."
+    error_message = "workers.dev must be on, previews off, and no domain created."
   }
   assert {
     condition     = output.base_urls == ["https://relay.my-account.workers.dev/v1"] && output.urls == { global = "https://relay.my-account.workers.dev" } && [for e in output.endpoints : e.name] == ["relay-cloudflare-workers-dev"]
-    error_message = "The outputs must give the workers.dev name."
+    error_message = "The outputs must have the workers.dev name."
   }
   assert {
     condition     = output.endpoints[0].token == "0123456789abcdef0123456789abcdef" && output.access_token == "0123456789abcdef0123456789abcdef"
-    error_message = "The outputs must give the token."
+    error_message = "The outputs must have the token."
   }
   assert {
     condition     = output.try == "curl https://relay.my-account.workers.dev/v1/models -H \"Authorization: Bearer rt_$(terraform output -raw access_token).$OPENAI_API_KEY\""
-    error_message = "The command must show the token and the key."
+    error_message = "The command must send the token and the key."
   }
 }
 
@@ -136,7 +136,7 @@ run "a_domain_comes_first" {
   }
   assert {
     condition     = output.base_urls == ["https://relay.example.com/v1", "https://relay.my-account.workers.dev/v1"] && [for e in output.endpoints : e.name] == ["relay-cloudflare", "relay-cloudflare-workers-dev"]
-    error_message = "The own domain must come first."
+    error_message = "The custom domain must come first."
   }
 }
 
@@ -150,6 +150,6 @@ run "workers_dev_is_off_where_it_is_not_asked_for" {
 
   assert {
     condition     = !cloudflare_workers_script_subdomain.this.enabled && output.base_urls == ["https://relay.example.com/v1"] && length(output.urls) == 0
-    error_message = "The domain must be the only way in."
+    error_message = "The domain must be the only endpoint."
   }
 }

@@ -1,4 +1,4 @@
-# What is wrong stops at the plan, with a sentence that says what to do. What all modules refuse is tested in common.
+# Errors stop at the plan, with a message that says what to do. What all modules refuse is tested in common.
 mock_provider "cloudflare" {}
 
 mock_provider "random" {}
@@ -103,6 +103,16 @@ run "resuming_is_refused" {
 
   variables {
     settings = { RELAY_RESUME_RESPONSES = "true" }
+  }
+
+  expect_failures = [var.settings]
+}
+
+run "plain_http_to_private_networks_is_refused" {
+  command = plan
+
+  variables {
+    settings = { RELAY_ALLOW_PRIVATE_HTTP = "true" }
   }
 
   expect_failures = [var.settings]

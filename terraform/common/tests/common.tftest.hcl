@@ -1,11 +1,11 @@
-# What all modules share: what is wrong stops at the plan, with a sentence that says what to do.
+# What all modules share. Errors stop at the plan, with a message that says what to do.
 mock_provider "random" {}
 
 variables {
   access_tokens    = ["0123456789abcdef0123456789abcdef", "sha256:00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"]
   allowed_origins  = ["*"]
   holds_key        = false
-  managed_settings = { RELAY_UPSTREAMS = "upstreams" }
+  managed_settings = { RELAY_UPSTREAMS = "use the variable upstreams" }
   name             = "relay"
   settings         = {}
   upstreams        = ["https://api.openai.com"]
@@ -20,7 +20,7 @@ run "a_token_is_never_in_plain_text_in_the_environment" {
   }
   assert {
     condition     = output.access_token == "0123456789abcdef0123456789abcdef" && length(random_bytes.token) == 0
-    error_message = "The first plain token must be given out, and none be made."
+    error_message = "The first plain token must be the output, and none be generated."
   }
 }
 
@@ -33,7 +33,7 @@ run "without_tokens_one_of_256_bits_is_made" {
 
   assert {
     condition     = length(random_bytes.token) == 1 && random_bytes.token[0].length == 32
-    error_message = "A token of 32 random bytes must be made: an open relay is found and used up within hours."
+    error_message = "A token of 32 random bytes must be generated: an open relay is found and abused within hours."
   }
 }
 
@@ -46,7 +46,7 @@ run "hashes_alone_leave_no_token_in_the_state" {
 
   assert {
     condition     = output.access_token == null && length(random_bytes.token) == 0 && output.key_in_shell == "rt_$ACCESS_TOKEN.$OPENAI_API_KEY"
-    error_message = "Whoever gives hashes keeps the token."
+    error_message = "With hashes, the token must not be an output."
   }
 }
 
@@ -59,7 +59,7 @@ run "a_relay_that_holds_the_key_wants_the_token_only" {
 
   assert {
     condition     = output.key_in_shell == "rt_$(terraform output -raw access_token)"
-    error_message = "Clients have no key to show."
+    error_message = "Clients must not send a key."
   }
 }
 

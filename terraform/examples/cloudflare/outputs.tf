@@ -1,5 +1,5 @@
 output "access_token" {
-  description = "Token to show the relay, in front of the API key: rt_<token>.<key>."
+  description = "Access token for clients, in front of the API key: rt_<token>.<key>."
   value       = module.relay.access_token
   sensitive   = true
 }
@@ -16,6 +16,6 @@ output "endpoints" {
 }
 
 output "try" {
-  description = "A command that shows that it works."
+  description = "A command that tests the relay."
   value       = module.relay.try
 }

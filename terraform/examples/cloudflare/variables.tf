@@ -1,5 +1,5 @@
 variable "access_tokens" {
-  description = "Tokens that clients show the relay, the first one given out: set TF_VAR_access_tokens, and no file has them. \"sha256:\" and a token's hash keeps the token out of the state, too. If empty, one is made."
+  description = "Access tokens; the output access_token is the first. Set TF_VAR_access_tokens to keep them out of files. \"sha256:\" and a token's hash keeps the token out of the state too. If empty, one is generated."
   type        = list(string)
   default     = []
   sensitive   = true
@@ -11,13 +11,13 @@ variable "account_id" {
 }
 
 variable "domain" {
-  description = "Domain of your own, in a zone of the account. If null, there is the workers.dev name only."
+  description = "Your own domain, in a zone of the account. If null, there is the workers.dev name only."
   type        = object({ name = string, zone = optional(string) })
   default     = null
 }
 
 variable "file" {
-  description = "Path of the Worker's file, such as ../../../dist/worker.js, which has the page in it. If null, the repository's cloudflare/worker.js."
+  description = "Path of the Worker's file, such as ../../../dist/worker.js, which includes the page. If null, the repository's cloudflare/worker.js."
   type        = string
   default     = null
 }

@@ -1,4 +1,4 @@
-# Four clouds, and one list of them all for the gateway, which fails over between them.
+# Four clouds, and one list of their endpoints for the gateway, which fails over between them.
 provider "aws" {
   region = var.aws_regions[0]
 }
@@ -13,7 +13,7 @@ provider "vercel" {
   team = var.team
 }
 
-# One token for all, so that clients may go to any.
+# One token for all, so that clients can use any of them.
 resource "random_bytes" "token" {
   count = nonsensitive(length(var.access_tokens)) == 0 ? 1 : 0
 

@@ -1,5 +1,5 @@
 output "access_token" {
-  description = "Token to show any of the relays, in front of the API key: rt_<token>.<key>."
+  description = "Access token for clients of all the relays, in front of the API key: rt_<token>.<key>."
   value       = module.aws.access_token
   sensitive   = true
 }
@@ -16,6 +16,6 @@ output "endpoints" {
 }
 
 output "try" {
-  description = "A command for each cloud that shows that it works."
+  description = "A command per cloud that tests the relay."
   value       = [module.aws.try, module.gcp.try, module.vercel.try, module.cloudflare.try]
 }

@@ -1,4 +1,4 @@
-# Two regions of Google Cloud, and a load balancer before both if you have a domain for it.
+# Two regions of Google Cloud, and a load balancer in front of them if you have a domain.
 provider "google" {
   project = var.project
 }

@@ -1,5 +1,4 @@
-# Three regions of AWS, told when something is wrong, and one domain that leads to the nearest healthy one if you have a
-# hosted zone for it.
+# Three regions of AWS with alarms, and a domain that leads to the nearest healthy region if you have a hosted zone for it.
 provider "aws" {
   region = var.regions[0]
 }
@@ -13,6 +12,6 @@ module "relay" {
   monthly_budget = var.alarm_email == null ? null : 20
   regions        = var.regions
 
-  # A stream that nobody reads any more is billed to its end: AWS does not tell the function.
+  # AWS does not tell the function that a client has disconnected, and bills the stream to its end.
   settings = { RELAY_MAX_STREAM_TIME = "10m" }
 }

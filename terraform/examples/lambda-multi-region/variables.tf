@@ -1,5 +1,5 @@
 variable "access_tokens" {
-  description = "Tokens that clients show the relay, the first one given out: set TF_VAR_access_tokens, and no file has them. \"sha256:\" and a token's hash keeps the token out of the state, too. If empty, one is made."
+  description = "Access tokens; the output access_token is the first. Set TF_VAR_access_tokens to keep them out of files. \"sha256:\" and a token's hash keeps the token out of the state too. If empty, one is generated."
   type        = list(string)
   default     = []
   sensitive   = true
@@ -12,7 +12,7 @@ variable "alarm_email" {
 }
 
 variable "domain" {
-  description = "Domain of your own, and the Route 53 hosted zone that holds it. If null, there are function URLs only."
+  description = "Your own domain, and its Route 53 hosted zone. If null, there are function URLs only."
   type = object({
     name    = string
     zone_id = string

@@ -1,5 +1,5 @@
 variable "access_tokens" {
-  description = "Tokens that clients show the relay, the first one given out: set TF_VAR_access_tokens, and no file has them. \"sha256:\" and a token's hash keeps the token out of the state, too. If empty, one is made."
+  description = "Access tokens; the output access_token is the first. Set TF_VAR_access_tokens to keep them out of files. \"sha256:\" and a token's hash keeps the token out of the state too. If empty, one is generated."
   type        = list(string)
   default     = []
   sensitive   = true

@@ -1,5 +1,5 @@
 output "access_token" {
-  description = "Token to show the relay, in front of the API key: rt_<token>.<key>."
+  description = "Access token for clients, in front of the API key: rt_<token>.<key>."
   value       = module.relay.access_token
   sensitive   = true
 }
@@ -10,7 +10,7 @@ output "base_urls" {
 }
 
 output "dns_records" {
-  description = "Records to set for the domain."
+  description = "DNS records to set for the domain."
   value       = module.relay.dns_records
 }
 
@@ -21,6 +21,6 @@ output "endpoints" {
 }
 
 output "try" {
-  description = "A command that shows that it works."
+  description = "A command that tests the relay."
   value       = module.relay.try
 }

@@ -1,4 +1,4 @@
-# Plan only, with made-up answers of Google: no project, no credentials, no state.
+# Plan only, with a mocked Google: no project, no credentials, no state.
 mock_provider "google" {}
 
 mock_provider "archive" {}
@@ -19,7 +19,7 @@ run "the_function_streams_long_and_serves_many_with_one_cpu" {
       f.template[0].timeout == "3600s" && f.template[0].max_instance_request_concurrency == 80 && f.template[0].scaling[0].max_instance_count == 5 &&
       f.template[0].scaling[0].min_instance_count == 0 && f.template[0].containers[0].resources[0].limits.cpu == "1" && f.template[0].containers[0].resources[0].cpu_idle
     ])
-    error_message = "The function must be what docs/platforms/gcf.md says it wants, and cost nothing while idle."
+    error_message = "The function must be as docs/platforms/gcf.md requires, and cost nothing while idle."
   }
   assert {
     condition = alltrue([for region, f in google_cloud_run_v2_service.this :
@@ -29,7 +29,7 @@ run "the_function_streams_long_and_serves_many_with_one_cpu" {
   }
   assert {
     condition     = alltrue([for f in google_cloud_run_v2_service.this : f.ingress == "INGRESS_TRAFFIC_ALL" && !f.default_uri_disabled && !f.deletion_protection])
-    error_message = "Its own URL must lead to it, and destroy must destroy it."
+    error_message = "Its own URL must call it, and destroy must delete it."
   }
 }
 
@@ -41,7 +41,7 @@ run "the_relay_itself_says_whether_it_lives" {
       f.template[0].containers[0].startup_probe[0].http_get[0].path == "/relay/health" && f.template[0].containers[0].liveness_probe[0].http_get[0].path == "/relay/health" &&
       length(f.template[0].containers[0].readiness_probe) == 0
     ])
-    error_message = "Probes must ask the relay, and not OpenAI."
+    error_message = "Probes must call the relay, and not OpenAI."
   }
 }
 
@@ -50,7 +50,7 @@ run "what_is_built_is_the_source_that_came_with_the_module" {
 
   assert {
     condition     = contains(keys(local.archive_files), "function.go") && contains(keys(local.archive_files), "core/relay.go") && contains(keys(local.archive_files), "go.sum") && contains(keys(local.archive_files), "core/page/document.html")
-    error_message = "The function must lie at the archive's root, and core beside it."
+    error_message = "The function must be at the archive's root, and core next to it."
   }
   assert {
     condition     = alltrue([for name in keys(local.archive_files) : can(regex("^(core/)?[a-z0-9_/.-]+\\.(go|css|html|mjs)$|^go\\.(mod|sum)$", name)) && !endswith(name, "_test.go") && !startswith(name, "cmd/") && !startswith(name, "source/")])
@@ -58,17 +58,17 @@ run "what_is_built_is_the_source_that_came_with_the_module" {
   }
   assert {
     condition     = google_storage_bucket_object.source[0].name == "gcf-${local.source_hash}.zip" && endswith(local.image, "/relay:${local.source_hash}") && terraform_data.build[0].triggers_replace[0] == local.image
-    error_message = "What is built must be named for its source, or a new one would not be built."
+    error_message = "The image must be named after its source, or new source would not be built."
   }
   assert {
     condition = alltrue([for f in google_cloud_run_v2_service.this :
       f.build_config[0].function_target == "Relay" && f.build_config[0].image_uri == local.image && f.template[0].containers[0].image == "us-docker.pkg.dev/my-project-123456/relay/relay:${local.source_hash}"
     ])
-    error_message = "Every region must run the one image."
+    error_message = "All regions must run the same image."
   }
   assert {
     condition     = google_storage_bucket.source[0].public_access_prevention == "enforced" && google_storage_bucket.source[0].location == "US" && google_artifact_registry_repository.this[0].location == "us"
-    error_message = "The bucket must be private, and neither must move with the regions."
+    error_message = "The bucket must be private, and neither must depend on the regions."
   }
 }
 
@@ -81,7 +81,7 @@ run "another_region_of_the_source_is_another_bucket" {
 
   assert {
     condition     = google_storage_bucket.source[0].location == "europe-west1" && !endswith(google_storage_bucket.source[0].name, substr(sha256("US "), 0, 8)) && startswith(local.image, "europe-west1-docker.pkg.dev/")
-    error_message = "Buckets cannot move: another place must have another name."
+    error_message = "Buckets cannot move: another location must mean another name."
   }
 }
 
@@ -89,12 +89,12 @@ run "a_zip_of_a_release_is_built_in_its_place" {
   command = plan
 
   variables {
-    package_path = "versions.tf" # any file will do for a plan
+    package_path = "versions.tf" # any file, for a plan
   }
 
   assert {
     condition     = google_storage_bucket_object.source[0].source == "versions.tf" && google_storage_bucket_object.source[0].name == "gcf-${substr(filesha256("versions.tf"), 0, 16)}.zip" && length(data.archive_file.source) == 0
-    error_message = "The zip must be uploaded, under the name of its content."
+    error_message = "The zip must be uploaded, named after its content."
   }
 }
 
@@ -122,11 +122,11 @@ run "the_function_is_open_to_all" {
 
   assert {
     condition     = alltrue([for m in google_cloud_run_v2_service_iam_member.public : m.role == "roles/run.invoker" && m.member == "allUsers" && m.name == "relay"])
-    error_message = "Without allUsers, every request answers 403 of Google's."
+    error_message = "Without allUsers, Google responds to every request with 403."
   }
   assert {
     condition     = keys(google_cloud_run_v2_service_iam_member.public) == ["europe-west1", "us-central1"] && alltrue([for f in google_cloud_run_v2_service.this : !f.invoker_iam_disabled])
-    error_message = "In every region."
+    error_message = "Each region must have it."
   }
 }
 
@@ -139,7 +139,7 @@ run "where_all_users_is_forbidden_the_check_is_off" {
 
   assert {
     condition     = length(google_cloud_run_v2_service_iam_member.public) == 0 && alltrue([for f in google_cloud_run_v2_service.this : f.invoker_iam_disabled])
-    error_message = "Domain restricted sharing forbids allUsers, and allows this."
+    error_message = "With domain restricted sharing, allUsers must not be used."
   }
 }
 
@@ -160,7 +160,7 @@ run "keys_of_ones_own_encrypt_all_that_is_kept" {
   }
   assert {
     condition     = google_storage_bucket.source[0].encryption[0].default_kms_key_name == "projects/p/locations/us/keyRings/r/cryptoKeys/k" && google_artifact_registry_repository.this[0].kms_key_name == "projects/p/locations/us/keyRings/r/cryptoKeys/k"
-    error_message = "The source and the image must be encrypted, too."
+    error_message = "The source and the image must be encrypted too."
   }
 }
 
@@ -173,7 +173,7 @@ run "instances_that_wait_are_there_if_asked_for" {
 
   assert {
     condition     = alltrue([for f in google_cloud_run_v2_service.this : f.template[0].scaling[0].min_instance_count == 2])
-    error_message = "They must be there."
+    error_message = "The keys must be set."
   }
 }
 
@@ -213,11 +213,11 @@ run "a_secret_comes_from_secret_manager" {
   }
   assert {
     condition     = google_secret_manager_secret_iam_member.api_key[0].role == "roles/secretmanager.secretAccessor" && google_secret_manager_secret_iam_member.api_key[0].secret_id == "openai-key"
-    error_message = "The account must be allowed that one secret."
+    error_message = "The account must be allowed to read that one secret."
   }
   assert {
     condition     = contains(keys(google_project_service.this), "secretmanager")
-    error_message = "The API must be on."
+    error_message = "The API must be enabled."
   }
 }
 
@@ -226,11 +226,11 @@ run "the_apis_it_needs_are_on_and_stay_on" {
 
   assert {
     condition     = keys(google_project_service.this) == ["artifactregistry", "cloudbuild", "iam", "run"]
-    error_message = "The APIs that a function needs, and no others."
+    error_message = "Exactly the APIs that a function needs."
   }
   assert {
     condition     = alltrue([for s in google_project_service.this : s.disable_on_destroy == false])
-    error_message = "Destroying a relay must not break others in the project."
+    error_message = "Destroying a relay must not disable APIs that others use."
   }
 }
 
@@ -250,7 +250,7 @@ run "settings_and_lists_reach_the_function" {
         "RELAY_ALLOWED_ORIGINS=https://chat.example,http://localhost:3000",
       ], [for e in f.template[0].containers[0].env : "${e.name}=${e.value}"])) == 0
     ])
-    error_message = "The function must get what was set."
+    error_message = "The function must get the configured settings."
   }
 }
 
@@ -276,7 +276,7 @@ run "alerts_and_budget_are_off_unless_asked_for" {
 
   assert {
     condition     = length(google_monitoring_alert_policy.this) == 0 && length(google_billing_budget.this) == 0 && length(google_monitoring_notification_channel.mail) == 0
-    error_message = "Nobody asked for alerts."
+    error_message = "There must be no alerts by default."
   }
 }
 
@@ -294,7 +294,7 @@ run "alerts_watch_5xx_instances_and_the_time_limit" {
   }
   assert {
     condition     = google_monitoring_alert_policy.this["slow"].conditions[0].condition_threshold[0].threshold_value == 3540000
-    error_message = "The alert must come a minute before the time limit."
+    error_message = "The alert must fire a minute before the timeout."
   }
   assert {
     condition     = strcontains(google_monitoring_alert_policy.this["instances"].conditions[0].condition_threshold[0].filter, "metric.labels.state = \"active\"") && google_monitoring_alert_policy.this["instances"].conditions[0].condition_threshold[0].aggregations[0].per_series_aligner == "ALIGN_MEAN"
@@ -307,7 +307,7 @@ run "without_a_domain_there_is_no_load_balancer" {
 
   assert {
     condition     = length(google_compute_backend_service.this) == 0 && length(google_compute_global_forwarding_rule.this) == 0 && length(output.dns_records) == 0
-    error_message = "No domain was asked for, and a load balancer costs money while idle."
+    error_message = "There must be no load balancer by default: it costs money while idle."
   }
 }
 
@@ -324,7 +324,7 @@ run "a_domain_leads_to_all_regions_and_leaves_out_those_that_fail" {
   }
   assert {
     condition     = google_compute_backend_service.this[0].outlier_detection[0].consecutive_errors == 5 && google_compute_backend_service.this[0].load_balancing_scheme == "EXTERNAL_MANAGED"
-    error_message = "Failing regions must be left out."
+    error_message = "Failing regions must be ejected."
   }
   assert {
     condition     = google_compute_global_forwarding_rule.this[0].port_range == "443" && google_compute_managed_ssl_certificate.this[0].managed[0].domains == tolist(["relay.example.com"])
@@ -336,11 +336,11 @@ run "a_domain_leads_to_all_regions_and_leaves_out_those_that_fail" {
   }
   assert {
     condition     = length(google_compute_security_policy.this) == 0 && length(google_dns_record_set.this) == 0 && output.dns_records[0].name == "relay.example.com" && output.dns_records[0].type == "A"
-    error_message = "Without a zone, the record to set must be given out."
+    error_message = "Without a zone, the record to set must be an output."
   }
   assert {
     condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "relay-gcp" && length(output.endpoints) == 3
-    error_message = "The own domain must come first."
+    error_message = "The custom domain must come first."
   }
 }
 
@@ -370,11 +370,11 @@ run "probes_leave_out_a_region_whose_instances_fail_and_keep_one_on" {
 
   assert {
     condition     = alltrue([for f in google_cloud_run_v2_service.this : f.template[0].containers[0].readiness_probe[0].http_get[0].path == "/relay/health" && f.template[0].scaling[0].min_instance_count == 1])
-    error_message = "Without an instance there is nobody to probe."
+    error_message = "Probes need an instance per region."
   }
   assert {
     condition     = length(google_compute_backend_service.this[0].outlier_detection) == 0
-    error_message = "One way of leaving out at a time."
+    error_message = "Only one kind of failover must be configured."
   }
 }
 
@@ -392,6 +392,6 @@ run "the_domain_may_be_the_one_way_in" {
   }
   assert {
     condition     = output.base_urls == ["https://relay.example.com/v1"] && length(output.urls) == 0 && output.endpoints[*].name == ["relay-gcp"]
-    error_message = "What leads nowhere must not be given out."
+    error_message = "URLs that are off must not be an output."
   }
 }

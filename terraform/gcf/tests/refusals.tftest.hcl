@@ -1,4 +1,4 @@
-# What is wrong stops at the plan, with a sentence that says what to do.
+# Errors stop at the plan, with a message that says what to do.
 mock_provider "google" {}
 
 mock_provider "archive" {}

@@ -5,7 +5,7 @@ mock_provider "aws" {
   mock_data "aws_partition" {
     defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
-  # OpenTofu makes values up at plan time already.
+  # OpenTofu mocks values at plan time already.
   mock_resource "aws_acm_certificate" {
     defaults = {
       domain_validation_options = [{ domain_name = "relay.example.com", resource_record_name = "_a.relay.example.com", resource_record_type = "CNAME", resource_record_value = "_b.example" }]
@@ -26,7 +26,7 @@ run "without_a_domain_there_is_nothing_in_front" {
 
   assert {
     condition     = length(aws_api_gateway_rest_api.this) == 0 && length(aws_cloudfront_distribution.this) == 0 && length(aws_route53_record.this) == 0
-    error_message = "No domain was asked for."
+    error_message = "There must be no domain by default."
   }
 }
 
@@ -43,7 +43,7 @@ run "a_domain_leads_to_the_nearest_region_that_is_healthy" {
   }
   assert {
     condition     = alltrue([for h in aws_route53_health_check.this : h.type == "HTTPS" && h.resource_path == "/live/relay/health"])
-    error_message = "Health checks must ask the relay itself."
+    error_message = "Health checks must call the relay itself."
   }
   assert {
     condition     = alltrue([for a in aws_api_gateway_rest_api.this : a.endpoint_configuration[0].types == tolist(["REGIONAL"]) && a.endpoint_configuration[0].ip_address_type == "dualstack"])
@@ -55,11 +55,11 @@ run "a_domain_leads_to_the_nearest_region_that_is_healthy" {
   }
   assert {
     condition     = length(aws_route53_record.certificate) == 1 && keys(aws_acm_certificate.this) == ["eu-west-3", "us-east-1"]
-    error_message = "A certificate per region, proven by the one record that they share."
+    error_message = "A certificate per region, validated by the one record that they share."
   }
   assert {
     condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].url == "https://relay.example.com" && output.endpoints[0].name == "relay-aws" && length(output.endpoints) == 3
-    error_message = "The own domain must come first."
+    error_message = "The custom domain must come first."
   }
   assert {
     condition     = output.try == "curl https://relay.example.com/v1/models -H \"Authorization: Bearer rt_$(terraform output -raw access_token).$OPENAI_API_KEY\""
@@ -99,7 +99,7 @@ run "one_region_may_have_cloudfront_in_front" {
   }
   assert {
     condition     = keys(aws_route53_record.this) == ["eu-west-3/A", "eu-west-3/AAAA"]
-    error_message = "The name must lead there by IPv4 and IPv6."
+    error_message = "The name must resolve to it for IPv4 and IPv6."
   }
 }
 
@@ -149,7 +149,7 @@ run "a_region_that_is_out_raises_an_alarm" {
   }
   assert {
     condition     = aws_route53_health_check.this["eu-west-3"].resource_path == "/live/relay/health?deep=1"
-    error_message = "A deep check must ask OpenAI, too."
+    error_message = "A deep check must call OpenAI too."
   }
 }
 
@@ -168,15 +168,15 @@ run "a_domain_whose_dns_is_elsewhere_says_what_to_set" {
 
   assert {
     condition     = length(aws_acm_certificate.this) == 0 && length(aws_route53_record.this) == 0 && length(aws_route53_record.certificate) == 0 && length(aws_route53_health_check.this) == 0
-    error_message = "Nothing must be made in Route 53, nor paid for."
+    error_message = "Nothing must be created, or paid for, in Route 53."
   }
   assert {
     condition     = alltrue([for region, d in aws_api_gateway_domain_name.this : startswith(d.regional_certificate_arn, "arn:aws:acm:${region}:")])
-    error_message = "Each region must use the certificate that was given for it."
+    error_message = "Each region must use its configured certificate."
   }
   assert {
     condition     = length(output.dns_records) == 2 && alltrue([for r in output.dns_records : r.name == "relay.example.com"]) && output.dns_records[0].type == "CNAME"
-    error_message = "The records to set must be given out."
+    error_message = "The records to set must be an output."
   }
 }
 
@@ -190,7 +190,7 @@ run "cloudfront_may_have_its_dns_elsewhere_too" {
 
   assert {
     condition     = aws_cloudfront_distribution.this[0].viewer_certificate[0].acm_certificate_arn == "arn:aws:acm:us-east-1:123456789012:certificate/b" && length(output.dns_records) == 1
-    error_message = "CloudFront must use the certificate that was given."
+    error_message = "CloudFront must use the configured certificate."
   }
 }
 
@@ -214,7 +214,7 @@ run "a_region_without_function_urls_has_an_api" {
 
   assert {
     condition     = length(aws_lambda_function_url.this) == 0 && length(aws_lambda_permission.url) == 0 && keys(aws_api_gateway_stage.this) == ["il-central-1"] && length(aws_api_gateway_domain_name.this) == 0
-    error_message = "API Gateway must be the one way in."
+    error_message = "API Gateway must be the only endpoint."
   }
 }
 
@@ -246,6 +246,6 @@ run "the_api_streams_everything_for_as_long_as_the_function_runs" {
   }
   assert {
     condition     = alltrue([for a in aws_api_gateway_rest_api.this : jsondecode(a.body)["x-amazon-apigateway-binary-media-types"] == ["*/*"]])
-    error_message = "The API must leave bodies alone."
+    error_message = "The API must not change bodies."
   }
 }

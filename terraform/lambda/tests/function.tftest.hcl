@@ -1,4 +1,4 @@
-# Plan only, with made-up answers of AWS: no account, no credentials, no state.
+# Plan only, with a mocked AWS: no account, no credentials, no state.
 mock_provider "aws" {
   mock_data "aws_caller_identity" {
     defaults = { account_id = "123456789012" }
@@ -11,7 +11,7 @@ mock_provider "aws" {
 mock_provider "random" {}
 
 variables {
-  package       = { path = "versions.tf" } # any file will do for a plan
+  package       = { path = "versions.tf" } # any file, for a plan
   regions       = ["eu-west-3", "us-east-1"]
   access_tokens = ["0123456789abcdef0123456789abcdef", "rt_fedcba9876543210fedcba9876543210", "sha256:00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"]
 }
@@ -25,7 +25,7 @@ run "the_url_streams_and_the_function_knows_it" {
   }
   assert {
     condition     = alltrue([for f in aws_lambda_function.this : f.environment[0].variables.RELAY_LAMBDA_INVOKE_MODE == "RESPONSE_STREAM"])
-    error_message = "The function must be told its URL's invoke mode."
+    error_message = "The function must get its URL's invoke mode."
   }
 }
 
@@ -34,7 +34,7 @@ run "the_url_is_open_by_both_permissions_under_our_own_ids" {
 
   assert {
     condition     = alltrue([for url in aws_lambda_function_url.this : url.authorization_type == "NONE" && length(url.cors) == 0])
-    error_message = "The URL must be open, and must not answer preflights itself."
+    error_message = "The URL must be public, and must not handle preflights itself."
   }
   assert {
     condition     = alltrue([for p in aws_lambda_permission.url : p.action == "lambda:InvokeFunctionUrl" && p.principal == "*" && p.function_url_auth_type == "NONE"])
@@ -46,7 +46,7 @@ run "the_url_is_open_by_both_permissions_under_our_own_ids" {
   }
   assert {
     condition     = toset(concat([for p in aws_lambda_permission.url : p.statement_id], [for p in aws_lambda_permission.invoke : p.statement_id])) == toset(["RelayUrl", "RelayUrlInvoke"])
-    error_message = "The provider makes FunctionURLAllowPublicAccess and FunctionURLAllowInvokeAction itself; with these ids ours would fail for 5 minutes."
+    error_message = "The provider creates FunctionURLAllowPublicAccess and FunctionURLAllowInvokeAction itself; with these ids ours would fail for 5 minutes."
   }
 }
 
@@ -57,7 +57,7 @@ run "the_function_is_the_zip_on_arm64_with_json_logs" {
     condition = alltrue([for f in aws_lambda_function.this :
       f.runtime == "provided.al2023" && f.handler == "bootstrap" && f.architectures == tolist(["arm64"]) && f.timeout == 900 && f.memory_size == 256
     ])
-    error_message = "The function must be what docs/platforms/lambda.md says it wants."
+    error_message = "The function must be as docs/platforms/lambda.md requires."
   }
   assert {
     condition     = alltrue([for f in aws_lambda_function.this : f.source_code_hash == filebase64sha256("versions.tf")])
@@ -69,7 +69,7 @@ run "the_function_is_the_zip_on_arm64_with_json_logs" {
   }
   assert {
     condition     = alltrue([for g in aws_cloudwatch_log_group.this : g.name == "/aws/lambda/relay" && g.retention_in_days == 7])
-    error_message = "The log group must be made here, or it would be kept for ever."
+    error_message = "The log group must be created here, or logs would be kept for ever."
   }
 }
 
@@ -87,11 +87,11 @@ run "a_token_is_never_in_plain_text_in_a_functions_environment" {
     condition = alltrue([for f in aws_lambda_function.this :
       !strcontains(jsonencode(f.environment[0].variables), "0123456789abcdef0123456789abcdef") && !strcontains(jsonencode(f.environment[0].variables), "fedcba9876543210fedcba9876543210")
     ])
-    error_message = "A token stands in a function's environment."
+    error_message = "A function's environment has a token."
   }
   assert {
     condition     = output.access_token == "0123456789abcdef0123456789abcdef"
-    error_message = "The first plain token must be given out."
+    error_message = "The first plain token must be the output."
   }
 }
 
@@ -104,7 +104,7 @@ run "the_role_may_write_its_own_log_and_nothing_else" {
       Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
       Resource = "arn:aws:logs:${region}:123456789012:log-group:/aws/lambda/relay:log-stream:*"
     }]])
-    error_message = "The role must be allowed its own log only, with no wildcard of actions or resources."
+    error_message = "The role must be allowed to write its own log only, with no wildcard of actions or resources."
   }
   assert {
     condition     = aws_iam_role.this["eu-west-3"].name == "relay-eu-west-3" && aws_iam_role.this["us-east-1"].name == "relay-us-east-1"
@@ -164,7 +164,7 @@ run "settings_and_lists_reach_the_function" {
       f.environment[0].variables.RELAY_ALLOWED_ORIGINS == "https://chat.example,http://localhost:3000" &&
       f.environment[0].variables.RELAY_NAME == "relay-2" && f.function_name == "relay-2" && f.reserved_concurrent_executions == 5
     ])
-    error_message = "The function must get what was set."
+    error_message = "The function must get the configured settings."
   }
 }
 
@@ -185,7 +185,7 @@ run "outputs_are_named_for_regions_in_the_order_given" {
   }
   assert {
     condition     = alltrue([for e in output.endpoints : e.token == "0123456789abcdef0123456789abcdef"])
-    error_message = "endpoints must carry the token that the gateway shows."
+    error_message = "endpoints must have the token for the gateway."
   }
 }
 
@@ -198,7 +198,7 @@ run "regions_are_told_apart_by_name_not_by_place" {
 
   assert {
     condition     = alltrue([for r in [aws_lambda_function.this, aws_lambda_function_url.this, aws_iam_role.this, aws_cloudwatch_log_group.this, aws_lambda_permission.url] : keys(r) == ["ap-northeast-1", "eu-west-3", "us-east-1"]])
-    error_message = "A third region, wherever it stands in the list, must leave the others alone."
+    error_message = "A third region, wherever it is in the list, must not change the others."
   }
   assert {
     condition     = alltrue([for region, f in aws_lambda_function.this : f.region == region])
@@ -211,7 +211,7 @@ run "alarms_and_budget_are_off_unless_asked_for" {
 
   assert {
     condition     = length(aws_cloudwatch_metric_alarm.this) == 0 && length(aws_sns_topic.alarms) == 0 && length(aws_budgets_budget.this) == 0
-    error_message = "Nobody asked for alarms."
+    error_message = "There must be no alarms by default."
   }
 }
 
@@ -233,7 +233,7 @@ run "alarms_watch_errors_throttles_5xx_and_the_time_limit_in_every_region" {
   }
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["eu-west-3/duration"].threshold == 840000
-    error_message = "The alarm must come a minute before the time limit."
+    error_message = "The alarm must fire a minute before the timeout."
   }
   assert {
     condition     = aws_budgets_budget.this[0].limit_amount == "20" && alltrue([for n in aws_budgets_budget.this[0].notification : n.subscriber_email_addresses == toset(["ops@example.com"])])
@@ -250,11 +250,11 @@ run "a_zip_of_a_release_is_fetched_and_known_by_its_checksum" {
 
   assert {
     condition     = alltrue([for f in aws_lambda_function.this : f.source_code_hash == base64sha256("test") && strcontains(f.filename, substr(sha256("test"), 0, 16))])
-    error_message = "The plan must know the zip's hash, in AWS's form, before it is there."
+    error_message = "The plan must know the zip's hash, in AWS's form, before the download."
   }
   assert {
     condition     = keys(terraform_data.download) == ["eu-west-3", "us-east-1"]
-    error_message = "Each region must fetch its own, or one that comes later, on another machine, would find none."
+    error_message = "Each region must download its own, or one added later, on another machine, would find none."
   }
 }
 
@@ -282,7 +282,7 @@ run "another_processor_has_another_layer" {
 
   assert {
     condition     = alltrue([for f in aws_lambda_function.this : f.architectures == tolist(["x86_64"]) && can(regex(":layer:AWS-Parameters-and-Secrets-Lambda-Extension:[0-9]+$", f.layers[0]))])
-    error_message = "The function and its extension must be for the processor that was asked for."
+    error_message = "The function and its extension must have the configured architecture."
   }
 }
 
@@ -305,11 +305,11 @@ run "what_organisations_want_is_taken" {
   assert {
     condition = alltrue([for region, f in aws_lambda_function.this : f.memory_size == 512 && f.timeout == 300 && f.kms_key_arn == "arn:aws:kms:${region}:123456789012:key/mrk-1" &&
     f.vpc_config[0].subnet_ids == toset([{ eu-west-3 = "subnet-a", us-east-1 = "subnet-b" }[region]]) && f.vpc_config[0].ipv6_allowed_for_dual_stack == (region == "us-east-1")])
-    error_message = "The function must have the memory, time, key and network that was asked for."
+    error_message = "The function must have the configured memory, timeout, key and network."
   }
   assert {
     condition     = alltrue([for r in aws_iam_role.this : r.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary"]) && alltrue([for region, g in aws_cloudwatch_log_group.this : g.kms_key_id == "arn:aws:kms:${region}:123456789012:key/mrk-1"])
-    error_message = "Roles must be bounded, and the log encrypted."
+    error_message = "Roles must have the permissions boundary, and the log must be encrypted."
   }
   assert {
     condition     = alltrue([for region, p in aws_iam_role_policy.this : jsondecode(p.policy).Statement[1] == { Effect = "Allow", Action = ["kms:Decrypt"], Resource = "arn:aws:kms:${region}:123456789012:key/mrk-1" } && contains(jsondecode(p.policy).Statement[2].Action, "ec2:CreateNetworkInterface")])
@@ -317,11 +317,11 @@ run "what_organisations_want_is_taken" {
   }
   assert {
     condition     = length(aws_sns_topic.alarms) == 0 && alltrue([for a in aws_cloudwatch_metric_alarm.this : a.alarm_actions == toset(["arn:aws:sns:${a.region}:123456789012:ops"])]) && aws_cloudwatch_metric_alarm.this["eu-west-3/duration"].threshold == 240000
-    error_message = "Alarms must go to the topic that is there."
+    error_message = "Alarms must go to the existing topic."
   }
   assert {
     condition     = alltrue([for n in aws_budgets_budget.this[0].notification : n.subscriber_sns_topic_arns == toset(["arn:aws:sns:us-east-1:123456789012:ops"])])
-    error_message = "And so must the budget."
+    error_message = "The budget must go to the existing topic."
   }
 }
 
@@ -334,7 +334,7 @@ run "a_role_of_ones_own_is_used" {
 
   assert {
     condition     = length(aws_iam_role.this) == 0 && length(aws_iam_role_policy.this) == 0 && alltrue([for f in aws_lambda_function.this : f.role == "arn:aws:iam::123456789012:role/relay"])
-    error_message = "No role must be made."
+    error_message = "No role must be created."
   }
 }
 

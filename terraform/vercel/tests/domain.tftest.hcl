@@ -1,4 +1,4 @@
-# Applied, with made-up answers of Vercel, whose deployments name all their domains, the own one among them.
+# Applied, with a mocked Vercel, whose deployments list all their domains, the custom one among them.
 mock_provider "vercel" {
   mock_data "vercel_domain_config" {
     defaults = { recommended_cname = "cname.vercel.example", recommended_ipv4s = ["192.0.2.1"] }
@@ -24,15 +24,15 @@ run "an_own_domain_is_listed_once_before_vercels_name" {
 
   assert {
     condition     = output.base_urls == ["https://relay.example.com/v1", "https://relay.vercel.app/v1"] && output.urls == { iad1 = "https://relay.vercel.app" }
-    error_message = "The own domain and the project's shortest vercel.app name, each once."
+    error_message = "The custom domain and the project's shortest vercel.app name, each once."
   }
   assert {
     condition     = output.endpoints[*].name == ["relay-vercel", "relay-vercel-iad1"]
-    error_message = "Every endpoint must have a name of its own, which holds the relay's."
+    error_message = "Every endpoint must have its own name, which includes the relay's."
   }
   assert {
     condition     = output.dns_records == [{ name = "relay.example.com", type = "CNAME", value = "cname.vercel.example" }]
-    error_message = "A domain below a registered one takes a CNAME."
+    error_message = "A subdomain must have a CNAME."
   }
 }
 
@@ -50,7 +50,7 @@ run "a_vercel_app_name_as_domain_is_not_listed_twice" {
 
   assert {
     condition     = length(distinct(output.base_urls)) == 2 && output.base_urls[0] == "https://relay.vercel.app/v1"
-    error_message = "The gateway refuses a list that has an upstream twice."
+    error_message = "endpoints must have no duplicates: the gateway refuses them."
   }
 }
 
@@ -61,7 +61,7 @@ run "a_registered_domain_takes_an_address" {
 
   assert {
     condition     = output.dns_records == [{ name = "example.com", type = "A", value = "192.0.2.1" }]
-    error_message = "A registered domain takes no CNAME."
+    error_message = "A registered domain must not have a CNAME."
   }
 }
 
@@ -83,7 +83,7 @@ run "and_a_name_below_that_takes_a_cname" {
 
   assert {
     condition     = output.dns_records[0].type == "CNAME"
-    error_message = "relay.example.co.uk is none."
+    error_message = "relay.example.co.uk is not a registered domain."
   }
 }
 
@@ -94,7 +94,7 @@ run "who_knows_better_says_so" {
 
   assert {
     condition     = output.dns_records[0].type == "A"
-    error_message = "apex must be believed."
+    error_message = "apex must override the guess."
   }
 }
 

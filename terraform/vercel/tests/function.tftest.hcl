@@ -1,4 +1,4 @@
-# Plan only, with made-up answers of Vercel: no account, no token, no state.
+# Plan only, with a mocked Vercel: no account, no token, no state.
 mock_provider "vercel" {
   mock_data "vercel_domain_config" {
     defaults = { recommended_cname = "cname.vercel.example", recommended_ipv4s = ["192.0.2.1"] }
@@ -17,7 +17,7 @@ run "the_project_runs_the_server_in_its_regions" {
 
   assert {
     condition     = vercel_project.this.root_directory == "vercel" && vercel_project.this.resource_config.fluid && vercel_project.this.resource_config.function_default_regions == toset(["cdg1"]) && vercel_project.this.resource_config.function_default_timeout == 300
-    error_message = "Fluid compute, the regions that were asked for, and 300 s."
+    error_message = "Fluid compute, the configured regions, and 300 s."
   }
   assert {
     condition     = vercel_deployment.this.production && vercel_deployment.this.project_settings.root_directory == "vercel"
@@ -30,7 +30,7 @@ run "no_login_page_is_in_the_way" {
 
   assert {
     condition     = vercel_project.this.vercel_authentication.deployment_type == "none"
-    error_message = "Clients cannot log in."
+    error_message = "Deployment Protection must be off: clients cannot log in."
   }
 }
 
@@ -39,7 +39,7 @@ run "nothing_but_source_is_uploaded" {
 
   assert {
     condition     = contains(keys(data.vercel_file.source), "vercel/main.go") && contains(keys(data.vercel_file.source), "vercel/vercel.json") && contains(keys(data.vercel_file.source), "core/relay.go") && contains(keys(data.vercel_file.source), "go.sum")
-    error_message = "Vercel must get what it builds."
+    error_message = "Vercel must get the source that it builds."
   }
   assert {
     condition     = alltrue([for file in keys(data.vercel_file.source) : can(regex("^(core|vercel)/[a-z0-9_/.-]+\\.(go|json|html)$|^go\\.(mod|sum)$", file)) && !endswith(file, "_test.go") && !can(regex("tfvars|tfstate|\\.env|\\.pem|\\.key", file))])
@@ -47,7 +47,7 @@ run "nothing_but_source_is_uploaded" {
   }
   assert {
     condition     = alltrue([for file, data in data.vercel_file.source : data.path == "${vercel_deployment.this.path_prefix}${file}"])
-    error_message = "The prefix that is cut off must leave the file's name in the repository."
+    error_message = "Without the prefix, the file's name in the repository must remain."
   }
 }
 
@@ -69,7 +69,7 @@ run "old_deployments_with_old_tokens_do_not_stay" {
 
   assert {
     condition     = vercel_deployment.this.delete_on_destroy
-    error_message = "A deployment that is left goes on taking the old tokens at its own address."
+    error_message = "An old deployment would keep accepting the old tokens at its own address."
   }
 }
 
@@ -90,7 +90,7 @@ run "settings_and_lists_reach_the_function" {
       vercel_project_environment_variable.this["RELAY_UPSTREAMS"].value == "https://api.openai.com,https://rt_abc@other.example#other" &&
       vercel_project_environment_variable.this["RELAY_ALLOWED_ORIGINS"].value == "https://chat.example,http://localhost:3000"
     )
-    error_message = "The function must get what was set."
+    error_message = "The function must get the configured settings."
   }
 }
 
@@ -112,7 +112,7 @@ run "without_a_domain_there_is_none" {
 
   assert {
     condition     = length(vercel_project_domain.this) == 0 && length(output.dns_records) == 0
-    error_message = "No domain was asked for."
+    error_message = "There must be no domain by default."
   }
 }
 
@@ -125,7 +125,7 @@ run "a_domain_says_which_records_to_set" {
 
   assert {
     condition     = vercel_project_domain.this[0].domain == "relay.example.com" && output.base_urls[0] == "https://relay.example.com/v1" && output.endpoints[0].name == "relay-vercel"
-    error_message = "The own domain must come first."
+    error_message = "The custom domain must come first."
   }
 }
 
@@ -138,6 +138,6 @@ run "a_longer_timeout_reaches_the_project" {
 
   assert {
     condition     = vercel_project.this.resource_config.function_default_timeout == 800
-    error_message = "The project must have the timeout that was asked for."
+    error_message = "The project must have the configured timeout."
   }
 }

@@ -25,7 +25,7 @@ func (d *doctor) body(ctx context.Context) result {
 		"Content-Type", "application/json", "Expect", "100-continue"))
 	req.Body, req.ContentLength = body, limit+1
 	res, err := d.send(req)
-	return judgeLimit("the relay accepts up to "+bytesText(limit), body.wasRead.Load(), res, err)
+	return judgeLimit("the relay accepts bodies up to "+bytesText(limit), body.wasRead.Load(), res, err)
 }
 
 // judgeLimit explains what announcing a body over the limit led to. The limit is
@@ -39,10 +39,10 @@ func judgeLimit(limit string, wasRead bool, res *response, err error) result {
 	case err != nil:
 		return explain("http", err)
 	case res.relayError() == "body_too_large" && !res.isUpstreams():
-		return pass(limit + ", and refuses what is larger")
+		return pass(limit + ", and refuses larger ones")
 	case res.status == http.StatusRequestEntityTooLarge:
 		return warning("body_platform",
-			limit+", but what is larger gets the platform's own page, which does not explain the error",
+			limit+", but larger ones get the platform's own page, which does not explain the error",
 			"optional: with RELAY_MAX_BODY_BYTES below the platform's limit, the relay explains it")
 	}
 	return skipped("body_untold", fmt.Sprintf("%s; a larger one gets %d", limit, res.status))

@@ -140,14 +140,14 @@ func parseRelayURL(s string) (*url.URL, error) {
 // usage prints the flags and explains the output.
 func usage(flags *flag.FlagSet) {
 	out := flags.Output()
-	fmt.Fprint(out, `relay check URL finds out what works at a relay and what does not, and what to do about it:
+	fmt.Fprint(out, `relay check URL diagnoses a relay and says what to do about each problem:
 
   relay check https://relay.example/v1 -token "$RELAY_TOKEN" -key "$OPENAI_API_KEY"
 
 `)
 	flags.PrintDefaults()
 	fmt.Fprint(out, `
-Each probe is ok, warn (works, but look at it), fail or skip (could not be checked).
+Each probe is ok, warn (works, with a problem), fail or skip (could not be checked).
 The exit status is 0 if none failed, 1 if one did, 2 for a usage error.
 It sends a few small requests, none of which uses tokens of the API, and honors
 HTTPS_PROXY as clients do.

@@ -25,7 +25,7 @@ const (
 	canaryKey   = "canary_key_0123456789"
 )
 
-// A checked is what one run of check came to.
+// A checked is the outcome of one run of check.
 type checked struct {
 	exit   int
 	stdout string
@@ -44,8 +44,8 @@ func runCheck(t *testing.T, args ...string) *checked {
 	return c
 }
 
-// examine runs a doctor with the canary token after change has had its say.
-// Unlike runCheck it leaves out the stream, which takes its time.
+// examine runs a doctor with the canary token, changed by change if not nil. Unlike
+// runCheck it leaves out the stream probe, which is slow.
 func examine(t *testing.T, base string, change func(*doctor)) *checked {
 	t.Helper()
 	u, err := parseRelayURL(base)
@@ -62,7 +62,7 @@ func examine(t *testing.T, base string, change func(*doctor)) *checked {
 	return c
 }
 
-// find returns what a probe found.
+// find returns the result of a probe.
 func (c *checked) find(t *testing.T, name string) result {
 	t.Helper()
 	i := slices.IndexFunc(c.report.Probes, func(r result) bool { return r.Name == name })
@@ -72,20 +72,20 @@ func (c *checked) find(t *testing.T, name string) result {
 	return c.report.Probes[i]
 }
 
-// read takes in what check printed.
+// read parses what check printed.
 func (c *checked) read(t *testing.T, stdout string) {
 	t.Helper()
 	noCanary(t, stdout)
 	c.stdout = stdout
 	if err := json.Unmarshal([]byte(stdout), &c.report); err != nil {
-		t.Fatalf("stdout is no JSON object: %v\n%s", err, stdout)
+		t.Fatalf("stdout is not a JSON object: %v\n%s", err, stdout)
 	}
 	if c.exit != c.report.Exit || c.report.OK != (c.exit == exitOK) {
 		t.Errorf("exit %d, but JSON says exit %d, ok %v", c.exit, c.report.Exit, c.report.OK)
 	}
 	for _, r := range c.report.Probes {
 		if r.Verdict == verdictFail && (r.Code == "" || r.Advice == "") || r.Verdict == verdictOK && r.Code != "" {
-			t.Errorf("%+v: a failure must have a code and advice, and what is ok no code", r)
+			t.Errorf("%+v: a failure must have a code and advice, and ok must have no code", r)
 		}
 	}
 }
@@ -124,8 +124,8 @@ func serveHandler(t *testing.T, h http.Handler) string {
 	return server.URL
 }
 
-// newRelay returns a relay that needs the canary token, for an upstream that
-// answers with api.
+// newRelay returns a relay that requires the canary token, for an upstream that is
+// api.
 func newRelay(t *testing.T, api http.HandlerFunc, change func(*core.Config)) http.Handler {
 	t.Helper()
 	cfg := core.Config{
@@ -144,8 +144,8 @@ func newRelay(t *testing.T, api http.HandlerFunc, change func(*core.Config)) htt
 	return relay
 }
 
-// openAI answers as the API does: with its models for the canary key, and with
-// 401 for every other.
+// openAI responds as the API does: with its models for the canary key, and with 401
+// for any other.
 func openAI(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if req.Header.Get("Authorization") != "Bearer "+canaryKey {
@@ -155,7 +155,7 @@ func openAI(w http.ResponseWriter, req *http.Request) {
 	_, _ = io.WriteString(w, `{"object":"list","data":[]}`)
 }
 
-// apiError returns an API that answers with an error.
+// apiError returns an API that responds with an error.
 func apiError(status int, code string) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -173,8 +173,8 @@ func TestHealthyRelay(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{url, "-token", canaryToken, "-key", canaryKey},
-		{"-token", canaryToken, url + "/v1/"},                                // a 401 of the API is no failure without a key
-		{"-key", "rt_" + canaryToken + "." + canaryKey, url + "/v1/models/"}, // the token in the key
+		{"-token", canaryToken, url + "/v1/"}, // without a key, the API's 401 is ok
+		{"-key", "rt_" + canaryToken + "." + canaryKey, url + "/v1/models/"},
 	} {
 		c := runCheck(t, args...)
 		c.want(t, exitOK, all)
@@ -199,7 +199,7 @@ func TestText(t *testing.T) {
 		`(?m)^  fail  access     +\d+ ms   the access token is wrong\n {30}→ .*terraform output access_token`,
 		`(?m)^  ok    stream     +\d+ ms   5 of 5 events over \d+ ms`,
 		`(?m)^  skip  body       +\d+ ms   not tried, as access failed$`,
-		`\n7 ok, 0 to look at, 1 failed, 2 skipped\n$`,
+		`\n7 ok, 0 warnings, 1 failed, 2 skipped\n$`,
 	} {
 		if !regexp.MustCompile(line).MatchString(stdout.String()) {
 			t.Errorf("no line %s in\n%s", line, stdout.String())
@@ -258,7 +258,7 @@ func TestParseRelayURL(t *testing.T) {
 	}
 }
 
-// A server may send back what it was shown, and what terminals obey.
+// A server may send back the secrets it got, and control characters.
 func TestPrintsNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{protocol.HealthPath, "/v1/models"} {

@@ -10,8 +10,8 @@ import (
 // of text for programs, HTML for browsers.
 var cloudflareNumber = regexp.MustCompile(`(?i)\berror(?: code:?|-code">)? ?(1[0-9]{3})\b`)
 
-// cloudflareError returns the number of the error that a page of Cloudflare's is
-// about, and what to do about it. Both are "" if it is about none that is known.
+// cloudflareError returns the number of the error on a page of Cloudflare's, and
+// what to do about it, or "" twice if it knows no advice.
 func cloudflareError(status int, page []byte) (number, advice string) {
 	if m := cloudflareNumber.FindSubmatch(page); m != nil && status >= http.StatusBadRequest {
 		if number = string(m[1]); cloudflareAdvices[number] != "" {
@@ -25,20 +25,20 @@ func cloudflareError(status int, page []byte) (number, advice string) {
 	return number, advice
 }
 
-// cloudflareAdvices are by the number of an error. Those of four digits stand in
-// the page, the others are the page's status.
+// cloudflareAdvices maps the number of an error to advice. Numbers of four digits
+// are on the page; the others are its status.
 var cloudflareAdvices = map[string]string{
-	"520": "what is behind Cloudflare broke off or sent something that is not HTTP: see its log",
-	"521": "what is behind Cloudflare refuses connections: start it, and let Cloudflare's addresses " +
+	"520": "the server behind Cloudflare closed the connection or sent something that is not HTTP: see its log",
+	"521": "the server behind Cloudflare refuses connections: start it, and let Cloudflare's addresses " +
 		"through its firewall",
-	"522": "what is behind Cloudflare does not take connections: see whether it runs, and whether a firewall or the " +
-		"DNS record is in the way",
-	"523": "Cloudflare finds no route to what is behind it: correct the zone's DNS record",
-	"524": "what is behind Cloudflare did not begin to respond within 100 s: point the DNS record at it without " +
-		"Cloudflare's proxy, or use the relay as a Worker",
-	"525": "TLS fails between Cloudflare and what is behind it: see whether that speaks TLS for this host name",
-	"526": "the certificate of what is behind Cloudflare is invalid: renew it, for this host name",
-	"530": "Cloudflare finds nothing behind this host name: correct the zone's DNS record",
+	"522": "the server behind Cloudflare does not accept connections: see whether it runs, and whether a firewall " +
+		"or the DNS record is in the way",
+	"523": "Cloudflare finds no route to the server behind it: correct the zone's DNS record",
+	"524": "the server behind Cloudflare did not begin to respond within 100 s: point the DNS record at it " +
+		"without Cloudflare's proxy, or use the relay as a Worker",
+	"525": "TLS fails between Cloudflare and the server behind it: see whether that speaks TLS for this host name",
+	"526": "the certificate of the server behind Cloudflare is invalid: renew it, for this host name",
+	"530": "Cloudflare finds no server for this host name: correct the zone's DNS record",
 
 	"1015": "a rate limiting rule of the zone stops requests: exempt the relay's host from it, or raise its limit",
 	"1016": "the zone's DNS record leads to a host name that does not exist: correct it",

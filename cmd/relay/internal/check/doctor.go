@@ -47,7 +47,7 @@ type doctor struct {
 	transport *http.Transport // of client
 	proxy     *url.URL        // that requests go through, or nil
 
-	platform string          // where the relay runs, as far as its responses tell
+	platform string          // where the relay runs, judged by its responses, or ""
 	health   protocol.Health // zero until the relay probe has passed
 
 	upstreamFailed bool // reported by the upstream probe

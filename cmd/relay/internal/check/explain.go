@@ -25,7 +25,7 @@ const (
 
 // explain returns the failure for a network error. The phase, which is dns,
 // connect, tls or http, is the prefix of codes that several phases share. Errors
-// are told apart by type.
+// are distinguished by type.
 func explain(phase string, err error) result {
 	for _, look := range []func(string, error) (result, bool){
 		explainCanceled, explainProxy, explainDNS, explainCertificate, explainHandshake, explainConnection,

@@ -14,9 +14,9 @@ import (
 	"example.com/relay/core"
 )
 
-// What stands between a relay and its clients, and spoils it.
+// Fronts: what is between a relay and its clients and breaks it.
 
-// collected is a front that collects answers before it sends them.
+// collected is a front that buffers responses.
 func collected(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		rec := httptest.NewRecorder()
@@ -29,8 +29,8 @@ func collected(next http.Handler) http.Handler {
 	})
 }
 
-// streamed is a front that answers the stream probe itself.
-func streamed(answer http.HandlerFunc) func(http.Handler) http.Handler {
+// streamed is a front that handles the stream probe itself, with h.
+func streamed(h http.HandlerFunc) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if req.URL.RawQuery != "stream=1" {
@@ -39,7 +39,7 @@ func streamed(answer http.HandlerFunc) func(http.Handler) http.Handler {
 			}
 			w.Header().Set("X-Relay", "relay; origin=relay")
 			w.Header().Set("Content-Type", "text/event-stream")
-			answer(w, req)
+			h(w, req)
 		})
 	}
 }
@@ -60,10 +60,12 @@ func TestStream(t *testing.T) {
 		want  string
 	}{
 		{"collected", collected, "fail stream_buffered"},
-		{"ended early", streamed(func(w http.ResponseWriter, req *http.Request) { sendEvents(w, 2) }), "fail stream_truncated"},
-		{"without the last word", streamed(func(w http.ResponseWriter, req *http.Request) { sendEvents(w, 5) }), "fail stream_truncated"},
+		{"ended early", streamed(func(w http.ResponseWriter, req *http.Request) { sendEvents(w, 2) }),
+			"fail stream_truncated"},
+		{"without [DONE]", streamed(func(w http.ResponseWriter, req *http.Request) { sendEvents(w, 5) }),
+			"fail stream_truncated"},
 		{"empty", streamed(func(http.ResponseWriter, *http.Request) {}), "fail stream_truncated"},
-		{"broken off", streamed(func(w http.ResponseWriter, req *http.Request) {
+		{"truncated", streamed(func(w http.ResponseWriter, req *http.Request) {
 			sendEvents(w, 2)
 			panic(http.ErrAbortHandler)
 		}), "fail stream_truncated"},
@@ -71,7 +73,9 @@ func TestStream(t *testing.T) {
 			sendEvents(w, 2)
 			<-req.Context().Done()
 		}), "fail stream_stalled"},
-		{"no stream", streamed(func(w http.ResponseWriter, req *http.Request) { w.Header().Set("Content-Type", "application/json") }), "fail stream_missing"},
+		{"not a stream", streamed(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+		}), "fail stream_missing"},
 		{"a page", streamed(func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Del("X-Relay")
 			w.WriteHeader(http.StatusBadGateway)
@@ -86,7 +90,7 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// The advice is for where the relay runs.
+// The advice is for the platform that the relay runs on.
 func TestBufferedLambda(t *testing.T) {
 	t.Parallel()
 	relay := newRelay(t, openAI, func(cfg *core.Config) { cfg.Platform.Name = "AWS Lambda" })
@@ -97,7 +101,7 @@ func TestBufferedLambda(t *testing.T) {
 	}
 }
 
-// changed is a front that changes the headers of answers.
+// changed is a front that changes the headers of responses.
 func changed(change func(http.Header)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -118,7 +122,7 @@ func (w *changingWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// preflighted is a front that answers preflights itself.
+// preflighted is a front that responds to preflights itself.
 func preflighted(status int, headers ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -150,7 +154,8 @@ func TestCORS(t *testing.T) {
 		{"off", asIs, origins("none"), "warn cors_off"},
 		{"twice", changed(func(h http.Header) { h.Add(origin, "*") }), nil, "fail cors_duplicated"},
 		{"twice in one", changed(func(h http.Header) { h.Set(origin, "*, *") }), nil, "fail cors_duplicated"},
-		{"another origin", changed(func(h http.Header) { h.Set(origin, "https://chat.example") }), nil, "fail cors_origin"},
+		{"another origin", changed(func(h http.Header) { h.Set(origin, "https://chat.example") }), nil,
+			"fail cors_origin"},
 		{"headers not permitted", changed(func(h http.Header) { h.Set(headers, "*") }), nil, "fail cors_headers"},
 		{"lost", changed(func(h http.Header) {
 			if h.Get(headers) == "" {
@@ -158,9 +163,11 @@ func TestCORS(t *testing.T) {
 			}
 		}), nil, "fail cors_lost"},
 		{"refused in front", preflighted(403), nil, "fail cors_platform"},
-		{"forgetful in front", preflighted(200, origin, "*", headers, "authorization, content-type"), nil, "fail cors_platform"},
+		{"a short list in front", preflighted(200, origin, "*", headers, "authorization, content-type"), nil,
+			"fail cors_platform"},
 		{"permitted in front", preflighted(200, origin, "*", headers, corsHeaders), nil, "warn cors_platform"},
-		{"bad status", preflighted(403, "X-Relay", "relay", origin, "*", headers, corsHeaders), nil, "fail cors_status"},
+		{"bad status", preflighted(403, "X-Relay", "relay", origin, "*", headers, corsHeaders), nil,
+			"fail cors_status"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -174,12 +181,12 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// bodies is a front that answers every POST itself.
-func bodies(answer http.HandlerFunc) func(http.Handler) http.Handler {
+// bodies is a front that handles every POST itself, with h.
+func bodies(h http.HandlerFunc) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			if req.Method == http.MethodPost {
-				answer(w, req)
+				h(w, req)
 				return
 			}
 			next.ServeHTTP(w, req)
@@ -200,8 +207,9 @@ func TestBody(t *testing.T) {
 		{"asks for it", bodies(func(w http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(io.Discard, req.Body)
 		}), "skip body_untold", "reads bodies"},
-		{"another answer", bodies(page(400)), "skip body_untold", "400"},
-		{"cut", bodies(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "fail http_reset", "cut"},
+		{"another response", bodies(page(400)), "skip body_untold", "400"},
+		{"cut", bodies(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "fail http_reset",
+			"cut"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -219,22 +227,24 @@ func TestBody(t *testing.T) {
 			c := examine(t, serveHandler(t, test.front(relay)), func(*doctor) {})
 			c.want(t, exit, map[string]string{"body": test.want})
 			if detail := c.find(t, "body").Detail; !strings.Contains(detail, test.detail) || posts.Load() > 0 {
-				t.Errorf("detail = %q, want %q in it; %d requests reached the API, want 0", detail, test.detail, posts.Load())
+				t.Errorf("detail = %q, want %q in it; %d requests reached the API, want 0", detail, test.detail,
+					posts.Load())
 			}
 		})
 	}
 }
 
-func TestUnansweredBody(t *testing.T) {
+// A server that waits for the body before it responds.
+func TestBodyWithoutResponse(t *testing.T) {
 	t.Parallel()
 	end := make(chan struct{})
 	url := serveHandler(t, bodies(func(http.ResponseWriter, *http.Request) { <-end })(newRelay(t, openAI, nil)))
-	// The server does not see a client leave whose body it has not read.
+	// The server cannot notice that a client left whose body it has not read.
 	t.Cleanup(func() { close(end) })
 	c := examine(t, url, func(d *doctor) { d.timeout = 500 * time.Millisecond })
 	c.want(t, exitOK, map[string]string{"body": "skip body_untold"})
 	if detail := c.find(t, "body").Detail; !strings.Contains(detail, "no response comes") {
-		t.Errorf("detail = %q, want that nothing answers", detail)
+		t.Errorf("detail = %q, want that there is no response", detail)
 	}
 }
 
@@ -244,13 +254,16 @@ func TestWebSocket(t *testing.T) {
 	c := examine(t, serveHandler(t, relay), func(*doctor) {})
 	c.want(t, exitOK, map[string]string{"websocket": "ok"})
 	if detail := c.find(t, "websocket").Detail; !strings.Contains(detail, "not on this platform") {
-		t.Errorf("detail = %q, want that there is none", detail)
+		t.Errorf("detail = %q, want that WebSockets are not supported", detail)
 	}
 }
 
 func TestBytesText(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int64]string{1: "1 bytes", 1000: "1000 bytes", 64 << 10: "64 KiB", 32 << 20: "32 MiB", 4608 << 10: "4.5 MiB", 6<<20 + 1: "6291457 bytes"} {
+	for n, want := range map[int64]string{
+		1: "1 bytes", 1000: "1000 bytes", 64 << 10: "64 KiB", 32 << 20: "32 MiB", 4608 << 10: "4.5 MiB",
+		6<<20 + 1: "6291457 bytes",
+	} {
 		if got := bytesText(n); got != want {
 			t.Errorf("bytesText(%d) = %q, want %q", n, got, want)
 		}

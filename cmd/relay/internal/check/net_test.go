@@ -29,14 +29,15 @@ import (
 
 func TestName(t *testing.T) {
 	t.Parallel()
-	// A label this long is no name, so that no resolver is asked.
+	// A label this long is not a valid name, so no resolver is queried.
 	c := runCheck(t, "https://"+strings.Repeat("x", 64)+".invalid")
 	c.want(t, exitError, map[string]string{
-		"dns": "fail dns_not_found", "connect": "skip not_tried", "tls": "skip not_tried", "relay": "skip not_tried", "upstream": "skip not_tried",
-		"access": "skip not_tried", "stream": "skip not_tried", "cors": "skip not_tried", "body": "skip not_tried", "websocket": "skip not_tried",
+		"dns": "fail dns_not_found", "connect": "skip not_tried", "tls": "skip not_tried", "relay": "skip not_tried",
+		"upstream": "skip not_tried", "access": "skip not_tried", "stream": "skip not_tried", "cors": "skip not_tried",
+		"body": "skip not_tried", "websocket": "skip not_tried",
 	})
 	if detail := c.find(t, "websocket").Detail; detail != "not tried, as dns failed" {
-		t.Errorf("detail = %q, want the probe that is to blame", detail)
+		t.Errorf("detail = %q, want the probe that failed", detail)
 	}
 }
 
@@ -63,7 +64,8 @@ func TestJudgeAddresses(t *testing.T) {
 
 func TestRefusedPort(t *testing.T) {
 	t.Parallel()
-	runCheck(t, "http://"+proc.RefusingAddr(t)).want(t, exitError, map[string]string{"dns": "ok", "connect": "fail connect_refused", "relay": "skip not_tried"})
+	runCheck(t, "http://"+proc.RefusingAddr(t)).want(t, exitError,
+		map[string]string{"dns": "ok", "connect": "fail connect_refused", "relay": "skip not_tried"})
 }
 
 func TestTLS(t *testing.T) {
@@ -90,13 +92,15 @@ func TestTLS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			runCheck(t, test.serve(t)).want(t, exitError, map[string]string{"connect": "ok", "tls": test.want, "relay": "skip not_tried"})
+			runCheck(t, test.serve(t)).want(t, exitError,
+				map[string]string{"connect": "ok", "tls": test.want, "relay": "skip not_tried"})
 		})
 	}
 	t.Run("http to https", func(t *testing.T) {
 		t.Parallel()
 		url := "http" + strings.TrimPrefix(serveTLS(t, nil), "https")
-		runCheck(t, url).want(t, exitError, map[string]string{"tls": "skip", "relay": "fail platform_refused", "access": "skip not_tried"})
+		runCheck(t, url).want(t, exitError,
+			map[string]string{"tls": "skip", "relay": "fail platform_refused", "access": "skip not_tried"})
 	})
 }
 
@@ -132,18 +136,22 @@ func TestThroughProxy(t *testing.T) {
 	proxy.User = url.UserPassword("user", canaryKey)
 
 	c := examine(t, "http://relay.invalid", through(proxy))
-	c.want(t, exitOK, map[string]string{"dns": "skip", "connect": "ok", "tls": "warn tls_none", "relay": "ok", "access": "ok"})
+	c.want(t, exitOK,
+		map[string]string{"dns": "skip", "connect": "ok", "tls": "warn tls_none", "relay": "ok", "access": "ok"})
 	if c.report.Proxy != proxy.Host {
 		t.Errorf("proxy = %q, want %q", c.report.Proxy, proxy.Host)
 	}
-	examine(t, "https://relay.invalid", through(proxy)).want(t, exitError, map[string]string{"tls": "skip", "relay": "fail proxy_refused"})
+	examine(t, "https://relay.invalid", through(proxy)).want(t, exitError,
+		map[string]string{"tls": "skip", "relay": "fail proxy_refused"})
 	nobody := &url.URL{Scheme: "http", Host: proc.RefusingAddr(t)}
-	examine(t, "https://relay.invalid", through(nobody)).want(t, exitError, map[string]string{"connect": "fail proxy_unreachable"})
+	examine(t, "https://relay.invalid", through(nobody)).want(t, exitError,
+		map[string]string{"connect": "fail proxy_unreachable"})
 }
 
-// What needs a network to happen.
+// Errors that take a real network to occur.
 func TestExplain(t *testing.T) {
 	t.Parallel()
+	invalid := x509.CertificateInvalidError{Reason: x509.NameConstraintsWithoutSANs}
 	op := func(err error) error {
 		return &url.Error{Op: "Get", URL: "x", Err: &net.OpError{Op: "dial", Err: err}}
 	}
@@ -165,7 +173,7 @@ func TestExplain(t *testing.T) {
 		{"http", op(io.EOF), "http_reset"},
 		{"http", op(context.Canceled), "canceled"},
 		{"http", &net.OpError{Op: "proxyconnect", Err: io.EOF}, "proxy_unreachable"},
-		{"http", op(&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.NameConstraintsWithoutSANs}}), "tls_bad_certificate"},
+		{"http", op(&tls.CertificateVerificationError{Err: invalid}), "tls_bad_certificate"},
 	} {
 		if r := explain(test.phase, test.err); r.Code != test.want || r.Detail == "" {
 			t.Errorf("explain(%s, %v) = %q, %q, want code %s", test.phase, test.err, r.Code, r.Detail, test.want)
@@ -205,8 +213,8 @@ func expiredCertificate(t *testing.T) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// cutOff returns the https URL of a server that resets every connection once
-// something came, as firewalls do that do not like a name.
+// cutOff returns the https URL of a server that resets every connection at its
+// first bytes, as firewalls do that block a name.
 func cutOff(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

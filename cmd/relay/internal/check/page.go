@@ -16,7 +16,7 @@ const (
 )
 
 // platformOf returns the platform that a response comes from, judged by its host
-// and headers, or "" if it cannot tell.
+// and headers, or "" if that is not clear.
 func platformOf(host string, h http.Header) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	switch {
@@ -100,7 +100,7 @@ func pageAdvice(platform, code string) string {
 	return ""
 }
 
-// pageAdvices are by platform and code; those of the platform "" are for all.
+// pageAdvices maps platform and code to advice; that of the platform "" is for all.
 var pageAdvices = map[string]map[string]string{
 	"": {
 		"platform_redirect": "use the URL that it leads to, if that is the relay's: " +
@@ -151,7 +151,7 @@ var pageAdvices = map[string]map[string]string{
 	cloudflare: {
 		"platform_forbidden": "Cloudflare blocks or challenges the request: add a rule that skips bot protection for " +
 			"the relay's host",
-		"platform_crashed": "Cloudflare does not reach the relay behind it: see whether that " +
+		"platform_crashed": "Cloudflare does not reach the relay behind it: see whether the relay " +
 			"runs and whether its certificate is valid",
 		"platform_timeout": "the relay behind Cloudflare was silent for too long",
 		"platform_not_found": "correct the URL: no Worker, Pages project or route has it, or its workers.dev address " +

@@ -12,7 +12,7 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-// page returns a platform that answers everything with a page of its own.
+// page returns a platform that responds to everything with its own page.
 func page(status int, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		for i := 0; i+1 < len(headers); i += 2 {
@@ -40,8 +40,10 @@ func TestPlatformPages(t *testing.T) {
 		{"Google 404", page(404, goog, "Google Frontend"), "platform_not_found", "ingress"},
 		{"Google 503", page(503, goog, "Google Frontend"), "platform_crashed", "gcloud functions logs"},
 		{"Vercel 401", page(401, vrcl, "1"), "platform_protected", "Deployment Protection"},
-		{"Vercel 302", page(302, vrcl, "1", "Location", "https://vercel.com/sso-api?nonce=1"), "platform_protected", "Deployment Protection"},
-		{"Vercel 404", page(404, vrcl, "1", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), "platform_not_found", "no such deployment"},
+		{"Vercel 302", page(302, vrcl, "1", "Location", "https://vercel.com/sso-api?nonce=1"), "platform_protected",
+			"Deployment Protection"},
+		{"Vercel 404", page(404, vrcl, "1", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), "platform_not_found",
+			"no such deployment"},
 		{"Cloudflare 403", page(403, "Cf-Ray", "1"), "platform_forbidden", "bot protection"},
 		{"Cloudflare 521", page(521, "Cf-Ray", "1"), "platform_crashed", "refuses connections"},
 		{"404", page(404), "platform_not_found", "URL"},
@@ -54,7 +56,8 @@ func TestPlatformPages(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			c := runCheck(t, serveHandler(t, test.page), "-token", canaryToken)
-			c.want(t, exitError, map[string]string{"relay": "fail " + test.code, "access": "skip not_tried", "stream": "skip not_tried"})
+			c.want(t, exitError,
+				map[string]string{"relay": "fail " + test.code, "access": "skip not_tried", "stream": "skip not_tried"})
 			if advice := c.find(t, "relay").Advice; !strings.Contains(advice, test.advice) {
 				t.Errorf("advice = %q, want %q in it", advice, test.advice)
 			}
@@ -62,8 +65,8 @@ func TestPlatformPages(t *testing.T) {
 	}
 }
 
-// Cloudflare's own errors are told by the number in their page, in either of its
-// forms, or by their status.
+// Cloudflare's own errors are recognized by the number in their page, in either of
+// its forms, or by their status.
 func TestCloudflarePages(t *testing.T) {
 	t.Parallel()
 	const text, html = "error code: 1102", `<title>Worker threw exception | relay.example | Cloudflare</title>` +
@@ -99,8 +102,9 @@ func TestCloudflarePages(t *testing.T) {
 			c := runCheck(t, url, "-token", canaryToken)
 			c.want(t, exitError, map[string]string{"relay": "fail " + test.code})
 			found := c.find(t, "relay")
-			if !strings.Contains(found.Advice, test.advice) || !strings.HasSuffix(found.Detail, ": error "+test.number) {
-				t.Errorf("it says %q, %q; want error %s and %q", found.Detail, found.Advice, test.number, test.advice)
+			if !strings.Contains(found.Advice, test.advice) ||
+				!strings.HasSuffix(found.Detail, ": error "+test.number) {
+				t.Errorf("got %q, %q; want error %s and %q", found.Detail, found.Advice, test.number, test.advice)
 			}
 		})
 	}
@@ -126,7 +130,8 @@ func TestPlatformOfHost(t *testing.T) {
 func TestMisconfigured(t *testing.T) {
 	t.Parallel()
 	url := serveHandler(t, core.FromEnv([]string{"RELAY_NONSENSE=1"}, core.Platform{Name: "Test", Serverless: true}))
-	runCheck(t, url).want(t, exitError, map[string]string{"relay": "fail relay_misconfigured", "upstream": "skip not_tried", "body": "skip not_tried"})
+	runCheck(t, url).want(t, exitError,
+		map[string]string{"relay": "fail relay_misconfigured", "upstream": "skip not_tried", "body": "skip not_tried"})
 }
 
 func TestWrongHost(t *testing.T) {
@@ -154,22 +159,38 @@ func TestUpstreamAndAccess(t *testing.T) {
 		exit   int
 		want   map[string]string
 	}{
-		{"no token", openAI, nil, "", "", exitError, map[string]string{"upstream": "ok", "access": "fail invalid_access_token", "body": "skip not_tried"}},
-		{"wrong token", openAI, nil, "wrong", canaryKey, exitError, map[string]string{"access": "fail invalid_access_token"}},
-		{"wrong key", openAI, nil, canaryToken, "other_" + canaryKey, exitError, map[string]string{"access": "fail key_rejected", "body": "ok"}},
+		{"no token", openAI, nil, "", "", exitError,
+			map[string]string{"upstream": "ok", "access": "fail invalid_access_token", "body": "skip not_tried"}},
+		{"wrong token", openAI, nil, "wrong", canaryKey, exitError,
+			map[string]string{"access": "fail invalid_access_token"}},
+		{"wrong key", openAI, nil, canaryToken, "other_" + canaryKey, exitError,
+			map[string]string{"access": "fail key_rejected", "body": "ok"}},
 		{"held key", openAI, holdKey, canaryToken, "", exitOK, map[string]string{"access": "ok"}},
-		{"held key, token as key", openAI, holdKey, "", canaryToken, exitOK, map[string]string{"access": "ok", "body": "ok"}},
-		{"held key is wrong", openAI, func(cfg *core.Config) { cfg.APIKey = "other" }, canaryToken, canaryKey, exitError, map[string]string{"access": "fail held_key_rejected"}},
-		{"no token needed", openAI, func(cfg *core.Config) { cfg.AccessTokens = nil }, "", "", exitOK, map[string]string{"access": "ok"}},
-		{"refused region", apiError(403, codeRegionRefused), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail " + codeRegionRefused, "access": "skip not_tried", "body": "ok"}},
-		{"refused region with a key only", keyed(apiError(403, codeRegionRefused)), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "ok", "access": "fail " + codeRegionRefused}},
-		{"upstream down", openAI, func(cfg *core.Config) { cfg.Upstreams = []core.Secret{core.Secret(gone)} }, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_connect", "access": "skip not_tried", "body": "ok"}},
-		{"upstream cuts", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_reset", "access": "skip not_tried"}},
-		{"upstream is none", page(404), nil, canaryToken, canaryKey, exitError, map[string]string{"upstream": "fail upstream_unexpected_status", "access": "fail api_status"}},
-		{"restricted key", keyed(apiError(403, "insufficient_permissions")), nil, canaryToken, canaryKey, exitOK, map[string]string{"access": "warn key_restricted"}},
-		{"key at its limit", keyed(apiError(429, "insufficient_quota")), nil, canaryToken, canaryKey, exitOK, map[string]string{"access": "warn key_limited"}},
-		{"API ill", keyed(apiError(500, "server_error")), nil, canaryToken, canaryKey, exitError, map[string]string{"access": "fail api_status"}},
-		{"wrong token of a relay behind", relayError(401, "invalid_access_token"), nil, canaryToken, canaryKey, exitError, map[string]string{"access": "fail invalid_access_token", "body": "ok"}},
+		{"held key, token as key", openAI, holdKey, "", canaryToken, exitOK,
+			map[string]string{"access": "ok", "body": "ok"}},
+		{"held key is wrong", openAI, func(cfg *core.Config) { cfg.APIKey = "other" }, canaryToken, canaryKey,
+			exitError, map[string]string{"access": "fail held_key_rejected"}},
+		{"no token required", openAI, func(cfg *core.Config) { cfg.AccessTokens = nil }, "", "", exitOK,
+			map[string]string{"access": "ok"}},
+		{"refused region", apiError(403, codeRegionRefused), nil, canaryToken, canaryKey, exitError,
+			map[string]string{"upstream": "fail " + codeRegionRefused, "access": "skip not_tried", "body": "ok"}},
+		{"refused region with a key only", keyed(apiError(403, codeRegionRefused)), nil, canaryToken, canaryKey,
+			exitError, map[string]string{"upstream": "ok", "access": "fail " + codeRegionRefused}},
+		{"upstream down", openAI, func(cfg *core.Config) { cfg.Upstreams = []core.Secret{core.Secret(gone)} },
+			canaryToken, canaryKey, exitError,
+			map[string]string{"upstream": "fail upstream_connect", "access": "skip not_tried", "body": "ok"}},
+		{"upstream cuts", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, canaryToken,
+			canaryKey, exitError, map[string]string{"upstream": "fail upstream_reset", "access": "skip not_tried"}},
+		{"upstream is not an API", page(404), nil, canaryToken, canaryKey, exitError,
+			map[string]string{"upstream": "fail upstream_unexpected_status", "access": "fail api_status"}},
+		{"restricted key", keyed(apiError(403, "insufficient_permissions")), nil, canaryToken, canaryKey, exitOK,
+			map[string]string{"access": "warn key_restricted"}},
+		{"key at its limit", keyed(apiError(429, "insufficient_quota")), nil, canaryToken, canaryKey, exitOK,
+			map[string]string{"access": "warn key_limited"}},
+		{"API fails", keyed(apiError(500, "server_error")), nil, canaryToken, canaryKey, exitError,
+			map[string]string{"access": "fail api_status"}},
+		{"wrong token of an upstream relay", relayError(401, "invalid_access_token"), nil, canaryToken, canaryKey,
+			exitError, map[string]string{"access": "fail invalid_access_token", "body": "ok"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -189,8 +210,8 @@ func relayError(status int, code string) http.HandlerFunc {
 	}
 }
 
-// keyed returns an API that answers as api does to who has a key, and as OpenAI
-// does to everyone else.
+// keyed returns an API that responds as api does to requests with a key, and as
+// openAI does to all others.
 func keyed(api http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Authorization") == "" {
@@ -205,7 +226,8 @@ func TestSilentUpstream(t *testing.T) {
 	t.Parallel()
 	url := serveHandler(t, newRelay(t, func(w http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, nil))
 	examine(t, url, func(d *doctor) { d.token, d.timeout = "", 500*time.Millisecond }).
-		want(t, exitError, map[string]string{"upstream": "fail upstream_timeout", "access": "fail invalid_access_token", "cors": "ok"})
+		want(t, exitError,
+			map[string]string{"upstream": "fail upstream_timeout", "access": "fail invalid_access_token", "cors": "ok"})
 }
 
 // A relay on another machine that everyone may use is worth a warning.
@@ -226,7 +248,8 @@ func TestJudgeOpenness(t *testing.T) {
 		}
 		d := &doctor{options: options{base: base}, health: protocol.Health{TokenRequired: test.required}}
 		if r := d.judgeOpenness(pass("works")); r.Verdict != test.want {
-			t.Errorf("judgeOpenness at %s, token required %v = %s, want %s", test.base, test.required, r.Verdict, test.want)
+			t.Errorf("judgeOpenness at %s, token required %v = %s, want %s", test.base, test.required, r.Verdict,
+				test.want)
 		}
 	}
 }

@@ -17,7 +17,7 @@ type verdict string
 
 const (
 	verdictOK   verdict = "ok"
-	verdictWarn verdict = "warn" // works, but look at it
+	verdictWarn verdict = "warn" // works, with a problem
 	verdictFail verdict = "fail"
 	verdictSkip verdict = "skip" // could not be checked
 )
@@ -169,7 +169,7 @@ func (p *reporter) end() int {
 		_ = enc.Encode(p.report) // an error means that the output was closed
 		return p.report.Exit
 	}
-	fmt.Fprintf(p.out, "\n%d ok, %d to look at, %d failed, %d skipped\n",
+	fmt.Fprintf(p.out, "\n%d ok, %d warnings, %d failed, %d skipped\n",
 		count[verdictOK], count[verdictWarn], count[verdictFail], count[verdictSkip])
 	return p.report.Exit
 }

@@ -19,8 +19,8 @@ const (
 	// once looks like one that buffers responses.
 	streamAttempts = 2
 
-	// streamDuration is how long the relay takes to send its events, unless they
-	// say.
+	// streamDuration is how long the relay takes to send its events, unless their
+	// at_ms differ.
 	streamDuration = 400 * time.Millisecond
 )
 

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"net"
 	"net/http"
@@ -140,10 +141,36 @@ func (h *h1) readHeader(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	maskIdentity(buffered)
 	if !h.header.begin(buffered) {
 		return nil, errHeadersTooLarge
 	}
 	return http.ReadResponse(h.br, req)
+}
+
+// maskIdentity turns the line Transfer-Encoding: identity of a response's header, if all
+// of that is in b, into one that means nothing. It means nothing itself since RFC 7230,
+// but some servers still send it, and [http.ReadResponse] takes it for a fault. Any
+// other value remains: the relay asks for no transfer coding.
+func maskIdentity(b []byte) {
+	const name = "Transfer-Encoding"
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	var found []byte
+	for b = b[:max(end, 0)]; len(b) > 0; {
+		line, rest, _ := bytes.Cut(b, []byte("\r\n"))
+		b = rest
+		if len(line) <= len(name) || !bytes.EqualFold(line[:len(name)], []byte(name)) {
+			continue
+		}
+		value, ok := bytes.CutPrefix(line[len(name):], []byte(":"))
+		if !ok || found != nil || !bytes.EqualFold(bytes.Trim(value, " \t"), []byte("identity")) {
+			return
+		}
+		found = line
+	}
+	if found != nil {
+		copy(found, "Te:              ") // hop by hop, so that nobody gets it
+	}
 }
 
 // isStale reports whether the peer has closed the connection, or has sent

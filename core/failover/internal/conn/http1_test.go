@@ -111,7 +111,7 @@ func TestRequestsThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Which answers leave a connection good for another request.
+// Which responses leave a connection good for another request.
 func TestReuse(t *testing.T) {
 	for _, test := range []struct {
 		answer string
@@ -167,9 +167,9 @@ func TestHeadersAreLimited(t *testing.T) {
 	}
 }
 
-// An answer that comes before the request is complete is delivered, and ends the
+// A response that comes before the request is complete is delivered, and ends the
 // connection.
-func TestEarlyAnswer(t *testing.T) {
+func TestEarlyResponse(t *testing.T) {
 	h, given := pipe(t, func(conn *net.TCPConn) {
 		_, _ = http.ReadRequest(bufio.NewReader(conn))
 		_, _ = io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
@@ -280,7 +280,7 @@ func TestEndOfTheContext(t *testing.T) {
 	}
 }
 
-func TestVersionsOfAnswers(t *testing.T) {
+func TestVersionsOfResponses(t *testing.T) {
 	for version, good := range map[string]bool{"HTTP/1.1": true, "HTTP/1.0": true, "HTTP/9.9": false, "HTTP/2.0": false, "HTTP/0.9": false, "ICY": false} {
 		h, _ := pipe(t, func(conn *net.TCPConn) {
 			_, _ = http.ReadRequest(bufio.NewReader(conn))
@@ -319,9 +319,9 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// TestStrayAnswersInTLS: what stands behind an answer in the same record is in
-// neither the socket nor the buffer, and no answer to the next request.
-func TestStrayAnswersInTLS(t *testing.T) {
+// TestStrayResponsesInTLS: what stands behind a response in the same record is in
+// neither the socket nor the buffer, and no response to the next request.
+func TestStrayResponsesInTLS(t *testing.T) {
 	certified := httptest.NewUnstartedServer(nil)
 	certified.StartTLS()
 	defer certified.Close()
@@ -331,7 +331,7 @@ func TestStrayAnswersInTLS(t *testing.T) {
 		again        int // times that the connection goes back
 	}{
 		{"nothing", "", 1},
-		{"an answer", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", 0},
+		{"a response", "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison", 0},
 		{"a byte", "\n", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {

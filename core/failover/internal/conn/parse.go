@@ -14,7 +14,7 @@ const maxFields = 48
 // parseFast reads the header of an ordinary response: complete in br's buffer, of
 // known length, strictly well-formed. It costs a fraction of [http.ReadResponse],
 // which allocates names and values one by one. Of any other response it reads
-// nothing and returns nil, and net/http parses it. FuzzAnswer compares the two.
+// nothing and returns nil, and net/http parses it. FuzzResponse compares the two.
 func parseFast(br *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodHead {
 		return nil, nil

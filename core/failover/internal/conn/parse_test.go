@@ -12,13 +12,13 @@ import (
 
 const ordinaryAnswer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nX-Request-ID:  req_1 \r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 "
 
-// TestOrdinary: an ordinary answer is read to the end of its body, and what
+// TestOrdinary: a response is read to the end of its body, and what
 // stands behind it is left for whoever comes next.
 func TestOrdinary(t *testing.T) {
 	br := bufio.NewReader(strings.NewReader(ordinaryAnswer))
 	res, _ := parseFast(br, &http.Request{Method: http.MethodPost})
 	if res == nil {
-		t.Fatal("not taken for an ordinary answer")
+		t.Fatal("not taken for a response")
 	}
 	want := http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"req_1"}, "X-A": {"1", "2"}, "Content-Length": {"2"}}
 	if !maps.EqualFunc(res.Header, want, slices.Equal) {
@@ -32,7 +32,7 @@ func TestOrdinary(t *testing.T) {
 	}
 }
 
-// TestNotOrdinary: of any other answer nothing is read.
+// TestNotOrdinary: of any other response nothing is read.
 func TestNotOrdinary(t *testing.T) {
 	for what, head := range map[string]string{
 		"old version":         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n",
@@ -64,7 +64,7 @@ func TestNotOrdinary(t *testing.T) {
 	} {
 		br := bufio.NewReader(strings.NewReader(head))
 		if res, _ := parseFast(br, &http.Request{Method: http.MethodGet}); res != nil {
-			t.Errorf("%s: taken for an ordinary answer, %v", what, res)
+			t.Errorf("%s: taken for a response, %v", what, res)
 		}
 		if rest, _ := io.ReadAll(br); string(rest) != head {
 			t.Errorf("%s: left %q of %q", what, rest, head)
@@ -81,15 +81,15 @@ func TestOrdinaryCutShort(t *testing.T) {
 	br := bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}"))
 	res, _ := parseFast(br, &http.Request{Method: http.MethodGet})
 	if res == nil {
-		t.Fatal("not taken for an ordinary answer")
+		t.Fatal("not taken for a response")
 	}
 	if body, err := io.ReadAll(res.Body); string(body) != "{}" || err != io.ErrUnexpectedEOF {
 		t.Errorf("body = %q, %v, want {} and %v", body, err, io.ErrUnexpectedEOF)
 	}
 }
 
-// FuzzAnswer: what is taken for an ordinary answer is to net/http the same one.
-func FuzzAnswer(f *testing.F) {
+// FuzzResponse: what is taken for a response is to net/http the same one.
+func FuzzResponse(f *testing.F) {
 	f.Add(ordinaryAnswer)
 	f.Add("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	f.Add("HTTP/1.1 200 \r\nA:\t\r\nconnection: Keep-Alive\r\nContent-Length: 007\r\n\r\n1234567")

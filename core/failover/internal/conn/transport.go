@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -51,7 +53,8 @@ type handedKey struct{}
 func newTransport(opts Options, config *tls.Config) *http.Transport {
 	dialer := newDialer()
 	t := &http.Transport{
-		Proxy: opts.Proxy,
+		Proxy:                  opts.Proxy,
+		OnProxyConnectResponse: refusedByProxy,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, addr)
 		},
@@ -76,6 +79,16 @@ func newTransport(opts Options, config *tls.Config) *http.Transport {
 		onlyHTTP1(t)
 	}
 	return t
+}
+
+// refusedByProxy returns an error that names the proxy, if it refused to connect.
+// net/http's has nothing but the text of the status.
+func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, res *http.Response) error {
+	if res.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("the proxy %s refused to connect: %d %s",
+		proxy.Host, res.StatusCode, http.StatusText(res.StatusCode))
 }
 
 // handed returns a maker of HTTP/2 connections over connections that the

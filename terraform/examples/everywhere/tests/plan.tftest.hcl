@@ -7,7 +7,7 @@ mock_provider "cloudflare" {}
 mock_provider "google" {}
 
 mock_provider "random" {
-  # OpenTofu makes values up at plan time already, and too short ones.
+  # OpenTofu mocks values at plan time already, and too short ones.
   mock_resource "random_bytes" {
     defaults = { hex = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff" }
   }

@@ -26,6 +26,6 @@ run "a_domain_is_planned_too" {
 
   assert {
     condition     = output.base_urls[0] == "https://relay.example.com/v1" && output.dns_records[0].type == "A"
-    error_message = "The domain must come first, and say which record to set."
+    error_message = "The domain must come first, and its record must be an output."
   }
 }

@@ -1,5 +1,5 @@
 mock_provider "aws" {
-  # OpenTofu makes values up at plan time already.
+  # OpenTofu mocks values at plan time already.
   mock_resource "aws_acm_certificate" {
     defaults = {
       domain_validation_options = [{ domain_name = "relay.example.com", resource_record_name = "_a.relay.example.com", resource_record_type = "CNAME", resource_record_value = "_b.example" }]

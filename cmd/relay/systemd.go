@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// listener returns a listener on address, or the socket that a service manager
+// passed in place of it: the first file descriptor of LISTEN_FDS, see
+// sd_listen_fds(3). The manager keeps such a socket open, so that connections
+// wait, and are not refused, while the relay restarts.
+func listener(ctx context.Context, environ []string, address string) (net.Listener, error) {
+	count, _ := strconv.Atoi(lookup(environ, "LISTEN_FDS"))
+	if count < 1 || lookup(environ, "LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+		}
+		return ln, nil
+	}
+	if count > 1 {
+		return nil, fmt.Errorf("LISTEN_FDS is %d: relay serve takes one socket", count)
+	}
+	const first = 3 // SD_LISTEN_FDS_START
+	file := os.NewFile(first, "LISTEN_FDS")
+	defer file.Close() // FileListener duplicates it
+	ln, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on the socket of LISTEN_FDS: %w", err)
+	}
+	return ln, nil
+}
+
+// notify tells the service manager, if there is one, about a change of state, such
+// as READY=1, see sd_notify(3). A manager that cannot be told is no reason not to
+// serve.
+func notify(environ []string, state string) {
+	name := lookup(environ, "NOTIFY_SOCKET")
+	if !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, "@") {
+		return
+	}
+	conn, err := net.Dial("unixgram", name)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte(state))
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/relay/internal/fakeopenai"
+)
+
+// An activated is a relay that was started as systemd starts it: with a socket to
+// listen on and one to notify.
+type activated struct {
+	cmd    *exec.Cmd
+	notify *net.UnixConn
+}
+
+// activate starts relay serve on ln.
+func activate(t *testing.T, ln *net.TCPListener, upstream string) *activated {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := ln.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	// The shell knows the process's id, which LISTEN_PID must be.
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, program.Path(t))
+	cmd.Env = []string{
+		"RELAY_UPSTREAMS=" + upstream, "RELAY_LOG_LEVEL=off",
+		"LISTEN_FDS=1", "NOTIFY_SOCKET=" + path,
+	}
+	cmd.ExtraFiles = []*os.File{socket}
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	a := &activated{cmd, notify}
+	t.Cleanup(func() {
+		notify.Close()
+		_ = cmd.Process.Kill()
+	})
+	a.wait(t, "READY=1")
+	return a
+}
+
+// wait returns when the relay has told its service manager state.
+func (a *activated) wait(t *testing.T, state string) {
+	t.Helper()
+	_ = a.notify.SetReadDeadline(time.Now().Add(20 * time.Second))
+	b := make([]byte, 100)
+	n, err := a.notify.Read(b)
+	if err != nil || string(b[:n]) != state {
+		t.Fatalf("the service manager was told %q, %v; want %q", b[:n], err, state)
+	}
+}
+
+// While one relay drains and another one starts on the same socket, streams finish
+// and no connection is refused.
+func TestRestartWithoutAnOutage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the command")
+	}
+	u := fakeopenai.StartUpstream(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	base := "http://" + ln.Addr().String()
+	first := activate(t, ln.(*net.TCPListener), u.URL)
+
+	const streams = 50
+	results := make(chan string, streams)
+	for range streams {
+		r := stream(t, base, "gap=100ms events=20")
+		go func() { results <- rest(r) }()
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	requests := make(chan error, 1)
+	go func() { requests <- keepConnecting(ctx, base) }()
+
+	if err := first.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	first.wait(t, "STOPPING=1")
+	second := activate(t, ln.(*net.TCPListener), u.URL)
+	for range streams {
+		if result := <-results; result != "" {
+			t.Error(result)
+		}
+	}
+	if err := first.cmd.Wait(); err != nil {
+		t.Errorf("the first relay ends with %v", err)
+	}
+	stop()
+	if err := <-requests; err != nil {
+		t.Errorf("a request on a new connection failed: %v", err)
+	}
+	_ = second.cmd.Process.Signal(syscall.SIGTERM)
+	if err := second.cmd.Wait(); err != nil {
+		t.Errorf("the second relay ends with %v", err)
+	}
+}
+
+// rest returns what is wrong with the rest of a stream, or "".
+func rest(r *bufio.Reader) string {
+	body, err := io.ReadAll(r)
+	if err != nil || !strings.HasSuffix(string(body), "data: [DONE]\n\n") {
+		return fmt.Sprintf("a stream got %q, %v", body, err)
+	}
+	return ""
+}
+
+// keepConnecting sends requests, each on a connection of its own, until ctx ends or
+// one fails.
+func keepConnecting(ctx context.Context, base string) error {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for ctx.Err() == nil {
+		res, err := client.Get(base + "/relay/health")
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("got %s", res.Status)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
+}
+
+// Sockets for another process are not taken, nor more than one.
+func TestListenFDs(t *testing.T) {
+	ln, err := listener(t.Context(), []string{"LISTEN_FDS=1", "LISTEN_PID=1"}, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	two := []string{"LISTEN_FDS=2", fmt.Sprintf("LISTEN_PID=%d", os.Getpid())}
+	if ln, err := listener(t.Context(), two, "127.0.0.1:0"); err == nil {
+		ln.Close()
+		t.Error("two sockets were taken")
+	}
+}

@@ -1,0 +1,223 @@
+package failover
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/relay/core/internal/replay"
+	"example.com/relay/core/protocol"
+)
+
+const (
+	// sizesKnown is how long a limit is believed that a health check named, and
+	// that a platform refused a body: a relay may be deployed anew.
+	sizesKnown = 5 * time.Minute
+
+	// lookAheadFor is how long a body of unknown length may take to show that it is
+	// short.
+	lookAheadFor = 100 * time.Millisecond
+)
+
+// lookAhead is lookAheadFor. Tests lengthen it.
+var lookAhead = lookAheadFor
+
+// A sizes is what is known of the bodies that an upstream takes. It is safe for
+// concurrent use.
+type sizes struct {
+	mu        sync.Mutex
+	limit     int64 // as the relay's health check says; 0: unknown
+	limitAt   time.Time
+	refused   int64 // length of the shortest body that its platform refused; 0: none
+	refusedAt time.Time
+}
+
+// A fit says whether a body fits an upstream.
+type fit int
+
+const (
+	fits     fit = iota // it is within the relay's limit
+	mayFit              // nothing is known against it
+	mayNot              // the platform refused one of that length
+	tooLarge            // the relay would refuse it
+)
+
+// set notes the limit that a relay's health check named, if it did.
+func (s *sizes) set(limit int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit, s.limitAt = max(limit, 0), time.Now()
+}
+
+// refuse notes that the platform refused a body of that length. Short ones say
+// nothing: a firewall may have disliked them.
+func (s *sizes) refuse(length int64) {
+	if length <= replay.MaxBytes {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, refused := s.known(); refused > 0 {
+		length = min(length, refused)
+	}
+	s.refused, s.refusedAt = length, time.Now()
+}
+
+// known returns limit and refused, or 0 for what has grown old. It is called with
+// mu held.
+func (s *sizes) known() (limit, refused int64) {
+	if time.Since(s.limitAt) < sizesKnown {
+		limit = s.limit
+	}
+	if time.Since(s.refusedAt) < sizesKnown {
+		refused = s.refused
+	}
+	return limit, refused
+}
+
+// fit returns whether a body of that length fits; -1 is a large one of unknown
+// length.
+func (s *sizes) fit(length int64) fit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit, refused := s.known()
+	switch {
+	case limit > 0 && length > limit:
+		return tooLarge
+	case refused > 0 && length >= refused:
+		return mayNot
+	case limit > 0 && length >= 0:
+		return fits
+	}
+	return mayFit
+}
+
+// max returns the length of the largest body that the upstream may take, or 0 if
+// nothing is known.
+func (s *sizes) max() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	limit, refused := s.known()
+	if refused > 0 && (limit == 0 || refused <= limit) {
+		return refused - 1
+	}
+	return limit
+}
+
+// chooseBySize drops the candidates for which the body is too large, puts those
+// last that refused such a body before, and has the others asked before they get
+// a large body, unless it is known to fit. A large body of unknown length goes to
+// the upstreams first that take the largest.
+func (c *call) chooseBySize() {
+	length := c.length()
+	if length >= 0 && length <= replay.MaxBytes && !c.mayBeTooLarge(length) {
+		return
+	}
+	candidates := c.queue.candidates[:0]
+	for _, cand := range c.queue.candidates {
+		cand.fit = cand.sizes.fit(length)
+		if cand.fit == tooLarge {
+			c.note(cand, protocol.BodyTooLarge, nil)
+			continue
+		}
+		cand.askFirst = cand.fit != fits && !cand.official &&
+			(length < 0 || length > replay.MaxBytes) && c.req.Header["Expect"] == nil
+		candidates = append(candidates, cand)
+	}
+	c.queue.candidates = candidates
+	if length < 0 {
+		slices.SortStableFunc(candidates, compareMax)
+		return
+	}
+	slices.SortStableFunc(candidates, func(a, b *candidate) int {
+		return cmp.Compare(max(a.fit, mayFit), max(b.fit, mayFit))
+	})
+}
+
+// mayBeTooLarge reports whether any candidate's limit is below length.
+func (c *call) mayBeTooLarge(length int64) bool {
+	return slices.ContainsFunc(c.queue.candidates, func(cand *candidate) bool {
+		return cand.sizes.fit(length) == tooLarge
+	})
+}
+
+// usualMax is the length of the largest body that an upstream is taken to accept
+// of which nothing is known.
+const usualMax = 32 << 20
+
+// compareMax compares candidates by the size of the bodies that they take, the
+// largest first. Those that are down stay last, as they were.
+func compareMax(a, b *candidate) int {
+	key := func(cand *candidate) int64 {
+		if down, _ := cand.health.down(); down {
+			return 0
+		}
+		return cmp.Or(cand.sizes.max(), usualMax)
+	}
+	return cmp.Compare(key(b), key(a))
+}
+
+// length returns the length of the request's body, or -1 for a large one of
+// unknown length. It looks ahead where that matters: where candidates differ in
+// what they take, or it is not known of one. A client that waits for a 100
+// (Continue) is not made to send.
+func (c *call) length() int64 {
+	if c.req.ContentLength > 0 {
+		return c.req.ContentLength
+	}
+	if c.size >= 0 {
+		return c.size
+	}
+	if c.takeTheSame() || c.req.Header["Expect"] != nil {
+		return 0
+	}
+	body, ok := c.first.(interface {
+		Ahead(size int, patience time.Duration) (kept int, whole bool)
+	})
+	if !ok {
+		return -1
+	}
+	kept, whole := body.Ahead(replay.MaxBytes+1, lookAhead)
+	if whole {
+		return int64(kept)
+	}
+	c.learnSizes()
+	return -1
+}
+
+// learnSizes asks the relays whose limits are not known, now and then. Of a body of
+// unknown length they would learn its size only by reading it, when no other could
+// have it any more.
+func (c *call) learnSizes() {
+	var wait sync.WaitGroup
+	for _, cand := range c.queue.candidates {
+		down, _ := cand.health.down()
+		if down || cand.official || cand.sizes.max() > 0 || !cand.health.mayAsk() {
+			continue
+		}
+		wait.Go(func() { _, _ = c.pool.examine(c.req.Context(), cand.upstream, false) })
+	}
+	wait.Wait()
+}
+
+// takeTheSame reports whether all candidates are known to take bodies up to the
+// same size.
+func (c *call) takeTheSame() bool {
+	first := c.queue.candidates[0].sizes.max()
+	return first > 0 && !slices.ContainsFunc(c.queue.candidates, func(cand *candidate) bool {
+		return cand.sizes.max() != first
+	})
+}
+
+// askingFirst returns h with the expectation of a 100 (Continue): the upstream
+// may refuse the body before any of it is sent, and then another one can have it.
+func askingFirst(h http.Header) http.Header {
+	out := make(http.Header, len(h)+1)
+	for name, values := range h {
+		out[name] = values
+	}
+	out["Expect"] = []string{"100-continue"}
+	return out
+}

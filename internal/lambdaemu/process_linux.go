@@ -1,7 +1,0 @@
-package lambdaemu
-
-import "syscall"
-
-func init() {
-	dieWithParent = func(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
-}

@@ -1,0 +1,290 @@
+package torture_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/relay/internal/proc"
+	"example.com/relay/internal/regions"
+	"example.com/relay/internal/torture"
+)
+
+// C21: OpenAI refuses a region in an error that is compressed.
+func compressedRefusal(t *testing.T, _ func(string)) {
+	for _, encoding := range []string{"gzip", "br"} {
+		for _, line := range []string{"", " header=Content-Encoding:identity"} {
+			t.Run(encoding+line, func(t *testing.T) {
+				r := startRig(t, "RELAY_PROBE_INTERVAL=off")
+				refused := true
+				r.Upstream.SetFault(func(*http.Request) string {
+					if refused {
+						return "region-refused " + encoding + line
+					}
+					return ""
+				})
+				a := r.ask(t, "Accept-Encoding", "gzip, br")
+				if a.status != http.StatusForbidden || a.code() != "" || a.header.Get("X-Relay-Refusal") != "" || a.attempts != 3 {
+					t.Errorf("while nobody is served: %v", a)
+				}
+				for i, s := range r.states(t) {
+					if i < 2 && (s.State != "down" || s.LastError != "region_refused") || s.LastError != "region_refused" {
+						t.Errorf("health says %+v", s)
+					}
+				}
+				refused = false
+				r.ask(t).want(t, http.StatusOK, "region-3", 1) // the last one up
+			})
+		}
+	}
+}
+
+// C22: the first region takes less than the others, or its platform does.
+func bodyTooLarge(t *testing.T, _ func(string)) {
+	large := `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"` + strings.Repeat("large ", 5<<20/6) + `"}]}`
+	upload := func(t *testing.T, r *rig, known bool) response {
+		t.Helper()
+		var body io.Reader = strings.NewReader(large)
+		if !known {
+			body = io.NopCloser(body)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.base+"/v1/chat/completions", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+canaryKey)
+		req.Header.Set("Content-Type", "application/json")
+		res, err := r.client.Do(req)
+		if err != nil {
+			return response{err: err}
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		return response{status: res.StatusCode, header: res.Header, body: string(b), err: err, upstream: res.Header.Get("X-Relay-Upstream")}
+	}
+	for _, probes := range []string{"off", "1s"} {
+		for _, known := range []bool{true, false} {
+			t.Run(fmt.Sprintf("a relay, probes %s, length known %t", probes, known), func(t *testing.T) {
+				r := startRigOver(t, regions.Options{Regions: 2, First: []string{"RELAY_MAX_BODY_BYTES=4718592"}}, "RELAY_PROBE_INTERVAL="+probes)
+				for range 4 {
+					if a := upload(t, r, known); a.status != http.StatusOK || a.upstream != "region-2" {
+						t.Errorf("got %v", a)
+					}
+				}
+				r.wantPosts(t, 4)
+				if got, want := sha256.Sum256(r.Upstream.Last().Body), sha256.Sum256([]byte(large)); got != want {
+					t.Errorf("the upstream got another body, of %d bytes", len(r.Upstream.Last().Body))
+				}
+				if s := r.states(t)[0]; s.State != "up" || s.LastError != "" {
+					t.Errorf("health says %+v", s)
+				}
+			})
+		}
+	}
+	for _, page := range []regions.Page{regions.LambdaTooLarge, regions.VercelTooLarge} {
+		t.Run("a platform, "+page.Header["Content-Type"], func(t *testing.T) {
+			r := startRigOver(t, regions.Options{Regions: 2}, "RELAY_PROBE_INTERVAL=off")
+			r.set(t, 0, regions.Serving(page))
+			if a := upload(t, r, true); a.status != http.StatusOK || a.upstream != "region-2" {
+				t.Errorf("got %v", a)
+			}
+			r.set(t, 1, regions.Serving(page))
+			for range 30 { // early answers must arrive: whose connection is reset retries
+				a := upload(t, r, true)
+				if a.status != http.StatusRequestEntityTooLarge || a.code() != "body_too_large" || a.header.Get("X-Should-Retry") != "false" ||
+					!strings.Contains(a.body, "region-1: platform_413") {
+					t.Errorf("got %v", a)
+				}
+			}
+			r.wantPosts(t, 1)
+			for _, s := range r.states(t) {
+				if s.State != "up" || s.LastError != "" {
+					t.Errorf("health says %+v", s)
+				}
+			}
+		})
+	}
+}
+
+// C23: a region's process hangs between two requests. The one that finds it is
+// told so within a second, wherever the probes are; the next one goes elsewhere.
+func hungRegion(t *testing.T, note func(string)) {
+	var slowest time.Duration
+	for _, since := range torture.Pick([]time.Duration{0, 1300 * time.Millisecond}, []time.Duration{0, 400 * time.Millisecond, 1300 * time.Millisecond, 5 * time.Second, 12 * time.Second}) {
+		for _, interval := range []string{"2s", "10s"} {
+			t.Run(fmt.Sprintf("after %v, probes every %s", since, interval), func(t *testing.T) {
+				r := startRigOver(t, regions.Options{Regions: 2}, "RELAY_PROBE_INTERVAL="+interval)
+				r.ask(t).want(t, http.StatusOK, "region-1", 1)
+				time.Sleep(since)
+				if err := r.Regions[0].Freeze(true); err != nil {
+					t.Fatal(err)
+				}
+				a := r.ask(t)
+				if a.status == http.StatusOK && a.upstream == "region-2" {
+					return // a probe had found it
+				}
+				a.wantError(t, http.StatusBadGateway, "upstream_reset")
+				if !strings.Contains(a.body, "region-1: unresponsive") || strings.Contains(a.body, "The API ") {
+					t.Errorf("the message: %s", a.body)
+				}
+				slowest = max(slowest, a.took)
+				next := r.ask(t)
+				if next.status != http.StatusOK || next.upstream != "region-2" {
+					t.Errorf("the next request: %v", next)
+				}
+				if err := r.Regions[0].Freeze(false); err != nil {
+					t.Fatal(err)
+				}
+				r.awaitState(t, 0, "up")
+			})
+		}
+	}
+	if slowest > 1500*time.Millisecond { // a second, and what a busy machine adds
+		t.Errorf("found after %v", slowest)
+	}
+	note(fmt.Sprintf("found after %v at most", slowest.Round(time.Millisecond)))
+}
+
+// foreignWords are what APIs say that are neither relays nor OpenAI.
+var foreignWords = []struct {
+	status            int
+	contentType, body string
+}{
+	{401, "application/json", `{"error":{"code":"401","message":"Access denied due to invalid subscription key."}}`},
+	{404, "application/json", `{"detail":"Not Found"}`},
+	{404, "application/json", `{"object":"error","message":"The model does not exist.","type":"NotFoundError","code":404}`},
+	{401, "text/plain", "Unauthorized"},
+	{403, "text/html", "<html>Forbidden"},
+	{500, "text/plain", "Internal Server Error"},
+}
+
+// C24: what an API says that is no relay goes to the client, and is not held
+// against it.
+func foreignAPI(t *testing.T, _ func(string)) {
+	r := newRig(t, regions.Options{Regions: 1})
+	word := foreignWords[0]
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", word.contentType)
+		w.WriteHeader(word.status)
+		_, _ = io.WriteString(w, word.body)
+	}))
+	t.Cleanup(api.Close)
+	gateway := r.GatewayTest(t, proc.Options{Log: &r.gatewayLog, Env: []string{
+		"RELAY_UPSTREAMS=" + api.URL + "#api," + r.Regions[0].Front.URL() + "#region-1", "RELAY_PROBE_INTERVAL=off",
+	}})
+	r.base = gateway.Base
+	r.kill(t, 0)
+	for _, word = range foreignWords {
+		for range 3 {
+			a := r.send(t, http.MethodPost, "/v1/chat/completions", chat)
+			if a.status != word.status || a.body != word.body || a.upstream != "api" || a.code() != "" {
+				t.Errorf("got %v, want %+v", a, word)
+			}
+		}
+	}
+	a := r.send(t, http.MethodGet, "/relay/health", "")
+	if !strings.Contains(a.body, `"name":"api","state":"up"`) {
+		t.Errorf("health says %s", a.body)
+	}
+}
+
+// C25: what clients suffered from worst, through three regions of which the first
+// takes little, throttles, and is refused by OpenAI, one after the other: an upgrade,
+// a refusal that is compressed, a body that is too large, a region that answers
+// amid an upload, and errors that are not OpenAI's.
+func reportsFromTheField(t *testing.T, _ func(string)) {
+	r := startRigOver(t, regions.Options{First: []string{"RELAY_MAX_BODY_BYTES=1048576"}}, "RELAY_PROBE_INTERVAL=1s")
+	t.Run("an upgrade", func(t *testing.T) {
+		if status := r.upgrade(t); status != http.StatusSwitchingProtocols {
+			t.Errorf("status %d", status)
+		}
+	})
+	t.Run("a body that is too large", func(t *testing.T) {
+		body := `{"messages":[{"role":"user","content":"` + strings.Repeat("x", 3<<20) + `"}]}`
+		a := r.send(t, http.MethodPost, "/v1/chat/completions", body)
+		if a.status != http.StatusOK || a.upstream != "region-2" || len(r.Upstream.Last().Body) != len(body) {
+			t.Errorf("got %v, the upstream %d bytes", a, len(r.Upstream.Last().Body))
+		}
+	})
+	t.Run("an answer amid an upload", func(t *testing.T) {
+		r.set(t, 0, regions.Serving(regions.GCFUnavailable))
+		defer r.set(t, 0, regions.None)
+		for range 20 {
+			r.uploadNumbered(t, 200<<10)
+		}
+	})
+	r.awaitState(t, 0, "up")
+	t.Run("errors that are not OpenAI's", func(t *testing.T) {
+		a := r.ask(t, "Fake-Fault", "status=404 header=Content-Type:text/plain")
+		if a.status != http.StatusNotFound || a.attempts != 1 || a.code() != "" {
+			t.Errorf("got %v", a)
+		}
+	})
+	t.Run("a refusal that is compressed", func(t *testing.T) {
+		first := true
+		r.Upstream.SetFault(func(*http.Request) string {
+			if first {
+				first = false
+				return "region-refused gzip"
+			}
+			return ""
+		})
+		r.ask(t, "Accept-Encoding", "gzip").want(t, http.StatusOK, "region-2", 2)
+		if s := r.states(t)[0]; s.State != "down" || s.LastError != "region_refused" {
+			t.Errorf("health says %+v", s)
+		}
+	})
+}
+
+// upgrade opens a WebSocket through the gateway and returns the status.
+func (r *rig) upgrade(t *testing.T) int {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, _ = fmt.Fprintf(conn, "GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer %s\r\n\r\n", canaryKey)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode
+}
+
+// uploadNumbered posts a body of unknown length of which each four bytes tell
+// their place, and fails the test unless the upstream got it to the byte.
+func (r *rig) uploadNumbered(t *testing.T, size int) {
+	t.Helper()
+	body := make([]byte, 0, size+4)
+	for len(body) < size {
+		body = binary.BigEndian.AppendUint32(body, uint32(len(body)))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"/v1/files", io.NopCloser(strings.NewReader(string(body))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+canaryKey)
+	res, err := r.client.Do(req)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	res.Body.Close()
+	if got := r.Upstream.Last().Body; string(got) != string(body) {
+		t.Errorf("%d: the upstream got %d bytes, not those of the request", res.StatusCode, len(got))
+	}
+}
