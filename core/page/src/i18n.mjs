@@ -34,6 +34,7 @@ export const words = {
   stream_broken: ['breaks off', '中断'],
   stream_unknown: ['not measured: this browser is busy', '未测出：浏览器繁忙'],
   stream_events: ['{n} events over {ms}', '{n} 个事件，历时 {ms}'],
+  needed: ['needed', '需要'],
   key_held: ['held by the relay', '由中继持有'],
   key_yours: ['yours', '使用你自己的'],
   body_limit: ['Largest request', '请求上限'],

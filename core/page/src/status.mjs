@@ -154,7 +154,7 @@ function renderStatus() {
     [t('region'), value(health.region)],
     [t('platform'), value(health.platform)],
     [t('version'), value(health.version)],
-    [t('access'), value(t(health.token_required ? 'yes' : 'no'))],
+    [t('access'), value(t(health.token_required ? 'needed' : 'no'))],
     [t('key'), value(t(health.holds_key ? 'key_held' : 'key_yours'))],
     [t('body_limit'), value(health.max_body_bytes && megabytes(health.max_body_bytes))],
     ['WebSocket', value(t(health.websocket ? 'yes' : 'no'))],

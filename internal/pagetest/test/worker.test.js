@@ -20,7 +20,7 @@ if (stack.missing) {
     assert.match(await text(page, '#verdict'), /This relay works/);
     assert.match(await text(page, '#banner'), /API\s+[\d.]+ (ms|sec)\s+reachable\s+Streaming\s+one by one\s+5 events over \d+ ms/);
     await page.click('#about summary');
-    for (const fact of [/Access token\s+yes/, /WebSocket\s+yes/, /Cloudflare Workers/]) assert.match(await text(page, '#facts'), fact);
+    for (const fact of [/Access token\s+needed/, /WebSocket\s+yes/, /Cloudflare Workers/]) assert.match(await text(page, '#facts'), fact);
     assert.equal(await page.inputValue('#base'), stack.worker + '/v1');
     await fits(page, 'the page of the Worker');
     if (process.env.PAGE_SHOTS) await page.locator('#status').screenshot({ path: picture });
