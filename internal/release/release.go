@@ -22,7 +22,7 @@ var allPlatforms = []string{
 }
 
 // serverFiles are released as they are in docs/server.
-var serverFiles = []string{"relay.service", "compose.yaml"}
+var serverFiles = []string{"relay.service", "relay.socket", "compose.yaml"}
 
 // Names of artifacts that others need to know.
 const (
