@@ -762,7 +762,7 @@ async function health(x) {
     report.upstream = await deepCheck(x);
     if (!report.upstream.ok) [report.status, status] = ['degraded', 503];
   }
-  if (relay.upstreams.length > 1 && isAllowedHost(x) && (await isAdmitted(x))) report.upstreams = relay.upstreams.map(upstreamReport);
+  if (isAllowedHost(x) && (await isAdmitted(x))) report.upstreams = relay.upstreams.map((u, _, { length }) => upstreamReport(u, length > 1));
   const headers = new Headers({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
   return { status, headers, body: JSON.stringify(report) + '\n' };
 }
@@ -770,8 +770,9 @@ async function health(x) {
 /** Reports whether the relay would serve the caller; the names of upstreams tell where they are. */
 const isAdmitted = (x) => admit({ ...x }).then(() => true, () => false);
 
-function upstreamReport(u) {
-  const left = Math.max(0, u.avoidUntil - Date.now());
+/** Reports what is known of an upstream. The only one is never left alone. */
+function upstreamReport(u, several) {
+  const left = several ? Math.max(0, u.avoidUntil - Date.now()) : 0;
   const state = left > 0 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
   return {
     name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }),
@@ -1277,7 +1278,7 @@ async function judge(x, upstream, response) {
   const marker = headers.get('x-relay') ?? '';
   const fail = (name, ambiguous, avoid, own) => ({ response, failure: { upstream, class: name, ambiguous, avoid, own } });
   if (!upstream.official && marker === '' && EDGE_UNREACHED.has(status)) return fail('connect', false, AVOID_MS, false);
-  if (x.relay.upstreams.length === 1) return { response };
+  if (x.relay.upstreams.length === 1) return { response: respondedWell(upstream, response) };
   upstream.marked ||= marker !== '';
   let error;
   ({ response, error } = await peek(response));
@@ -1287,8 +1288,13 @@ async function judge(x, upstream, response) {
     const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
     if (verdict) return fail(...verdict);
   }
+  return { response: respondedWell(upstream, response) };
+}
+
+/** Notes that upstream responded, and returns the response. */
+function respondedWell(upstream, response) {
   Object.assign(upstream, { strikes: 0, avoidUntil: 0, checkedAt: Date.now() });
-  return { response };
+  return response;
 }
 
 /** Reports whether a response is the error of a relay. Only those count as relays whose URL holds an access token: others may say so as well. */
