@@ -71,7 +71,8 @@ func TestEarlyResponseAnywhere(t *testing.T) {
 		}
 		p := openPool(t, Options{Serverless: true}, first, second)
 		for _, u := range p.list() {
-			u.sizes.set(most) // or they would be asked whether they want the body
+			u.sizes.set(most)
+			u.sizes.accept(most) // or they would be asked whether they want the body
 		}
 		d := &dripping{b: numbered[:n], free: int(after.Load()), wait: make(chan struct{})}
 		src.Store(d)

@@ -235,6 +235,9 @@ func (c *call) onResponse(cand *candidate, res *http.Response) step {
 	}
 	c.penalize(u, v)
 	if v.outcome == passThrough {
+		if res.StatusCode < 300 { // others may be said before the body is read
+			u.sizes.accept(c.req.ContentLength)
+		}
 		return step{final: true, res: res}
 	}
 	if v.tooLarge {

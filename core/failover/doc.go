@@ -21,7 +21,8 @@
 // Connections are hedged, requests never: if an upstream takes more than 250 ms
 // to connect, the next one is tried alongside, and the first connection to be
 // established carries the request. It is written to that one connection, so it
-// cannot be sent twice.
+// cannot be sent twice. A body over 1 MiB can be sent only once: unless the upstream
+// took one of that length before, it is sent after a 100 (Continue).
 //
 // # The path of a request
 //

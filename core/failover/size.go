@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// sizesKnown is how long a limit is believed that a health check named, and
-	// that a platform refused a body: a relay may be deployed anew.
+	// sizesKnown is how long what is known of sizes is believed: a relay may be
+	// deployed anew.
 	sizesKnown = 5 * time.Minute
 
 	// lookAheadFor is how long a body of unknown length may take to show that it is
@@ -27,20 +27,33 @@ var lookAhead = lookAheadFor
 // A sizes is what is known of the bodies that an upstream takes. It is safe for
 // concurrent use.
 type sizes struct {
-	mu        sync.Mutex
-	limit     int64 // as the relay's health check says; 0: unknown
-	limitAt   time.Time
-	refused   int64 // length of the shortest body that its platform refused; 0: none
-	refusedAt time.Time
+	mu       sync.Mutex
+	limit    size // as the relay's health check says
+	refused  size // of the shortest body that the upstream, or its platform, refused
+	accepted size // of the largest body that it took
+}
+
+// A size is a number of bytes, learned at a time. Zero is unknown.
+type size struct {
+	bytes int64
+	at    time.Time
+}
+
+// known returns the size, or 0 if it is unknown or has grown old.
+func (s size) known() int64 {
+	if time.Since(s.at) >= sizesKnown {
+		return 0
+	}
+	return s.bytes
 }
 
 // A fit says whether a body fits an upstream.
 type fit int
 
 const (
-	fits     fit = iota // it is within the relay's limit
-	mayFit              // nothing is known against it
-	mayNot              // the platform refused one of that length
+	fits     fit = iota // the upstream took one of that length
+	mayFit              // nothing is known against it, but its platform may be
+	mayNot              // it refused one of that length
 	tooLarge            // the relay would refuse it
 )
 
@@ -48,10 +61,20 @@ const (
 func (s *sizes) set(limit int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limit, s.limitAt = max(limit, 0), time.Now()
+	s.limit = size{limit, time.Now()}
 }
 
-// refuse notes that the platform refused a body of that length. Short ones say
+// accept notes that the upstream took a body of that length.
+func (s *sizes) accept(length int64) {
+	if length <= replay.MaxBytes {
+		return // nobody asks
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accepted = size{max(length, s.accepted.known()), time.Now()}
+}
+
+// refuse notes that the upstream refused a body of that length. Short ones say
 // nothing: a firewall may have disliked them.
 func (s *sizes) refuse(length int64) {
 	if length <= replay.MaxBytes {
@@ -59,22 +82,10 @@ func (s *sizes) refuse(length int64) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, refused := s.known(); refused > 0 {
-		length = min(length, refused)
+	s.refused = size{min(length, cmp.Or(s.refused.known(), length)), time.Now()}
+	if s.accepted.bytes >= length {
+		s.accepted = size{}
 	}
-	s.refused, s.refusedAt = length, time.Now()
-}
-
-// known returns limit and refused, or 0 for what has grown old. It is called with
-// mu held.
-func (s *sizes) known() (limit, refused int64) {
-	if time.Since(s.limitAt) < sizesKnown {
-		limit = s.limit
-	}
-	if time.Since(s.refusedAt) < sizesKnown {
-		refused = s.refused
-	}
-	return limit, refused
 }
 
 // fit returns whether a body of that length fits; -1 is a large one of unknown
@@ -82,13 +93,13 @@ func (s *sizes) known() (limit, refused int64) {
 func (s *sizes) fit(length int64) fit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit, refused := s.known()
+	limit, refused := s.limit.known(), s.refused.known()
 	switch {
 	case limit > 0 && length > limit:
 		return tooLarge
 	case refused > 0 && length >= refused:
 		return mayNot
-	case limit > 0 && length >= 0:
+	case length >= 0 && length <= s.accepted.known():
 		return fits
 	}
 	return mayFit
@@ -99,7 +110,7 @@ func (s *sizes) fit(length int64) fit {
 func (s *sizes) max() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit, refused := s.known()
+	limit, refused := s.limit.known(), s.refused.known()
 	if refused > 0 && (limit == 0 || refused <= limit) {
 		return refused - 1
 	}
@@ -108,7 +119,7 @@ func (s *sizes) max() int64 {
 
 // chooseBySize drops the candidates for which the body is too large, puts those
 // last that refused such a body before, and has the others asked before they get
-// a large body, unless it is known to fit. A large body of unknown length goes to
+// a large body, unless they took one of that length. A large body of unknown length goes to
 // the upstreams first that take the largest.
 func (c *call) chooseBySize() {
 	length := c.length()

@@ -260,19 +260,22 @@ func TestAskingFirst(t *testing.T) {
 		size    int
 		known   bool
 		limits  [2]int64 // of the regions; 0 is unknown
+		took    int64    // of the first region's bodies before
 		header  []string
 		regions int
 		expect  string
 	}{
-		{"small", 1000, true, [2]int64{}, nil, 2, ""},
-		{"large", 2 << 20, true, [2]int64{}, nil, 2, "100-continue"},
-		{"large, and known to fit", 2 << 20, true, [2]int64{4 << 20, 0}, nil, 2, ""},
-		{"large, one upstream", 2 << 20, true, [2]int64{}, nil, 1, ""},
-		{"large, the client asks", 2 << 20, true, [2]int64{4 << 20, 0}, []string{"Expect", "100-continue"}, 2, "100-continue"},
-		{"small, unknown length", 1000, false, [2]int64{}, nil, 2, ""},
-		{"large, unknown length", 2 << 20, false, [2]int64{}, nil, 2, "100-continue"},
-		{"large, unknown length, same limits", 2 << 20, false, [2]int64{4 << 20, 4 << 20}, nil, 2, ""},
-		{"large, unknown length, other limits", 2 << 20, false, [2]int64{8 << 20, 4 << 20}, nil, 2, "100-continue"},
+		{"small", 1000, true, [2]int64{}, 0, nil, 2, ""},
+		{"large", 2 << 20, true, [2]int64{}, 0, nil, 2, "100-continue"},
+		{"large, within the limit", 2 << 20, true, [2]int64{4 << 20, 0}, 0, nil, 2, "100-continue"},
+		{"large, as before", 2 << 20, true, [2]int64{4 << 20, 0}, 2 << 20, nil, 2, ""},
+		{"larger than before", 2 << 20, true, [2]int64{4 << 20, 0}, 2<<20 - 1, nil, 2, "100-continue"},
+		{"large, one upstream", 2 << 20, true, [2]int64{}, 0, nil, 1, ""},
+		{"large, the client asks", 2 << 20, true, [2]int64{4 << 20, 0}, 2 << 20, []string{"Expect", "100-continue"}, 2, "100-continue"},
+		{"small, unknown length", 1000, false, [2]int64{}, 0, nil, 2, ""},
+		{"large, unknown length", 2 << 20, false, [2]int64{}, 0, nil, 2, "100-continue"},
+		{"large, unknown length, same limits", 2 << 20, false, [2]int64{4 << 20, 4 << 20}, 0, nil, 2, ""},
+		{"large, unknown length, other limits", 2 << 20, false, [2]int64{8 << 20, 4 << 20}, 0, nil, 2, "100-continue"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			regions := []*region{newRegion(t), newRegion(t)}[:test.regions]
@@ -284,6 +287,7 @@ func TestAskingFirst(t *testing.T) {
 				if test.limits[i] > 0 {
 					u.sizes.set(test.limits[i])
 				}
+				u.sizes.accept(test.took)
 			}
 			res, body, sent, err := sendBody(t, p, test.size, test.known, test.header...)
 			if err != nil || res.StatusCode != 200 || body != fmt.Sprint(test.size) || sent.Upstream != "a" {
@@ -346,12 +350,20 @@ func TestSizesGrowOld(t *testing.T) {
 		s.refuse(2 << 20)
 		s.refuse(3 << 20)
 		s.refuse(10) // says nothing
-		if s.fit(1001) != tooLarge || s.fit(1000) != fits || s.fit(-1) != mayFit || s.max() != 1000 {
+		if s.fit(1001) != tooLarge || s.fit(1000) != mayFit || s.fit(-1) != mayFit || s.max() != 1000 {
 			t.Error("a limit that is known is not heeded")
 		}
 		s.set(1 << 30)
-		if s.fit(2<<20) != mayNot || s.fit(2<<20-1) != fits || s.max() != 2<<20-1 {
+		if s.fit(2<<20) != mayNot || s.fit(2<<20-1) != mayFit || s.max() != 2<<20-1 {
 			t.Error("a refusal is not heeded")
+		}
+		s.accept(2<<20 - 1)
+		s.accept(100)
+		if s.fit(2<<20-1) != fits || s.fit(2<<20) != mayNot {
+			t.Error("what was taken is not heeded")
+		}
+		if s.refuse(1<<20 + 1); s.fit(1<<20+1) != mayNot || s.accepted.bytes != 0 {
+			t.Error("a later refusal is not heeded")
 		}
 		time.Sleep(sizesKnown)
 		if s.fit(2<<30) != mayFit || s.max() != 0 {

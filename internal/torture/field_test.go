@@ -63,6 +63,7 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 		}
 		req.Header.Set("Authorization", "Bearer "+canaryKey)
 		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-Large", "1")
 		res, err := r.client.Do(req)
 		if err != nil {
 			return response{err: err}
@@ -90,22 +91,23 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 			})
 		}
 	}
-	for _, page := range []regions.Page{regions.LambdaTooLarge, regions.VercelTooLarge} {
-		t.Run("a platform, "+page.Header["Content-Type"], func(t *testing.T) {
-			r := startRigOver(t, regions.Options{Regions: 2}, "RELAY_PROBE_INTERVAL=off")
-			r.set(t, 0, regions.Serving(page))
+	for probes, page := range map[string]regions.Page{"off": regions.LambdaTooLarge, "1s": regions.VercelTooLarge} {
+		t.Run("a platform, probes "+probes, func(t *testing.T) {
+			r := startRigOver(t, regions.Options{Regions: 2}, "RELAY_PROBE_INTERVAL="+probes)
+			r.ask(t).want(t, http.StatusOK, "region-1", 1)
+			r.set(t, 0, regions.Firewall("X-Large", page)) // as platforms do, to large bodies only
 			if a := upload(t, r, true); a.status != http.StatusOK || a.upstream != "region-2" {
 				t.Errorf("got %v", a)
 			}
-			r.set(t, 1, regions.Serving(page))
+			r.set(t, 1, regions.Firewall("X-Large", page))
 			for range 30 { // early answers must arrive: whose connection is reset retries
 				a := upload(t, r, true)
 				if a.status != http.StatusRequestEntityTooLarge || a.code() != "body_too_large" || a.header.Get("X-Should-Retry") != "false" ||
-					!strings.Contains(a.body, "region-1: platform_413") {
+					!strings.Contains(a.body, ": platform_413") {
 					t.Errorf("got %v", a)
 				}
 			}
-			r.wantPosts(t, 1)
+			r.wantPosts(t, 2)
 			for _, s := range r.states(t) {
 				if s.State != "up" || s.LastError != "" {
 					t.Errorf("health says %+v", s)

@@ -253,6 +253,7 @@ func largeBody(t *testing.T, _ func(string)) {
 			done := make(chan response, 1)
 			go func() { done <- send(t, r) }()
 			await(t, "the request to be sent", func() bool { return r.states(t)[0].InFlight == 1 })
+			time.Sleep(1500 * time.Millisecond) // the gateway waits for a second to hear that the body is wanted
 			r.set(t, 0, regions.Reset)
 			(<-done).wantError(t, http.StatusBadGateway, "upstream_reset")
 			r.wantPosts(t, 1) // the first

@@ -62,6 +62,36 @@ func TestBodyTooLarge(t *testing.T) {
 	a.wantRequests(t, 0)
 }
 
+// TestBodyTooLargeForARegion uploads through a gateway whose first region, or all
+// of them, takes less: the SDK does so once.
+func TestBodyTooLargeForARegion(t *testing.T) {
+	t.Parallel()
+	for _, limits := range [][]int64{{1 << 20, 32 << 20}, {1 << 20, 2 << 20}} {
+		u := fakeopenai.StartUpstream(t)
+		var urls []core.Secret
+		for i, limit := range limits {
+			cfg := relayTo(u)
+			cfg.MaxBodyBytes = limit
+			region := startRelay(t, cfg)
+			urls = append(urls, core.Secret(region.url+"#"+string(rune('a'+i))))
+		}
+		gateway := startRelay(t, core.Config{Upstreams: urls, ProbeInterval: -1})
+		a := newAPI(u, gateway.url)
+		if limits[1] > 5<<20 {
+			uploadFile(t, a, 5<<20)
+			a.wantRequests(t, 1)
+		} else {
+			_, err := a.Files.New(t.Context(), openai.FileNewParams{
+				File:    openai.File(bytes.NewReader(fakeopenai.Pattern(5<<20)), canary+".bin", "application/octet-stream"),
+				Purpose: openai.FilePurposeUserData,
+			})
+			wantRelayError(t, err, 413, "body_too_large", "", "false")
+			a.wantRequests(t, 0)
+		}
+		gateway.wantHits(t, 1)
+	}
+}
+
 // TestStreamedBodyTooLarge has a body whose length nobody knows before. The
 // upstream must not see its end.
 func TestStreamedBodyTooLarge(t *testing.T) {

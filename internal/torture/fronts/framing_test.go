@@ -106,9 +106,13 @@ func amidUpload(r *rig) {
 		})
 		second := scripted(r, func(c *turn) {
 			for {
-				_, got, err := c.request()
+				req, got, err := c.request()
 				if err == io.EOF && got == "" {
 					return
+				}
+				if req != nil && req.URL.Path == "/relay/health" { // how much it takes
+					c.say("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+					continue
 				}
 				if got != body || err != nil {
 					r.Errorf("size %d: the second region got %d bytes, %v", size, len(got), err)
