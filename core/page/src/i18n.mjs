@@ -149,7 +149,7 @@ export const words = {
   tokens_out: ['Tokens out', '输出 tokens'],
   endpoint: ['Endpoint', '接口'],
   none: ['none', '无'],
-  cut_short: ['There is more than is shown.', '数据未完整显示。'],
+  cut_short: ['There is more.', '数据不完整。'],
 
   try: ['Chat', '对话'],
   held: ['This relay adds its own API key: the access token is all you need.', '此中继自带 API 密钥，只需访问令牌。'],
@@ -158,7 +158,7 @@ export const words = {
   model_filter: ['Filter models', '筛选模型'],
   key: ['API key', 'API 密钥'],
   message: ['Message', '消息'],
-  message_hint: ['Enter sends, Shift+Enter starts a new line', 'Enter 发送，Shift+Enter 换行'],
+  message_hint: ['Shift+Enter: new line', 'Shift+Enter 换行'],
   hello: ['Hello! Count from one to ten, in words.', '你好！请用中文从一数到十。'],
   send: ['Send', '发送'],
   stop: ['Stop', '停止'],

@@ -77,10 +77,11 @@ async function check(r, signal) {
 // keys. APIs say by code or message what their statuses leave open.
 export function stateOf(failure) {
   if (!failure) return 'accepted';
-  const { from, status, code, message } = failure;
+  const { from, status, code, type, message } = failure;
   if (from !== 'api' || status >= 500) return 'unchecked';
-  const said = `${code} ${message}`;
-  if (status === 402 || /quota|billing|insufficient.(balance|credit|fund)|余额|额度/i.test(said)) return 'nocredit';
+  const said = `${code} ${type} ${message}`;
+  if (/^rate_limit/.test(code)) return 'limited'; // whose message names the page of bills
+  if (status === 402 || /quota|billing_|insufficient.(balance|credit|fund)|余额|额度/i.test(said)) return 'nocredit';
   if (/unsupported_country|permission|missing scopes|not.authorized|allowlist/i.test(said)) return 'blocked';
   if (status === 429) return 'limited';
   if (status === 401 || /invalid.(api.key|token)|incorrect api key|无效/i.test(said)) return 'invalid';

@@ -5,11 +5,11 @@ import { events, howTheyCame, spreadOf } from './events.mjs';
 import { showUpstreams } from './gateway.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { qr } from './qr.mjs';
-import { ask, base, failureText, onFailure, parse, relay, request } from './relay.mjs';
+import { ask, base, failureText, onDoubt, parse, relay, request } from './relay.mjs';
 import { ago, duration, megabytes } from './text.mjs';
 
 const ageEvery = 5000; // ms between two updates of the age
-const doubtFor = 5000; // ms for which a check is new enough for a call that failed
+const doubtEvery = 5000; // ms between two checks for calls that failed
 
 const state = { failure: null, deep: null, stream: null, busy: false, at: 0, wellAt: 0 };
 let known = () => {};
@@ -24,8 +24,11 @@ export function startStatus(whenKnown) {
   $('base').value = base;
   $('base').addEventListener('focus', ({ target }) => target.select());
   $('recheck').addEventListener('click', checkStatus);
-  onFailure(() => {
-    if (performance.now() - state.at > doubtFor) checkStatus();
+  let doubted = -doubtEvery;
+  onDoubt(() => {
+    if (performance.now() - doubted < doubtEvery) return;
+    doubted = performance.now();
+    checkStatus();
   });
   onLanguage(() => {
     $('copy-base').replaceChildren(copyButton(() => base, { class: 'main copy' }));

@@ -4,7 +4,7 @@ import { $, button, callout, el, facts, svg } from './dom.mjs';
 import { events, howTheyCame, piecesOf, spreadOf } from './events.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { cheapest, modelsFor } from './models.mjs';
-import { failureOf, failureText, parse, refusal, relay, request } from './relay.mjs';
+import { failureOf, failureText, parse, refusal, relay, request, weigh } from './relay.mjs';
 import { duration, kindOf, mask, number, splitKeys } from './text.mjs';
 
 // What is sent, and what each event of the response means.
@@ -150,7 +150,10 @@ async function send() {
     if (!mine.failure) await listen(mine, api, key);
   } catch {
     if (stop.signal.aborted) mine.note = 'stopped';
-    else if (mine.began) mine.note = 'broken';
+    else if (mine.began) {
+      mine.note = 'broken';
+      weigh({ from: 'other' });
+    }
     else mine.failure = { word: 'unreachable' };
   }
   mine.end = performance.now();
@@ -182,6 +185,7 @@ async function listen(turn, api, key) {
   turn.attempts = res.headers.get('X-Relay-Attempts');
   if (!res.ok || !/^text\/event-stream/.test(res.headers.get('Content-Type') ?? '')) {
     turn.failure = failureOf(res, await res.text(), key);
+    weigh(turn.failure);
     return;
   }
   turn.began = true;

@@ -168,6 +168,8 @@ for (const [name, models, chat, state] of [
   ['without credit, 402', listed, error(402, 'x', 'Insufficient Balance'), /! no credit/],
   ['without billing', listed, error(429, 'billing_not_active'), /! no credit/],
   ['rate-limited', listed, error(429, 'rate_limit_exceeded', 'Rate limit reached'), /! rate-limited/],
+  ['rate-limited, on the free tier', listed, error(429, 'rate_limit_exceeded', 'Rate limit reached. You can increase your rate limit by adding a payment method at https://platform.openai.com/account/billing.'), /! rate-limited/],
+  ['without credit by its type', listed, error(429, null, 'said', 'insufficient_quota'), /! no credit/],
   ['rate-limited at once', error(429, 'rate_limit_exceeded', 'Rate limit reached'), null, /! rate-limited/],
   ['blocked by region', error(403, 'unsupported_country_region_territory'), null, /✗ blocked/],
   ['blocked by permission', error(401, null, 'You have insufficient permissions for this operation. Missing scopes: api.model.read.'), null, /✗ blocked/],
@@ -233,21 +235,47 @@ test('a token that no header can carry is said to be that, and the relay is not 
   await isAccessible(page, 'malformed token');
 });
 
-test('a relay that dies does not go on working', async (t) => {
-  const front = await startFront(stack.open);
-  const page = await openPage(t, browser, front.url, { expected: /ERR_/, before: (page) => page.clock.install() });
+for (const [how, late, call] of [
+  ['long after it was checked', 90_000, async (page) => {
+    await page.fill('#try-key', key);
+    await page.click('#send');
+  }],
+  ['right after it was checked', 0, (page) => check(page, key)],
+]) {
+  test(`a relay that dies ${how} does not go on working`, async (t) => {
+    const front = await startFront(stack.open);
+    const page = await openPage(t, browser, front.url, { expected: /ERR_/, before: (page) => late && page.clock.install() });
+    await settled(page);
+    assert.match(await text(page, '#verdict'), /This relay works/);
+    front.die();
+    if (late) await page.clock.fastForward(late);
+    await call(page);
+    await page.waitForFunction(() => /This relay does not respond/.test(document.getElementById('verdict').textContent));
+    assert.equal(await page.getAttribute('#banner', 'class'), 'bad');
+    assert.match(await text(page, '#age'), late ? /last known (9\d sec\.|2 min\.) ago/ : /last known \d+ sec\. ago/);
+    assert.ok(await page.locator('#status').evaluate((section) => section.classList.contains('old')), 'old facts are greyed');
+    assert.match(await text(page, '#status'), /API\s+[\d.]+ ms/);
+    await isAccessible(page, 'dead relay');
+  });
+}
+
+test('a relay that dies within a stream is checked again', async (t) => {
+  let cut;
+  const front = await startFront(stack.open, (from, to, { url }) => {
+    from.pipe(to);
+    if (url.endsWith('/chat/completions')) cut = () => to.destroy();
+  });
+  const page = await openPage(t, browser, front.url, { expected: /ERR_/ });
   await settled(page);
-  assert.match(await text(page, '#verdict'), /This relay works/);
-  front.die();
-  await page.clock.fastForward(90_000); // long since it was checked
   await page.fill('#try-key', key);
+  await page.fill('#try-model', 'gpt-4o-mini');
+  await stack.script(['silence=3']);
   await page.click('#send');
+  await page.waitForFunction(() => document.getElementById('answer').textContent.length > 0);
+  front.die();
+  cut();
   await page.waitForFunction(() => /This relay does not respond/.test(document.getElementById('verdict').textContent));
-  assert.equal(await page.getAttribute('#banner', 'class'), 'bad');
-  assert.match(await text(page, '#age'), /last known (9\d sec\.|2 min\.) ago/);
-  assert.ok(await page.locator('#status').evaluate((section) => section.classList.contains('old')), 'old facts are greyed');
-  assert.match(await text(page, '#status'), /API\s+[\d.]+ ms/);
-  await isAccessible(page, 'dead relay');
+  assert.match(await text(page, '#figures'), /The connection broke off/);
 });
 
 test('a page of the platform in place of the relay has it checked again', async (t) => {
