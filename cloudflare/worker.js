@@ -25,7 +25,7 @@ const SETTINGS = new Set([
   "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE",
   "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE",
   "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME",
-  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LAMBDA_INVOKE_MODE",
+  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
 
 /** What the relay answers when it cannot forward; see core/errors.go. */
@@ -243,7 +243,7 @@ function newRelay(env) {
 const defaultSettings = () => ({
   upstreams: [parseUpstream(DEFAULTS.upstream)], accessTokens: [], apiKey: '', pathTokens: false, origins: ['*'], hosts: [],
   paths: DEFAULTS.paths, page: true, maxBodyBytes: DEFAULTS.maxBodyBytes, idleTimeout: 0, maxStreamTime: 0, keepalive: 0,
-  resendAmbiguous: false, allowAnyone: false, name: DEFAULTS.name, region: '', logLevel: 'info',
+  resendAmbiguous: false, allowAnyone: false, name: DEFAULTS.name, region: '', logLevel: 'info', logSample: 1,
 });
 
 /** Reads the RELAY_* bindings of env: settings, and a sentence for each that is wrong, without its value. */
@@ -300,6 +300,7 @@ const PARSERS = {
   RELAY_IDLE_CONNECTION_TIMEOUT: off('the edge keeps the connections of clients'),
   RELAY_NAME: (v) => must(isToken(v), 'may have letters, digits, hyphens and dots only') ?? { name: v },
   RELAY_REGION: (v) => must(/^[ -~]*$/.test(v), 'may have printable ASCII characters only') ?? { region: v },
+  RELAY_LOG_SAMPLE: (v) => ({ logSample: parseSample(v) }),
   RELAY_LOG_LEVEL: (v) => must(Object.hasOwn(LEVELS, v), 'must be debug, info, warn, error or off') ?? { logLevel: v },
 };
 
@@ -340,6 +341,11 @@ function unique(upstreams) {
 function parseBool(v) {
   must(['true', '1', 'false', '0'].includes(v), 'must be true or false');
   return v === 'true' || v === '1';
+}
+
+function parseSample(v) {
+  must(/^\+?[0-9]+$/.test(v) && Number(v) >= 1 && Number(v) <= 1e6, 'must be a number of requests from 1 to 1000000');
+  return Number(v);
 }
 
 function parseSize(v) {
@@ -543,8 +549,9 @@ const LEVELS = { debug: 0, info: 1, warn: 2, error: 3, off: 4 };
 
 /** Writes the record line: an allow-list, without any header, path, query, body or key. */
 function log(x, bytesOut) {
-  const level = x.error === '' ? 'info' : 'warn';
-  if (x.logged || LEVELS[level] < LEVELS[x.relay.logLevel]) return;
+  const level = x.error === '' && x.status < 500 && x.status !== 429 ? 'info' : 'warn';
+  const sample = level === 'info' ? x.relay.logSample : 1;
+  if (x.logged || LEVELS[level] < LEVELS[x.relay.logLevel] || Math.random() * sample >= 1) return;
   x.logged = true;
   write(level, x.relay.logLevel, {
     msg: 'request', request_id: requestID(x), method: METHODS.includes(x.method) ? x.method : 'other', route: loggedRoute(x),
@@ -552,6 +559,7 @@ function log(x, bytesOut) {
     region: regionOf(x), attempts: x.attempts,
     ...(x.upstream && x.relay.upstreams.length > 1 && { upstream: x.upstream.name }),
     ...(x.error && { error: x.error }),
+    ...(sample > 1 && { sample }),
   });
 }
 

@@ -87,12 +87,13 @@ type recordStage struct {
 	region       string
 	bodyTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
+	sample       int           // requests at level info for each that is logged; 0: all are
 }
 
 func newRecordStage(cfg Config) *recordStage {
 	return &recordStage{
 		logger: cfg.logger(), marker: protocol.RelayMarker(cfg.Name), region: cfg.Region,
-		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
+		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout, sample: cfg.LogSample,
 	}
 }
 

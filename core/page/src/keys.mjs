@@ -24,10 +24,7 @@ export function startKeys() {
     event.preventDefault();
     checkAll();
   });
-  $('stop-check').addEventListener('click', () => {
-    run?.abort();
-    $('check').focus();
-  });
+  $('stop-check').addEventListener('click', () => run?.abort());
   $('filter').addEventListener('change', renderFilter);
   $('copy-valid').addEventListener('click', copyValid);
   $('clear-invalid').addEventListener('click', clearInvalid);
@@ -136,8 +133,10 @@ export function renderForm() {
   const done = results.filter((r) => r.state).length;
   $('keys-news').textContent = results.length === 0 ? ''
     : t('progress', { done, all: results.length, usable: results.filter(isUsable).length });
+  const focused = [$('check'), $('stop-check')].includes(document.activeElement);
   $('check').hidden = Boolean(run);
   $('stop-check').hidden = !run;
+  if (focused) $(run ? 'stop-check' : 'check').focus();
   $('results-bar').hidden = results.length === 0;
   $('clear-invalid').disabled = !results.some(({ state }) => state === 'invalid');
   $('copy-valid').disabled = !results.some(isUsable) || held;
@@ -177,8 +176,7 @@ function renderCard(r) {
     [t('credit_test'), credit && (credit.failure ? failureText(credit.failure) : t('credit_ok', { model: credit.model }))],
     [t('limits'), models && (limits ? limits.map((l) => el('p', null, t('limit_one', { ...l, what: t(l.what), left: l.left ?? '?', reset: l.reset ?? '?' }))) : t('limits_unsaid'))],
     [t('balance'), balance && balanceText(balance)],
-    [t('costs'), costs && costsPanel(key, costs)],
-  ])));
+  ])), costs && costsPanel(key, costs));
   const toggle = button(t('details'), () => {
     r.open = more.hidden;
     more.hidden = !r.open;

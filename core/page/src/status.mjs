@@ -136,10 +136,11 @@ function renderStatus() {
   const [kind, sentence] = verdict();
   const sub = { v_well: 'sub', v_buffered: 'sub_buffered' }[sentence];
   $('banner').className = kind;
-  $('verdict').replaceChildren(
-    el('span', { class: 'sign', 'aria-hidden': 'true' }, signs[kind]),
+  const says = el('div', null, el('span', { class: 'sign', 'aria-hidden': 'true' }, signs[kind]),
     el('div', null, el('h2', { id: 'status-title' }, t(sentence)), sub && el('p', null, t(sub)),
       failure && failureText(failure), !failure && deep && !deep.ok && reason(deep)));
+  // Screen readers read it again whenever it is replaced.
+  if (says.textContent !== $('verdict').textContent) $('verdict').replaceChildren(says);
   $('recheck').disabled = busy;
   $('recheck').textContent = t(busy ? 'checking' : 'check_again');
   $('status').classList.toggle('old', Boolean(failure));
@@ -153,7 +154,7 @@ function renderStatus() {
     [t('region'), value(health.region)],
     [t('platform'), value(health.platform)],
     [t('version'), value(health.version)],
-    [t('access'), value(t(health.token_required ? 'yes' : 'no'))],
+    [t('access'), value(t(health.token_required ? 'needed' : 'no'))],
     [t('key'), value(t(health.holds_key ? 'key_held' : 'key_yours'))],
     [t('body_limit'), value(health.max_body_bytes && megabytes(health.max_body_bytes))],
     ['WebSocket', value(t(health.websocket ? 'yes' : 'no'))],

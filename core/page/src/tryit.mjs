@@ -224,7 +224,6 @@ function renderTurn() {
   const spread = spreadOf(arrivals);
   const waited = arrivals.length ? arrivals[0].at - start : 0;
   const how = howTheyCame(arrivals, { waited });
-  const n = tokens ?? arrivals.length;
   const came = t('came_' + how, { n: number(arrivals.length), reads: number(piecesOf(arrivals)), ms: duration(spread) });
   $('figures').replaceChildren(
     failure ? failureText(failure) : '',
@@ -232,7 +231,7 @@ function renderTurn() {
     el('dl', null, facts([
       [t('ttft'), arrivals.length && duration(waited)],
       [t('arrival'), end && arrivals.length && el('span', { class: { one: 'good', once: 'warn', bursts: 'warn' }[how] }, (how === 'one' ? '✓ ' : '') + came)],
-      [t('speed'), end && n > 1 && spread > 20 && t(tokens ? 'per_second' : 'events_second', { n: number(((n - 1) / spread) * 1000, { maximumFractionDigits: 1 }) })],
+      [t('speed'), end && tokens > 1 && spread > 20 && t('per_second', { n: number(((tokens - 1) / spread) * 1000, { maximumFractionDigits: 1 }) })],
       [t('total'), end && tokens && t('total_value', { ms: duration(end - start), n: number(tokens) })],
       [t('route'), route && t('attempts', { name: route, n: attempts ?? '1' })],
     ]).flat()),
