@@ -35,15 +35,15 @@ const ERRORS = {
   unknownPath: { status: 404, code: "unknown_path", retryAfterMs: 0, retry: false, message: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS." },
   uriTooLong: { status: 414, code: "uri_too_long", retryAfterMs: 0, retry: false, message: "The request's URL is longer than 8 KiB. Send long values in the body." },
   headersTooLarge: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than 64 KiB or more than 500. Send fewer or shorter ones." },
-  headersRefused: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than any upstream of this relay takes, so nothing was sent. Send fewer or shorter ones." },
+  headersRefused: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than any upstream of this relay accepts, so nothing was sent. Send fewer or shorter ones." },
   host: { status: 403, code: "host_not_allowed", retryAfterMs: 0, retry: false, message: "This relay may not be called by this host name. Use the address that it printed at start-up, or have its operator add the name to RELAY_ALLOWED_HOSTS." },
-  origin: { status: 403, code: "origin_not_allowed", retryAfterMs: 0, retry: false, message: "This relay takes no requests from web pages of this origin. Have its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program." },
+  origin: { status: 403, code: "origin_not_allowed", retryAfterMs: 0, retry: false, message: "This relay accepts no requests from web pages of this origin. Have its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program." },
   navigation: { status: 403, code: "browser_navigation_not_allowed", retryAfterMs: 0, retry: false, message: "A browser may not open the API's responses as a page, frame, script or worker on this relay's address. Use fetch or XMLHttpRequest in a page, or a program." },
   access: { status: 401, code: "invalid_access_token", retryAfterMs: 0, retry: false, message: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>. Its operator has it." },
   duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
   misplacedToken: { status: 400, code: "misplaced_access_token", retryAfterMs: 0, retry: false, message: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>." },
-  bodyTooLarge: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "The request body is larger than this relay takes." },
-  tooLargeEverywhere: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "No upstream of this relay takes a request body of this size, so nothing was processed. Send a smaller one, or add an upstream with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says." },
+  bodyTooLarge: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "The request body is larger than this relay accepts." },
+  tooLargeEverywhere: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "No upstream of this relay accepts a request body of this size, so nothing was processed. Send a smaller one, or add an upstream with a larger limit: Google Cloud Functions accept 32 MiB, relay serve up to RELAY_MAX_BODY_BYTES." },
   bodyTimeout: { status: 408, code: "body_timeout", retryAfterMs: 0, retry: true, message: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection." },
   bodyIncomplete: { status: 400, code: "body_incomplete", retryAfterMs: 0, retry: true, message: "The request body ended before it was complete. Send it again." },
   overloaded: { status: 503, code: "relay_overloaded", retryAfterMs: 1000, retry: true, message: "This relay has reached its max number of requests in flight. Retry in a moment; its operator can raise RELAY_MAX_IN_FLIGHT." },
@@ -52,7 +52,7 @@ const ERRORS = {
   webSocket: { status: 426, code: "websocket_unsupported", retryAfterMs: 0, retry: false, message: "WebSockets do not work here: the platform has none, the handshake is incomplete, or a proxy removed its Upgrade header. Use the HTTP endpoints, or a relay on a platform with WebSockets: relay serve, Google Cloud Functions, Vercel or Cloudflare." },
   connect: { status: 502, code: "upstream_connect", retryAfterMs: 500, retry: true, message: "This relay could not connect to the API, so nothing was sent. Retry in a moment; if that does not help, run relay check." },
   reset: { status: 502, code: "upstream_reset", retryAfterMs: 500, retry: true, message: "The API closed the connection, or sent something that is not HTTP, before its response began. It may have processed the request. Retry it." },
-  allFailed: { status: 502, code: "all_regions_failed", retryAfterMs: 1000, retry: true, message: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; relay check says what is wrong with each." },
+  allFailed: { status: 502, code: "all_regions_failed", retryAfterMs: 1000, retry: true, message: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; run relay check to find out what is wrong with each." },
   platform: { status: 502, code: "platform_failed", retryAfterMs: 500, retry: true, message: "An upstream relay's platform returned its own error after the request was sent. The API may have processed the request. Retry it." },
   clientTimeout: { status: 504, code: "client_timeout", retryAfterMs: 0, retry: true, message: "The API did not respond within this client's timeout, so the relay cancelled the request. Request less output, or raise the client's timeout." },
   invalidResponse: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "The API returned an invalid HTTP status code. Retry the request." },
@@ -62,12 +62,12 @@ const ERRORS = {
   upstreamReset: { status: 502, code: "upstream_reset", retryAfterMs: 500, retry: true, message: "An upstream of this relay closed the connection, or stopped responding, before its response began. The request may have been processed. Retry it: an upstream that is down is not used." },
   upstreamTimeout: { status: 504, code: "client_timeout", retryAfterMs: 0, retry: true, message: "The upstream of this relay did not respond within this client's timeout, so the relay cancelled the request. Request less output, or raise the client's timeout." },
   upstreamInvalid: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "An upstream of this relay returned an invalid HTTP status code. Retry the request." },
-  upstreamInterrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "An upstream of this relay broke off in the middle of this response, so it is incomplete. Retry the request." },
+  upstreamInterrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "An upstream of this relay closed the connection in the middle of this response, so it is incomplete. Retry the request." },
   upstreamIdle: { status: 504, code: "upstream_idle_timeout", retryAfterMs: 0, retry: true, message: "An upstream of this relay stopped sending in the middle of this response, so it is incomplete. Retry the request." },
-  streamLimit: { status: 504, code: "stream_limit", retryAfterMs: 0, retry: false, message: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is incomplete." },
+  streamLimit: { status: 504, code: "stream_limit", retryAfterMs: 0, retry: false, message: "This response reached the max duration that this relay's operator set in RELAY_MAX_STREAM_TIME, so it is incomplete." },
   deadline: { status: 504, code: "relay_deadline", retryAfterMs: 0, retry: false, message: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or have the operator raise the function's timeout." },
   shutdown: { status: 503, code: "relay_shutdown", retryAfterMs: 1000, retry: true, message: "This relay is shutting down, so the response is incomplete. Retry the request." },
-  misconfigured: { status: 500, code: "relay_misconfigured", retryAfterMs: 0, retry: false, message: "This relay's configuration is invalid, so it forwards nothing. Its log says what is wrong." },
+  misconfigured: { status: 500, code: "relay_misconfigured", retryAfterMs: 0, retry: false, message: "This relay's configuration is invalid, so it forwards nothing. Its log has the reason." },
   internal: { status: 500, code: "relay_internal_error", retryAfterMs: 0, retry: true, message: "This relay failed while it handled the request. Its log has the details under the request id." },
 };
 
@@ -234,7 +234,7 @@ function newRelay(env) {
   if (relay.accessTokens.length === 0 && !relay.allowAnyone) {
     write('warn', relay.logLevel, {
       msg: 'open',
-      problem: "RELAY_ACCESS_TOKENS is not set, so anyone who finds this Worker's URL may use it with a key of their own; RELAY_ALLOW_ANYONE=true says that this is meant",
+      problem: "RELAY_ACCESS_TOKENS is not set, so anyone who finds this Worker's URL may use it with a key of their own; set RELAY_ALLOW_ANYONE=true if that is intended",
     });
   }
   return relay;
@@ -323,7 +323,7 @@ function off(reason) {
 function each(value, parse) {
   const entries = value.split(',').map((entry) => entry.trim());
   entries.forEach(mustBeUnquoted);
-  must(!entries.includes(''), 'has an empty entry beside a comma');
+  must(!entries.includes(''), 'has an empty entry next to a comma');
   return entries.map((entry, i) => {
     try {
       return parse(entry, entries.length);
@@ -374,7 +374,7 @@ function parseToken(token) {
   const hex = /^sha256:([0-9a-fA-F]{64})$/.exec(token)?.[1];
   if (hex) return { text: '', digest: Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16)) };
   must(token.startsWith('sha256:') || !/^sha256:/i.test(token), 'must begin with sha256: in lower case if it is a hash');
-  must(!token.startsWith('sha256:'), 'must have 64 hexadecimal digits behind its sha256: prefix');
+  must(!token.startsWith('sha256:'), 'must have 64 hexadecimal digits after its sha256: prefix');
   must(token.replace(/^rt_/, '') !== '', 'is empty');
   must(isHeaderValue(token) && !token.includes('.'), 'may have no spaces, commas, dots or control characters; openssl rand -hex 32 makes a good one');
   return { text: token, digest: null };
@@ -432,7 +432,7 @@ function parseUpstream(address) {
   const hostname = host.replace(/:[0-9]+$/, '').toLowerCase();
   must(/^https?$/i.test(scheme), 'must begin with https://');
   must(/^https$/i.test(scheme) || isLoopback(hostname), 'must be https: plain http would show keys to the network, and is allowed to loopback addresses only');
-  must(/^[!-~]*$/.test(name ?? ''), 'has a name, behind #, with other than visible ASCII characters');
+  must(/^[!-~]*$/.test(name ?? ''), 'has a name, after #, with characters that are not visible ASCII');
   const official = hostname === 'api.openai.com' || hostname.endsWith('.api.openai.com');
   const prefix = (path ?? '').replace(/\/+$/, '').replace(/\/v1$/, '');
   must(prefix === '' || (isCleanPath(prefix) && !/%2f/i.test(prefix)), 'has a path that cannot be relayed to');
@@ -1084,8 +1084,8 @@ function hops(x) {
 function tooLarge(x) {
   const limit = x.relay.maxBodyBytes;
   const text = limit % 2 ** 20 === 0 ? `${limit / 2 ** 20} MiB` : limit % 1024 === 0 ? `${limit / 1024} KiB` : `${limit} bytes`;
-  return new RelayError(ERRORS.bodyTooLarge, `The request body is too large: this relay on ${x.relay.platform} takes up to ${text}. Send a smaller one, ` +
-    "or use a relay with a larger limit: RELAY_MAX_BODY_BYTES raises this one's up to the 100 MB that Cloudflare's free zones let in, relay serve takes what that setting says.");
+  return new RelayError(ERRORS.bodyTooLarge, `The request body is too large: this relay on ${x.relay.platform} accepts up to ${text}. Send a smaller one, ` +
+    "or use a relay with a larger limit: RELAY_MAX_BODY_BYTES raises this one's up to the 100 MB that Cloudflare's free zones accept, relay serve accepts what it is set to there.");
 }
 
 // forwarding: the request to an upstream, its response to the client
