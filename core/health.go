@@ -91,12 +91,9 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// upstreams returns the state of each upstream if there are several and the caller
-// would be admitted: the names tell where the relay's regions are.
+// upstreams returns the state of each upstream if the caller would be admitted: the
+// names tell where the relay's regions are.
 func (hl *health) upstreams(req *http.Request) []protocol.UpstreamHealth {
-	if !hl.pool.Several() {
-		return nil
-	}
 	clone := *req // admit changes it
 	if hl.access.admit(&clone) != nil {
 		return nil

@@ -20,7 +20,7 @@ type Health struct {
 	MaxBodyBytes  int64            `json:"max_body_bytes"`
 	WebSocket     bool             `json:"websocket"`
 	Upstream      *DeepCheck       `json:"upstream,omitempty"`  // with deep=1
-	Upstreams     []UpstreamHealth `json:"upstreams,omitempty"` // where there are several, for those with a token
+	Upstreams     []UpstreamHealth `json:"upstreams,omitempty"` // for those with a token
 }
 
 // An UpstreamHealth is what a relay with several upstreams knows of one.
