@@ -54,8 +54,8 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		return exitOK
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "relay: serve accepts no argument %q: settings come from RELAY_* variables, see relay serve -h\n",
-			flags.Arg(0))
+		fmt.Fprintf(stderr, "relay: serve accepts no argument %q: "+
+			"settings come from RELAY_* variables, see relay serve -h\n", flags.Arg(0))
 		return exitUsage
 	}
 	logs := newLogQueue(stderr)
@@ -104,7 +104,8 @@ func serveConfig(environ []string, listen string, upstreams *upstreamsFile) (cor
 
 // errOpen is the error for a relay that others could find and use.
 var errOpen = errors.New("-listen: other machines can reach this address, and anyone who does could use the relay: " +
-	"set RELAY_ACCESS_TOKENS to a token, which openssl rand -hex 32 makes, or RELAY_ALLOW_ANYONE=true if that is intended")
+	"set RELAY_ACCESS_TOKENS to a token, which openssl rand -hex 32 makes, or RELAY_ALLOW_ANYONE=true " +
+	"if that is intended")
 
 // isOpen reports whether a relay on an address lets other machines use it without an
 // access token, although RELAY_ALLOW_ANYONE is not set.
