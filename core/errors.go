@@ -99,8 +99,8 @@ var (
 		Msg: "The request body is larger than this relay accepts."}
 	errTooLargeEverywhere = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
 		Msg: "No upstream of this relay accepts a request body of this size, so nothing was processed. Send a " +
-			"smaller one, or add an upstream with a larger limit: Google Cloud Functions accept 32 MiB, relay serve up " +
-			"to RELAY_MAX_BODY_BYTES."}
+			"smaller one, or add an upstream with a larger limit: Google Cloud Functions accept 32 MiB, relay " +
+			"serve up to RELAY_MAX_BODY_BYTES."}
 	errBodyTimeout = &Error{Status: http.StatusRequestTimeout, Code: "body_timeout",
 		Msg: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection."}
 	errBodyIncomplete = &Error{Status: http.StatusBadRequest, Code: "body_incomplete",
