@@ -136,8 +136,8 @@ type Config struct {
 	// responded with 429 or 5xx. The zero value is info.
 	LogLevel slog.Level
 
-	// LogSample makes one of so many requests at info be logged, by chance. If zero,
-	// 1: all are.
+	// LogSample logs one in this many requests at info, chosen at random. If zero, 1:
+	// all are logged.
 	LogSample int
 
 	// LambdaInvokeMode is the invoke mode of the AWS Lambda function URL in

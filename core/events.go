@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// eventLines follows the lines of an event stream (HTML standard, section 9.2.5) as
-// they are written to the client, in pieces of any size. The zero value is the
-// beginning of a stream.
+// eventLines tracks the lines of an event stream (HTML standard, section 9.2.5) as
+// they are written to the client, in pieces of any size. The zero value is the state
+// at the beginning of a stream.
 type eventLines struct {
 	head [32]byte // beginning of the current line
 	size int      // of the current line so far
 
 	open      bool // fields were written since the last blank line: an event is incomplete
-	cr        bool // the last byte was a CR, of which an LF may follow
-	lf        bool // there was an LF: a CR ends no line by itself
+	cr        bool // the last byte was a CR, whose LF may follow
+	lf        bool // there was an LF, so a CR at the end may be half of a line break
 	done      bool // the last data was [DONE]
 	responses bool // there was an event of the Responses API
 }
@@ -60,7 +60,7 @@ func (l *eventLines) endLine() {
 	l.size = 0
 }
 
-// noteField records what the current line says.
+// noteField records the field in the current line.
 func (l *eventLines) noteField() {
 	line := string(l.head[:min(l.size, len(l.head))])
 	name, value, _ := strings.Cut(line, ":")
@@ -74,7 +74,7 @@ func (l *eventLines) noteField() {
 	}
 }
 
-// isDone reports whether the last data was [DONE], be its line complete or not.
+// isDone reports whether the last data was [DONE], even if its line is incomplete.
 func (l *eventLines) isDone() bool {
 	last := *l
 	if last.size > 0 {
@@ -83,11 +83,12 @@ func (l *eventLines) isDone() bool {
 	return last.done
 }
 
-// between reports whether a comment can be written: no event and no line is incomplete.
+// between reports whether a comment can be written: neither an event nor a line is
+// incomplete.
 func (l *eventLines) between() bool { return l.size == 0 && !l.open && !(l.cr && l.lf) }
 
-// separator returns the line breaks that end an incomplete event: none if there is none,
-// since clients take the blank line for one.
+// separator returns the line breaks that end an incomplete event. It returns none if
+// no event is incomplete, since older SDKs take another blank line for an event.
 func (l *eventLines) separator() string {
 	switch {
 	case l.between():

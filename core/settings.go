@@ -210,7 +210,7 @@ var settings = []Setting{
 			return parseLevel(&cfg.LogLevel, v)
 		}},
 	{"RELAY_LOG_SAMPLE", "1",
-		"log one of so many successful requests, with this number as `sample`; others are always logged",
+		"log one in this many requests of level INFO, with this number as `sample`; failed ones are always logged",
 		func(cfg *Config, v string) (err error) {
 			cfg.LogSample, err = parseSample(v)
 			return err
@@ -356,7 +356,7 @@ func (e *configError) Unwrap() []error { return e.errs }
 func setList[T ~string](dst *[]T, v string) error {
 	for entry := range strings.SplitSeq(v, ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
-			return errors.New("has an empty entry beside a comma")
+			return errors.New("has an empty entry next to a comma")
 		}
 		if isQuoted(entry) {
 			return errQuoted

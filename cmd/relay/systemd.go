@@ -23,7 +23,7 @@ func listener(ctx context.Context, environ []string, address string) (net.Listen
 		return ln, nil
 	}
 	if count > 1 {
-		return nil, fmt.Errorf("LISTEN_FDS is %d: relay serve takes one socket", count)
+		return nil, fmt.Errorf("LISTEN_FDS is %d: relay serve accepts one socket", count)
 	}
 	const first = 3 // SD_LISTEN_FDS_START
 	file := os.NewFile(first, "LISTEN_FDS")
@@ -35,9 +35,8 @@ func listener(ctx context.Context, environ []string, address string) (net.Listen
 	return ln, nil
 }
 
-// notify tells the service manager, if there is one, about a change of state, such
-// as READY=1, see sd_notify(3). A manager that cannot be told is no reason not to
-// serve.
+// notify sends a change of state, such as READY=1, to the service manager, if there is
+// one; see sd_notify(3). Errors are ignored: the relay serves without a manager too.
 func notify(environ []string, state string) {
 	name := lookup(environ, "NOTIFY_SOCKET")
 	if !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, "@") {
