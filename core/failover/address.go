@@ -142,13 +142,14 @@ func isPort(u *url.URL) bool {
 }
 
 // isPrivate reports whether host can only be on a network of the user's own: a private
-// (RFC 1918, RFC 4193), link-local or shared (RFC 6598) address, or a name without
-// dots, as machines and containers have. A name must begin with a letter: resolvers
-// take numbers for addresses.
+// (RFC 1918, RFC 4193) or shared (RFC 6598) address, or a name without dots, as machines
+// and containers have. A name must begin with a letter: resolvers take numbers for
+// addresses. Link-local addresses are none: in clouds, they serve an instance its
+// credentials.
 func isPrivate(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		ip = ip.Unmap()
-		return ip.IsPrivate() || ip.IsLinkLocalUnicast() || shared.Contains(ip)
+		return ip.IsPrivate() || shared.Contains(ip)
 	}
 	return plainName.MatchString(host)
 }
