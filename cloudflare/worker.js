@@ -1575,19 +1575,24 @@ function cutError(x) {
 }
 
 /**
- * Returns error as the last event; no [DONE] is behind. In a Responses stream it is
- * that API's own error event as well, so that SDKs show its sentence. What was written
- * is known if lines are; else the blank line in front ends an event that may have been
- * cut inside.
+ * Returns error as the last event; no [DONE] follows. In a stream of the Responses API
+ * or of Anthropic's it is that API's own error event, too, so that SDKs show its
+ * message. What was written is known if lines are; else the blank line in front ends an
+ * event that may have been cut inside.
  */
 function errorEvent(x, error, lines) {
   const fields = errorFields(error, error.message);
   const { code, message, param } = fields;
-  const event = isResponses(x.path) || lines?.responses ? { type: 'error', sequence_number: 0, code, message, param, error: fields } : { error: fields };
-  return encode(`${lines ? lines.separator() : '\n\n'}data: ${JSON.stringify(event)}\n\n`);
+  const events = {
+    '': `data: ${JSON.stringify({ error: fields })}`,
+    responses: `data: ${JSON.stringify({ type: 'error', sequence_number: 0, code, message, param, error: fields })}`,
+    messages: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { ...fields, type: 'api_error' } })}`,
+  };
+  return encode(`${lines ? lines.separator() : '\n\n'}${events[lines?.shape || shapeOfPath(x.path)]}\n\n`);
 }
 
-const isResponses = (path) => /\/responses(\/|$)/.test(path);
+/** Returns how the API of a path writes its error event, as core does. */
+const shapeOfPath = (path) => /\/responses(\/|$)/.test(path) ? 'responses' : /\/v1\/messages$/.test(path) ? 'messages' : '';
 
 /** Follows the lines of an event stream as they are written, as core's eventLines does. */
 class EventLines {
@@ -1596,7 +1601,7 @@ class EventLines {
   open = false; // an event is incomplete
   cr = false; // the last byte was a CR, of which an LF may follow
   lf = false; // there was an LF: a CR ends no line by itself
-  responses = false; // there was an event of the Responses API
+  shape = ''; // of the error event, by the events so far; '': by the path
 
   note(bytes) {
     for (const piece of latin1.decode(bytes).split(/(\r\n|\n|\r)/)) {
@@ -1617,7 +1622,8 @@ class EventLines {
   endLine() {
     if (this.size === 0) this.open = false;
     else if (this.head[0] !== ':') this.open = true;
-    if (/^(event: *response\.|data: *\{"type":"response\.)/.test(this.head)) this.responses = true;
+    const type = /^(?:event: *|data: *\{ *"type" *: *")(response\.|message_start)/.exec(this.head)?.[1];
+    if (type) this.shape = type === 'response.' ? 'responses' : 'messages';
     [this.head, this.size] = ['', 0];
   }
 

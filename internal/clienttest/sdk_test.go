@@ -107,9 +107,7 @@ func TestSDKCut(t *testing.T) {
 	for name, ways := range map[string][]route{
 		"openai": append(routes, cleanLambda), "agents": append(routes, cleanLambda),
 		"aiSDK": append(routes, cleanLambda), "langchain": append(routes, cleanLambda),
-		// Anthropic's SDK reads no event that has no name, such as the relay's error
-		// event: only a broken connection tells it.
-		"anthropic": routes,
+		"anthropic": append(routes, cleanLambda),
 	} {
 		for _, r := range ways {
 			t.Run(name+"/"+r.name, func(t *testing.T) {
