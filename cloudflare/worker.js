@@ -118,8 +118,10 @@ const DROPPED_DOWN = new Set([
   "secure-session-registration", "secure-session-skipped", "server", "service-worker-allowed",
   "service-worker-navigation-preload", "set-cookie", "set-cookie2", "set-login", "shared-storage-write", "sourcemap",
   "speculation-rules", "strict-transport-security", "supports-loading-mode", "te", "tk", "trailer",
-  "transfer-encoding", "upgrade", "use-as-dictionary", "x-content-security-policy", "x-dns-prefetch-control",
-  "x-relay", "x-sourcemap", "x-webkit-csp",
+  "transfer-encoding", "upgrade", "use-as-dictionary", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate",
+  "x-accel-redirect", "x-content-security-policy", "x-dns-prefetch-control", "x-lighttpd-send-file",
+  "x-lighttpd-send-tempfile", "x-relay", "x-reproxy-file", "x-reproxy-url", "x-sendfile", "x-sendfile2",
+  "x-sourcemap", "x-webkit-csp",
 ]);
 
 /** Request headers that Connection may not nominate away. */
