@@ -119,8 +119,10 @@ const DROPPED_DOWN = new Set([
   "secure-session-registration", "secure-session-skipped", "server", "service-worker-allowed",
   "service-worker-navigation-preload", "set-cookie", "set-cookie2", "set-login", "shared-storage-write", "sourcemap",
   "speculation-rules", "strict-transport-security", "supports-loading-mode", "te", "tk", "trailer",
-  "transfer-encoding", "upgrade", "use-as-dictionary", "x-content-security-policy", "x-dns-prefetch-control",
-  "x-relay", "x-sourcemap", "x-webkit-csp",
+  "transfer-encoding", "upgrade", "use-as-dictionary", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate",
+  "x-accel-redirect", "x-content-security-policy", "x-dns-prefetch-control", "x-lighttpd-send-file",
+  "x-lighttpd-send-tempfile", "x-relay", "x-reproxy-file", "x-reproxy-url", "x-sendfile", "x-sendfile2",
+  "x-sourcemap", "x-webkit-csp",
 ]);
 
 /** Request headers that Connection may not nominate away. */
@@ -1590,18 +1592,24 @@ function cutError(x) {
 }
 
 /**
- * Returns error as the last event; no [DONE] follows. In a Responses stream it is that
- * API's error event as well, so that SDKs show its message. With lines, it is known
- * whether an event is incomplete; otherwise a blank line in front ends one that may be.
+ * Returns error as the last event; no [DONE] follows. In a stream of the Responses API
+ * or of Anthropic's Messages API it is that API's own error event as well, so that SDKs
+ * show its message. With lines, it is known whether an event is incomplete; otherwise a
+ * blank line in front ends one that may be.
  */
 function errorEvent(x, error, lines) {
   const fields = errorFields(error, error.message);
   const { code, message, param } = fields;
-  const event = isResponses(x.path) || lines?.responses ? { type: 'error', sequence_number: 0, code, message, param, error: fields } : { error: fields };
-  return encode(`${lines ? lines.separator() : '\n\n'}data: ${JSON.stringify(event)}\n\n`);
+  const events = {
+    '': `data: ${JSON.stringify({ error: fields })}`,
+    responses: `data: ${JSON.stringify({ type: 'error', sequence_number: 0, code, message, param, error: fields })}`,
+    messages: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { ...fields, type: 'api_error' } })}`,
+  };
+  return encode(`${lines ? lines.separator() : '\n\n'}${events[lines?.shape || shapeOfPath(x.path)]}\n\n`);
 }
 
-const isResponses = (path) => /\/responses(\/|$)/.test(path);
+/** Returns how the API of a path writes its error event, as core does. */
+const shapeOfPath = (path) => /\/responses(\/|$)/.test(path) ? 'responses' : /\/v1\/messages$/.test(path) ? 'messages' : '';
 
 /** Tracks the lines of an event stream as they are written, as core's eventLines does. */
 class EventLines {
@@ -1610,7 +1618,7 @@ class EventLines {
   open = false; // an event is incomplete
   cr = false; // the last byte was a CR, of which an LF may follow
   lf = false; // there was an LF: a CR ends no line by itself
-  responses = false; // there was an event of the Responses API
+  shape = ''; // of the error event, by the events so far; '': by the path
 
   note(bytes) {
     for (const piece of latin1.decode(bytes).split(/(\r\n|\n|\r)/)) {
@@ -1631,7 +1639,8 @@ class EventLines {
   endLine() {
     if (this.size === 0) this.open = false;
     else if (this.head[0] !== ':') this.open = true;
-    if (/^(event: *response\.|data: *\{"type":"response\.)/.test(this.head)) this.responses = true;
+    const type = /^(?:event: *|data: *\{ *"type" *: *")(response\.|message_start)/.exec(this.head)?.[1];
+    if (type) this.shape = type === 'response.' ? 'responses' : 'messages';
     [this.head, this.size] = ['', 0];
   }
 

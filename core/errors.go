@@ -232,12 +232,13 @@ func (e *Error) fields() errorFields {
 // body returns e as api.openai.com writes its errors.
 func (e *Error) body() []byte { return encodeJSON(map[string]errorFields{"error": e.fields()}) }
 
-// frame returns e as an event of an event stream; no [DONE] follows. In a stream of
-// the Responses API it is also in the format of that API's error event, so that SDKs
-// show its message; its sequence number is always 0.
-func (e *Error) frame(responses bool) string {
-	event := e.body()
-	if responses {
+// frame returns e as an event of an event stream; no [DONE] follows. Where the API has an
+// error event of its own, it is also in that format, so that SDKs show its message;
+// Anthropic's ignore events without a name. The sequence number is always 0.
+func (e *Error) frame(shape eventShape) string {
+	var event []byte
+	switch fields := e.fields(); shape {
+	case responsesEvents:
 		event = encodeJSON(struct {
 			Type           string      `json:"type"`
 			SequenceNumber int         `json:"sequence_number"`
@@ -245,7 +246,15 @@ func (e *Error) frame(responses bool) string {
 			Message        string      `json:"message"`
 			Param          *string     `json:"param"`
 			Error          errorFields `json:"error"`
-		}{Type: "error", Code: e.Code, Message: e.Msg, Error: e.fields()})
+		}{Type: "error", Code: e.Code, Message: e.Msg, Error: fields})
+	case messagesEvents:
+		fields.Type = "api_error"
+		return "event: error\ndata: " + string(encodeJSON(struct {
+			Type  string      `json:"type"`
+			Error errorFields `json:"error"`
+		}{"error", fields})) + "\n\n"
+	default:
+		event = e.body()
 	}
 	return "data: " + string(event) + "\n\n"
 }

@@ -667,7 +667,7 @@ func TestClientTimeout(t *testing.T) {
 						if upstreams > 1 {
 							want = want.ofUpstream("a")
 						}
-						if !aborted || rec.Code != 200 || rec.Body.String() != want.frame(false) {
+						if !aborted || rec.Code != 200 || rec.Body.String() != want.frame(chatEvents) {
 							t.Errorf("aborted %t, %d %s, want %s", aborted, rec.Code, rec.Body, test.want.Code)
 						}
 						return

@@ -227,12 +227,6 @@ func (rec *record) loggedRoute() string {
 	return rec.route
 }
 
-// isResponses reports whether a path is of the Responses API, whose event streams have
-// an error event of their own.
-func isResponses(path string) bool {
-	return strings.HasSuffix(path, "/responses") || strings.Contains(path, "/responses/")
-}
-
 // A recordWriter records a response's status, its size and the time of its first
 // byte, and sets the deadline for the client to take the header.
 type recordWriter struct {

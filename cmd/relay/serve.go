@@ -58,6 +58,15 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 			"settings come from RELAY_* variables, see relay serve -h\n", flags.Arg(0))
 		return exitUsage
 	}
+	socket, err := passedSocket(environ)
+	if err != nil {
+		fmt.Fprintln(stderr, "relay:", err)
+		return exitError
+	}
+	if socket != nil {
+		defer socket.Close()
+		*listen = socket.Addr().String() // who reaches the relay depends on where it really listens
+	}
 	logs := newLogQueue(stderr)
 	defer logs.close(logFlushTimeout)
 	upstreams := upstreamsFile{name: *file}
@@ -76,7 +85,7 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		defer stop()
 		go upstreams.watch(ctx, relay, cfg.Logger)
 	}
-	return server{relay, cfg, environ, stdout, stderr}.run(ctx, *listen)
+	return server{relay, cfg, environ, socket, stdout, stderr}.run(ctx, *listen)
 }
 
 // serveConfig returns the settings of environ, and of the file of upstreams if
@@ -103,9 +112,9 @@ func serveConfig(environ []string, listen string, upstreams *upstreamsFile) (cor
 }
 
 // errOpen is the error for a relay that others could find and use.
-var errOpen = errors.New("-listen: other machines can reach this address, and anyone who does could use the relay: " +
-	"set RELAY_ACCESS_TOKENS to a token, which openssl rand -hex 32 makes, or RELAY_ALLOW_ANYONE=true " +
-	"if that is intended")
+var errOpen = errors.New("-listen, or the socket of LISTEN_FDS: other machines can reach this address, and anyone " +
+	"who does could use the relay: set RELAY_ACCESS_TOKENS to a token, which openssl rand -hex 32 makes, or " +
+	"RELAY_ALLOW_ANYONE=true if that is intended")
 
 // isOpen reports whether a relay on an address lets other machines use it without an
 // access token, although RELAY_ALLOW_ANYONE is not set.
@@ -176,6 +185,7 @@ type server struct {
 	relay          *core.Relay
 	cfg            core.Config // of relay
 	environ        []string
+	socket         net.Listener // to serve on in place of the address; nil: none
 	stdout, stderr io.Writer
 }
 
@@ -185,9 +195,9 @@ func (s server) run(ctx context.Context, listen string) int {
 	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end serving
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
-	ln, err := listener(ctx, s.environ, listen)
+	ln, err := s.listen(ctx, listen)
 	if err != nil {
-		fmt.Fprintln(s.stderr, "relay:", err)
+		fmt.Fprintf(s.stderr, "relay: cannot listen on %s: %s\n", listen, err)
 		return exitError
 	}
 	srv := serve.New(s.relay)
@@ -215,6 +225,14 @@ func (s server) run(ctx context.Context, listen string) int {
 	}
 	fmt.Fprintln(s.stdout, "relay: stopped, everything finished")
 	return exitOK
+}
+
+// listen returns the socket to serve on.
+func (s server) listen(ctx context.Context, address string) (net.Listener, error) {
+	if s.socket != nil {
+		return s.socket, nil
+	}
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 }
 
 // orDefault returns d, or the default if d is zero, or zero if d is negative.

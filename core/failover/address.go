@@ -142,13 +142,14 @@ func isPort(u *url.URL) bool {
 }
 
 // isPrivate reports whether host can only be on the user's own network: a private
-// (RFC 1918, RFC 4193), link-local or shared (RFC 6598) address, or a name without
-// dots, such as that of a machine or container. A name must begin with a letter, since
-// resolvers read numbers as addresses.
+// (RFC 1918, RFC 4193) or shared (RFC 6598) address, or a name without dots, such as
+// that of a machine or container. A name must begin with a letter, since resolvers
+// read numbers as addresses. Link-local addresses are not private: in clouds, an
+// instance gets its credentials from one.
 func isPrivate(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		ip = ip.Unmap()
-		return ip.IsPrivate() || ip.IsLinkLocalUnicast() || shared.Contains(ip)
+		return ip.IsPrivate() || shared.Contains(ip)
 	}
 	return plainName.MatchString(host)
 }

@@ -107,9 +107,7 @@ func TestSDKCut(t *testing.T) {
 	for name, ways := range map[string][]route{
 		"openai": append(routes, cleanLambda), "agents": append(routes, cleanLambda),
 		"aiSDK": append(routes, cleanLambda), "langchain": append(routes, cleanLambda),
-		// Anthropic's SDK ignores events without a name, such as the relay's error
-		// event, so it notices only the broken connection.
-		"anthropic": routes,
+		"anthropic": append(routes, cleanLambda),
 	} {
 		for _, r := range ways {
 			t.Run(name+"/"+r.name, func(t *testing.T) {
