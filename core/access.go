@@ -36,7 +36,6 @@ const (
 type access struct {
 	sums       [][sha256.Size]byte // hashes of the tokens; empty: everyone is admitted
 	grants     []*grant            // of the tokens in sums; nil for those without a name
-	hasNames   bool                // some have
 	plain      []string            // tokens that are configured in plain text, without prefix
 	key        Secret              // the relay's own API key, or ""
 	pathTokens bool                // a path may carry a token
@@ -56,7 +55,6 @@ func newAccess(cfg Config) *access {
 // add adds a configured token, with its grant if it has a name.
 func (a *access) add(token Secret, g *grant) {
 	a.sums, a.grants = append(a.sums, tokenSum(token)), append(a.grants, g)
-	a.hasNames = a.hasNames || g != nil
 	if !strings.HasPrefix(string(token), "sha256:") {
 		a.plain = append(a.plain, strings.TrimPrefix(string(token), tokenPrefix))
 	}

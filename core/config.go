@@ -138,8 +138,13 @@ type Config struct {
 	Region string
 
 	// LogLevel is the min level that is logged, unless there is a Logger. Requests
-	// are logged at info, failed ones at warn. The zero value is info.
+	// are logged at info; at warn if the relay could not serve them or the API
+	// responded with 429 or 5xx. The zero value is info.
 	LogLevel slog.Level
+
+	// LogSample logs one in this many requests at info, chosen at random. If zero, 1:
+	// all are logged.
+	LogSample int
 
 	// LambdaInvokeMode is the invoke mode of the AWS Lambda function URL in
 	// front: BUFFERED or RESPONSE_STREAM. Only the Lambda adapter reads it.

@@ -92,12 +92,9 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // addPrivate adds to a report what is for callers only that would be admitted: their
-// own token, if it has a name, and the state of each upstream if there are several,
-// whose names tell where the relay's regions are.
+// own token, if it has a name, and the state of each upstream, whose names tell where
+// the relay's regions are.
 func (hl *health) addPrivate(report *protocol.Health, req *http.Request) {
-	if !hl.pool.Several() && !hl.access.hasNames {
-		return
-	}
 	clone := *req // admit changes it
 	if hl.access.admit(&clone) != nil {
 		return
@@ -105,9 +102,7 @@ func (hl *health) addPrivate(report *protocol.Health, req *http.Request) {
 	if g := recordOf(req).grant; g != nil {
 		report.Token = g.report()
 	}
-	if hl.pool.Several() {
-		report.Upstreams = hl.upstreams()
-	}
+	report.Upstreams = hl.upstreams()
 }
 
 // upstreams returns the state of each upstream.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"example.com/relay/core/failover"
@@ -16,10 +18,10 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	switch {
 	case errors.Is(rec.err, errClientGone):
 		status = statusClientGone
-	case rec.err != nil:
+	case rec.err != nil, status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
 		level = slog.LevelWarn
 	}
-	if !s.logger.Enabled(ctx, level) {
+	if !s.logger.Enabled(ctx, level) || level == slog.LevelInfo && !s.sampled() {
 		return
 	}
 	end := time.Now()
@@ -48,9 +50,16 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	if rec.missingDone && (rec.route == "chat" || rec.route == "completions") {
 		line.AddAttrs(slog.Bool("done", false)) // other streams end by other events
 	}
+	if level == slog.LevelInfo && s.sample > 1 {
+		line.AddAttrs(slog.Int("sample", s.sample))
+	}
 	_ = s.logger.Handler().Handle(ctx, line) // like slog, drop the handler's error
 	s.logCause(rec)
 }
+
+// sampled reports whether a request at level info is logged. Chance decides, since
+// a function's instance may see few requests.
+func (s *recordStage) sampled() bool { return s.sample <= 1 || rand.IntN(s.sample) == 0 }
 
 // logCause logs why connects failed, one line for each upstream. These errors quote
 // only names, addresses and certificates of the upstream. The text of any other

@@ -88,12 +88,13 @@ type recordStage struct {
 	region       string
 	bodyTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
+	sample       int           // requests at level info for each that is logged; 0: all are
 }
 
 func newRecordStage(cfg Config) *recordStage {
 	return &recordStage{
 		logger: cfg.logger(), marker: protocol.RelayMarker(cfg.Name), region: cfg.Region,
-		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
+		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout, sample: cfg.LogSample,
 	}
 }
 
@@ -225,12 +226,6 @@ func (rec *record) loggedRoute() string {
 		return rec.family
 	}
 	return rec.route
-}
-
-// isResponses reports whether a path is of the Responses API, whose event streams have
-// an error event of their own.
-func isResponses(path string) bool {
-	return strings.HasSuffix(path, "/responses") || strings.Contains(path, "/responses/")
 }
 
 // A recordWriter records a response's status, its size and the time of its first

@@ -156,7 +156,7 @@ func FromEnv(environ []string, platform Platform) *Relay {
 			if !cfg.TokenNeeded() && !cfg.AllowAnyone {
 				cfg.logger().Warn("open", "problem", "RELAY_ACCESS_TOKENS is not set, so anyone who finds this "+
 					"function's URL may use it with a key of their own; "+
-					"RELAY_ALLOW_ANYONE=true says that this is meant")
+					"set RELAY_ALLOW_ANYONE=true if that is intended")
 			}
 			return r
 		}

@@ -204,9 +204,15 @@ var settings = []Setting{
 			return nil
 		}},
 	{"RELAY_LOG_LEVEL", "info",
-		"`debug`, `info` (every request), `warn` (failed requests), `error` or `off`",
+		"`debug`, `info` (every request), `warn` (requests that failed, or got 429 or 5xx), `error` or `off`",
 		func(cfg *Config, v string) error {
 			return parseLevel(&cfg.LogLevel, v)
+		}},
+	{"RELAY_LOG_SAMPLE", "1",
+		"log one in this many requests of level INFO, with this number as `sample`; failed ones are always logged",
+		func(cfg *Config, v string) (err error) {
+			cfg.LogSample, err = parseSample(v)
+			return err
 		}},
 	{"RELAY_LAMBDA_INVOKE_MODE", "",
 		"on AWS Lambda, the function URL's invoke mode: `BUFFERED` or `RESPONSE_STREAM`, the default",
@@ -349,7 +355,7 @@ func (e *configError) Unwrap() []error { return e.errs }
 func setList[T ~string](dst *[]T, v string) error {
 	for entry := range strings.SplitSeq(v, ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
-			return errors.New("has an empty entry beside a comma")
+			return errors.New("has an empty entry next to a comma")
 		}
 		if isQuoted(entry) {
 			return errQuoted
@@ -400,6 +406,17 @@ func parseTimeout(v string) (time.Duration, error) {
 		return -1, nil
 	}
 	return d, nil
+}
+
+// maxLogSample is the max of Config.LogSample.
+const maxLogSample = 1_000_000
+
+func parseSample(v string) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxLogSample {
+		return 0, errors.New("must be a number of requests from 1 to 1000000")
+	}
+	return n, nil
 }
 
 func parseLevel(level *slog.Level, v string) error {

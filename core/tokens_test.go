@@ -471,7 +471,7 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 		"name of another one":   {`[{"name":"a","token":"hunter2"},{"name":"a","token":"hunter3"}]`},
 		"same token": {`[{"name":"a","token":"hunter2"},{"name":"b","token":"rt_hunter2"}]`, `["hunter2",{"name":"b","sha256":"` + hashOf("hunter2")[7:] + `"}]`,
 			`[{"name":"a","sha256":"` + hash + `"},{"name":"b","sha256":"` + strings.ToUpper(hash) + `"}]`, `["` + hashOf("rt_x1")[:] + `",{"name":"b","token":"x1"}]`},
-		"entry beside a comma": {`,[{}]`},
+		"entry next to a comma": {`,[{}]`},
 	}
 	for want, values := range tests {
 		for _, value := range values {

@@ -50,6 +50,9 @@ func (cfg Config) problems() []error {
 			"AWS Lambda can, with AWS's Parameters and Secrets extension and the permission to read the secret"))
 	}
 	errs = append(errs, cfg.listProblems()...)
+	if cfg.LogSample < 0 || cfg.LogSample > maxLogSample {
+		add("RELAY_LOG_SAMPLE", errors.New("must be a number of requests from 1 to 1000000"))
+	}
 	if cfg.MaxBodyBytes < 0 || cfg.MaxBodyBytes > bodyLimitCeiling {
 		add("RELAY_MAX_BODY_BYTES", errors.New("must be a number of bytes up to 1 TiB"))
 	}

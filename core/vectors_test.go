@@ -347,7 +347,7 @@ func streamVectors() []vectors.Vector {
 	}
 	seen := []string{"RELAY_KEEPALIVE=1s", "RELAY_PATHS=/v1/,/openai/"}
 	var list []vectors.Vector
-	for _, target := range []string{"/v1/chat/completions", "/v1/responses"} {
+	for _, target := range []string{"/v1/chat/completions", "/v1/responses", "/v1/messages"} {
 		list = append(list, cut(target, "data: {\"x\":", 0), cut(target, event+"data: {\"x\":1}", 0))
 		for _, body := range []string{"", event, "data: 1\r\n\r\n", "data: 1\r\r", ": hello\n", event + ": hel", event + "data: 1\n",
 			event + "data: 1\n: hello\n", event + "data: {\"x\":", event + "data: 1\r", "data: 1\r\n\r", "event: x\r\ndata: 1\r\n"} {
@@ -355,8 +355,14 @@ func streamVectors() []vectors.Vector {
 		}
 	}
 	for _, body := range []string{"event: response.created\ndata: {}\n\n", "data: {\"type\":\"response.created\"}\n\n",
-		"data:{\"type\":\"response.created\"}\r\n\r\n", "data: {\"x\":\"response.created\"}\n\n", ": event: response.created\n"} {
+		"data:{\"type\":\"response.created\"}\r\n\r\n", "data: {\"x\":\"response.created\"}\n\n", ": event: response.created\n",
+		"data: {\"type\": \"response.created\"}\n\n", "data: { \"type\" : \"response.created\"}\n\n",
+		"event: message_start\ndata: {}\n\n", "event:message_start\n", "data: {\"type\":\"message_start\"}\n\n",
+		"data: {\"type\": \"message_start\"", "event: message\n\n", "data: {\"type\":\"message\"}\n\n"} {
 		list = append(list, under(seen, cut("/openai/deployments/d", body, 0))...)
+	}
+	for _, target := range []string{"/v1/messages?beta=true", "/openai/v1/messages", "/v1/threads/t/messages", "/v1/messages/batches"} {
+		list = append(list, under(seen, cut(target, event, 0))...)
 	}
 	return append(list, under(seen, cut("/v1/chat/completions", event, 1800), cut("/v1/chat/completions", event+": hello\n", 1800),
 		cut("/v1/chat/completions", event+"data: 1\n", 1800))...)

@@ -104,6 +104,7 @@ var rules = map[string]rule{
 	"RELAY_NAME":                    elsewhere,
 	"RELAY_REGION":                  elsewhere,
 	"RELAY_LOG_LEVEL":               {like: whole(`debug|info|warn|error|off`)},
+	"RELAY_LOG_SAMPLE":              {like: whole(upTo("1000000"))},
 	"RELAY_LAMBDA_INVOKE_MODE":      elsewhere,
 }
 
@@ -131,7 +132,7 @@ func TestRulesMatchTheRelay(t *testing.T) {
 		"1µs", "1d", "m", "1h1", "s1", "1..5s", "999999h", "99999999999h", "10m,20m", "10m\n", "order", "latency",
 		"Order", "order,latency", "debug", "info", "warn", "warning", "error", "INFO",
 		"33554432", "1099511627776", "1099511627777", "1099511627775", "999999999999", "9999999999999", "2147483647",
-		"2147483648", "2147483646", "1000000000000000000000",
+		"2147483648", "2147483646", "1000000000000000000000", "1000000", "1000001", "999999",
 		"/v1/", "/v1/,/dashboard/", " /v1/ , /v2/ ", "/v1", "v1/", "/", "//", "/v1//x/", "/v1/../", "/v1/./", "/relay/",
 		"/relay/x/", "/t/", "/t/x/", "/v1/,", ",/v1/", "/v1/,,/v2/", "/v1/?/", "/v1/#/", "/v1/;x/",
 		"/v1/t/", "/relayed/", "*", "example.com", "a.example,b.example", "a.example,", ",", "a b", "localhost:8787",

@@ -186,15 +186,11 @@ func (p *Pool) last(u *upstream) bool {
 }
 
 func (p *Pool) strike(u *upstream, class string, weight int) {
-	if p.Several() {
-		p.logChange(u, u.health.strike(class, weight, p.last(u)))
-	}
+	p.logChange(u, u.health.strike(class, weight, p.last(u)))
 }
 
 func (p *Pool) eject(u *upstream, class string, period time.Duration, needsTraffic bool) {
-	if p.Several() {
-		p.logChange(u, u.health.eject(class, period, needsTraffic, p.last(u)))
-	}
+	p.logChange(u, u.health.eject(class, period, needsTraffic, p.last(u)))
 }
 
 // logChange logs when an upstream goes down or comes back up.

@@ -21,7 +21,7 @@ type Health struct {
 	WebSocket     bool             `json:"websocket"`
 	Token         *TokenHealth     `json:"token,omitempty"`     // for those with a named token
 	Upstream      *DeepCheck       `json:"upstream,omitempty"`  // with deep=1
-	Upstreams     []UpstreamHealth `json:"upstreams,omitempty"` // where there are several, for those with a token
+	Upstreams     []UpstreamHealth `json:"upstreams,omitempty"` // for those with a token
 }
 
 // A TokenHealth is what the holder of a named token may know of it: see
