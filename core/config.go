@@ -156,6 +156,11 @@ type Config struct {
 	// lines go to standard error.
 	Logger *slog.Logger
 
+	// Observe, if not nil, is called once for each request, when its response has
+	// ended, for metrics. It is called by many goroutines at once, and the response's
+	// end waits for it.
+	Observe func(Request)
+
 	// TLS is the configuration of connections to upstreams. If nil, the system's
 	// roots and TLS 1.2 or later.
 	TLS *tls.Config

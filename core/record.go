@@ -41,7 +41,9 @@ type record struct {
 	bytesIn     atomic.Int64 // counted by other goroutines
 	bytesOut    atomic.Int64
 	err         error // why the request failed, if it did
+	cut         bool  // it failed after the response had begun
 	missingDone bool  // the stream ended cleanly without a [DONE] event
+	resumed     int   // how often the stream was resumed
 }
 
 type recordKey struct{}
@@ -74,7 +76,7 @@ func (rec *record) sent(result failover.Result) {
 // fail records why the request failed. The first reason counts.
 func (rec *record) fail(err error) {
 	if rec.err == nil {
-		rec.err = err
+		rec.err, rec.cut = err, rec.status != 0
 	}
 }
 
@@ -83,7 +85,8 @@ func (rec *record) fail(err error) {
 // token, holds a connection by sending or taking nothing.
 type recordStage struct {
 	logger       *slog.Logger
-	marker       string // X-Relay of the relay's own responses
+	observe      func(Request) // nil: nobody does
+	marker       string        // X-Relay of the relay's own responses
 	region       string
 	bodyTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
@@ -91,7 +94,7 @@ type recordStage struct {
 
 func newRecordStage(cfg Config) *recordStage {
 	return &recordStage{
-		logger: cfg.logger(), marker: protocol.RelayMarker(cfg.Name), region: cfg.Region,
+		logger: cfg.logger(), observe: cfg.Observe, marker: protocol.RelayMarker(cfg.Name), region: cfg.Region,
 		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
 	}
 }
@@ -126,7 +129,7 @@ func (s *recordStage) handler(next http.Handler) http.Handler {
 			if v != nil && v != http.ErrAbortHandler {
 				v = s.respondToPanic(rw, req)
 			}
-			s.log(req.Context(), rec)
+			s.end(req.Context(), rec)
 			if v != nil {
 				panic(v)
 			}

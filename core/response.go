@@ -32,6 +32,9 @@ func (x *exchange) respond() error {
 	}()
 	err := s.copy(x.res.Body)
 	panicked = false
+	if body, ok := x.res.Body.(interface{ Resumed() int }); ok {
+		recordOf(x.req).resumed = body.Resumed()
+	}
 	if err == nil {
 		recordOf(x.req).missingDone = events && !s.lines.isDone()
 		return nil
