@@ -135,6 +135,11 @@ type Config struct {
 	// are logged at info, failed ones at warn. The zero value is info.
 	LogLevel slog.Level
 
+	// LogUsage adds the model and the counts of tokens to the log line, as the
+	// response has them: nothing is changed or requested for it. It takes up to 32 KiB
+	// of memory for each response in flight.
+	LogUsage bool
+
 	// LambdaInvokeMode is the invoke mode of the AWS Lambda function URL in
 	// front: BUFFERED or RESPONSE_STREAM. Only the Lambda adapter reads it.
 	LambdaInvokeMode string

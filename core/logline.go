@@ -57,6 +57,7 @@ func (s *recordStage) log(ctx context.Context, rec *record, end time.Time) {
 	if rec.missingDone && (rec.route == "chat" || rec.route == "completions") {
 		line.AddAttrs(slog.Bool("done", false)) // other streams end by other events
 	}
+	line.AddAttrs(rec.usageAttrs()...)
 	_ = s.logger.Handler().Handle(ctx, line) // like slog, drop the handler's error
 	s.logCause(rec)
 }

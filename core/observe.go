@@ -8,7 +8,7 @@ import (
 )
 
 // A Request is what [Config.Observe] gets of a request that was served: nothing of
-// its header, query or body, and no value that a client could make up.
+// its header, query or body, and but for the model no value that a client could make up.
 type Request struct {
 	Route    string // family of the path, such as chat; "other" if it is none of the API's
 	Status   int    // as in the log: 499 if the client left before the response was complete
@@ -25,6 +25,8 @@ type Request struct {
 	Duration  time.Duration // until it ended
 
 	BytesIn, BytesOut int64 // of the bodies
+
+	Usage *Usage // nil if it is unknown, or Config.LogUsage is not set
 }
 
 // request returns what there is to observe of a request that ended then.
@@ -38,6 +40,7 @@ func (rec *record) request(end time.Time) Request {
 		Duration: end.Sub(rec.start),
 		BytesIn:  rec.bytesIn.Load(),
 		BytesOut: rec.bytesOut.Load(),
+		Usage:    rec.usage,
 	}
 	if !rec.firstByte.IsZero() {
 		r.FirstByte = rec.firstByte.Sub(rec.start)

@@ -44,6 +44,9 @@ type record struct {
 	cut         bool  // it failed after the response had begun
 	missingDone bool  // the stream ended cleanly without a [DONE] event
 	resumed     int   // how often the stream was resumed
+	usage       *Usage
+	// usageUnknown says that the request may have taken tokens that are not known.
+	usageUnknown bool
 }
 
 type recordKey struct{}

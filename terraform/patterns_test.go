@@ -104,6 +104,7 @@ var rules = map[string]rule{
 	"RELAY_NAME":                    elsewhere,
 	"RELAY_REGION":                  elsewhere,
 	"RELAY_LOG_LEVEL":               {like: whole(`debug|info|warn|error|off`)},
+	"RELAY_LOG_USAGE":               {like: whole(boolean)},
 	"RELAY_LAMBDA_INVOKE_MODE":      elsewhere,
 }
 

@@ -90,6 +90,11 @@ func awaitSamples(t *testing.T, address string, want map[string]float64) {
 // call sends a request with a fault to a relay and returns what the response was.
 func call(t *testing.T, method, address, fault, body string) (status int, text string) {
 	t.Helper()
+	return send(t, newCall(t, method, address, fault, body))
+}
+
+func newCall(t *testing.T, method, address, fault, body string) *http.Request {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +104,11 @@ func call(t *testing.T, method, address, fault, body string) (status int, text s
 	if fault != "" {
 		req.Header.Set("Fake-Fault", fault)
 	}
+	return req
+}
+
+func send(t *testing.T, req *http.Request) (status int, text string) {
+	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		return 0, err.Error()
@@ -126,10 +136,7 @@ func TestMetrics(t *testing.T) {
 	call(t, "GET", s.base+"/CANARY", "", "")
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	req, _ := http.NewRequestWithContext(ctx, "POST", chat, strings.NewReader(streamBody))
-	req.Header.Set("Authorization", "Bearer "+serveKey)
-	req.Header.Set("Fake-Fault", "silence=1")
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := http.DefaultTransport.RoundTrip(newCall(t, "POST", chat, "silence=1", streamBody).WithContext(ctx))
 	if err != nil {
 		t.Fatal(err)
 	}
