@@ -26,7 +26,7 @@ const SETTINGS = new Set([
   "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE",
   "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE",
   "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME",
-  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE", "RELAY_LAMBDA_INVOKE_MODE",
+  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE", "RELAY_LOG_USAGE", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
 
 /** What the relay answers when it cannot forward; see core/errors.go. */
@@ -282,6 +282,7 @@ const PARSERS = {
   RELAY_POLICY: (v) => must(v === 'order', `must be order on ${PLATFORM}: there are no probes to tell which is the fastest`) ?? {},
   RELAY_RESEND_AMBIGUOUS: (v) => ({ resendAmbiguous: parseBool(v) }),
   RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
+  RELAY_LOG_USAGE: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where responses pass without being read: take it out`) ?? {},
   RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
   RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: each(v, parseToken) }),
   RELAY_ALLOW_PRIVATE_HTTP: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, which reaches no private networks: take it out`) ?? {},

@@ -105,6 +105,7 @@ var rules = map[string]rule{
 	"RELAY_REGION":                  elsewhere,
 	"RELAY_LOG_LEVEL":               {like: whole(`debug|info|warn|error|off`)},
 	"RELAY_LOG_SAMPLE":              {like: whole(upTo("1000000"))},
+	"RELAY_LOG_USAGE":               {like: whole(boolean)},
 	"RELAY_LAMBDA_INVOKE_MODE":      elsewhere,
 }
 
