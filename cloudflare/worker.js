@@ -777,7 +777,7 @@ const isAdmitted = (x) => admit({ ...x }).then(() => true, () => false);
 /** Returns what is known of an upstream. A single one is never down. */
 function upstreamReport(u, several) {
   const left = several ? Math.max(0, u.avoidUntil - Date.now()) : 0;
-  const state = left > 0 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
+  const state = left > 0 || u.strikes >= 3 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
   return {
     name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }),
     ...(u.checkedAt && { checked_ms_ago: Date.now() - u.checkedAt }), ...(u.errorAt && { error_ms_ago: Date.now() - u.errorAt }),
