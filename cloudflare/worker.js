@@ -176,7 +176,7 @@ const KEY_HEADERS = [
 const PLAIN_WORDS = /^[a-z]+(_[a-z]+)*$/;
 
 /** The paths of endpoints, which are no base URLs. */
-const ENDPOINT = /(^|\/)chat\/completions$|\/v1\/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)\/[a-z]+)$/;
+const ENDPOINT = /(^|\/)chat\/completions$|\/v1\/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|realtime|responses)\/[a-z_]+)$/;
 
 const DEFAULTS = {
   upstream: "https://api.openai.com", paths: ["/v1/", "/dashboard/"], name: "relay",

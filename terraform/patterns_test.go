@@ -114,7 +114,7 @@ var (
 	// Plain http, which ParseEnv accepts for loopback addresses, is refused: a function
 	// cannot reach the machine that deploys it.
 	upstreamRule = rule{like: `^https://(rt_[!"$-+\-0-9;-?A-~]+@)?` + host + `(:` + strings.Replace(upTo("65535"), `\+?`, "", 1) + `)?(/[A-Za-z0-9_~.:-]+)*/*(#[!-+\--~]*)?$`, unlike: `/\.\.?(/|#|$)|["']$|` +
-		`/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)/[a-z]+))(/v1)?/*(#|$)`}
+		`/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|realtime|responses)/[a-z_]+))(/v1)?/*(#|$)`}
 	originRule = rule{
 		like: `^(\*|none|null|[a-z][a-z0-9+.-]*://(` + hostName + `|` + ipv4 + `|\[[0-9a-f:.]+\])(:` + port() + `)?)$`,
 		// A browser writes names in lower case, without the default port, and addresses in
