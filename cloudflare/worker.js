@@ -41,6 +41,10 @@ const ERRORS = {
   origin: { status: 403, code: "origin_not_allowed", retryAfterMs: 0, retry: false, message: "This relay accepts no requests from web pages of this origin. Have its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program." },
   navigation: { status: 403, code: "browser_navigation_not_allowed", retryAfterMs: 0, retry: false, message: "A browser may not open the API's responses as a page, frame, script or worker on this relay's address. Use fetch or XMLHttpRequest in a page, or a program." },
   access: { status: 401, code: "invalid_access_token", retryAfterMs: 0, retry: false, message: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>. Its operator has it." },
+  tokenExpired: { status: 401, code: "token_expired", retryAfterMs: 0, retry: false, message: "This access token of the relay has expired. Its operator can extend it, or has a new one." },
+  tokenNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay does not permit this path or method. With the token, /relay/health says what it does; its operator can change it." },
+  tokenRate: { status: 429, code: "token_rate_limited", retryAfterMs: 8000, retry: true, message: "This access token has reached its max number of requests per minute at this relay; the API was not called. Retry after a pause, or have its operator raise per_minute." },
+  tokenInFlight: { status: 429, code: "token_rate_limited", retryAfterMs: 1000, retry: true, message: "This access token has reached its max number of requests in flight at this relay; the API was not called. Retry in a moment, or have its operator raise max_in_flight." },
   duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
   misplacedToken: { status: 400, code: "misplaced_access_token", retryAfterMs: 0, retry: false, message: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>." },
   bodyTooLarge: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "The request body is larger than this relay accepts." },
@@ -84,6 +88,8 @@ const MEANINGS = {
   relay_misconfigured: { proof: "Unprocessed", fault: "Operator" },
   relay_overloaded: { proof: "Unprocessed", fault: "Relay" },
   relay_shutdown: { proof: "Ambiguous", fault: "Relay" },
+  token_expired: { proof: "Unprocessed", fault: "Operator" },
+  token_not_allowed: { proof: "Unprocessed", fault: "Client" },
   unknown_path: { proof: "Unprocessed", fault: "Client" },
   upstream_connect: { proof: "Unprocessed", fault: "API" },
   upstream_interrupted: { proof: "Ambiguous", fault: "API" },
@@ -202,10 +208,11 @@ export default {
 
 /** An error whose response is its entry in ERRORS. Its own message is the code, as workerd prints it when a stream breaks. */
 class RelayError extends Error {
-  constructor(entry, message = entry.message) {
+  constructor(entry, message = entry.message, retryAfterMs = entry.retryAfterMs) {
     super(entry.code);
     this.entry = entry;
     this.text = message;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -234,6 +241,9 @@ function newRelay(env) {
     return relay;
   }
   Object.assign(relay, settings);
+  for (const { name } of relay.accessTokens.filter((t) => t.ends <= Date.now())) {
+    write('warn', relay.logLevel, { msg: 'token', token: name, problem: 'it has expired: remove it, or give it a later date' });
+  }
   if (relay.accessTokens.length === 0 && !relay.allowAnyone) {
     write('warn', relay.logLevel, {
       msg: 'open',
@@ -267,6 +277,9 @@ function parseEnv(env) {
       problems.push(`${name}: ${problem.message}`);
     }
   }
+  if (settings.accessTokens?.some((t) => !mayHavePaths(t, settings.paths ?? DEFAULTS.paths))) {
+    problems.push('RELAY_ACCESS_TOKENS: a named token has a path that is not below one of RELAY_PATHS, such as /v1/responses is');
+  }
   if (!settings.accessTokens && settings.apiKey) {
     problems.push('RELAY_API_KEY: needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it');
   }
@@ -284,7 +297,7 @@ const PARSERS = {
   RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
   RELAY_LOG_USAGE: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where responses pass without being read: take it out`) ?? {},
   RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
-  RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: each(v, parseToken) }),
+  RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: v.startsWith('[') ? parseNamedTokens(v) : each(v, parseToken) }),
   RELAY_ALLOW_PRIVATE_HTTP: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, which reaches no private networks: take it out`) ?? {},
   RELAY_ALLOW_ANYONE: (v) => ({ allowAnyone: parseBool(v) }),
   RELAY_API_KEY: (v) => must(isHeaderValue(v), 'has a character that no API key has, such as a space or a line break') ?? { apiKey: v },
@@ -384,6 +397,71 @@ function parseToken(token) {
   return { text: token, digest: null };
 }
 
+const TOKEN_MEMBERS = ['name', 'sha256', 'token', 'expires', 'paths', 'methods', 'max_in_flight', 'per_minute'];
+
+/** Parses a JSON list of access tokens: objects with a name, an end and limits, or strings as in the list with commas. */
+function parseNamedTokens(text) {
+  let entries;
+  try {
+    entries = JSON.parse(text);
+  } catch {
+    throw new Error('begins with a bracket, but is not a JSON list'); // the error would quote it
+  }
+  must(entries.length > 0, 'is an empty list, which would admit everyone: leave the setting out if that is meant');
+  const tokens = entries.map((entry, i) => {
+    try {
+      return typeof entry === 'string' ? parseToken(entry) : parseNamedToken(entry);
+    } catch (problem) {
+      throw new Error(`entry ${i + 1}: ${problem.message}`);
+    }
+  });
+  const names = tokens.filter((t) => t.name).map((t) => t.name);
+  must(new Set(names).size === names.length, 'has a name twice');
+  const texts = tokens.map((t) => withoutPrefix(t.text) || String(t.digest)); // a text and its own hash are told apart by requests only
+  must(tokens.every((t, i) => !t.name || texts.filter((text) => text === texts[i]).length === 1), 'has a token twice');
+  return tokens;
+}
+
+/** Parses a named token. A null is as good as no member. */
+function parseNamedToken(entry) {
+  must(entry !== null && typeof entry === 'object' && !Array.isArray(entry), 'must be an object or a string');
+  must(Object.keys(entry).every((name) => TOKEN_MEMBERS.includes(name)), `has a member other than ${TOKEN_MEMBERS.join(', ')}`);
+  const { name, sha256, token, expires, paths, methods, max_in_flight: inFlight, per_minute: perMinute } = entry;
+  const isText = (v) => v == null || typeof v === 'string';
+  const isList = (v) => v == null || (Array.isArray(v) && v.length > 0 && v.every((s) => typeof s === 'string'));
+  must(isText(name) && isText(sha256) && isText(token), 'name, sha256 and token must be strings');
+  must(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(name ?? ''), 'must have a name of up to 64 letters, digits and the characters ._@- that begins with a letter or digit');
+  must(sha256 || token, 'has neither sha256 nor token');
+  must(!sha256 || !token, 'has both sha256 and token: leave one of them out');
+  must(sha256 || !/^sha256:/i.test(token), 'has a hash as its token: name it sha256');
+  must(!token || !name.includes(withoutPrefix(token)) || withoutPrefix(token) === '', 'has a name that holds the token, and the log shows names');
+  must(expires == null || isTime(expires), 'expires must be a time such as 2027-01-31T00:00:00Z');
+  must(isList(paths), 'paths must be a list of strings that is not empty');
+  must(isList(methods), 'methods must be a list of strings that is not empty');
+  must(!methods || methods.every((m) => METHODS.includes(m)), `has another method than ${METHODS.join(', ')}, in capitals`);
+  must(inFlight == null, `max_in_flight cannot be kept on ${PLATFORM}, where each isolate knows its own requests only: take it out`);
+  must(perMinute == null || (Number.isInteger(perMinute) && perMinute >= 1 && perMinute <= 1e6), 'per_minute must be a whole number from 1 to 1000000');
+  return {
+    ...parseToken(sha256 ? `sha256:${sha256.replace(/^sha256:/, '')}` : token), name, expires: expires ?? '', ends: expires ? Date.parse(expires) : Infinity,
+    paths: paths ?? [], methods: methods ?? [], perMinute: perMinute ?? 0, paidTill: 0,
+  };
+}
+
+/** Reports whether text is a time of RFC 3339. Date.parse takes the 30th of February for a day in March. */
+function isTime(text) {
+  const [, day] = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$/.exec(text) ?? [];
+  const at = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(day);
+}
+
+/** Reports whether the paths of a token are ones that the relay forwards, or below. */
+function mayHavePaths(token, prefixes) {
+  return (token.paths ?? []).every((path) => {
+    const below = path.replace(/\/$/, '') + '/';
+    return isCleanPath(below) && !/%2f/i.test(below) && prefixes.some((prefix) => below.startsWith(prefix));
+  });
+}
+
 function parseOrigin(origin, n) {
   if (origin === '*' || origin === 'none') {
     must(n === 1, `is ${origin}, which must stand alone`);
@@ -476,6 +554,7 @@ function newExchange(relay, request) {
     attempts: 0, upstream: null, // how it was sent
     bytesIn: 0,
     abort: new AbortController(), cause: null, // the error that ended the exchange early
+    token: null, // the named one that was shown; from access
     error: '', logged: false,
   };
 }
@@ -510,8 +589,10 @@ async function stages(x) {
   checkPath(x, x.relay.pathTokens);
   checkNavigation(x);
   x.outbound = await admit(x);
+  checkGrant(x);
   checkPath(x, false);
   checkLimits(x);
+  checkRate(x.token);
   return forward(x);
 }
 
@@ -523,13 +604,13 @@ function refusal(x, failure) {
     write('error', x.relay.logLevel, { msg: 'panic', request_id: requestID(x), stack });
     failure = new RelayError(ERRORS.internal);
   }
-  const { entry, text } = failure;
+  const { entry, text, retryAfterMs } = failure;
   x.error = entry.code;
   const headers = new Headers({
     'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff',
     'X-Request-Id': requestID(x), 'X-Relay-Error': entry.code,
   });
-  if (entry.retryAfterMs > 0) headers.set('Retry-After-Ms', String(entry.retryAfterMs));
+  if (retryAfterMs > 0) headers.set('Retry-After-Ms', String(retryAfterMs));
   if (!entry.retry) headers.set('X-Should-Retry', 'false');
   if (entry.status === 401) headers.set('WWW-Authenticate', 'Bearer'); // RFC 9110, section 11.6.1
   if (entry.status === 405) headers.set('Allow', METHODS.join(', '));
@@ -561,6 +642,7 @@ function log(x, bytesOut) {
     msg: 'request', request_id: requestID(x), method: METHODS.includes(x.method) ? x.method : 'other', route: loggedRoute(x),
     status: x.status, bytes_in: x.bytesIn, bytes_out: bytesOut, first_byte_ms: x.firstByte - x.start, duration_ms: Date.now() - x.start,
     region: regionOf(x), attempts: x.attempts,
+    ...(x.token && { token: x.token.name }),
     ...(x.upstream && x.relay.upstreams.length > 1 && { upstream: x.upstream.name }),
     ...(x.error && { error: x.error }),
     ...(sample > 1 && { sample }),
@@ -766,13 +848,29 @@ async function health(x) {
     report.upstream = await deepCheck(x);
     if (!report.upstream.ok) [report.status, status] = ['degraded', 503];
   }
-  if (isAllowedHost(x) && (await isAdmitted(x))) report.upstreams = relay.upstreams.map((u, _, { length }) => upstreamReport(u, length > 1));
+  if (isAllowedHost(x) && (await isAdmitted(x))) {
+    if (x.token) report.token = tokenReport(x.token);
+    report.upstreams = relay.upstreams.map((u, _, { length }) => upstreamReport(u, length > 1));
+  }
   const headers = new Headers({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
   return { status, headers, body: JSON.stringify(report) + '\n' };
 }
 
-/** Reports whether the caller may use the relay; others do not see the names of upstreams. */
-const isAdmitted = (x) => admit({ ...x }).then(() => true, () => false);
+/** Reports whether the caller may use the relay, and sets x.token; others do not see the names of upstreams. */
+async function isAdmitted(x) {
+  const copy = { ...x };
+  const admitted = await admit(copy).then(() => true, () => false);
+  x.token = copy.token;
+  return admitted;
+}
+
+/** Returns what the holder of a named token may know of it. */
+function tokenReport({ name, expires, ends, paths, methods, perMinute }) {
+  return {
+    name, ...(expires && { expires: new Date(ends).toISOString().replace(/\.[0-9]+Z$/, 'Z') }), ...(paths.length > 0 && { paths }),
+    ...(methods.length > 0 && { methods }), ...(perMinute && { per_minute: perMinute }),
+  };
+}
 
 /** Returns what is known of an upstream. A single one is never down. */
 function upstreamReport(u, several) {
@@ -926,13 +1024,27 @@ async function admit(x) {
   if (relay.pathTokens && x.path.startsWith('/t/')) shown.push(cutPathToken(x));
   shown.push(...cutKeyTokens(relay, headers));
   const token = shown.find((t) => t !== '') ?? '';
-  if (relay.accessTokens.length > 0 && (token === '' || !(await isKnown(relay, token)))) throw new RelayError(ERRORS.access);
+  if (relay.accessTokens.length > 0) {
+    const known = token === '' ? null : await find(relay, token);
+    if (!known) throw new RelayError(ERRORS.access);
+    if (known.name) x.token = known;
+    if (x.token?.ends <= Date.now()) throw new RelayError(ERRORS.tokenExpired);
+  }
   if (relay.apiKey !== '') {
     for (const name of ['openai-organization', 'openai-project', ...KEY_HEADERS]) headers.delete(name); // they go with the client's key
     headers.set('authorization', `Bearer ${relay.apiKey}`);
   }
   if (leaks(x, headers, token)) throw new RelayError(ERRORS.misplacedToken);
   return headers;
+}
+
+/** Lets a named token request only what it may. */
+function checkGrant(x) {
+  if (!x.token) return;
+  const { paths, methods } = x.token;
+  const isBelow = (path) => x.path === path || x.path.startsWith(path + '/');
+  const allowed = (paths.length === 0 || paths.some((path) => isBelow(path.replace(/\/$/, '')))) && (methods.length === 0 || methods.includes(x.method));
+  if (!allowed) throw new RelayError(ERRORS.tokenNotAllowed);
 }
 
 /** Removes the token from /t/<token>/v1/…; there must be only one, and it must not need escaping. */
@@ -1007,19 +1119,22 @@ function set(headers, name, value) {
 }
 
 /**
- * Reports whether token is a configured one, in a time that depends only on the token's
- * length. A hash in the settings may be of a token with its prefix or without.
+ * Returns the configured token that token is, or undefined, in a time that depends only
+ * on the token's length. A hash in the settings may be of a token with its
+ * prefix or without.
  */
-async function isKnown(relay, token) {
+async function find(relay, token) {
   for (const t of relay.accessTokens) t.digest ??= await sha256(withoutPrefix(t.text)); // once in an isolate
   const bare = withoutPrefix(token);
   const shown = [await sha256(bare)];
   if (relay.accessTokens.some((t) => t.text === '')) shown.push(await sha256(TOKEN_PREFIX + bare));
-  let found = 0;
-  for (const { digest } of relay.accessTokens) {
-    for (const sum of shown) found |= crypto.subtle.timingSafeEqual(digest, sum);
-  }
-  return found === 1;
+  let found = -1;
+  relay.accessTokens.forEach(({ digest }, i) => {
+    let match = 0;
+    for (const sum of shown) match |= crypto.subtle.timingSafeEqual(digest, sum);
+    found = -match & i | ~-match & found; // i if it matches
+  });
+  return relay.accessTokens[found];
 }
 
 const sha256 = async (text) => new Uint8Array(await crypto.subtle.digest('SHA-256', encode(text)));
@@ -1077,6 +1192,20 @@ function checkLimits(x) {
   if (bytes > DEFAULTS.maxHeaderBytes || lines > DEFAULTS.maxHeaderLines) throw new RelayError(ERRORS.headersTooLarge);
   if (hops(x) >= DEFAULTS.maxHops) throw new RelayError(ERRORS.loop);
   if (x.bytesIn > x.relay.maxBodyBytes) throw tooLarge(x);
+}
+
+const MINUTE_MS = 60e3;
+
+/** Counts a request of a named token in this isolate, or throws if it is one too many. As core: a minute's requests may come at once, then one in each part of it. */
+function checkRate(token) {
+  if (!token?.perMinute) return;
+  const now = Date.now();
+  const gap = MINUTE_MS / token.perMinute;
+  if (token.paidTill < now || token.paidTill > now + MINUTE_MS) token.paidTill = now; // the latter if the clock was set back
+  const wait = token.paidTill - now + gap - MINUTE_MS;
+  // Parts of a minute do not add up to it exactly.
+  if (wait > gap / 1e3) throw new RelayError(ERRORS.tokenRate, undefined, Math.min(Math.floor(wait) + 1, ERRORS.tokenRate.retryAfterMs));
+  token.paidTill += gap;
 }
 
 /** Returns how many relays the request has passed; an invalid count is too many. */

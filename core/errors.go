@@ -88,6 +88,17 @@ var (
 	errAccess = &Error{Status: http.StatusUnauthorized, Code: "invalid_access_token", NoRetry: true,
 		Msg: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of " +
 			"your API key as rt_<token>.<key>. Its operator has it."}
+	errTokenExpired = &Error{Status: http.StatusUnauthorized, Code: "token_expired", NoRetry: true,
+		Msg: "This access token of the relay has expired. Its operator can extend it, or has a new one."}
+	errTokenNotAllowed = &Error{Status: http.StatusForbidden, Code: "token_not_allowed", NoRetry: true,
+		Msg: "This access token of the relay does not permit this path or method. With the token, /relay/health says " +
+			"what it does; its operator can change it."}
+	errTokenRate = &Error{Status: http.StatusTooManyRequests, Code: "token_rate_limited", RetryAfter: 8 * time.Second,
+		Msg: "This access token has reached its max number of requests per minute at this relay; the API was not " +
+			"called. Retry after a pause, or have its operator raise per_minute."}
+	errTokenInFlight = &Error{Status: http.StatusTooManyRequests, Code: "token_rate_limited", RetryAfter: time.Second,
+		Msg: "This access token has reached its max number of requests in flight at this relay; the API was not " +
+			"called. Retry in a moment, or have its operator raise max_in_flight."}
 	errDuplicateAuthorization = &Error{Status: http.StatusBadRequest, Code: "duplicate_authorization", NoRetry: true,
 		Msg: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. " +
 			"Send at most one of each."}

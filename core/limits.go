@@ -56,6 +56,13 @@ func (l *limits) handler(next http.Handler) http.Handler {
 			writeError(w, req, errOverloaded)
 			return
 		}
+		if g := recordOf(req).grant; g != nil {
+			if err := g.begin(time.Now()); err != nil {
+				writeError(w, req, err)
+				return
+			}
+			defer g.end()
+		}
 		if isUpgrade(req) {
 			caller := recordOf(req).caller
 			if !l.sockets.add(caller) {

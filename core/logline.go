@@ -52,6 +52,9 @@ func (s *recordStage) log(ctx context.Context, rec *record, end time.Time) {
 		slog.String("region", s.region),
 		slog.Int("attempts", rec.attempts),
 	)
+	if rec.grant != nil {
+		line.AddAttrs(slog.String("token", rec.grant.Name))
+	}
 	if rec.upstream != "" {
 		line.AddAttrs(slog.String("upstream", rec.upstream))
 	}

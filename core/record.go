@@ -32,6 +32,7 @@ type record struct {
 	route       string
 	family      string // to log in place of route "other", if the request succeeds
 	caller      int    // which access token was presented, from 1 on; not logged
+	grant       *grant // of the access token, if it has a name, which is logged
 	pathToken   string // /t/<token>, if the path had it; not logged
 	start       time.Time
 	attempts    int

@@ -68,10 +68,9 @@ var settings = []Setting{
 			return err
 		}},
 	{"RELAY_ACCESS_TOKENS", "",
-		"access tokens, comma-separated, each plain or `sha256:<hex>`; without any, no token is needed",
-		func(cfg *Config, v string) error {
-			return setList(&cfg.AccessTokens, v)
-		}},
+		"access tokens, comma-separated, each plain or `sha256:<hex>`, or a JSON list of named ones with an end and " +
+			"limits; without any, no token is needed",
+		parseTokens},
 	{"RELAY_ALLOW_ANYONE", "false",
 		"`true`: let `relay serve` listen beyond loopback without access tokens, so that everyone who reaches it may " +
 			"use it with a key of their own; functions need no token either way, and log a warning without this",

@@ -34,10 +34,8 @@ func (cfg Config) problems() []error {
 	if cfg.ProbeInterval > 0 && cfg.ProbeInterval < time.Second {
 		add("RELAY_PROBE_INTERVAL", errors.New("must be 1s or longer, or off"))
 	}
-	for i, token := range cfg.AccessTokens {
-		add(nth("RELAY_ACCESS_TOKENS", i, len(cfg.AccessTokens)), checkToken(token))
-	}
-	if cfg.APIKey != "" && len(cfg.AccessTokens) == 0 {
+	errs = append(errs, cfg.tokenProblems()...)
+	if cfg.APIKey != "" && !cfg.TokenNeeded() {
 		add("RELAY_API_KEY", errors.New("needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it"))
 	}
 	if !isHeaderValue(string(cfg.APIKey)) {
@@ -106,7 +104,7 @@ var errExposed = errors.New("RELAY_UPSTREAMS: holds an access token, which every
 // exposure returns errExposed if it applies. It is not one of the problems, which
 // do not depend on where the relay runs.
 func (cfg Config) exposure() []error {
-	if cfg.isPublic() && len(cfg.AccessTokens) == 0 && holdToken(cfg.Upstreams) {
+	if cfg.isPublic() && !cfg.TokenNeeded() && holdToken(cfg.Upstreams) {
 		return []error{errExposed}
 	}
 	return nil

@@ -124,7 +124,7 @@ var errOpen = errors.New("-listen, or the socket of LISTEN_FDS: other machines c
 // access token, although RELAY_ALLOW_ANYONE is not set.
 func isOpen(cfg core.Config, listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
-	return err == nil && !isLoopback(host) && len(cfg.AccessTokens) == 0 && !cfg.AllowAnyone
+	return err == nil && !isLoopback(host) && !cfg.TokenNeeded() && !cfg.AllowAnyone
 }
 
 // serveUsage prints the flags and the settings.

@@ -169,7 +169,7 @@ func (p *Pool) apply(u *upstream, v verdict) {
 	case strike:
 		p.strike(u, v.class, 1)
 	case eject:
-		p.eject(u, v.class, brokenPeriod, v.class == protocol.InvalidToken)
+		p.eject(u, v.class, brokenPeriod, protocol.IsOfToken(v.class))
 	case ban:
 		p.eject(u, v.class, refusedPeriod, false)
 	}
