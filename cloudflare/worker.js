@@ -26,7 +26,7 @@ const SETTINGS = new Set([
   "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE",
   "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE",
   "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME",
-  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE", "RELAY_LAMBDA_INVOKE_MODE",
+  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE", "RELAY_LOG_USAGE", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
 
 /** What the relay answers when it cannot forward; see core/errors.go. */
@@ -182,7 +182,7 @@ const KEY_HEADERS = [
 const PLAIN_WORDS = /^[a-z]+(_[a-z]+)*$/;
 
 /** The paths of endpoints, which are no base URLs. */
-const ENDPOINT = /(^|\/)chat\/completions$|\/v1\/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)\/[a-z]+)$/;
+const ENDPOINT = /(^|\/)chat\/completions$|\/v1\/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|realtime|responses)\/[a-z_]+)$/;
 
 const DEFAULTS = {
   upstream: "https://api.openai.com", paths: ["/v1/", "/dashboard/"], name: "relay",
@@ -295,6 +295,7 @@ const PARSERS = {
   RELAY_POLICY: (v) => must(v === 'order', `must be order on ${PLATFORM}: there are no probes to tell which is the fastest`) ?? {},
   RELAY_RESEND_AMBIGUOUS: (v) => ({ resendAmbiguous: parseBool(v) }),
   RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
+  RELAY_LOG_USAGE: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where responses pass without being read: take it out`) ?? {},
   RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
   RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: v.startsWith('[') ? parseNamedTokens(v) : each(v, parseToken) }),
   RELAY_ALLOW_PRIVATE_HTTP: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, which reaches no private networks: take it out`) ?? {},
@@ -855,7 +856,7 @@ async function health(x) {
   return { status, headers, body: JSON.stringify(report) + '\n' };
 }
 
-/** Reports whether the caller may use the relay, and notes the named token; others do not see the names of upstreams. */
+/** Reports whether the caller may use the relay, and sets x.token; others do not see the names of upstreams. */
 async function isAdmitted(x) {
   const copy = { ...x };
   const admitted = await admit(copy).then(() => true, () => false);
@@ -874,7 +875,7 @@ function tokenReport({ name, expires, ends, paths, methods, perMinute }) {
 /** Returns what is known of an upstream. A single one is never down. */
 function upstreamReport(u, several) {
   const left = several ? Math.max(0, u.avoidUntil - Date.now()) : 0;
-  const state = left > 0 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
+  const state = left > 0 || u.strikes >= 3 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
   return {
     name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }),
     ...(u.checkedAt && { checked_ms_ago: Date.now() - u.checkedAt }), ...(u.errorAt && { error_ms_ago: Date.now() - u.errorAt }),
@@ -1118,8 +1119,8 @@ function set(headers, name, value) {
 }
 
 /**
- * Returns the configured token that token is, or undefined, in a time that depends on
- * nothing but the token's length. A hash in the settings may be of a token with its
+ * Returns the configured token that token is, or undefined, in a time that depends only
+ * on the token's length. A hash in the settings may be of a token with its
  * prefix or without.
  */
 async function find(relay, token) {

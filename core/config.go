@@ -146,6 +146,11 @@ type Config struct {
 	// all are logged.
 	LogSample int
 
+	// LogUsage adds the model and the counts of tokens to the log line, as the
+	// response has them: nothing is changed or requested for it. It takes up to 32 KiB
+	// of memory for each response in flight.
+	LogUsage bool
+
 	// LambdaInvokeMode is the invoke mode of the AWS Lambda function URL in
 	// front: BUFFERED or RESPONSE_STREAM. Only the Lambda adapter reads it.
 	LambdaInvokeMode string
@@ -166,6 +171,11 @@ type Config struct {
 	// Logger gets a line for each request, without a source location. If nil, JSON
 	// lines go to standard error.
 	Logger *slog.Logger
+
+	// Observe, if not nil, is called once for each request, when its response has
+	// ended, for metrics. It is called by many goroutines at once, and the response's
+	// end waits for it.
+	Observe func(Request)
 
 	// TLS is the configuration of connections to upstreams. If nil, the system's
 	// roots and TLS 1.2 or later.

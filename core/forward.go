@@ -20,6 +20,7 @@ type forwarder struct {
 
 	hidesCuts   bool // see [Platform]
 	noWebSocket bool
+	logUsage    bool
 
 	// 0 means none:
 	idleTimeout, maxTime, keepalive, writeTimeout time.Duration
@@ -32,6 +33,7 @@ func newForwarder(cfg Config, pool *failover.Pool) *forwarder {
 		pool:           pool,
 		hidesCuts:      cfg.Platform.HidesCuts,
 		noWebSocket:    cfg.Platform.NoWebSocket,
+		logUsage:       cfg.LogUsage,
 		idleTimeout:    cfg.IdleTimeout,
 		maxTime:        cfg.MaxStreamTime,
 		keepalive:      cfg.Keepalive,

@@ -36,7 +36,7 @@ type front struct {
 
 // newFront serves a relay whose upstream is answer, after change has had its
 // say on the configuration.
-func newFront(t *testing.T, answer http.HandlerFunc, change func(*Config)) *front {
+func newFront(t testing.TB, answer http.HandlerFunc, change func(*Config)) *front {
 	t.Helper()
 	f := &front{log: new(lockedBuffer)}
 	f.upstream = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -53,7 +53,7 @@ func newFront(t *testing.T, answer http.HandlerFunc, change func(*Config)) *fron
 }
 
 // start serves the relay for an upstream's base URL.
-func (f *front) start(t *testing.T, upstream string, change func(*Config)) {
+func (f *front) start(t testing.TB, upstream string, change func(*Config)) {
 	t.Helper()
 	cfg := Config{Upstreams: []Secret{Secret(upstream)}, Logger: slog.New(slog.NewJSONHandler(f.log, nil))}
 	if change != nil {

@@ -91,7 +91,7 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// addPrivate adds to a report what is for callers only that would be admitted: their
+// addPrivate adds to a report what is only for callers that would be admitted: their
 // own token, if it has a name, and the state of each upstream, whose names tell where
 // the relay's regions are.
 func (hl *health) addPrivate(report *protocol.Health, req *http.Request) {

@@ -11,26 +11,40 @@ import (
 	"example.com/relay/core/failover"
 )
 
-// log writes the record line.
-func (s *recordStage) log(ctx context.Context, rec *record) {
+// end tells the log and the observer of a request that has ended.
+func (s *recordStage) end(ctx context.Context, rec *record) {
+	end := time.Now()
+	s.log(ctx, rec, end)
+	if s.observe != nil {
+		s.observe(rec.request(end))
+	}
+}
+
+// finalStatus returns the status to report.
+func (rec *record) finalStatus() int {
+	if errors.Is(rec.err, errClientGone) {
+		return statusClientGone
+	}
+	return rec.status
+}
+
+// log writes the record line of a request that ended then.
+func (s *recordStage) log(ctx context.Context, rec *record, end time.Time) {
 	level := slog.LevelInfo
-	status := rec.status
-	switch {
-	case errors.Is(rec.err, errClientGone):
-		status = statusClientGone
-	case rec.err != nil, status >= http.StatusInternalServerError, status == http.StatusTooManyRequests:
+	status := rec.finalStatus()
+	if rec.err != nil && status != statusClientGone || status >= http.StatusInternalServerError ||
+		status == http.StatusTooManyRequests {
 		level = slog.LevelWarn
 	}
 	if !s.logger.Enabled(ctx, level) || level == slog.LevelInfo && !s.sampled() {
 		return
 	}
-	end := time.Now()
 	line := slog.NewRecord(end, level, "request", 0) // no PC: records carry no source location
 	line.AddAttrs(
 		slog.String("request_id", rec.id),
 		slog.String("method", rec.method),
 		slog.String("route", rec.loggedRoute()),
-		slog.Int("status", status),
+		slog.Int("status", rec.finalStatus()),
 		slog.Int64("bytes_in", rec.bytesIn.Load()),
 		slog.Int64("bytes_out", rec.bytesOut.Load()),
 		slog.Float64("first_byte_ms", sinceMS(rec.start, rec.firstByte)),
@@ -53,6 +67,7 @@ func (s *recordStage) log(ctx context.Context, rec *record) {
 	if level == slog.LevelInfo && s.sample > 1 {
 		line.AddAttrs(slog.Int("sample", s.sample))
 	}
+	line.AddAttrs(rec.usageAttrs()...)
 	_ = s.logger.Handler().Handle(ctx, line) // like slog, drop the handler's error
 	s.logCause(rec)
 }

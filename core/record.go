@@ -42,7 +42,12 @@ type record struct {
 	bytesIn     atomic.Int64 // counted by other goroutines
 	bytesOut    atomic.Int64
 	err         error // why the request failed, if it did
+	cut         bool  // it failed after the response had begun
 	missingDone bool  // the stream ended cleanly without a [DONE] event
+	resumed     int   // how often the stream was resumed
+	usage       *Usage
+	// usageUnknown says that the request may have taken tokens that are not known.
+	usageUnknown bool
 }
 
 type recordKey struct{}
@@ -75,7 +80,7 @@ func (rec *record) sent(result failover.Result) {
 // fail records why the request failed. The first reason counts.
 func (rec *record) fail(err error) {
 	if rec.err == nil {
-		rec.err = err
+		rec.err, rec.cut = err, rec.status != 0
 	}
 }
 
@@ -84,7 +89,8 @@ func (rec *record) fail(err error) {
 // token, holds a connection by sending or taking nothing.
 type recordStage struct {
 	logger       *slog.Logger
-	marker       string // X-Relay of the relay's own responses
+	observe      func(Request) // nil: nobody does
+	marker       string        // X-Relay of the relay's own responses
 	region       string
 	bodyTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
@@ -93,7 +99,7 @@ type recordStage struct {
 
 func newRecordStage(cfg Config) *recordStage {
 	return &recordStage{
-		logger: cfg.logger(), marker: protocol.RelayMarker(cfg.Name), region: cfg.Region,
+		logger: cfg.logger(), observe: cfg.Observe, marker: protocol.RelayMarker(cfg.Name), region: cfg.Region,
 		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout, sample: cfg.LogSample,
 	}
 }
@@ -128,7 +134,7 @@ func (s *recordStage) handler(next http.Handler) http.Handler {
 			if v != nil && v != http.ErrAbortHandler {
 				v = s.respondToPanic(rw, req)
 			}
-			s.log(req.Context(), rec)
+			s.end(req.Context(), rec)
 			if v != nil {
 				panic(v)
 			}

@@ -32,6 +32,10 @@ func (x *exchange) respond() error {
 	}()
 	err := s.copy(x.res.Body)
 	panicked = false
+	if body, ok := x.res.Body.(interface{ Resumed() int }); ok {
+		recordOf(x.req).resumed = body.Resumed()
+	}
+	recordOf(x.req).endUsage(s, err == nil)
 	if err == nil {
 		recordOf(x.req).missingDone = events && !s.lines.isDone()
 		return nil
@@ -54,6 +58,7 @@ func (x *exchange) stream(events bool) *stream {
 		idleTimeout:  x.idleTimeout,
 		writeTimeout: x.writeTimeout,
 		buffers:      &bodyBuffers,
+		usage:        x.usageCopy(events),
 	}
 	if events {
 		s.buffers, s.keepalive = &eventBuffers, x.keepalive
@@ -138,12 +143,17 @@ func withoutBase(path, base string) string {
 // isEventStream reports whether h is that of an event stream into which the relay
 // can write events, which takes an uncompressed one.
 func isEventStream(h http.Header) bool {
+	return !isEncoded(h) && mediaType(h) == "text/event-stream"
+}
+
+// isEncoded reports whether h is that of a compressed body.
+func isEncoded(h http.Header) bool {
 	for _, encoding := range h["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
-			return false
+			return true
 		}
 	}
-	return mediaType(h) == "text/event-stream"
+	return false
 }
 
 // mediaType returns the media type in h, or "" if there is none or it cannot be

@@ -214,6 +214,13 @@ var settings = []Setting{
 			cfg.LogSample, err = parseSample(v)
 			return err
 		}},
+	{"RELAY_LOG_USAGE", "false",
+		"`true`: log the model and the counts of tokens of each request, as its response has them; a chat's stream " +
+			"has them if the client sets `include_usage`",
+		func(cfg *Config, v string) (err error) {
+			cfg.LogUsage, err = parseBool(v)
+			return err
+		}},
 	{"RELAY_LAMBDA_INVOKE_MODE", "",
 		"on AWS Lambda, the function URL's invoke mode: `BUFFERED` or `RESPONSE_STREAM`, the default",
 		func(cfg *Config, v string) error {

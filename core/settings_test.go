@@ -153,7 +153,8 @@ func TestValuesThatCannotWork(t *testing.T) {
 			"https://aiplatform.googleapis.com/v1/projects/p/locations/l/endpoints/openapi", "https://relay.example/chat", "https://relay.example/completions", "https://relay.example/v1/audio",
 		}, ""},
 		{"RELAY_UPSTREAMS", []string{
-			"https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/chat/completions/", "https://x.openai.azure.com/openai/deployments/d/chat/completions", "https://api.openai.com/v1/responses",
+			"https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/chat/completions/", "https://api.openai.com/v1/responses/compact",
+			"https://api.openai.com/v1/realtime/client_secrets", "https://api.openai.com/v1/vector_stores/", "https://x.openai.azure.com/openai/deployments/d/chat/completions", "https://api.openai.com/v1/responses",
 			"https://api.openai.com/v1/models", "https://relay.example/openai/v1/embeddings", "https://api.openai.com/v1/audio/speech", "https://rt_t@relay.example/v1/completions#name", "https://api.example/chat/completions/v1",
 		}, "endpoint"},
 		{"RELAY_ACCESS_TOKENS", []string{"SHA256:" + strings.Repeat("ab", 32), "Sha256:x"}, "lower case"},

@@ -36,7 +36,8 @@ type stream struct {
 	cancel  context.CancelCauseFunc // ends the exchange
 	buffers *sync.Pool
 
-	events bool // it is an event stream
+	usage  *usageCopy // of the body; nil: none
+	events bool       // it is an event stream
 
 	// buffered says that the whole body is in memory: the server then writes it
 	// together with the header when the handler returns, which is at once.
@@ -99,6 +100,9 @@ func (s *stream) copy(body io.Reader) error {
 	for {
 		n, err := body.Read(*buf)
 		if n > 0 {
+			if s.usage != nil {
+				s.usage.note((*buf)[:n])
+			}
 			idle.Stop() // a slow client is not the upstream's silence
 			if err := s.write((*buf)[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)
@@ -122,6 +126,9 @@ func (s *stream) copyBuffered(body io.Reader, buf []byte) error {
 	for {
 		n, err := body.Read(buf)
 		if n > 0 {
+			if s.usage != nil {
+				s.usage.note(buf[:n])
+			}
 			if s.events {
 				s.lines.note(buf[:n])
 			}

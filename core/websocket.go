@@ -100,7 +100,8 @@ func (x *exchange) checkUpgrade(res *http.Response) error {
 	h := make(http.Header)
 	copyResponseHeader(h, res.Header)
 	if switched {
-		recordOf(x.req).status = res.StatusCode
+		rec := recordOf(x.req)
+		rec.status, rec.usageUnknown = res.StatusCode, x.logUsage
 		h["Connection"], h["Upgrade"] = res.Header["Connection"], res.Header["Upgrade"]
 	}
 	x.setMarker(h)

@@ -105,6 +105,7 @@ var rules = map[string]rule{
 	"RELAY_REGION":                  elsewhere,
 	"RELAY_LOG_LEVEL":               {like: whole(`debug|info|warn|error|off`)},
 	"RELAY_LOG_SAMPLE":              {like: whole(upTo("1000000"))},
+	"RELAY_LOG_USAGE":               {like: whole(boolean)},
 	"RELAY_LAMBDA_INVOKE_MODE":      elsewhere,
 }
 
@@ -113,7 +114,7 @@ var (
 	// Plain http, which ParseEnv accepts for loopback addresses, is refused: a function
 	// cannot reach the machine that deploys it.
 	upstreamRule = rule{like: `^https://(rt_[!"$-+\-0-9;-?A-~]+@)?` + host + `(:` + strings.Replace(upTo("65535"), `\+?`, "", 1) + `)?(/[A-Za-z0-9_~.:-]+)*/*(#[!-+\--~]*)?$`, unlike: `/\.\.?(/|#|$)|["']$|` +
-		`/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)/[a-z]+))(/v1)?/*(#|$)`}
+		`/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|realtime|responses)/[a-z_]+))(/v1)?/*(#|$)`}
 	originRule = rule{
 		like: `^(\*|none|null|[a-z][a-z0-9+.-]*://(` + hostName + `|` + ipv4 + `|\[[0-9a-f:.]+\])(:` + port() + `)?)$`,
 		// A browser writes names in lower case, without the default port, and addresses in

@@ -1,6 +1,6 @@
 // Command relay relays api.openai.com.
 //
-//	relay [serve] [-listen 127.0.0.1:8787] [-upstreams-file urls.json] [-version]
+//	relay [serve] [-listen 127.0.0.1:8787] [-upstreams-file urls.json] [-metrics 127.0.0.1:9090] [-version]
 //	relay check URL [-token TOKEN] [-key KEY] [-json]
 //	relay health [URL]
 //	relay token new NAME

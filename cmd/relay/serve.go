@@ -41,6 +41,8 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 	listen := flags.String("listen", defaultListen, "address to listen on")
 	file := flags.String("upstreams-file", "", "JSON `file` with the upstreams, in place of RELAY_UPSTREAMS,\n"+
 		"as terraform output -json endpoints prints it; read again when it changes")
+	metricsAddress := flags.String("metrics", "", "`address` at which Prometheus gets metrics, such as\n"+
+		"127.0.0.1:9090; everyone who reaches it can read them")
 	version := flags.Bool("version", false, "print the version and exit")
 	flags.Usage = func() { serveUsage(flags) }
 	if err := flags.Parse(args); err != nil {
@@ -72,7 +74,9 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 	upstreams := upstreamsFile{name: *file}
 	cfg, err := serveConfig(environ, *listen, &upstreams)
 	var relay *core.Relay
+	observed := newMetrics(*metricsAddress)
 	if err == nil {
+		cfg.Observe = observed.observer()
 		cfg.Logger = slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: cfg.LogLevel}))
 		relay, err = core.New(cfg)
 	}
@@ -85,7 +89,7 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		defer stop()
 		go upstreams.watch(ctx, relay, cfg.Logger)
 	}
-	return server{relay, cfg, environ, socket, stdout, stderr}.run(ctx, *listen)
+	return server{relay, cfg, observed, environ, socket, stdout, stderr}.run(ctx, *listen)
 }
 
 // serveConfig returns the settings of environ, and of the file of upstreams if
@@ -184,6 +188,7 @@ const ballastSize = 16 << 20
 type server struct {
 	relay          *core.Relay
 	cfg            core.Config // of relay
+	metrics        *metrics    // nil: none
 	environ        []string
 	socket         net.Listener // to serve on in place of the address; nil: none
 	stdout, stderr io.Writer
@@ -200,6 +205,13 @@ func (s server) run(ctx context.Context, listen string) int {
 		fmt.Fprintf(s.stderr, "relay: cannot listen on %s: %s\n", listen, err)
 		return exitError
 	}
+	stopMetrics, err := s.metrics.serve(s.relay)
+	if err != nil {
+		_ = ln.Close()
+		fmt.Fprintln(s.stderr, "relay:", err)
+		return exitError
+	}
+	defer stopMetrics()
 	srv := serve.New(s.relay)
 	srv.IdleTimeout = orDefault(s.cfg.IdleConnectionTimeout, defaultIdleConnectionTimeout)
 	srv.ErrorLog = log.New(serverLog{s.cfg.Logger}, "", 0)
@@ -209,7 +221,7 @@ func (s server) run(ctx context.Context, listen string) int {
 		ballast = make([]byte, ballastSize)
 	}
 	defer runtime.KeepAlive(ballast)
-	greet(s.stdout, ln.Addr(), s.cfg, notes(s.environ, listen, s.cfg.Upstreams))
+	greet(s.stdout, ln.Addr(), s.cfg, append(s.metrics.notes(), notes(s.environ, listen, s.cfg.Upstreams)...))
 	notify(s.environ, "READY=1")
 	if err := serve.Serve(ctx, srv, s.relay, ln); err != nil {
 		fmt.Fprintln(s.stderr, "relay:", err)

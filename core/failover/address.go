@@ -94,7 +94,8 @@ func parseURL(address string) (base *url.URL, name, token string, err error) {
 // a word such as /models.
 const EndpointPattern = `(^|/)chat/completions$|` +
 	`/v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|` +
-	`(audio|images)/[a-z]+)$`
+	`conversations|assistants|threads|uploads|vector_stores|containers|evals|` +
+	`(audio|images|realtime|responses)/[a-z_]+)$`
 
 var endpoint = regexp.MustCompile(EndpointPattern)
 

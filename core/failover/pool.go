@@ -223,6 +223,12 @@ type Status struct {
 // counts as use: while somebody looks, probes run at their interval.
 func (p *Pool) Status() []Status {
 	p.thaw()
+	return p.LastStatus()
+}
+
+// LastStatus is [Pool.Status] that does not count as use: a monitor that calls it
+// causes no probes.
+func (p *Pool) LastStatus() []Status {
 	list := p.list()
 	all := make([]Status, len(list))
 	for i, u := range list {

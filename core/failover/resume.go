@@ -92,6 +92,7 @@ type resuming struct {
 	last     int64  // sequence number of the last event; -1 if none
 	ended    bool   // the last event says that it is the last
 	resumes  int
+	resumed  int  // resumes that another upstream took
 	barren   int  // resumes in a row without a new event
 	rejoined bool // the next event must be the one after last
 	raw      bool // an event was too large: bytes pass as they are read
@@ -119,6 +120,10 @@ func (r *resuming) Read(p []byte) (int, error) {
 	r.ready = r.ready[n:]
 	return n, nil
 }
+
+// Resumed returns how often the stream was resumed. It must not be called during a
+// Read.
+func (r *resuming) Resumed() int { return r.resumed }
 
 // Close closes the stream.
 func (r *resuming) Close() error {
@@ -251,6 +256,7 @@ func (r *resuming) resume() bool {
 		r.current.Close()
 		r.current, r.from, r.pending, r.rejoined = res.Body, s.result.Upstream, nil, true
 		r.scan = scan{}
+		r.resumed++
 		r.pool.logger.Info("stream resumed", "upstream", r.from)
 		return true
 	}

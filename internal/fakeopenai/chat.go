@@ -187,14 +187,14 @@ func dataEvent(v any) []byte {
 	return append(append([]byte("data: "), encodeJSON(v)...), "\n\n"...)
 }
 
-// chatUsage counts an event as a token and a word as another.
+// chatUsage counts an event as a token and a word as another, of which half is cached.
 func chatUsage(said string, deltas []string) object {
 	in, out := len(strings.Fields(said)), len(deltas)
 	return object{
 		"prompt_tokens":             in,
 		"completion_tokens":         out,
 		"total_tokens":              in + out,
-		"prompt_tokens_details":     object{"cached_tokens": 0, "audio_tokens": 0},
+		"prompt_tokens_details":     object{"cached_tokens": in / 2, "audio_tokens": 0},
 		"completion_tokens_details": object{"reasoning_tokens": 0, "audio_tokens": 0},
 	}
 }

@@ -186,7 +186,7 @@ func responseUsage(said string, deltas []string) object {
 	in, out := len(strings.Fields(said)), len(deltas)
 	return object{
 		"input_tokens":          in,
-		"input_tokens_details":  object{"cached_tokens": 0},
+		"input_tokens_details":  object{"cached_tokens": in / 2},
 		"output_tokens":         out,
 		"output_tokens_details": object{"reasoning_tokens": 0},
 		"total_tokens":          in + out,

@@ -65,10 +65,12 @@ export async function openPage(t, browser, url, { expected, viewport = desktop, 
 // response into its own hands.
 export async function startFront(base, handle = (from, to) => from.pipe(to)) {
   const server = createServer((req, res) => {
-    req.pipe(request(base + req.url, { method: req.method, headers: { ...req.headers, host: new URL(base).host } }, (from) => {
+    const sent = request(base + req.url, { method: req.method, headers: { ...req.headers, host: new URL(base).host } }, (from) => {
       res.writeHead(from.statusCode, from.headers);
       handle(from, res, req);
-    }).on('error', () => res.destroy()));
+    }).on('error', () => res.destroy());
+    res.on('close', () => sent.destroy()); // or the relay would wait for the upstream for ever
+    req.pipe(sent);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

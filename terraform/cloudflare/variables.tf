@@ -91,6 +91,10 @@ variable "settings" {
     error_message = "RELAY_RESUME_RESPONSES does not work on Cloudflare, where streams pass without being parsed: remove it."
   }
   validation {
+    condition     = contains(["", "0", "false"], trimspace(lookup(var.settings, "RELAY_LOG_USAGE", "")))
+    error_message = "RELAY_LOG_USAGE does not work on Cloudflare, where responses pass without being parsed: remove it."
+  }
+  validation {
     condition = alltrue([for name in ["RELAY_BODY_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_MAX_IN_FLIGHT", "RELAY_PROBE_INTERVAL", "RELAY_WRITE_TIMEOUT"] :
       contains(["", "0", "off"], trimspace(lookup(var.settings, name, "")))
     ])

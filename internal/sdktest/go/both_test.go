@@ -122,6 +122,7 @@ func sightings(u *fakeopenai.Upstream) []sighting {
 // A relay is one that serves a test.
 type relay struct {
 	url  string // without "/v1"
+	log  *proc.Buffer
 	hits atomic.Int64
 }
 
@@ -141,7 +142,7 @@ func startRelay(t *testing.T, cfg core.Config) *relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := new(relay)
+	r := &relay{log: &records}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.hits.Add(1)
 		handler.ServeHTTP(w, req)

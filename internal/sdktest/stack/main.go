@@ -111,6 +111,7 @@ func configs(upstream string) map[string]core.Config {
 	to := []core.Secret{core.Secret(upstream)}
 	return map[string]core.Config{
 		"open":        {Upstreams: to},
+		"usage":       {Upstreams: to, LogUsage: true},
 		"token":       {Upstreams: to, AccessTokens: tokens, PathTokens: true},
 		"held":        {Upstreams: to, AccessTokens: tokens, APIKey: heldKey},
 		"small":       {Upstreams: to, MaxBodyBytes: smallLimit},

@@ -80,10 +80,15 @@ class Stack {
     return (await this.#ask('GET', '/hits'))[relay];
   }
 
+  // log returns what the relays have logged. They serve nothing any more.
+  log() {
+    return this.#ask('GET', '/log');
+  }
+
   // checkLog fails if the relays logged a secret, or nothing, or if net/http
   // complained of them.
   async checkLog() {
-    const { records, complaints } = await this.#ask('GET', '/log');
+    const { records, complaints } = await this.log();
     assert.match(records, /"msg":"request"/);
     assert.ok(!records.includes(canary), 'the log holds a secret: ' + records);
     assert.equal(complaints, '', 'net/http complained of a relay');

@@ -108,6 +108,16 @@ run "resuming_is_refused" {
   expect_failures = [var.settings]
 }
 
+run "usage_is_refused" {
+  command = plan
+
+  variables {
+    settings = { RELAY_LOG_USAGE = "true" }
+  }
+
+  expect_failures = [var.settings]
+}
+
 run "plain_http_to_private_networks_is_refused" {
   command = plan
 
