@@ -81,8 +81,8 @@ func TestWhatIsNotInstalledIsLeftOut(t *testing.T) {
 	if err := res.start(t.Context(), r); err != nil || len(res.rows) > 0 {
 		t.Fatalf("start() = %v, %d rows, want none", err, len(res.rows))
 	}
-	want := []string{"nginx: not installed", "haproxy: not installed", "Caddy: not installed", "worker on workerd: not installed, and there is no npm to install it with",
-		"relay on workerd (worker.js): not installed, and there is no npm to install it with"}
+	want := []string{"nginx: not installed", "haproxy: not installed", "Caddy: not installed", "worker on workerd: not installed: there is no workerd here, and no npm to install it with",
+		"relay on workerd (worker.js): not installed: there is no workerd here, and no npm to install it with"}
 	if !slices.Equal(res.missing, want) {
 		t.Errorf("missing are %q, want %q", res.missing, want)
 	}
