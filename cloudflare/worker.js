@@ -7,13 +7,14 @@
 //
 //   record → cors → target → health · page → access → limits → forwarding → stream · websocket
 //
-// Each stage takes the exchange x, which is one request on its way, and returns
-// nothing to let it pass, an answer {status, headers, body}, or throws a RelayError
-// that record answers with. Tables are generated from core, and core's vectors
-// (testdata/vectors.json) run here too.
+// Each stage gets the exchange x, which is one request with its state. It returns
+// nothing to let the request pass, or a response {status, headers, body}, or throws a
+// RelayError, which record turns into a response. Tables are generated from core, and
+// core's vectors (testdata/vectors.json) run here too.
 //
-// CPU decides the design: a free plan ends a request after 10 ms of it, its stream
-// included. So event streams pass natively, without JavaScript for each event.
+// CPU time determines the design: a free plan ends a request after 10 ms of it, its
+// stream included. So event streams are forwarded natively, without JavaScript for
+// each event.
 
 // begin generated: go test ./core -run TestWorker -update
 const VERSION = "0.1.0-dev";
@@ -25,7 +26,7 @@ const SETTINGS = new Set([
   "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE",
   "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE",
   "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME",
-  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_USAGE", "RELAY_LAMBDA_INVOKE_MODE",
+  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE", "RELAY_LOG_USAGE", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
 
 /** What the relay answers when it cannot forward; see core/errors.go. */
@@ -35,15 +36,19 @@ const ERRORS = {
   unknownPath: { status: 404, code: "unknown_path", retryAfterMs: 0, retry: false, message: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS." },
   uriTooLong: { status: 414, code: "uri_too_long", retryAfterMs: 0, retry: false, message: "The request's URL is longer than 8 KiB. Send long values in the body." },
   headersTooLarge: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than 64 KiB or more than 500. Send fewer or shorter ones." },
-  headersRefused: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than any upstream of this relay takes, so nothing was sent. Send fewer or shorter ones." },
+  headersRefused: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than any upstream of this relay accepts, so nothing was sent. Send fewer or shorter ones." },
   host: { status: 403, code: "host_not_allowed", retryAfterMs: 0, retry: false, message: "This relay may not be called by this host name. Use the address that it printed at start-up, or have its operator add the name to RELAY_ALLOWED_HOSTS." },
-  origin: { status: 403, code: "origin_not_allowed", retryAfterMs: 0, retry: false, message: "This relay takes no requests from web pages of this origin. Have its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program." },
+  origin: { status: 403, code: "origin_not_allowed", retryAfterMs: 0, retry: false, message: "This relay accepts no requests from web pages of this origin. Have its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program." },
   navigation: { status: 403, code: "browser_navigation_not_allowed", retryAfterMs: 0, retry: false, message: "A browser may not open the API's responses as a page, frame, script or worker on this relay's address. Use fetch or XMLHttpRequest in a page, or a program." },
   access: { status: 401, code: "invalid_access_token", retryAfterMs: 0, retry: false, message: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>. Its operator has it." },
+  tokenExpired: { status: 401, code: "token_expired", retryAfterMs: 0, retry: false, message: "This access token of the relay has expired. Its operator can extend it, or has a new one." },
+  tokenNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay does not permit this path or method. With the token, /relay/health says what it does; its operator can change it." },
+  tokenRate: { status: 429, code: "token_rate_limited", retryAfterMs: 8000, retry: true, message: "This access token has reached its max number of requests per minute at this relay; the API was not called. Retry after a pause, or have its operator raise per_minute." },
+  tokenInFlight: { status: 429, code: "token_rate_limited", retryAfterMs: 1000, retry: true, message: "This access token has reached its max number of requests in flight at this relay; the API was not called. Retry in a moment, or have its operator raise max_in_flight." },
   duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
   misplacedToken: { status: 400, code: "misplaced_access_token", retryAfterMs: 0, retry: false, message: "The request has an access token of this relay where it would reach the API, so nothing was sent. Send it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>." },
-  bodyTooLarge: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "The request body is larger than this relay takes." },
-  tooLargeEverywhere: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "No upstream of this relay takes a request body of this size, so nothing was processed. Send a smaller one, or add an upstream with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says." },
+  bodyTooLarge: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "The request body is larger than this relay accepts." },
+  tooLargeEverywhere: { status: 413, code: "body_too_large", retryAfterMs: 0, retry: false, message: "No upstream of this relay accepts a request body of this size, so nothing was processed. Send a smaller one, or add an upstream with a larger limit: Google Cloud Functions accept 32 MiB, relay serve up to RELAY_MAX_BODY_BYTES." },
   bodyTimeout: { status: 408, code: "body_timeout", retryAfterMs: 0, retry: true, message: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection." },
   bodyIncomplete: { status: 400, code: "body_incomplete", retryAfterMs: 0, retry: true, message: "The request body ended before it was complete. Send it again." },
   overloaded: { status: 503, code: "relay_overloaded", retryAfterMs: 1000, retry: true, message: "This relay has reached its max number of requests in flight. Retry in a moment; its operator can raise RELAY_MAX_IN_FLIGHT." },
@@ -52,7 +57,7 @@ const ERRORS = {
   webSocket: { status: 426, code: "websocket_unsupported", retryAfterMs: 0, retry: false, message: "WebSockets do not work here: the platform has none, the handshake is incomplete, or a proxy removed its Upgrade header. Use the HTTP endpoints, or a relay on a platform with WebSockets: relay serve, Google Cloud Functions, Vercel or Cloudflare." },
   connect: { status: 502, code: "upstream_connect", retryAfterMs: 500, retry: true, message: "This relay could not connect to the API, so nothing was sent. Retry in a moment; if that does not help, run relay check." },
   reset: { status: 502, code: "upstream_reset", retryAfterMs: 500, retry: true, message: "The API closed the connection, or sent something that is not HTTP, before its response began. It may have processed the request. Retry it." },
-  allFailed: { status: 502, code: "all_regions_failed", retryAfterMs: 1000, retry: true, message: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; relay check says what is wrong with each." },
+  allFailed: { status: 502, code: "all_regions_failed", retryAfterMs: 1000, retry: true, message: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; run relay check to find out what is wrong with each." },
   platform: { status: 502, code: "platform_failed", retryAfterMs: 500, retry: true, message: "An upstream relay's platform returned its own error after the request was sent. The API may have processed the request. Retry it." },
   clientTimeout: { status: 504, code: "client_timeout", retryAfterMs: 0, retry: true, message: "The API did not respond within this client's timeout, so the relay cancelled the request. Request less output, or raise the client's timeout." },
   invalidResponse: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "The API returned an invalid HTTP status code. Retry the request." },
@@ -62,12 +67,12 @@ const ERRORS = {
   upstreamReset: { status: 502, code: "upstream_reset", retryAfterMs: 500, retry: true, message: "An upstream of this relay closed the connection, or stopped responding, before its response began. The request may have been processed. Retry it: an upstream that is down is not used." },
   upstreamTimeout: { status: 504, code: "client_timeout", retryAfterMs: 0, retry: true, message: "The upstream of this relay did not respond within this client's timeout, so the relay cancelled the request. Request less output, or raise the client's timeout." },
   upstreamInvalid: { status: 502, code: "upstream_invalid_response", retryAfterMs: 500, retry: true, message: "An upstream of this relay returned an invalid HTTP status code. Retry the request." },
-  upstreamInterrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "An upstream of this relay broke off in the middle of this response, so it is incomplete. Retry the request." },
+  upstreamInterrupted: { status: 502, code: "upstream_interrupted", retryAfterMs: 500, retry: true, message: "An upstream of this relay closed the connection in the middle of this response, so it is incomplete. Retry the request." },
   upstreamIdle: { status: 504, code: "upstream_idle_timeout", retryAfterMs: 0, retry: true, message: "An upstream of this relay stopped sending in the middle of this response, so it is incomplete. Retry the request." },
-  streamLimit: { status: 504, code: "stream_limit", retryAfterMs: 0, retry: false, message: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is incomplete." },
+  streamLimit: { status: 504, code: "stream_limit", retryAfterMs: 0, retry: false, message: "This response reached the max duration that this relay's operator set in RELAY_MAX_STREAM_TIME, so it is incomplete." },
   deadline: { status: 504, code: "relay_deadline", retryAfterMs: 0, retry: false, message: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or have the operator raise the function's timeout." },
   shutdown: { status: 503, code: "relay_shutdown", retryAfterMs: 1000, retry: true, message: "This relay is shutting down, so the response is incomplete. Retry the request." },
-  misconfigured: { status: 500, code: "relay_misconfigured", retryAfterMs: 0, retry: false, message: "This relay's configuration is invalid, so it forwards nothing. Its log says what is wrong." },
+  misconfigured: { status: 500, code: "relay_misconfigured", retryAfterMs: 0, retry: false, message: "This relay's configuration is invalid, so it forwards nothing. Its log has the reason." },
   internal: { status: 500, code: "relay_internal_error", retryAfterMs: 0, retry: true, message: "This relay failed while it handled the request. Its log has the details under the request id." },
 };
 
@@ -83,6 +88,8 @@ const MEANINGS = {
   relay_misconfigured: { proof: "Unprocessed", fault: "Operator" },
   relay_overloaded: { proof: "Unprocessed", fault: "Relay" },
   relay_shutdown: { proof: "Ambiguous", fault: "Relay" },
+  token_expired: { proof: "Unprocessed", fault: "Operator" },
+  token_not_allowed: { proof: "Unprocessed", fault: "Client" },
   unknown_path: { proof: "Unprocessed", fault: "Client" },
   upstream_connect: { proof: "Unprocessed", fault: "API" },
   upstream_interrupted: { proof: "Ambiguous", fault: "API" },
@@ -118,8 +125,10 @@ const DROPPED_DOWN = new Set([
   "secure-session-registration", "secure-session-skipped", "server", "service-worker-allowed",
   "service-worker-navigation-preload", "set-cookie", "set-cookie2", "set-login", "shared-storage-write", "sourcemap",
   "speculation-rules", "strict-transport-security", "supports-loading-mode", "te", "tk", "trailer",
-  "transfer-encoding", "upgrade", "use-as-dictionary", "x-content-security-policy", "x-dns-prefetch-control",
-  "x-relay", "x-sourcemap", "x-webkit-csp",
+  "transfer-encoding", "upgrade", "use-as-dictionary", "x-accel-charset", "x-accel-expires", "x-accel-limit-rate",
+  "x-accel-redirect", "x-content-security-policy", "x-dns-prefetch-control", "x-lighttpd-send-file",
+  "x-lighttpd-send-tempfile", "x-relay", "x-reproxy-file", "x-reproxy-url", "x-sendfile", "x-sendfile2",
+  "x-sourcemap", "x-webkit-csp",
 ]);
 
 /** Request headers that Connection may not nominate away. */
@@ -173,7 +182,7 @@ const KEY_HEADERS = [
 const PLAIN_WORDS = /^[a-z]+(_[a-z]+)*$/;
 
 /** The paths of endpoints, which are no base URLs. */
-const ENDPOINT = /(^|\/)chat\/completions$|\/v1\/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)\/[a-z]+)$/;
+const ENDPOINT = /(^|\/)chat\/completions$|\/v1\/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|realtime|responses)\/[a-z_]+)$/;
 
 const DEFAULTS = {
   upstream: "https://api.openai.com", paths: ["/v1/", "/dashboard/"], name: "relay",
@@ -197,12 +206,13 @@ export default {
   },
 };
 
-/** An error whose answer is ERRORS' entry. Its own message is the code: workerd prints it when a stream breaks. */
+/** An error whose response is its entry in ERRORS. Its own message is the code, as workerd prints it when a stream breaks. */
 class RelayError extends Error {
-  constructor(entry, message = entry.message) {
+  constructor(entry, message = entry.message, retryAfterMs = entry.retryAfterMs) {
     super(entry.code);
     this.entry = entry;
     this.text = message;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -220,7 +230,7 @@ function relayOf(env) {
   return relay;
 }
 
-/** Returns the relay that env describes; one with problems refuses every request. */
+/** Returns the relay that env configures. One with problems refuses every request. */
 function newRelay(env) {
   const { problems, ...settings } = parseEnv(env);
   const relay = { ...defaultSettings(), deep: { until: 0 }, budget: { left: 30, at: 0 } };
@@ -231,10 +241,13 @@ function newRelay(env) {
     return relay;
   }
   Object.assign(relay, settings);
+  for (const { name } of relay.accessTokens.filter((t) => t.ends <= Date.now())) {
+    write('warn', relay.logLevel, { msg: 'token', token: name, problem: 'it has expired: remove it, or give it a later date' });
+  }
   if (relay.accessTokens.length === 0 && !relay.allowAnyone) {
     write('warn', relay.logLevel, {
       msg: 'open',
-      problem: "RELAY_ACCESS_TOKENS is not set, so anyone who finds this Worker's URL may use it with a key of their own; RELAY_ALLOW_ANYONE=true says that this is meant",
+      problem: "RELAY_ACCESS_TOKENS is not set, so anyone who finds this Worker's URL may use it with a key of their own; set RELAY_ALLOW_ANYONE=true if that is intended",
     });
   }
   return relay;
@@ -243,10 +256,10 @@ function newRelay(env) {
 const defaultSettings = () => ({
   upstreams: [parseUpstream(DEFAULTS.upstream)], accessTokens: [], apiKey: '', pathTokens: false, origins: ['*'], hosts: [],
   paths: DEFAULTS.paths, page: true, maxBodyBytes: DEFAULTS.maxBodyBytes, idleTimeout: 0, maxStreamTime: 0, keepalive: 0,
-  resendAmbiguous: false, allowAnyone: false, name: DEFAULTS.name, region: '', logLevel: 'info',
+  resendAmbiguous: false, allowAnyone: false, name: DEFAULTS.name, region: '', logLevel: 'info', logSample: 1,
 });
 
-/** Reads the RELAY_* bindings of env: settings, and a sentence for each that is wrong, without its value. */
+/** Parses the RELAY_* bindings of env. It returns the settings, and a sentence for each that is wrong, without its value. */
 function parseEnv(env) {
   const settings = {};
   const problems = [];
@@ -264,6 +277,9 @@ function parseEnv(env) {
       problems.push(`${name}: ${problem.message}`);
     }
   }
+  if (settings.accessTokens?.some((t) => !mayHavePaths(t, settings.paths ?? DEFAULTS.paths))) {
+    problems.push('RELAY_ACCESS_TOKENS: a named token has a path that is not below one of RELAY_PATHS, such as /v1/responses is');
+  }
   if (!settings.accessTokens && settings.apiKey) {
     problems.push('RELAY_API_KEY: needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it');
   }
@@ -273,7 +289,7 @@ function parseEnv(env) {
   return { problems: problems.sort(), ...settings };
 }
 
-/** What each setting sets. A parser throws a sentence without the value. One that is missing cannot be kept here. */
+/** The parsers of settings. A parser throws a sentence without the value. A setting without one is not supported here. */
 const PARSERS = {
   RELAY_UPSTREAMS: (v) => ({ upstreams: unique(each(v, parseUpstream)) }),
   RELAY_POLICY: (v) => must(v === 'order', `must be order on ${PLATFORM}: there are no probes to tell which is the fastest`) ?? {},
@@ -281,7 +297,7 @@ const PARSERS = {
   RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
   RELAY_LOG_USAGE: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where responses pass without being read: take it out`) ?? {},
   RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
-  RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: each(v, parseToken) }),
+  RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: v.startsWith('[') ? parseNamedTokens(v) : each(v, parseToken) }),
   RELAY_ALLOW_PRIVATE_HTTP: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, which reaches no private networks: take it out`) ?? {},
   RELAY_ALLOW_ANYONE: (v) => ({ allowAnyone: parseBool(v) }),
   RELAY_API_KEY: (v) => must(isHeaderValue(v), 'has a character that no API key has, such as a space or a line break') ?? { apiKey: v },
@@ -301,15 +317,16 @@ const PARSERS = {
   RELAY_IDLE_CONNECTION_TIMEOUT: off('the edge keeps the connections of clients'),
   RELAY_NAME: (v) => must(isToken(v), 'may have letters, digits, hyphens and dots only') ?? { name: v },
   RELAY_REGION: (v) => must(/^[ -~]*$/.test(v), 'may have printable ASCII characters only') ?? { region: v },
+  RELAY_LOG_SAMPLE: (v) => ({ logSample: parseSample(v) }),
   RELAY_LOG_LEVEL: (v) => must(Object.hasOwn(LEVELS, v), 'must be debug, info, warn, error or off') ?? { logLevel: v },
 };
 
-/** Throws if a value begins or ends with a quotation mark, which forms and files of variables keep. */
+/** Throws if a value begins or ends with a quotation mark, which forms and env files keep as part of the value. */
 function mustBeUnquoted(value) {
   must(!/^["']|["']$/.test(value), 'is in quotes, which would be part of the value: leave them out');
 }
 
-/** Throws sentence unless ok. It returns nothing, for what stands behind ??. */
+/** Throws sentence unless ok. It returns undefined, so that it can be followed by ??. */
 function must(ok, sentence) {
   if (!ok) throw new Error(sentence);
 }
@@ -323,7 +340,7 @@ function off(reason) {
 function each(value, parse) {
   const entries = value.split(',').map((entry) => entry.trim());
   entries.forEach(mustBeUnquoted);
-  must(!entries.includes(''), 'has an empty entry beside a comma');
+  must(!entries.includes(''), 'has an empty entry next to a comma');
   return entries.map((entry, i) => {
     try {
       return parse(entry, entries.length);
@@ -341,6 +358,11 @@ function unique(upstreams) {
 function parseBool(v) {
   must(['true', '1', 'false', '0'].includes(v), 'must be true or false');
   return v === 'true' || v === '1';
+}
+
+function parseSample(v) {
+  must(/^\+?[0-9]+$/.test(v) && Number(v) >= 1 && Number(v) <= 1e6, 'must be a number of requests from 1 to 1000000');
+  return Number(v);
 }
 
 function parseSize(v) {
@@ -364,15 +386,80 @@ function atLeastASecond(ms) {
   return ms;
 }
 
-/** Returns a configured token: its text if it is known, and its digest, of which the hash of a text is made when it is needed. */
+/** Returns a configured token: its text, if known, and its digest, which is computed from the text when it is needed. */
 function parseToken(token) {
   const hex = /^sha256:([0-9a-fA-F]{64})$/.exec(token)?.[1];
   if (hex) return { text: '', digest: Uint8Array.from(hex.match(/../g), (byte) => parseInt(byte, 16)) };
   must(token.startsWith('sha256:') || !/^sha256:/i.test(token), 'must begin with sha256: in lower case if it is a hash');
-  must(!token.startsWith('sha256:'), 'must have 64 hexadecimal digits behind its sha256: prefix');
+  must(!token.startsWith('sha256:'), 'must have 64 hexadecimal digits after its sha256: prefix');
   must(token.replace(/^rt_/, '') !== '', 'is empty');
   must(isHeaderValue(token) && !token.includes('.'), 'may have no spaces, commas, dots or control characters; openssl rand -hex 32 makes a good one');
   return { text: token, digest: null };
+}
+
+const TOKEN_MEMBERS = ['name', 'sha256', 'token', 'expires', 'paths', 'methods', 'max_in_flight', 'per_minute'];
+
+/** Parses a JSON list of access tokens: objects with a name, an end and limits, or strings as in the list with commas. */
+function parseNamedTokens(text) {
+  let entries;
+  try {
+    entries = JSON.parse(text);
+  } catch {
+    throw new Error('begins with a bracket, but is not a JSON list'); // the error would quote it
+  }
+  must(entries.length > 0, 'is an empty list, which would admit everyone: leave the setting out if that is meant');
+  const tokens = entries.map((entry, i) => {
+    try {
+      return typeof entry === 'string' ? parseToken(entry) : parseNamedToken(entry);
+    } catch (problem) {
+      throw new Error(`entry ${i + 1}: ${problem.message}`);
+    }
+  });
+  const names = tokens.filter((t) => t.name).map((t) => t.name);
+  must(new Set(names).size === names.length, 'has a name twice');
+  const texts = tokens.map((t) => withoutPrefix(t.text) || String(t.digest)); // a text and its own hash are told apart by requests only
+  must(tokens.every((t, i) => !t.name || texts.filter((text) => text === texts[i]).length === 1), 'has a token twice');
+  return tokens;
+}
+
+/** Parses a named token. A null is as good as no member. */
+function parseNamedToken(entry) {
+  must(entry !== null && typeof entry === 'object' && !Array.isArray(entry), 'must be an object or a string');
+  must(Object.keys(entry).every((name) => TOKEN_MEMBERS.includes(name)), `has a member other than ${TOKEN_MEMBERS.join(', ')}`);
+  const { name, sha256, token, expires, paths, methods, max_in_flight: inFlight, per_minute: perMinute } = entry;
+  const isText = (v) => v == null || typeof v === 'string';
+  const isList = (v) => v == null || (Array.isArray(v) && v.length > 0 && v.every((s) => typeof s === 'string'));
+  must(isText(name) && isText(sha256) && isText(token), 'name, sha256 and token must be strings');
+  must(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(name ?? ''), 'must have a name of up to 64 letters, digits and the characters ._@- that begins with a letter or digit');
+  must(sha256 || token, 'has neither sha256 nor token');
+  must(!sha256 || !token, 'has both sha256 and token: leave one of them out');
+  must(sha256 || !/^sha256:/i.test(token), 'has a hash as its token: name it sha256');
+  must(!token || !name.includes(withoutPrefix(token)) || withoutPrefix(token) === '', 'has a name that holds the token, and the log shows names');
+  must(expires == null || isTime(expires), 'expires must be a time such as 2027-01-31T00:00:00Z');
+  must(isList(paths), 'paths must be a list of strings that is not empty');
+  must(isList(methods), 'methods must be a list of strings that is not empty');
+  must(!methods || methods.every((m) => METHODS.includes(m)), `has another method than ${METHODS.join(', ')}, in capitals`);
+  must(inFlight == null, `max_in_flight cannot be kept on ${PLATFORM}, where each isolate knows its own requests only: take it out`);
+  must(perMinute == null || (Number.isInteger(perMinute) && perMinute >= 1 && perMinute <= 1e6), 'per_minute must be a whole number from 1 to 1000000');
+  return {
+    ...parseToken(sha256 ? `sha256:${sha256.replace(/^sha256:/, '')}` : token), name, expires: expires ?? '', ends: expires ? Date.parse(expires) : Infinity,
+    paths: paths ?? [], methods: methods ?? [], perMinute: perMinute ?? 0, paidTill: 0,
+  };
+}
+
+/** Reports whether text is a time of RFC 3339. Date.parse takes the 30th of February for a day in March. */
+function isTime(text) {
+  const [, day] = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$/.exec(text) ?? [];
+  const at = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(day);
+}
+
+/** Reports whether the paths of a token are ones that the relay forwards, or below. */
+function mayHavePaths(token, prefixes) {
+  return (token.paths ?? []).every((path) => {
+    const below = path.replace(/\/$/, '') + '/';
+    return isCleanPath(below) && !/%2f/i.test(below) && prefixes.some((prefix) => below.startsWith(prefix));
+  });
 }
 
 function parseOrigin(origin, n) {
@@ -385,7 +472,7 @@ function parseOrigin(origin, n) {
   return origin;
 }
 
-/** Reports whether a browser can send origin. One in another form would match none. */
+/** Reports whether a browser can send origin. One in another form would never match. */
 function isOrigin(origin) {
   const [, scheme, host, port] = /^([a-z][a-z0-9+.-]*):\/\/([A-Za-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/.exec(origin) ?? [];
   if (!host || (port && (Number(port) > 65535 || port !== String(Number(port))))) return false;
@@ -400,7 +487,7 @@ function parseHost(host) {
 
 const IPV4 = /^(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}$/;
 
-/** Reports whether host is a host name or an IP address. What ends in a number is taken for an address (URL standard, section 3.5). */
+/** Reports whether host is a host name or an IP address. A host that ends in a number is parsed as an address (URL standard, section 3.5). */
 function isHost(host) {
   if (IPV4.test(host) || isIPv6(host.replace(/^\[|\]$/g, ''))) return true;
   return /^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/i.test(host) && !/(^|\.)([0-9]+|0x[0-9a-f]*)\.?$/i.test(host);
@@ -427,7 +514,7 @@ function parseUpstream(address) {
   const hostname = host.replace(/:[0-9]+$/, '').toLowerCase();
   must(/^https?$/i.test(scheme), 'must begin with https://');
   must(/^https$/i.test(scheme) || isLoopback(hostname), 'must be https: plain http would show keys to the network, and is allowed to loopback addresses only');
-  must(/^[!-~]*$/.test(name ?? ''), 'has a name, behind #, with other than visible ASCII characters');
+  must(/^[!-~]*$/.test(name ?? ''), 'has a name, after #, with characters that are not visible ASCII');
   const official = hostname === 'api.openai.com' || hostname.endsWith('.api.openai.com');
   const prefix = (path ?? '').replace(/\/+$/, '').replace(/\/v1$/, '');
   must(prefix === '' || (isCleanPath(prefix) && !/%2f/i.test(prefix)), 'has a path that cannot be relayed to');
@@ -438,7 +525,7 @@ function parseUpstream(address) {
   };
 }
 
-/** Returns the access token that stands where URLs have user names, or "". */
+/** Returns the access token in the URL's user name, or "". */
 function parseUser(user, official) {
   if (user === undefined) return '';
   must(/^rt_[^:]*$/.test(user), 'must not hold a user name or password, only an access token as https://rt_token@host');
@@ -452,9 +539,9 @@ const isLoopback = (hostname) => hostname === 'localhost' || hostname === '[::1]
 const isHeaderValue = (s) => /^[!-+\--~]*$/.test(s); // visible ASCII but for the comma
 const isToken = (s) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(s); // RFC 9110, section 5.6.2
 
-// record: one line for each request, an answer to every failure
+// record: one line for each request, a response to every failure
 
-/** Returns the exchange of one request: what the stages know of it and note for the log. */
+/** Returns the exchange of one request: its state in the stages and for the log. */
 function newExchange(relay, request) {
   const { host, path, query } = splitURL(request.url);
   return {
@@ -467,11 +554,12 @@ function newExchange(relay, request) {
     attempts: 0, upstream: null, // how it was sent
     bytesIn: 0,
     abort: new AbortController(), cause: null, // the error that ended the exchange early
+    token: null, // the named one that was shown; from access
     error: '', logged: false,
   };
 }
 
-/** Runs the stages and answers for them, whatever happens. */
+/** Runs the stages and returns the response, also if they throw. */
 async function record(x) {
   x.bytesIn = Number(x.headers.get('content-length') ?? 0);
   let answer;
@@ -490,7 +578,7 @@ async function record(x) {
   return new Response(x.method === 'HEAD' ? null : body, { status, headers, ...more });
 }
 
-/** The stages behind the record, in the order in which a request meets them. */
+/** The stages after record, in the order in which a request meets them. */
 async function stages(x) {
   if (isPreflight(x)) return preflight(x);
   if (x.relay.misconfigured) throw new RelayError(ERRORS.misconfigured);
@@ -501,26 +589,28 @@ async function stages(x) {
   checkPath(x, x.relay.pathTokens);
   checkNavigation(x);
   x.outbound = await admit(x);
+  checkGrant(x);
   checkPath(x, false);
   checkLimits(x);
+  checkRate(x.token);
   return forward(x);
 }
 
-/** Returns the answer to a failure, in the shape of the API's errors. What is no RelayError is a fault of our own. */
+/** Returns the response to a failure, in the shape of the API's errors. Anything but a RelayError is a bug of the relay's. */
 function refusal(x, failure) {
   if (!(failure instanceof RelayError)) {
-    // The message may quote what somebody sent; the places do not.
+    // The message may quote what a client or an upstream sent; the stack's locations do not.
     const stack = String(failure?.stack).split('\n').filter((line) => /^\s+at /.test(line)).join('\n');
     write('error', x.relay.logLevel, { msg: 'panic', request_id: requestID(x), stack });
     failure = new RelayError(ERRORS.internal);
   }
-  const { entry, text } = failure;
+  const { entry, text, retryAfterMs } = failure;
   x.error = entry.code;
   const headers = new Headers({
     'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff',
     'X-Request-Id': requestID(x), 'X-Relay-Error': entry.code,
   });
-  if (entry.retryAfterMs > 0) headers.set('Retry-After-Ms', String(entry.retryAfterMs));
+  if (retryAfterMs > 0) headers.set('Retry-After-Ms', String(retryAfterMs));
   if (!entry.retry) headers.set('X-Should-Retry', 'false');
   if (entry.status === 401) headers.set('WWW-Authenticate', 'Bearer'); // RFC 9110, section 11.6.1
   if (entry.status === 405) headers.set('Allow', METHODS.join(', '));
@@ -532,7 +622,7 @@ function refusal(x, failure) {
 const errorBody = (entry, text) => JSON.stringify({ error: errorFields(entry, text) });
 const errorFields = (entry, text) => ({ message: text, type: 'relay_error', param: null, code: entry.code });
 
-/** Says how the request was sent, where there was a choice. */
+/** Reports how the request was sent, if there was a choice. */
 function describe(x, headers) {
   if (x.relay.upstreams.length > 1 && x.attempts > 0) {
     headers.set('X-Relay-Attempts', String(x.attempts));
@@ -544,25 +634,28 @@ const LEVELS = { debug: 0, info: 1, warn: 2, error: 3, off: 4 };
 
 /** Writes the record line: an allow-list, without any header, path, query, body or key. */
 function log(x, bytesOut) {
-  const level = x.error === '' ? 'info' : 'warn';
-  if (x.logged || LEVELS[level] < LEVELS[x.relay.logLevel]) return;
+  const level = x.error === '' && x.status < 500 && x.status !== 429 ? 'info' : 'warn';
+  const sample = level === 'info' ? x.relay.logSample : 1;
+  if (x.logged || LEVELS[level] < LEVELS[x.relay.logLevel] || Math.random() * sample >= 1) return;
   x.logged = true;
   write(level, x.relay.logLevel, {
     msg: 'request', request_id: requestID(x), method: METHODS.includes(x.method) ? x.method : 'other', route: loggedRoute(x),
     status: x.status, bytes_in: x.bytesIn, bytes_out: bytesOut, first_byte_ms: x.firstByte - x.start, duration_ms: Date.now() - x.start,
     region: regionOf(x), attempts: x.attempts,
+    ...(x.token && { token: x.token.name }),
     ...(x.upstream && x.relay.upstreams.length > 1 && { upstream: x.upstream.name }),
     ...(x.error && { error: x.error }),
+    ...(sample > 1 && { sample }),
   });
 }
 
-/** Writes a line of JSON by the console's function of its level, which is what Workers Logs go by. */
+/** Writes a line of JSON with the console function for its level, from which Workers Logs take the level. */
 function write(level, least, fields) {
   if (LEVELS[level] < LEVELS[least]) return;
   console[level === 'info' ? 'log' : level](JSON.stringify({ time: new Date().toISOString(), level: level.toUpperCase(), ...fields }));
 }
 
-/** Returns the random id of the request, which is made when somebody wants it. */
+/** Returns the random id of the request, which is made on first use. */
 function requestID(x) {
   if (x.id === '') {
     x.id = 'relay_' + crypto.randomUUID().replaceAll('-', '').slice(0, 24);
@@ -570,7 +663,7 @@ function requestID(x) {
   return x.id;
 }
 
-/** Returns what kind of path it is; never the path itself, which may hold ids and tokens. */
+/** Returns the class of a path, never the path itself, which may hold ids and tokens. */
 function routeClass(path) {
   if (path === HEALTH_PATH) return 'health';
   if (path === '/') return 'page';
@@ -586,8 +679,8 @@ function familyOf(path) {
 }
 
 /**
- * Returns the route to log. A family that is not known is logged by its name once the
- * API has taken it and if it can be neither an id nor a secret.
+ * Returns the route to log. An unknown family is logged by its name if the API has
+ * accepted it and it can be neither an id nor a secret.
  */
 function loggedRoute(x) {
   const route = routeClass(x.path);
@@ -596,7 +689,7 @@ function loggedRoute(x) {
   return route === 'other' && succeeded && family.length <= DEFAULTS.maxFamily && PLAIN_WORDS.test(family) ? family : route;
 }
 
-/** Returns where the Worker runs: as its operator calls it, or the airport of Cloudflare's colo. */
+/** Returns where the Worker runs: RELAY_REGION, or the airport code of Cloudflare's location. */
 const regionOf = (x) => x.relay.region || x.request.cf?.colo || '';
 
 // cors: preflights, and which origins may call
@@ -605,7 +698,7 @@ function isPreflight(x) {
   return x.method === 'OPTIONS' && x.headers.has('origin') && x.headers.has('access-control-request-method');
 }
 
-/** Answers a preflight. An origin that is not allowed gets no permission rather than an error. */
+/** Responds to a preflight. An origin that is not allowed gets no permission rather than an error. */
 function preflight(x) {
   const headers = new Headers({ Vary: 'Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network' });
   if (allowedOrigin(x) !== '') {
@@ -630,7 +723,7 @@ function reflected(value) {
   return names.join(', ');
 }
 
-/** Returns the Access-Control-Allow-Origin that is due, or "". */
+/** Returns the value for Access-Control-Allow-Origin, or "" for none. */
 function allowedOrigin(x) {
   const origin = x.headers.get('origin') ?? '';
   const { origins } = x.relay;
@@ -639,7 +732,7 @@ function allowedOrigin(x) {
   return origins.includes(origin) ? origin : '';
 }
 
-/** Refuses origins that are not allowed. The page is for whoever follows a link. */
+/** Refuses origins that are not allowed, except for the page, to which any site may link. */
 function checkOrigin(x) {
   const { origins } = x.relay;
   if (origins[0] === '*' || isPage(x) || isSameOrigin(x)) return;
@@ -647,8 +740,8 @@ function checkOrigin(x) {
 }
 
 /**
- * Reports whether the request is from the relay's own origin, from its user, or from
- * a program, as net/http's CrossOriginProtection tells it, but for every method.
+ * Reports whether the request is from the relay's own origin, from the user, or from a
+ * program, by the rules of net/http's CrossOriginProtection, but for every method.
  */
 function isSameOrigin(x) {
   const sites = (x.headers.get('sec-fetch-site') ?? '').split(',').map((site) => site.trim()).filter((site) => site !== '');
@@ -657,7 +750,7 @@ function isSameOrigin(x) {
   return origin === '' || /^[a-z][a-z0-9+.-]*:\/\/([^/?#]+)$/i.exec(origin)?.[1].toLowerCase() === x.host.toLowerCase();
 }
 
-/** Adds the CORS headers to an answer, when the names to expose are known. */
+/** Adds the CORS headers to a response, whose headers must be complete, as their names are exposed. */
 function exposeTo(x, headers) {
   const { origins } = x.relay;
   const allowed = allowedOrigin(x);
@@ -669,11 +762,11 @@ function exposeTo(x, headers) {
   headers.set('Access-Control-Expose-Headers', names.join(', '));
 }
 
-// target: what could be read differently by the relay and by the upstream
+// target: refuses what the relay and an upstream could read differently
 
 /**
- * Splits a raw URL. Its parts stay as they were sent: URL's own parser would have
- * resolved the dot segments that checkTarget is to see.
+ * Splits a raw URL. Its parts remain as they were sent: URL's parser would resolve the
+ * dot segments that checkTarget must see.
  */
 function splitURL(url) {
   const [, host, path, query] = /^[a-z]+:\/\/([^/?#\\*]*)([^?]*)(\?.*)?$/is.exec(url) ?? [null, '', '', ''];
@@ -688,7 +781,7 @@ function checkTarget(x) {
 
 const isAllowedHost = (x) => x.relay.hosts.length === 0 || x.relay.hosts.includes(hostname(x.host));
 
-/** Reports whether the request may be a load balancer's, which looks after the health of what it has by IP address. */
+/** Reports whether the request may be a load balancer's, which checks health by IP address. */
 const isLoadBalancer = (x) => x.path === HEALTH_PATH && x.query === '' && /^([0-9.]*|[0-9a-f:]+)$/i.test(hostname(x.host));
 
 /** Returns the host of a Host header in lower case, without its port, the brackets of an IPv6 address and the dot at the end of a full name. */
@@ -697,8 +790,8 @@ const hostname = (host) => canonicalHost(isIPv6(host) ? host : host.replace(/:[0
 /**
  * Reports whether a path means the same to every server: absolute, without empty or
  * dot segments. An encoded slash is part of an id, such as org%2Fmodel: servers that
- * decode it see more segments, in which nothing may lead out of the prefix either. It
- * decodes only to look: the path is forwarded as it came.
+ * decode it see more segments, which must not lead out of the prefix either. The path
+ * is decoded only for this check, and forwarded unchanged.
  */
 function isCleanPath(path) {
   if (/^(\/[A-Za-z0-9_-]+)*\/?$/.test(path)) return path !== ''; // nearly all
@@ -727,7 +820,7 @@ function checkPath(x, tokens) {
 
 /**
  * Keeps an upstream's response from becoming a document or a script of the relay's
- * origin, where the page and its keys are. Programs send none of these headers.
+ * origin, which has the page and its keys. Programs send none of these headers.
  */
 function checkNavigation(x) {
   const values = (name) => (x.headers.get(name) ?? '').split(',').map((value) => value.trim()); // of repeated headers, too
@@ -755,24 +848,41 @@ async function health(x) {
     report.upstream = await deepCheck(x);
     if (!report.upstream.ok) [report.status, status] = ['degraded', 503];
   }
-  if (relay.upstreams.length > 1 && isAllowedHost(x) && (await isAdmitted(x))) report.upstreams = relay.upstreams.map(upstreamReport);
+  if (isAllowedHost(x) && (await isAdmitted(x))) {
+    if (x.token) report.token = tokenReport(x.token);
+    report.upstreams = relay.upstreams.map((u, _, { length }) => upstreamReport(u, length > 1));
+  }
   const headers = new Headers({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
   return { status, headers, body: JSON.stringify(report) + '\n' };
 }
 
-/** Reports whether the relay would serve the caller; the names of upstreams tell where they are. */
-const isAdmitted = (x) => admit({ ...x }).then(() => true, () => false);
+/** Reports whether the caller may use the relay, and sets x.token; others do not see the names of upstreams. */
+async function isAdmitted(x) {
+  const copy = { ...x };
+  const admitted = await admit(copy).then(() => true, () => false);
+  x.token = copy.token;
+  return admitted;
+}
 
-function upstreamReport(u) {
-  const left = Math.max(0, u.avoidUntil - Date.now());
-  const state = left > 0 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
+/** Returns what the holder of a named token may know of it. */
+function tokenReport({ name, expires, ends, paths, methods, perMinute }) {
+  return {
+    name, ...(expires && { expires: new Date(ends).toISOString().replace(/\.[0-9]+Z$/, 'Z') }), ...(paths.length > 0 && { paths }),
+    ...(methods.length > 0 && { methods }), ...(perMinute && { per_minute: perMinute }),
+  };
+}
+
+/** Returns what is known of an upstream. A single one is never down. */
+function upstreamReport(u, several) {
+  const left = several ? Math.max(0, u.avoidUntil - Date.now()) : 0;
+  const state = left > 0 || u.strikes >= 3 ? 'down' : u.strikes > 0 ? 'suspect' : 'up';
   return {
     name: u.name, state, latency_ms: 0, in_flight: 0, ...(u.lastError && { last_error: u.lastError }), ...(left > 0 && { retry_in_ms: left }),
     ...(u.checkedAt && { checked_ms_ago: Date.now() - u.checkedAt }), ...(u.errorAt && { error_ms_ago: Date.now() - u.errorAt }),
   };
 }
 
-/** Returns what a keyless request for the models shows: a 401 means that the API serves this region. One check at a time. */
+/** Returns the result of a keyless request for the models: a 401 means that the API serves this region. One check runs at a time. */
 async function deepCheck(x) {
   const { deep } = x.relay;
   while (!deep.report && deep.until > Date.now()) await sleep(50); // another request's check
@@ -812,19 +922,19 @@ const REGION_REFUSED = 'unsupported_country_region_territory';
 const REGION_HINT = 'OpenAI does not serve the region in which this Worker runs, which is near the client. Set a placement region such as ' +
   'aws:us-east-1, or Smart Placement, in the settings of the Worker, or by wrangler.';
 
-/** The headers of a question that needs no key, and whose answer can be read. */
+/** The headers of a keyless request whose response must not be encoded. */
 const QUESTION = { accept: 'application/json', 'accept-encoding': 'identity' };
 
-/** Reports whether the answer to a question is the API's refusal of the region. One that cannot be read is: elsewhere the API misses the key, with a 401. */
+/** Reports whether the response to a keyless request is the API's refusal of the region. A 403 that cannot be read is: elsewhere the API returns 401. */
 const saysRefused = ({ status, headers }, error) => status === 403 && (error?.code === REGION_REFUSED || isUnreadable(headers, error));
 
-/** Reports whether peek cannot have found an error: the body is encoded, or says that it is not and is no JSON. */
+/** Reports whether peek cannot have found an error: the body is encoded, or its headers deny that and it is not JSON. */
 const isUnreadable = (headers, error) => isEncoded(headers) || (mediaType(headers) === 'application/json' && error === undefined);
 
 /**
  * Reports whether a 403, of which peek found the error, is the API's refusal of the
- * region. In an encoding that peek does not read, the API is asked for something
- * that needs no key; what it said is remembered. A relay says so in a header.
+ * region. If peek cannot read its encoding, a keyless request to the API decides, whose
+ * result is remembered. A relay reports a refusal in a header.
  */
 async function isRefusal(x, upstream, { status, headers }, error) {
   if (status !== 403) return false;
@@ -846,7 +956,7 @@ async function asksInVain(x, upstream) {
   }
 }
 
-/** Answers with a few events, by which a client sees whether anything on the way to it buffers. */
+/** Responds with a few events, which show a client whether anything in between buffers. */
 function streamProbe(x) {
   const { readable, writable } = new IdentityTransformStream();
   const writer = writable.getWriter();
@@ -865,7 +975,7 @@ function streamProbe(x) {
   return { status: 200, headers, body: readable, later: true };
 }
 
-// page: core's web page, or a sentence where it was not built in
+// page: core's web page, or a sentence if it is not built in
 
 let pageBytes; // decoded once in an isolate
 
@@ -892,16 +1002,16 @@ function page(x) {
   return { status: 200, headers, body: bytes, encodeBody: 'manual' };
 }
 
-// access: the token that the client shows, the key that the upstream gets
+// access: the client's access token, and the API key for the upstream
 
 const TOKEN_PREFIX = 'rt_';
 const KEY_PROTOCOL = 'openai-insecure-api-key.';
 const ACCOUNT_PROTOCOLS = ['openai-organization.', 'openai-project.'];
 
 /**
- * Returns the request's headers without the access token and with the API key that
- * is due, or throws. Of several tokens the first one counts: header, path, key. A
- * token in the path is cut from x.path.
+ * Returns the request's headers without the access token and with the API key for the
+ * upstream, or throws. Of several tokens, the first one counts: header, path, key. A
+ * token in the path is removed from x.path.
  */
 async function admit(x) {
   const { relay } = x;
@@ -914,7 +1024,12 @@ async function admit(x) {
   if (relay.pathTokens && x.path.startsWith('/t/')) shown.push(cutPathToken(x));
   shown.push(...cutKeyTokens(relay, headers));
   const token = shown.find((t) => t !== '') ?? '';
-  if (relay.accessTokens.length > 0 && (token === '' || !(await isKnown(relay, token)))) throw new RelayError(ERRORS.access);
+  if (relay.accessTokens.length > 0) {
+    const known = token === '' ? null : await find(relay, token);
+    if (!known) throw new RelayError(ERRORS.access);
+    if (known.name) x.token = known;
+    if (x.token?.ends <= Date.now()) throw new RelayError(ERRORS.tokenExpired);
+  }
   if (relay.apiKey !== '') {
     for (const name of ['openai-organization', 'openai-project', ...KEY_HEADERS]) headers.delete(name); // they go with the client's key
     headers.set('authorization', `Bearer ${relay.apiKey}`);
@@ -923,7 +1038,16 @@ async function admit(x) {
   return headers;
 }
 
-/** Cuts the token from /t/<token>/v1/…; there must be one only, and it must not need escaping. */
+/** Lets a named token request only what it may. */
+function checkGrant(x) {
+  if (!x.token) return;
+  const { paths, methods } = x.token;
+  const isBelow = (path) => x.path === path || x.path.startsWith(path + '/');
+  const allowed = (paths.length === 0 || paths.some((path) => isBelow(path.replace(/\/$/, '')))) && (methods.length === 0 || methods.includes(x.method));
+  if (!allowed) throw new RelayError(ERRORS.tokenNotAllowed);
+}
+
+/** Removes the token from /t/<token>/v1/…; there must be only one, and it must not need escaping. */
 function cutPathToken(x) {
   const [, token, path] = /^\/t\/([^/%]+)(\/.*)$/s.exec(x.path) ?? [];
   if (!token || path.startsWith('/t/')) throw new RelayError(ERRORS.access);
@@ -931,7 +1055,7 @@ function cutPathToken(x) {
   return token;
 }
 
-/** Cuts the tokens from where clients put API keys, and returns them. */
+/** Removes the tokens from the places where clients put API keys, and returns them. */
 function cutKeyTokens(relay, headers) {
   const tokens = [];
   const value = (headers.get('authorization') ?? '').trim();
@@ -952,9 +1076,9 @@ function cutKeyTokens(relay, headers) {
 }
 
 /**
- * Splits credentials that carry a token. Without the prefix they are a token only
- * where the relay holds the key, and only as a bearer's. A key that looks like a
- * token is none.
+ * Splits credentials that carry a token. Without the prefix they are a token only if
+ * the relay holds the key, and only as Bearer. A key that looks like a token is not
+ * one.
  */
 function cutToken(relay, credentials, isBearer) {
   if (!credentials.startsWith(TOKEN_PREFIX) && (relay.apiKey === '' || !isBearer)) return null;
@@ -963,7 +1087,7 @@ function cutToken(relay, credentials, isBearer) {
   return { token, key: key.startsWith(TOKEN_PREFIX) ? '' : key };
 }
 
-/** Cuts the token from the subprotocol in which browsers carry the key of a WebSocket, and with a held key all that goes with another. */
+/** Removes the token from the subprotocol with which browsers send the key of a WebSocket and, if the relay holds the key, all that belongs to another key. */
 function cutProtocols(relay, headers) {
   const offered = headers.get('sec-websocket-protocol');
   if (offered === undefined) return '';
@@ -982,41 +1106,44 @@ function cutProtocols(relay, headers) {
   return token;
 }
 
-/** Reports whether a subprotocol carries a key or what belongs to one, even if it is not quite as clients write it. */
+/** Reports whether a subprotocol carries a key or what belongs to one, even in another spelling than clients use. */
 function isCredential(protocol) {
   const plain = protocol.toLowerCase().replace(/^["' \t]+/, '');
   return [KEY_PROTOCOL, ...ACCOUNT_PROTOCOLS].some((prefix) => plain.startsWith(prefix));
 }
 
-/** Sets a header, or takes it out if value is "". */
+/** Sets a header, or deletes it if value is "". */
 function set(headers, name, value) {
   if (value === '') headers.delete(name);
   else headers.set(name, value);
 }
 
 /**
- * Reports whether token is a configured one, in a time that depends on nothing but the
- * token's length. A hash in the settings may be of a token with its prefix or without.
+ * Returns the configured token that token is, or undefined, in a time that depends only
+ * on the token's length. A hash in the settings may be of a token with its
+ * prefix or without.
  */
-async function isKnown(relay, token) {
+async function find(relay, token) {
   for (const t of relay.accessTokens) t.digest ??= await sha256(withoutPrefix(t.text)); // once in an isolate
   const bare = withoutPrefix(token);
   const shown = [await sha256(bare)];
   if (relay.accessTokens.some((t) => t.text === '')) shown.push(await sha256(TOKEN_PREFIX + bare));
-  let found = 0;
-  for (const { digest } of relay.accessTokens) {
-    for (const sum of shown) found |= crypto.subtle.timingSafeEqual(digest, sum);
-  }
-  return found === 1;
+  let found = -1;
+  relay.accessTokens.forEach(({ digest }, i) => {
+    let match = 0;
+    for (const sum of shown) match |= crypto.subtle.timingSafeEqual(digest, sum);
+    found = -match & i | ~-match & found; // i if it matches
+  });
+  return relay.accessTokens[found];
 }
 
 const sha256 = async (text) => new Uint8Array(await crypto.subtle.digest('SHA-256', encode(text)));
 const withoutPrefix = (token) => (token.startsWith(TOKEN_PREFIX) ? token.slice(TOKEN_PREFIX.length) : token);
 
-/** From which length on a token is one wherever it stands. Shorter ones are found as whole words only. */
+/** The min length of tokens that are found anywhere. Shorter ones are found as whole words only. */
 const CLEAR_LENGTH = 16;
 
-/** Reports whether an access token still stands in what goes to the upstream, as it is or encoded once. */
+/** Reports whether what goes to the upstream still contains an access token, plain or encoded once. */
 function leaks(x, headers, shown) {
   const { accessTokens } = x.relay;
   if (accessTokens.length === 0) return false;
@@ -1039,7 +1166,7 @@ function contains(s, token) {
   return false;
 }
 
-/** Returns user and password of the scheme Basic, or "". */
+/** Returns user and password of Basic credentials, or "". */
 function basicCredentials(value) {
   const encoded = /^\s*basic\s+([a-z0-9+/=]+)\s*$/i.exec(value)?.[1];
   try {
@@ -1049,10 +1176,10 @@ function basicCredentials(value) {
   }
 }
 
-/** Decodes the escapes in s that can be. */
+/** Decodes the valid escapes in s. */
 const decode = (s) => s.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(parseInt(hex, 16)));
 
-// limits: what one request may take
+// limits: the max sizes of one request
 
 function checkLimits(x) {
   if (x.path.length + x.query.length - 1 > DEFAULTS.maxURIBytes) throw new RelayError(ERRORS.uriTooLong);
@@ -1067,7 +1194,21 @@ function checkLimits(x) {
   if (x.bytesIn > x.relay.maxBodyBytes) throw tooLarge(x);
 }
 
-/** Returns how many relays the request has passed; a count that cannot be read is too many. */
+const MINUTE_MS = 60e3;
+
+/** Counts a request of a named token in this isolate, or throws if it is one too many. As core: a minute's requests may come at once, then one in each part of it. */
+function checkRate(token) {
+  if (!token?.perMinute) return;
+  const now = Date.now();
+  const gap = MINUTE_MS / token.perMinute;
+  if (token.paidTill < now || token.paidTill > now + MINUTE_MS) token.paidTill = now; // the latter if the clock was set back
+  const wait = token.paidTill - now + gap - MINUTE_MS;
+  // Parts of a minute do not add up to it exactly.
+  if (wait > gap / 1e3) throw new RelayError(ERRORS.tokenRate, undefined, Math.min(Math.floor(wait) + 1, ERRORS.tokenRate.retryAfterMs));
+  token.paidTill += gap;
+}
+
+/** Returns how many relays the request has passed; an invalid count is too many. */
 function hops(x) {
   const value = x.headers.get('relay-hop');
   if (value === undefined) return 0;
@@ -1077,8 +1218,8 @@ function hops(x) {
 function tooLarge(x) {
   const limit = x.relay.maxBodyBytes;
   const text = limit % 2 ** 20 === 0 ? `${limit / 2 ** 20} MiB` : limit % 1024 === 0 ? `${limit / 1024} KiB` : `${limit} bytes`;
-  return new RelayError(ERRORS.bodyTooLarge, `The request body is too large: this relay on ${x.relay.platform} takes up to ${text}. Send a smaller one, ` +
-    "or use a relay with a larger limit: RELAY_MAX_BODY_BYTES raises this one's up to the 100 MB that Cloudflare's free zones let in, relay serve takes what that setting says.");
+  return new RelayError(ERRORS.bodyTooLarge, `The request body is too large: this relay on ${x.relay.platform} accepts up to ${text}. Send a smaller one, ` +
+    "or use a relay with a larger limit: RELAY_MAX_BODY_BYTES raises this one's up to the 100 MB that Cloudflare's free zones accept, relay serve accepts what it is set to there.");
 }
 
 // forwarding: the request to an upstream, its response to the client
@@ -1096,23 +1237,23 @@ async function forward(x) {
   return relayed(x, sent.upstream, sent.response);
 }
 
-/** Notes whether the API refused the region, for the gateway in front. */
+/** Reports to a gateway in front whether the API refused the region. */
 async function lookForRefusal(x, sent) {
   const { response, error } = await peek(sent.response);
   sent.response = response;
   x.refused = await isRefusal(x, sent.upstream, response, error);
 }
 
-/** Ends the exchange with an error: the request is aborted, or its stream cut. */
+/** Ends the exchange with an error: aborts the request, or truncates its stream. */
 function end(x, error) {
   x.cause ??= error;
   x.abort.abort(new Error(error.code));
 }
 
 /**
- * Returns how many milliseconds the client waits for a response to begin, as official
- * SDKs say, or 0. openai-python's is the time between reads, so it begins when the
- * client has sent its body: of one that is not held nothing here tells when that is.
+ * Returns the client's timeout for the beginning of a response in milliseconds, which
+ * official SDKs send, or 0. openai-python's is a timeout between reads, so it begins
+ * when the client has sent its body; of one that is not buffered, that is unknown here.
  */
 function clientTimeout(x, body) {
   const reads = body === null || body instanceof ArrayBuffer ? x.headers.get('x-stainless-read-timeout') : 0;
@@ -1123,8 +1264,8 @@ function clientTimeout(x, body) {
 const MAX_REPLAYED = 2 ** 20;
 
 /**
- * Returns the body to send: whole where another upstream may have to get it again, or
- * its end matters, else the stream, counted if its length is unknown.
+ * Returns the body to send: buffered if another upstream may have to get it, or its end
+ * matters; otherwise the stream, which is counted if its length is unknown.
  */
 async function outboundBody(x) {
   const { body } = x.request;
@@ -1148,8 +1289,8 @@ function counter(x) {
 }
 
 /**
- * Sends the request to one upstream after the other until a response is to be
- * forwarded, and returns both. It throws if there is none.
+ * Sends the request to one upstream after the other until there is a response to
+ * forward, and returns both. It throws if there is none.
  */
 async function send(x, body) {
   const { relay } = x;
@@ -1177,14 +1318,14 @@ async function send(x, body) {
   throw noResponse(x, failures);
 }
 
-/** Returns the upstreams to try, at most three: those that are well as configured, then the others by how soon they would be. */
+/** Returns the upstreams to try, at most three: the healthy ones as configured, then the others by how soon they are retried. */
 function candidates(relay) {
   const now = Date.now();
   const wait = (u) => Math.max(0, u.avoidUntil - now);
   return [...relay.upstreams].sort((a, b) => wait(a) - wait(b)).slice(0, 3);
 }
 
-/** A retry budget of the isolate: a fifth of the requests and three a second, so that upstreams in trouble are not given more of it. */
+/** The isolate's retry budget: a fifth of the requests and three a second, so that retries do not overload failing upstreams. */
 function refill(budget, share) {
   const now = Date.now();
   budget.left = Math.min(30, budget.left + share + (3 * (now - budget.at)) / 1000);
@@ -1219,10 +1360,10 @@ async function attempt(x, upstream, body) {
   return judge(x, upstream, response);
 }
 
-/** Returns a query as fetch leaves it alone: its parser would drop tabs and line breaks. */
+/** Returns a query that fetch does not change: its parser would drop tabs and line breaks. */
 const escapedQuery = (query) => query.replace(/[\x00-\x20]/g, (c) => '%' + c.charCodeAt(0).toString(16).padStart(2, '0'));
 
-/** Returns why there is no response to forward. */
+/** Returns the error if there is no response to forward. */
 function noResponse(x, failures) {
   const last = failures.at(-1);
   const several = x.relay.upstreams.length > 1;
@@ -1234,14 +1375,14 @@ function noResponse(x, failures) {
   return several ? naming(ERRORS.allFailed, 'They are') : new RelayError(blaming(x, ERRORS.connect));
 }
 
-/** Reports whether nothing was processed and the body is too large for an upstream at least: no retry can help. */
+/** Reports whether nothing was processed and at least one upstream refused the body as too large: a retry cannot help. */
 const isTooLarge = (failures) => !failures.some((f) => f.ambiguous) && failures.some((f) => ['body_too_large', 'platform_413'].includes(f.class));
 
-/** The errors that say of an upstream what others say of the API, by their codes. */
+/** The errors that blame an upstream in place of the API, by code. */
 const OF_UPSTREAM = new Map([ERRORS.upstreamConnect, ERRORS.upstreamReset, ERRORS.upstreamTimeout, ERRORS.upstreamInvalid, ERRORS.upstreamInterrupted, ERRORS.upstreamIdle]
   .map((entry) => [entry.code, entry]));
 
-/** Returns an error that is the API's fault as the fault of the upstream, where relays are in between. */
+/** Returns the variant of an error that blames the upstream in place of the API, if relays are in between. */
 function blaming(x, entry) {
   const { upstreams } = x.relay;
   const other = OF_UPSTREAM.get(entry.code);
@@ -1256,21 +1397,21 @@ const BROKEN_MS = 30_000; // what only the operator can fix
 const REFUSED_MS = 600_000; // a region that OpenAI does not serve
 const NEVER = -1;
 
-/** Statuses by which Cloudflare's edge says that it did not reach a host, so that nothing was processed. */
+/** Statuses of Cloudflare's edge for a host that it could not reach, so nothing was processed. */
 const EDGE_UNREACHED = new Set([521, 522, 523, 525, 526, 530]);
 
 /**
  * Returns {response} to forward it, or {response, failure}. A failure's avoid is how
- * long its upstream is left alone: 0 after three in a row only, NEVER if a client's
- * own request may have been the reason. Its own says that the response tells the client
- * what to do, so that it is the one to forward if no upstream has a better one.
+ * long its upstream is skipped: 0 for only after three in a row, NEVER if the client's
+ * request may have caused it. Its own is set if the response tells the client what to
+ * do, so that it is forwarded if no upstream has a better one.
  */
 async function judge(x, upstream, response) {
   const { status, headers } = response;
   const marker = headers.get('x-relay') ?? '';
   const fail = (name, ambiguous, avoid, own) => ({ response, failure: { upstream, class: name, ambiguous, avoid, own } });
   if (!upstream.official && marker === '' && EDGE_UNREACHED.has(status)) return fail('connect', false, AVOID_MS, false);
-  if (x.relay.upstreams.length === 1) return { response };
+  if (x.relay.upstreams.length === 1) return { response: respondedWell(upstream, response) };
   upstream.marked ||= marker !== '';
   let error;
   ({ response, error } = await peek(response));
@@ -1280,16 +1421,21 @@ async function judge(x, upstream, response) {
     const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
     if (verdict) return fail(...verdict);
   }
-  Object.assign(upstream, { strikes: 0, avoidUntil: 0, checkedAt: Date.now() });
-  return { response };
+  return { response: respondedWell(upstream, response) };
 }
 
-/** Reports whether a response is the error of a relay. Only those count as relays whose URL holds an access token: others may say so as well. */
+/** Records that upstream responded, and returns the response. */
+function respondedWell(upstream, response) {
+  Object.assign(upstream, { strikes: 0, avoidUntil: 0, checkedAt: Date.now() });
+  return response;
+}
+
+/** Reports whether a response is the error of a relay. Only an upstream whose URL has an access token counts as a relay, since others could pretend to be one. */
 function isRelayError(upstream, { status, headers }) {
   return upstream.token !== '' && status >= 400 && headers.has('x-relay-error') && (headers.get('x-relay') ?? '').includes('; origin=relay');
 }
 
-/** Judges the error that a relay made itself by what its code means. It returns the arguments of fail, or nothing. */
+/** Classifies a relay's own error by its code. It returns the arguments of fail, or nothing. */
 function judgeRelay(upstream, code) {
   const meaning = MEANINGS[code];
   if (!meaning) return undefined;
@@ -1298,8 +1444,8 @@ function judgeRelay(upstream, code) {
 }
 
 /**
- * Judges a response without a relay's marker, which is the platform's in front of a
- * relay, or the word of an API that stands behind none: that is not held against it.
+ * Classifies a response without a relay's marker: it is that of a relay's platform, or
+ * of an API that is not behind a relay, against which it does not count.
  */
 function judgePage(upstream, { status, headers }, error) {
   const fromAPI = Boolean(error?.message && error?.type);
@@ -1315,7 +1461,7 @@ function judgePage(upstream, { status, headers }, error) {
   return status >= 500 ? page(true, 0) : undefined; // the function crashed, or was ended
 }
 
-/** Holds a failure against its upstream. */
+/** Counts a failure against its upstream. */
 function note(upstream, { class: name, avoid }) {
   if (avoid === NEVER) return;
   upstream.lastError = name;
@@ -1328,7 +1474,7 @@ function note(upstream, { class: name, avoid }) {
 const MAX_PEEK = 16 << 10;
 const PEEK_MS = 2000;
 
-/** Reads the error of a refusal in JSON. It returns the error's fields, if there are any, and a response with its body whole. */
+/** Reads the error in a JSON response. It returns the error's fields, if there are any, and a response with the whole body. */
 async function peek(response) {
   const { status, headers } = response;
   const length = Number(headers.get('content-length') ?? MAX_PEEK);
@@ -1341,7 +1487,7 @@ async function peek(response) {
     const decoder = new TextDecoder();
     for (let r = await reader.read(); !r.done && text.length < MAX_PEEK; r = await reader.read()) text += decoder.decode(r.value, { stream: true });
   } catch {
-    // Who reads the rest meets the same error.
+    // The reader of the rest gets the same error.
   }
   clearTimeout(timer);
   reader.cancel().catch(() => {});
@@ -1356,11 +1502,11 @@ function parseError(text) {
   }
 }
 
-// What of the headers goes up, and what down.
+// Which headers are forwarded in each direction.
 
 /**
- * Returns the headers for an upstream: a copy of the request's own, in which repeated
- * values stay apart, without what stays here and with what access changed.
+ * Returns the headers for an upstream: a copy of the request's, in which repeated
+ * values remain separate, without those that are dropped and with what access changed.
  */
 function outboundHeaders(x, upstream) {
   const headers = new Headers(x.request.headers);
@@ -1382,7 +1528,7 @@ function outboundHeaders(x, upstream) {
   return headers;
 }
 
-/** Returns test with a memory: of header names there are few, and looking each up in the lists costs. */
+/** Returns test with a cache: there are few header names, and each lookup in the lists costs CPU. */
 function remembering(test) {
   const known = new Map();
   return (name) => {
@@ -1407,19 +1553,19 @@ const goesUp = remembering((name) => {
 
 const NONE = new Set();
 
-/** Returns the names that Connection lists. */
+/** Returns the header names in Connection. */
 function nominations(headers) {
   const value = headers.get('connection');
   return value === undefined ? NONE : new Set(value.split(',').map((name) => name.trim().toLowerCase()));
 }
 
-/** Returns the client's Accept-Encoding, in whose place Cloudflare's edge puts its own, or undefined. */
+/** Returns the client's Accept-Encoding, which Cloudflare's edge replaces with its own, or undefined. */
 function acceptedEncoding(x) {
   const { cf } = x.request;
   return cf?.colo ? cf.clientAcceptEncoding || 'identity' : x.headers.get('accept-encoding');
 }
 
-/** Returns the headers of a response as the client gets them. They may show nothing as the relay's origin, nor act in its name. */
+/** Returns the headers of a response for the client. They must not let it run as, or affect, the relay's origin. */
 function inboundHeaders(x, upstream, response) {
   const headers = new Headers(response.headers);
   const got = new Map(response.headers);
@@ -1442,7 +1588,7 @@ function inboundHeaders(x, upstream, response) {
 
 const MAX_RESPONSE_HEADER_BYTES = 256 << 10; // as in core/failover/internal/conn
 
-/** Refuses a response whose header fetch lets through but HTTP does not, as core's own reader does. */
+/** Refuses a response with a header that fetch accepts but HTTP does not allow, as core does. */
 function checkHeader(got) {
   let bytes = 0;
   let bad = (got.get('transfer-encoding') ?? 'chunked').trim().toLowerCase() !== 'chunked'; // then the body is not what it seems
@@ -1456,17 +1602,17 @@ function checkHeader(got) {
 /** Reports whether a response header goes to the client. */
 const goesDown = remembering((name) => !DROPPED_DOWN.has(name) && !DROPPED_DOWN_PREFIXES.some((prefix) => name.startsWith(prefix)));
 
-/** Challenges that make a browser ask its user for the password of the relay's host, which would then go upstream. */
+/** Challenges for which a browser asks its user for a password to the relay's host, which would then go upstream. */
 const PROMPTS = new Set(['basic', 'digest', 'ntlm', 'negotiate', 'kerberos', 'passport1.4']);
 
-/** Reports whether challenges may be such, in doubt as well: browsers differ in how they take them apart. */
+/** Reports whether challenges may contain such a one. In doubt it returns true, since browsers parse them differently. */
 function promptsUser(challenges) {
   const parts = challenges.split('"'); // every second one is quoted
   const open = parts.length % 2 === 0 || challenges.includes('\\') ? challenges : parts.filter((_, i) => i % 2 === 0).join();
   return open.toLowerCase().split(/[,\s]+/).some((word) => PROMPTS.has(word));
 }
 
-/** Makes a redirect within the upstream lead to the relay, and drops any other: a client that follows it would take its token along. */
+/** Rewrites a redirect within the upstream to the relay, and drops any other: a client that follows it would send its token along. */
 function rewriteLocation(x, upstream, status, headers) {
   const location = headers.get('location');
   if (location === null || status < 300 || status > 399) return;
@@ -1480,7 +1626,7 @@ function rewriteLocation(x, upstream, status, headers) {
   headers.set('Location', token + withoutBase(path, upstream.prefix) + rest);
 }
 
-/** Returns a path of the upstream without its base path, if it has it: an API that does not know of its base path does not send it. */
+/** Returns a path of the upstream without the base path. An API that does not know its base path sends paths without it. */
 function withoutBase(path, base) {
   if (path === base) return '/';
   return path.startsWith(base + '/') ? path.slice(base.length) : path;
@@ -1500,8 +1646,8 @@ async function relayed(x, upstream, response) {
 const MAX_HELD = 2 ** 20;
 
 /**
- * Returns the whole body of a short JSON response where there are several upstreams: of
- * one that goes between header and body SDKs make an error, while they retry a 502.
+ * Returns the whole body of a short JSON response if there are several upstreams: if
+ * one fails between header and body, SDKs raise an error; a 502 they retry.
  */
 async function held(x, response) {
   const { headers, body } = response;
@@ -1520,9 +1666,9 @@ const isEncoded = (headers) => (headers.get('content-encoding') ?? '').split(','
 /** Reports whether headers begin an event stream that an error event can be written into. */
 const isEventStream = (headers) => mediaType(headers) === 'text/event-stream' && !isEncoded(headers);
 
-// stream: events as they come, an error event and a broken connection where they are cut
+// stream: events as they arrive; if they are truncated, an error event and a broken connection
 
-/** Forwards an event stream: natively, or chunk by chunk where a setting needs to see every one. */
+/** Forwards an event stream: natively, or chunk by chunk if a setting requires it. */
 function events(x, response, headers) {
   headers.delete('content-length'); // an error event may come on top
   headers.set('X-Accel-Buffering', 'no');
@@ -1533,14 +1679,14 @@ function events(x, response, headers) {
 }
 
 /**
- * How long a cut pipe stays open after its error event: a slow client would lose what it
- * has not taken yet. In several sleeps, as the runtime of a busy machine may be so late
- * for a single one that it had no turn to write in between.
+ * How long a truncated pipe stays open after its error event: a slow client would lose
+ * what it has not read yet. In several sleeps, since after a single one that ends late,
+ * on a busy machine, the runtime may not have had a turn to write.
  */
 const LAST_WORDS_MS = 25;
 const LAST_WORDS_TURNS = 10;
 
-/** Returns body through a pipe that runs without JavaScript until its end. Not in waitUntil, which would keep the upstream of a client that has gone. */
+/** Returns body through a pipe that runs without JavaScript until its end. Not in waitUntil, which would keep the upstream request of a client that has disconnected. */
 function piped(x, body) {
   const { readable, writable } = new IdentityTransformStream();
   pipe(x, body, writable).catch(() => {}); // the client has gone
@@ -1568,7 +1714,7 @@ async function pipe(x, body, writable) {
   await writer.abort(new RelayError(error));
 }
 
-/** Returns why a stream was cut, and notes it for the log. */
+/** Returns why a stream was truncated, and records it for the log. */
 function cutError(x) {
   const error = blaming(x, x.cause ?? ERRORS.interrupted);
   x.error = error.code;
@@ -1576,28 +1722,33 @@ function cutError(x) {
 }
 
 /**
- * Returns error as the last event; no [DONE] is behind. In a Responses stream it is
- * that API's own error event as well, so that SDKs show its sentence. What was written
- * is known if lines are; else the blank line in front ends an event that may have been
- * cut inside.
+ * Returns error as the last event; no [DONE] follows. In a stream of the Responses API
+ * or of Anthropic's Messages API it is that API's own error event as well, so that SDKs
+ * show its message. With lines, it is known whether an event is incomplete; otherwise a
+ * blank line in front ends one that may be.
  */
 function errorEvent(x, error, lines) {
   const fields = errorFields(error, error.message);
   const { code, message, param } = fields;
-  const event = isResponses(x.path) || lines?.responses ? { type: 'error', sequence_number: 0, code, message, param, error: fields } : { error: fields };
-  return encode(`${lines ? lines.separator() : '\n\n'}data: ${JSON.stringify(event)}\n\n`);
+  const events = {
+    '': `data: ${JSON.stringify({ error: fields })}`,
+    responses: `data: ${JSON.stringify({ type: 'error', sequence_number: 0, code, message, param, error: fields })}`,
+    messages: `event: error\ndata: ${JSON.stringify({ type: 'error', error: { ...fields, type: 'api_error' } })}`,
+  };
+  return encode(`${lines ? lines.separator() : '\n\n'}${events[lines?.shape || shapeOfPath(x.path)]}\n\n`);
 }
 
-const isResponses = (path) => /\/responses(\/|$)/.test(path);
+/** Returns how the API of a path writes its error event, as core does. */
+const shapeOfPath = (path) => /\/responses(\/|$)/.test(path) ? 'responses' : /\/v1\/messages$/.test(path) ? 'messages' : '';
 
-/** Follows the lines of an event stream as they are written, as core's eventLines does. */
+/** Tracks the lines of an event stream as they are written, as core's eventLines does. */
 class EventLines {
   head = ''; // beginning of the current line
   size = 0; // of the current line so far
   open = false; // an event is incomplete
   cr = false; // the last byte was a CR, of which an LF may follow
   lf = false; // there was an LF: a CR ends no line by itself
-  responses = false; // there was an event of the Responses API
+  shape = ''; // of the error event, by the events so far; '': by the path
 
   note(bytes) {
     for (const piece of latin1.decode(bytes).split(/(\r\n|\n|\r)/)) {
@@ -1618,7 +1769,8 @@ class EventLines {
   endLine() {
     if (this.size === 0) this.open = false;
     else if (this.head[0] !== ':') this.open = true;
-    if (/^(event: *response\.|data: *\{"type":"response\.)/.test(this.head)) this.responses = true;
+    const type = /^(?:event: *|data: *\{ *"type" *: *")(response\.|message_start)/.exec(this.head)?.[1];
+    if (type) this.shape = type === 'response.' ? 'responses' : 'messages';
     [this.head, this.size] = ['', 0];
   }
 
@@ -1637,7 +1789,7 @@ class EventLines {
 
 const latin1 = new TextDecoder('latin1'); // a character for each byte
 
-/** Returns body chunk by chunk, with the comments and the end that silence calls for. */
+/** Returns body chunk by chunk, with keepalive comments, and ends it after the idle timeout. */
 function pulled(x, body) {
   const reader = body.getReader();
   const s = { reader, lines: new EventLines(), last: Date.now(), commented: Date.now(), idle: 0, failing: [], controller: null };
@@ -1655,7 +1807,7 @@ function pulled(x, body) {
       }
       const error = cutError(x);
       log(x, 0);
-      // The error drops what was enqueued just before, so that filler stands in between.
+      // The error drops what was enqueued just before, hence the filler in between.
       s.failing = [encode('\n'), new RelayError(error)];
       controller.enqueue(errorEvent(x, error, s.lines));
     },
@@ -1692,13 +1844,13 @@ function watchSilence(x, s) {
   }
 }
 
-// websocket: passed through natively, the handshake excepted
+// websocket: forwarded natively after the handshake
 
-/** Reports whether the client asks for a WebSocket, even if something on its way took the Upgrade header out. */
+/** Reports whether the client requests a WebSocket, even if a proxy removed the Upgrade header. */
 const isWebSocket = (x) => /^websocket$/i.test(x.headers.get('upgrade') ?? '') || x.headers.has('sec-websocket-key');
 const canUpgrade = (x) => x.method === 'GET' && x.headers.has('upgrade');
 
-/** Hands the upstream's socket to the client. It is never accepted here, so that messages pass without JavaScript. */
+/** Returns the upstream's socket to the client. It is never accepted here, so that messages pass without JavaScript. */
 function upgraded(x, upstream, response) {
   const headers = inboundHeaders(x, upstream, response);
   for (const name of ['sec-websocket-accept', 'sec-websocket-extensions']) headers.delete(name); // the runtime makes its own

@@ -4,10 +4,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"example.com/relay/core/protocol"
 )
@@ -33,6 +35,7 @@ const (
 // key that the upstream gets. No token is forwarded beyond it.
 type access struct {
 	sums       [][sha256.Size]byte // hashes of the tokens; empty: everyone is admitted
+	grants     []*grant            // of the tokens in sums; nil for those without a name
 	plain      []string            // tokens that are configured in plain text, without prefix
 	key        Secret              // the relay's own API key, or ""
 	pathTokens bool                // a path may carry a token
@@ -41,12 +44,29 @@ type access struct {
 func newAccess(cfg Config) *access {
 	a := &access{key: cfg.APIKey, pathTokens: cfg.PathTokens}
 	for _, token := range cfg.AccessTokens {
-		a.sums = append(a.sums, tokenSum(token))
-		if !strings.HasPrefix(string(token), "sha256:") {
-			a.plain = append(a.plain, strings.TrimPrefix(string(token), tokenPrefix))
-		}
+		a.add(token, nil)
+	}
+	for _, token := range cfg.NamedTokens {
+		a.add(token.Token, &grant{NamedToken: token})
 	}
 	return a
+}
+
+// add adds a configured token, with its grant if it has a name.
+func (a *access) add(token Secret, g *grant) {
+	a.sums, a.grants = append(a.sums, tokenSum(token)), append(a.grants, g)
+	if !strings.HasPrefix(string(token), "sha256:") {
+		a.plain = append(a.plain, strings.TrimPrefix(string(token), tokenPrefix))
+	}
+}
+
+// warnOfExpired logs the names of the tokens that have expired.
+func (a *access) warnOfExpired(logger *slog.Logger) {
+	for _, g := range a.grants {
+		if g != nil && g.isOver(time.Now()) {
+			logger.Warn("token", "token", g.Name, "problem", "it has expired: remove it, or give it a later date")
+		}
+	}
 }
 
 // tokenSum returns the hash of a configured token.
@@ -63,6 +83,10 @@ func (a *access) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if err := a.admit(req); err != nil {
 			writeError(w, req, err)
+			return
+		}
+		if g := recordOf(req).grant; g != nil && !g.allows(req) {
+			writeError(w, req, errTokenNotAllowed)
 			return
 		}
 		next.ServeHTTP(w, req)
@@ -96,7 +120,11 @@ func (a *access) admit(req *http.Request) error {
 		if creds.token == "" || caller == 0 {
 			return errAccess
 		}
-		recordOf(req).caller = caller
+		rec := recordOf(req)
+		rec.caller, rec.grant = caller, a.grants[caller-1]
+		if rec.grant != nil && rec.grant.isOver(time.Now()) {
+			return errTokenExpired
+		}
 	}
 	if a.key != "" {
 		// They belong to the client's key, not to ours.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"example.com/relay/core/failover"
@@ -48,6 +49,11 @@ type Config struct {
 	// plain text or "sha256:" and 64 hexadecimal digits. If empty, clients need
 	// none.
 	AccessTokens []Secret
+
+	// NamedTokens are further tokens, each with a name, an end and limits. Names and
+	// tokens must be unique. A token that has expired is logged by New, and keeps
+	// the relay closed to others.
+	NamedTokens []NamedToken
 
 	// AllowAnyone says that the relay has no AccessTokens on purpose. The relay does
 	// not read it: a program that listens beyond loopback does, and refuses to start
@@ -132,8 +138,13 @@ type Config struct {
 	Region string
 
 	// LogLevel is the min level that is logged, unless there is a Logger. Requests
-	// are logged at info, failed ones at warn. The zero value is info.
+	// are logged at info; at warn if the relay could not serve them or the API
+	// responded with 429 or 5xx. The zero value is info.
 	LogLevel slog.Level
+
+	// LogSample logs one in this many requests at info, chosen at random. If zero, 1:
+	// all are logged.
+	LogSample int
 
 	// LogUsage adds the model and the counts of tokens to the log line, as the
 	// response has them: nothing is changed or requested for it. It takes up to 32 KiB
@@ -214,6 +225,9 @@ const (
 	defaultProbeInterval = 10 * time.Second
 )
 
+// defaultPaths are the path prefixes that are relayed by default.
+var defaultPaths = []string{"/v1/", "/dashboard/"}
+
 // withDefaults returns cfg with its zero fields set to their defaults. Negative
 // timeouts and counts become zero, which from here on means none.
 func (cfg Config) withDefaults() Config {
@@ -224,7 +238,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.AllowedOrigins = []string{"*"}
 	}
 	if len(cfg.Paths) == 0 {
-		cfg.Paths = []string{"/v1/", "/dashboard/"}
+		cfg.Paths = slices.Clone(defaultPaths)
 	}
 	if cfg.MaxInFlight == 0 && !cfg.Platform.Serverless {
 		cfg.MaxInFlight = defaultMaxInFlight

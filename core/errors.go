@@ -73,13 +73,13 @@ var (
 		NoRetry: true,
 		Msg:     "The request's headers are larger than 64 KiB or more than 500. Send fewer or shorter ones."}
 	errHeadersRefused = &Error{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", NoRetry: true,
-		Msg: "The request's headers are larger than any upstream of this relay takes, so nothing was sent. Send " +
-			"fewer or shorter ones."}
+		Msg: "The request's headers are larger than any upstream of this relay accepts, so nothing was sent. " +
+			"Send fewer or shorter ones."}
 	errHost = &Error{Status: http.StatusForbidden, Code: "host_not_allowed", NoRetry: true,
 		Msg: "This relay may not be called by this host name. Use the address that it printed at start-up, or have " +
 			"its operator add the name to RELAY_ALLOWED_HOSTS."}
 	errOrigin = &Error{Status: http.StatusForbidden, Code: "origin_not_allowed", NoRetry: true,
-		Msg: "This relay takes no requests from web pages of this origin. Have its operator add the origin by name " +
+		Msg: "This relay accepts no requests from web pages of this origin. Have its operator add the origin by name " +
 			"to RELAY_ALLOWED_ORIGINS, or call the relay from a program."}
 	errNavigation = &Error{Status: http.StatusForbidden, Code: "browser_navigation_not_allowed", NoRetry: true,
 		Msg: "A browser may not open the API's responses as a page, frame, script or worker on this relay's " +
@@ -88,6 +88,17 @@ var (
 	errAccess = &Error{Status: http.StatusUnauthorized, Code: "invalid_access_token", NoRetry: true,
 		Msg: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of " +
 			"your API key as rt_<token>.<key>. Its operator has it."}
+	errTokenExpired = &Error{Status: http.StatusUnauthorized, Code: "token_expired", NoRetry: true,
+		Msg: "This access token of the relay has expired. Its operator can extend it, or has a new one."}
+	errTokenNotAllowed = &Error{Status: http.StatusForbidden, Code: "token_not_allowed", NoRetry: true,
+		Msg: "This access token of the relay does not permit this path or method. With the token, /relay/health says " +
+			"what it does; its operator can change it."}
+	errTokenRate = &Error{Status: http.StatusTooManyRequests, Code: "token_rate_limited", RetryAfter: 8 * time.Second,
+		Msg: "This access token has reached its max number of requests per minute at this relay; the API was not " +
+			"called. Retry after a pause, or have its operator raise per_minute."}
+	errTokenInFlight = &Error{Status: http.StatusTooManyRequests, Code: "token_rate_limited", RetryAfter: time.Second,
+		Msg: "This access token has reached its max number of requests in flight at this relay; the API was not " +
+			"called. Retry in a moment, or have its operator raise max_in_flight."}
 	errDuplicateAuthorization = &Error{Status: http.StatusBadRequest, Code: "duplicate_authorization", NoRetry: true,
 		Msg: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. " +
 			"Send at most one of each."}
@@ -96,11 +107,11 @@ var (
 			"it once, in the X-Relay-Token header or in front of your API key as rt_<token>.<key>."}
 
 	errBodyTooLarge = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
-		Msg: "The request body is larger than this relay takes."}
+		Msg: "The request body is larger than this relay accepts."}
 	errTooLargeEverywhere = &Error{Status: http.StatusRequestEntityTooLarge, Code: "body_too_large", NoRetry: true,
-		Msg: "No upstream of this relay takes a request body of this size, so nothing was processed. Send a smaller " +
-			"one, or add an upstream with a larger limit: Google Cloud Functions take 32 MiB, relay serve takes what " +
-			"RELAY_MAX_BODY_BYTES says."}
+		Msg: "No upstream of this relay accepts a request body of this size, so nothing was processed. Send a " +
+			"smaller one, or add an upstream with a larger limit: Google Cloud Functions accept 32 MiB, relay " +
+			"serve up to RELAY_MAX_BODY_BYTES."}
 	errBodyTimeout = &Error{Status: http.StatusRequestTimeout, Code: "body_timeout",
 		Msg: "The request body was sent too slowly. Retry it; if that does not help, use a faster connection."}
 	errBodyIncomplete = &Error{Status: http.StatusBadRequest, Code: "body_incomplete",
@@ -127,7 +138,7 @@ var (
 			"have processed the request. Retry it."}
 	errAllFailed = &Error{Status: http.StatusBadGateway, Code: "all_regions_failed", RetryAfter: time.Second,
 		Msg: "None of this relay's upstreams could take the request, so nothing was processed. Retry in a moment; " +
-			"relay check says what is wrong with each."}
+			"run relay check to find out what is wrong with each."}
 	errPlatform = &Error{Status: http.StatusBadGateway, Code: "platform_failed", RetryAfter: 500 * time.Millisecond,
 		Msg: "An upstream relay's platform returned its own error after the request was sent. The API may have " +
 			"processed the request. Retry it."}
@@ -137,8 +148,8 @@ var (
 	errInvalidResponse = &Error{Status: http.StatusBadGateway, Code: "upstream_invalid_response",
 		RetryAfter: 500 * time.Millisecond,
 		Msg:        "The API returned an invalid HTTP status code. Retry the request."}
-	// ErrInterrupted is the error for a response that was cut before the client had
-	// any of it.
+	// ErrInterrupted is the error for a response that was truncated before the client
+	// had any of it.
 	ErrInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
 		RetryAfter: 500 * time.Millisecond,
 		Msg: "The API closed the connection in the middle of this response, so it is incomplete. " +
@@ -146,8 +157,8 @@ var (
 	errIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "The API stopped sending in the middle of this response, so it is incomplete. Retry the request."}
 
-	// What the errors above say of the API, where relays are in between: the relay
-	// cannot tell whether it was one of them. See errOfUpstream.
+	// Variants of the errors above for when other relays are in between, as this one
+	// cannot tell whether one of them or the API failed. See ofUpstream.
 	errUpstreamConnect = &Error{Status: http.StatusBadGateway, Code: "upstream_connect",
 		RetryAfter: 500 * time.Millisecond,
 		Msg: "This relay could not connect to its upstream, so nothing was sent. Retry in a moment; if that does " +
@@ -164,15 +175,15 @@ var (
 		Msg:        "An upstream of this relay returned an invalid HTTP status code. Retry the request."}
 	errUpstreamInterrupted = &Error{Status: http.StatusBadGateway, Code: "upstream_interrupted",
 		RetryAfter: 500 * time.Millisecond,
-		Msg: "An upstream of this relay broke off in the middle of this response, so it is incomplete. Retry the " +
-			"request."}
+		Msg: "An upstream of this relay closed the connection in the middle of this response, so it is incomplete. " +
+			"Retry the request."}
 	errUpstreamIdle = &Error{Status: http.StatusGatewayTimeout, Code: "upstream_idle_timeout",
 		Msg: "An upstream of this relay stopped sending in the middle of this response, so it is incomplete. Retry " +
 			"the request."}
 
 	errStreamLimit = &Error{Status: http.StatusGatewayTimeout, Code: "stream_limit", NoRetry: true,
-		Msg: "This response reached the max time that this relay's operator set by RELAY_MAX_STREAM_TIME, so it is " +
-			"incomplete."}
+		Msg: "This response reached the max duration that this relay's operator set in RELAY_MAX_STREAM_TIME, so it " +
+			"is incomplete."}
 	errDeadline = &Error{Status: http.StatusGatewayTimeout, Code: "relay_deadline", NoRetry: true,
 		Msg: "This response reached the platform's timeout, so it is incomplete. Request a shorter response, or " +
 			"have the operator raise the function's timeout."}
@@ -180,21 +191,22 @@ var (
 		Msg: "This relay is shutting down, so the response is incomplete. Retry the request."}
 
 	errMisconfigured = &Error{Status: http.StatusInternalServerError, Code: "relay_misconfigured", NoRetry: true,
-		Msg: "This relay's configuration is invalid, so it forwards nothing. Its log says what is wrong."}
+		Msg: "This relay's configuration is invalid, so it forwards nothing. Its log has the reason."}
 	// ErrInternal is the error for a request whose handler panicked.
 	ErrInternal = &Error{Status: http.StatusInternalServerError, Code: "relay_internal_error",
 		Msg: "This relay failed while it handled the request. Its log has the details under the request id."}
 )
 
-// naming returns e because of err, with what each upstream said after intro.
+// naming returns a copy of e, caused by err, whose message goes on with intro and
+// the error of each upstream.
 func (e *Error) naming(err *failover.Error, intro string) *Error {
 	named := e.because(err)
 	named.Msg += intro + err.Summary() + "."
 	return named
 }
 
-// ofUpstream returns e as it is to be said where relays are between this one and
-// the API, with the name of the upstream, if it has one.
+// ofUpstream returns the variant of e that blames an upstream in place of the API,
+// and names it unless name is empty; or e if it has none.
 func (e *Error) ofUpstream(name string) *Error {
 	for _, other := range []*Error{
 		errUpstreamConnect, errUpstreamReset, errUpstreamTimeout, errUpstreamInvalid, errUpstreamInterrupted,
@@ -212,8 +224,8 @@ func (e *Error) ofUpstream(name string) *Error {
 	return e
 }
 
-// errClientGone says that the client is gone. It is logged as 499 and blames no
-// upstream.
+// errClientGone is the error of a request whose client disconnected. It is logged
+// as 499 and counts against no upstream.
 var errClientGone = errors.New("client_gone")
 
 // errorFields are the members of the API's errors.
@@ -231,12 +243,13 @@ func (e *Error) fields() errorFields {
 // body returns e as api.openai.com writes its errors.
 func (e *Error) body() []byte { return encodeJSON(map[string]errorFields{"error": e.fields()}) }
 
-// frame returns e as an event of an event stream; no [DONE] follows. In a stream of the
-// Responses API it is that API's error event, too, or SDKs would not show its message.
-// Its sequence number says nothing.
-func (e *Error) frame(responses bool) string {
-	event := e.body()
-	if responses {
+// frame returns e as an event of an event stream; no [DONE] follows. Where the API has an
+// error event of its own, it is also in that format, so that SDKs show its message;
+// Anthropic's ignore events without a name. The sequence number is always 0.
+func (e *Error) frame(shape eventShape) string {
+	var event []byte
+	switch fields := e.fields(); shape {
+	case responsesEvents:
 		event = encodeJSON(struct {
 			Type           string      `json:"type"`
 			SequenceNumber int         `json:"sequence_number"`
@@ -244,7 +257,15 @@ func (e *Error) frame(responses bool) string {
 			Message        string      `json:"message"`
 			Param          *string     `json:"param"`
 			Error          errorFields `json:"error"`
-		}{Type: "error", Code: e.Code, Message: e.Msg, Error: e.fields()})
+		}{Type: "error", Code: e.Code, Message: e.Msg, Error: fields})
+	case messagesEvents:
+		fields.Type = "api_error"
+		return "event: error\ndata: " + string(encodeJSON(struct {
+			Type  string      `json:"type"`
+			Error errorFields `json:"error"`
+		}{"error", fields})) + "\n\n"
+	default:
+		event = e.body()
 	}
 	return "data: " + string(event) + "\n\n"
 }

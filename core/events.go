@@ -5,18 +5,52 @@ import (
 	"strings"
 )
 
-// eventLines follows the lines of an event stream (HTML standard, section 9.2.5) as
-// they are written to the client, in pieces of any size. The zero value is the
-// beginning of a stream.
+// An eventShape is how an API writes the error event of its streams.
+type eventShape string
+
+const (
+	chatEvents      eventShape = ""          // OpenAI's chats and completions
+	responsesEvents eventShape = "responses" // OpenAI's Responses API
+	messagesEvents  eventShape = "messages"  // Anthropic's Messages API
+)
+
+// shapeOfPath returns the shape of the event streams of a path. Threads have messages
+// too, which are not streamed.
+func shapeOfPath(path string) eventShape {
+	switch {
+	case strings.HasSuffix(path, "/responses") || strings.Contains(path, "/responses/"):
+		return responsesEvents
+	case strings.HasSuffix(path, "/v1/messages"):
+		return messagesEvents
+	}
+	return chatEvents
+}
+
+// shapeOfType returns the shape of the event streams that have events of a type which
+// begins so, or chatEvents.
+func shapeOfType(beginning string) eventShape {
+	switch {
+	case strings.HasPrefix(beginning, "response."):
+		return responsesEvents
+	case strings.HasPrefix(beginning, "message_start"):
+		return messagesEvents
+	}
+	return chatEvents
+}
+
+// eventLines tracks the lines of an event stream (HTML standard, section 9.2.5) as
+// they are written to the client, in pieces of any size. The zero value is the state
+// at the beginning of a stream.
 type eventLines struct {
 	head [32]byte // beginning of the current line
 	size int      // of the current line so far
 
-	open      bool // fields were written since the last blank line: an event is incomplete
-	cr        bool // the last byte was a CR, of which an LF may follow
-	lf        bool // there was an LF: a CR ends no line by itself
-	done      bool // the last data was [DONE]
-	responses bool // there was an event of the Responses API
+	open bool // fields were written since the last blank line: an event is incomplete
+	cr   bool // the last byte was a CR, whose LF may follow
+	lf   bool // there was an LF, so a CR at the end may be half of a line break
+	done bool // the last data was [DONE]
+
+	shape eventShape // of the error event, by the path or, with precedence, by the events so far
 }
 
 // note records p, which was written.
@@ -60,21 +94,41 @@ func (l *eventLines) endLine() {
 	l.size = 0
 }
 
-// noteField records what the current line says.
+// noteField records the field in the current line.
 func (l *eventLines) noteField() {
 	line := string(l.head[:min(l.size, len(l.head))])
 	name, value, _ := strings.Cut(line, ":")
 	value = strings.TrimLeft(value, " ")
 	switch name {
 	case "event":
-		l.responses = l.responses || strings.HasPrefix(value, "response.")
+		l.noteType(value)
 	case "data":
-		l.responses = l.responses || strings.HasPrefix(value, `{"type":"response.`)
+		l.noteType(typeOfData(value))
 		l.done = l.size <= len(l.head) && strings.TrimRight(value, " ") == "[DONE]"
 	}
 }
 
-// isDone reports whether the last data was [DONE], be its line complete or not.
+// typeOfData returns the type of an event and what follows, if the event's data begins
+// with it, or "".
+func typeOfData(data string) string {
+	for _, token := range [...]string{"{", `"type"`, ":", `"`} {
+		rest, ok := strings.CutPrefix(strings.TrimLeft(data, " "), token)
+		if !ok {
+			return ""
+		}
+		data = rest
+	}
+	return data
+}
+
+// noteType records the API of an event's type.
+func (l *eventLines) noteType(beginning string) {
+	if shape := shapeOfType(beginning); shape != chatEvents {
+		l.shape = shape
+	}
+}
+
+// isDone reports whether the last data was [DONE], even if its line is incomplete.
 func (l *eventLines) isDone() bool {
 	last := *l
 	if last.size > 0 {
@@ -83,11 +137,12 @@ func (l *eventLines) isDone() bool {
 	return last.done
 }
 
-// between reports whether a comment can be written: no event and no line is incomplete.
+// between reports whether a comment can be written: neither an event nor a line is
+// incomplete.
 func (l *eventLines) between() bool { return l.size == 0 && !l.open && !(l.cr && l.lf) }
 
-// separator returns the line breaks that end an incomplete event: none if there is none,
-// since clients take the blank line for one.
+// separator returns the line breaks that end an incomplete event. It returns none if
+// no event is incomplete, since older SDKs take another blank line for an event.
 func (l *eventLines) separator() string {
 	switch {
 	case l.between():

@@ -136,10 +136,20 @@ func TestGatewayHealth(t *testing.T) {
 }
 
 func TestHealthOfOneUpstream(t *testing.T) {
-	g := newGateway(t, nil, byRelay(ok))
-	send(t, "GET", g.URL+"/v1/models", "")
-	if report := g.health(t); report.Upstreams != nil {
-		t.Errorf("health says %+v", report.Upstreams)
+	var gone atomic.Bool
+	g := newGateway(t, nil, func(w http.ResponseWriter, req *http.Request) {
+		if gone.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		byRelay(ok)(w, req)
+	})
+	for _, want := range []string{"up ", "suspect reset", "up reset"} {
+		gone.Store(strings.HasPrefix(want, "suspect"))
+		send(t, "POST", g.URL+"/v1/chat/completions", "{}")
+		list := g.health(t).Upstreams
+		if len(list) != 1 || list[0].State+" "+list[0].LastError != want || list[0].RetryInMS != 0 {
+			t.Errorf("health says %+v, want %s", list, want)
+		}
 	}
 	waitForLog(t, &g.front, `"health"`)
 	if strings.Contains(g.log.String(), `"upstream"`) {
@@ -657,7 +667,7 @@ func TestClientTimeout(t *testing.T) {
 						if upstreams > 1 {
 							want = want.ofUpstream("a")
 						}
-						if !aborted || rec.Code != 200 || rec.Body.String() != want.frame(false) {
+						if !aborted || rec.Code != 200 || rec.Body.String() != want.frame(chatEvents) {
 							t.Errorf("aborted %t, %d %s, want %s", aborted, rec.Code, rec.Body, test.want.Code)
 						}
 						return

@@ -117,7 +117,8 @@ var droppedUpPrefixes = []string{
 
 // droppedDown are the response headers that are hop by hop, and those that are the
 // upstream's own: they would pin, redirect or track clients of the relay's host,
-// or make browsers change how they treat its whole origin.
+// make browsers change how they treat its whole origin, or have a proxy in front of the
+// relay send a file or the response of another address in place of the relay's.
 var droppedDown = set(hopByHop,
 	"Accept-Ch",
 	"Accept-Ch-Lifetime",
@@ -167,9 +168,19 @@ var droppedDown = set(hopByHop,
 	"Supports-Loading-Mode",
 	"Tk",
 	"Use-As-Dictionary",
+	"X-Accel-Charset",
+	"X-Accel-Expires",
+	"X-Accel-Limit-Rate",
+	"X-Accel-Redirect",
 	"X-Content-Security-Policy",
 	"X-Dns-Prefetch-Control",
+	"X-Lighttpd-Send-File",
+	"X-Lighttpd-Send-Tempfile",
 	"X-Relay",
+	"X-Reproxy-File",
+	"X-Reproxy-Url",
+	"X-Sendfile",
+	"X-Sendfile2",
 	"X-Sourcemap",
 	"X-Webkit-Csp",
 )

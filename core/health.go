@@ -54,7 +54,7 @@ func newHealth(cfg Config, pool *failover.Pool, access *access, target *target) 
 		Version:       Version,
 		Region:        cfg.Region,
 		Platform:      platform,
-		TokenRequired: len(cfg.AccessTokens) > 0,
+		TokenRequired: cfg.TokenNeeded(),
 		HoldsKey:      cfg.APIKey != "",
 		MaxBodyBytes:  cfg.MaxBodyBytes,
 		WebSocket:     !cfg.Platform.NoWebSocket,
@@ -81,7 +81,7 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	if hl.target.allows(req.Host) { // not for load balancers, see isLoadBalancerCheck
-		report.Upstreams = hl.upstreams(req) // after the check, which may have changed them
+		hl.addPrivate(&report, req) // after the check, which may have changed them
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -91,16 +91,22 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// upstreams returns the state of each upstream if there are several and the caller
-// would be admitted: the names tell where the relay's regions are.
-func (hl *health) upstreams(req *http.Request) []protocol.UpstreamHealth {
-	if !hl.pool.Several() {
-		return nil
-	}
+// addPrivate adds to a report what is only for callers that would be admitted: their
+// own token, if it has a name, and the state of each upstream, whose names tell where
+// the relay's regions are.
+func (hl *health) addPrivate(report *protocol.Health, req *http.Request) {
 	clone := *req // admit changes it
 	if hl.access.admit(&clone) != nil {
-		return nil
+		return
 	}
+	if g := recordOf(req).grant; g != nil {
+		report.Token = g.report()
+	}
+	report.Upstreams = hl.upstreams()
+}
+
+// upstreams returns the state of each upstream.
+func (hl *health) upstreams() []protocol.UpstreamHealth {
 	var reports []protocol.UpstreamHealth
 	for _, st := range hl.pool.Status() {
 		reports = append(reports, protocol.UpstreamHealth{

@@ -75,7 +75,7 @@ func TestStreamsOverHTTP2(t *testing.T) {
 		return res, r
 	}
 	_, r := begin("cut")
-	if rest, err := io.ReadAll(r); err == nil || string(rest) != ErrInterrupted.frame(true) {
+	if rest, err := io.ReadAll(r); err == nil || string(rest) != ErrInterrupted.frame(responsesEvents) {
 		t.Errorf("after the cut: %q, %v", rest, err)
 	}
 	res, _ := begin("gone")

@@ -56,6 +56,13 @@ func (l *limits) handler(next http.Handler) http.Handler {
 			writeError(w, req, errOverloaded)
 			return
 		}
+		if g := recordOf(req).grant; g != nil {
+			if err := g.begin(time.Now()); err != nil {
+				writeError(w, req, err)
+				return
+			}
+			defer g.end()
+		}
 		if isUpgrade(req) {
 			caller := recordOf(req).caller
 			if !l.sockets.add(caller) {
@@ -102,8 +109,8 @@ func tooLarge(limit int64, platform string) *Error {
 	if platform != "" {
 		where += " on " + platform
 	}
-	e.Msg = fmt.Sprintf("The request body is too large: %s takes up to %s. Send a smaller one, or use a relay with a "+
-		"larger limit: Google Cloud Functions take 32 MiB, relay serve takes what RELAY_MAX_BODY_BYTES says.",
+	e.Msg = fmt.Sprintf("The request body is too large: %s accepts up to %s. Send a smaller one, or use a relay with "+
+		"a larger limit: Google Cloud Functions accept 32 MiB, relay serve up to RELAY_MAX_BODY_BYTES.",
 		where, bytesText(limit))
 	return &e
 }

@@ -81,7 +81,7 @@ func TestTooLargeNamesThePlatform(t *testing.T) {
 	})
 	res, body := sendRaw(t, f.URL, "POST /v1/files HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n")
 	wantError(t, res, body, errBodyTooLarge)
-	if !strings.Contains(body, "on Vercel takes up to 4 MiB") {
+	if !strings.Contains(body, "on Vercel accepts up to 4 MiB") {
 		t.Errorf("body %s", body)
 	}
 	f.untouched(t)

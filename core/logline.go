@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"example.com/relay/core/failover"
@@ -29,10 +31,12 @@ func (rec *record) finalStatus() int {
 // log writes the record line of a request that ended then.
 func (s *recordStage) log(ctx context.Context, rec *record, end time.Time) {
 	level := slog.LevelInfo
-	if rec.err != nil && !errors.Is(rec.err, errClientGone) {
+	status := rec.finalStatus()
+	if rec.err != nil && status != statusClientGone || status >= http.StatusInternalServerError ||
+		status == http.StatusTooManyRequests {
 		level = slog.LevelWarn
 	}
-	if !s.logger.Enabled(ctx, level) {
+	if !s.logger.Enabled(ctx, level) || level == slog.LevelInfo && !s.sampled() {
 		return
 	}
 	line := slog.NewRecord(end, level, "request", 0) // no PC: records carry no source location
@@ -48,6 +52,9 @@ func (s *recordStage) log(ctx context.Context, rec *record, end time.Time) {
 		slog.String("region", s.region),
 		slog.Int("attempts", rec.attempts),
 	)
+	if rec.grant != nil {
+		line.AddAttrs(slog.String("token", rec.grant.Name))
+	}
 	if rec.upstream != "" {
 		line.AddAttrs(slog.String("upstream", rec.upstream))
 	}
@@ -57,10 +64,17 @@ func (s *recordStage) log(ctx context.Context, rec *record, end time.Time) {
 	if rec.missingDone && (rec.route == "chat" || rec.route == "completions") {
 		line.AddAttrs(slog.Bool("done", false)) // other streams end by other events
 	}
+	if level == slog.LevelInfo && s.sample > 1 {
+		line.AddAttrs(slog.Int("sample", s.sample))
+	}
 	line.AddAttrs(rec.usageAttrs()...)
 	_ = s.logger.Handler().Handle(ctx, line) // like slog, drop the handler's error
 	s.logCause(rec)
 }
+
+// sampled reports whether a request at level info is logged. Chance decides, since
+// a function's instance may see few requests.
+func (s *recordStage) sampled() bool { return s.sample <= 1 || rand.IntN(s.sample) == 0 }
 
 // logCause logs why connects failed, one line for each upstream. These errors quote
 // only names, addresses and certificates of the upstream. The text of any other

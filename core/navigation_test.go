@@ -33,6 +33,8 @@ func hostilePage(w http.ResponseWriter, req *http.Request) {
 // on the relay's origin.
 var originOrders = []string{
 	"Service-Worker-Allowed", "Clear-Site-Data", "Refresh", "Set-Login", "Link", "SourceMap", "X-SourceMap", "Origin-Trial", "Accept-CH", "Critical-CH",
+	// Those by which nginx, Apache, lighttpd and mod_reproxy in front would send something else.
+	"X-Accel-Redirect", "X-Accel-Charset", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Sendfile", "X-Sendfile2", "X-LIGHTTPD-send-file", "X-LIGHTTPD-send-tempfile", "X-Reproxy-URL", "X-Reproxy-File",
 	"Content-Security-Policy-Report-Only", "Service-Worker-Navigation-Preload", "Speculation-Rules", "Supports-Loading-Mode", "Document-Policy", "Permissions-Policy",
 	"Feature-Policy", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-CT", "No-Vary-Search", "Activate-Storage-Access", "Sec-Session-Registration",
 	"Attribution-Reporting-Register-Source", "Origin-Agent-Cluster", "Reporting-Endpoints", "Set-Cookie", "Strict-Transport-Security", "Access-Control-Allow-Origin",

@@ -32,6 +32,7 @@ type record struct {
 	route       string
 	family      string // to log in place of route "other", if the request succeeds
 	caller      int    // which access token was presented, from 1 on; not logged
+	grant       *grant // of the access token, if it has a name, which is logged
 	pathToken   string // /t/<token>, if the path had it; not logged
 	start       time.Time
 	attempts    int
@@ -93,12 +94,13 @@ type recordStage struct {
 	region       string
 	bodyTimeout  time.Duration // 0: none
 	writeTimeout time.Duration // 0: none
+	sample       int           // requests at level info for each that is logged; 0: all are
 }
 
 func newRecordStage(cfg Config) *recordStage {
 	return &recordStage{
 		logger: cfg.logger(), observe: cfg.Observe, marker: protocol.RelayMarker(cfg.Name), region: cfg.Region,
-		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout,
+		bodyTimeout: cfg.BodyTimeout, writeTimeout: cfg.WriteTimeout, sample: cfg.LogSample,
 	}
 }
 
@@ -230,12 +232,6 @@ func (rec *record) loggedRoute() string {
 		return rec.family
 	}
 	return rec.route
-}
-
-// isResponses reports whether a path is of the Responses API, whose event streams have
-// an error event of their own.
-func isResponses(path string) bool {
-	return strings.HasSuffix(path, "/responses") || strings.Contains(path, "/responses/")
 }
 
 // A recordWriter records a response's status, its size and the time of its first

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // records returns the record lines of a log.
@@ -52,6 +53,52 @@ func TestRecord(t *testing.T) {
 	}
 	if first, all := got["first_byte_ms"].(float64), got["duration_ms"].(float64); first <= 0 || all < first {
 		t.Errorf("first_byte_ms %v, duration_ms %v", first, all)
+	}
+}
+
+// What the API refuses or fails is logged at warn, beside what the relay could not
+// serve.
+func TestLevels(t *testing.T) {
+	for status, want := range map[int]string{200: "INFO", 302: "INFO", 401: "INFO", 404: "INFO", 429: "WARN", 500: "WARN", 503: "WARN"} {
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }, nil)
+		send(t, "GET", f.URL+"/v1/models", "")
+		waitForLog(t, f, "duration_ms")
+		if got := records(t, f.log.String())[0]; got["level"] != want || got["error"] != nil {
+			t.Errorf("%d: level %v, error %v, want %s and no error", status, got["level"], got["error"], want)
+		}
+	}
+}
+
+// A sample of what succeeds is logged, with its size, and all that fails.
+func TestSample(t *testing.T) {
+	const requests = 200
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == "POST" {
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}, func(cfg *Config) { cfg.LogSample = 4 })
+	for range requests {
+		send(t, "GET", f.URL+"/v1/models", "")
+		send(t, "POST", f.URL+"/v1/chat/completions", "{}")
+	}
+	synced := func() int { return strings.Count(f.log.String(), `"level":"WARN"`) }
+	for deadline := time.Now().Add(10 * time.Second); synced() < requests && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	info, warn := 0, 0
+	for _, line := range records(t, f.log.String()) {
+		switch {
+		case line["level"] == "INFO" && line["sample"] == 4.0:
+			info++
+		case line["level"] == "WARN" && line["sample"] == nil:
+			warn++
+		default:
+			t.Errorf("line %v", line)
+		}
+	}
+	// 50 are expected; fewer than 10 or more than 110 come once in 10^12 runs.
+	if warn != requests || info < 10 || info > 110 {
+		t.Errorf("%d lines at warn, %d at info, want %d and about %d", warn, info, requests, requests/4)
 	}
 }
 

@@ -67,11 +67,12 @@ func New(cfg Config) (*Relay, error) {
 		stop:    stop,
 		marker:  record.marker,
 		origins: cors.origins,
-		open:    len(cfg.AccessTokens) == 0,
+		open:    !cfg.TokenNeeded(),
 		public:  cfg.isPublic(),
 		options: cfg.upstreamOptions(),
 	}
 	r.origins.exposed.Store(r.open && holdToken(cfg.Upstreams))
+	access.warnOfExpired(record.logger)
 	return r, nil
 }
 
@@ -152,10 +153,10 @@ func FromEnv(environ []string, platform Platform) *Relay {
 	if err == nil {
 		var r *Relay
 		if r, err = New(cfg); err == nil {
-			if len(cfg.AccessTokens) == 0 && !cfg.AllowAnyone {
+			if !cfg.TokenNeeded() && !cfg.AllowAnyone {
 				cfg.logger().Warn("open", "problem", "RELAY_ACCESS_TOKENS is not set, so anyone who finds this "+
 					"function's URL may use it with a key of their own; "+
-					"RELAY_ALLOW_ANYONE=true says that this is meant")
+					"set RELAY_ALLOW_ANYONE=true if that is intended")
 			}
 			return r
 		}

@@ -62,7 +62,7 @@ func (x *exchange) stream(events bool) *stream {
 	}
 	if events {
 		s.buffers, s.keepalive = &eventBuffers, x.keepalive
-		s.responses = isResponses(x.req.URL.Path)
+		s.lines.shape = shapeOfPath(x.req.URL.Path)
 		return s
 	}
 	s.coalesce = x.res.ContentLength >= 0 && x.res.ContentLength <= bodyBufferSize

@@ -68,10 +68,9 @@ var settings = []Setting{
 			return err
 		}},
 	{"RELAY_ACCESS_TOKENS", "",
-		"access tokens, comma-separated, each plain or `sha256:<hex>`; without any, no token is needed",
-		func(cfg *Config, v string) error {
-			return setList(&cfg.AccessTokens, v)
-		}},
+		"access tokens, comma-separated, each plain or `sha256:<hex>`, or a JSON list of named ones with an end and " +
+			"limits; without any, no token is needed",
+		parseTokens},
 	{"RELAY_ALLOW_ANYONE", "false",
 		"`true`: let `relay serve` listen beyond loopback without access tokens, so that everyone who reaches it may " +
 			"use it with a key of their own; functions need no token either way, and log a warning without this",
@@ -205,9 +204,15 @@ var settings = []Setting{
 			return nil
 		}},
 	{"RELAY_LOG_LEVEL", "info",
-		"`debug`, `info` (every request), `warn` (failed requests), `error` or `off`",
+		"`debug`, `info` (every request), `warn` (requests that failed, or got 429 or 5xx), `error` or `off`",
 		func(cfg *Config, v string) error {
 			return parseLevel(&cfg.LogLevel, v)
+		}},
+	{"RELAY_LOG_SAMPLE", "1",
+		"log one in this many requests of level INFO, with this number as `sample`; failed ones are always logged",
+		func(cfg *Config, v string) (err error) {
+			cfg.LogSample, err = parseSample(v)
+			return err
 		}},
 	{"RELAY_LOG_USAGE", "false",
 		"`true`: log the model and the counts of tokens of each request, as its response has them; a chat's stream " +
@@ -357,7 +362,7 @@ func (e *configError) Unwrap() []error { return e.errs }
 func setList[T ~string](dst *[]T, v string) error {
 	for entry := range strings.SplitSeq(v, ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
-			return errors.New("has an empty entry beside a comma")
+			return errors.New("has an empty entry next to a comma")
 		}
 		if isQuoted(entry) {
 			return errQuoted
@@ -408,6 +413,17 @@ func parseTimeout(v string) (time.Duration, error) {
 		return -1, nil
 	}
 	return d, nil
+}
+
+// maxLogSample is the max of Config.LogSample.
+const maxLogSample = 1_000_000
+
+func parseSample(v string) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxLogSample {
+		return 0, errors.New("must be a number of requests from 1 to 1000000")
+	}
+	return n, nil
 }
 
 func parseLevel(level *slog.Level, v string) error {

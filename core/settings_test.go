@@ -153,7 +153,8 @@ func TestValuesThatCannotWork(t *testing.T) {
 			"https://aiplatform.googleapis.com/v1/projects/p/locations/l/endpoints/openapi", "https://relay.example/chat", "https://relay.example/completions", "https://relay.example/v1/audio",
 		}, ""},
 		{"RELAY_UPSTREAMS", []string{
-			"https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/chat/completions/", "https://x.openai.azure.com/openai/deployments/d/chat/completions", "https://api.openai.com/v1/responses",
+			"https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/chat/completions/", "https://api.openai.com/v1/responses/compact",
+			"https://api.openai.com/v1/realtime/client_secrets", "https://api.openai.com/v1/vector_stores/", "https://x.openai.azure.com/openai/deployments/d/chat/completions", "https://api.openai.com/v1/responses",
 			"https://api.openai.com/v1/models", "https://relay.example/openai/v1/embeddings", "https://api.openai.com/v1/audio/speech", "https://rt_t@relay.example/v1/completions#name", "https://api.example/chat/completions/v1",
 		}, "endpoint"},
 		{"RELAY_ACCESS_TOKENS", []string{"SHA256:" + strings.Repeat("ab", 32), "Sha256:x"}, "lower case"},
@@ -194,12 +195,13 @@ func TestPrivateHTTP(t *testing.T) {
 		private bool
 	}{
 		{[]string{
-			"10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.5:11434", "169.254.1.1", "100.64.0.1", "100.127.255.255", "[fd00::1]:8000", "[fe80::1]", "[::ffff:10.0.0.1]",
+			"10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.5:11434", "100.64.0.1", "100.127.255.255", "[fd00::1]:8000", "[::ffff:10.0.0.1]",
 			"ollama:11434", "vllm-1:8000/v1", "my_service", "OLLAMA",
 		}, true},
 		{[]string{
 			"relay.example", "8.8.8.8", "172.32.0.1", "172.15.0.1", "192.169.0.1", "100.128.0.1", "100.63.255.255", "[2001:db8::1]", "[::ffff:8.8.8.8]", "0.0.0.0", "[::]", "ollama.", "134744072", "0x08080808", "10.1",
 			"host.docker.internal", "ollama.default.svc", "api.openai.com", "10.0.0.1.example", "255.255.255.255", "224.0.0.1", "8", "-ollama",
+			"169.254.169.254", "169.254.1.1", "[::ffff:169.254.169.254]", "[fe80::1]",
 		}, false},
 		{[]string{"127.0.0.1:8080", "localhost", "[::1]:80"}, true},
 	} {

@@ -36,9 +36,8 @@ type stream struct {
 	cancel  context.CancelCauseFunc // ends the exchange
 	buffers *sync.Pool
 
-	usage     *usageCopy // of the body; nil: none
-	events    bool       // it is an event stream
-	responses bool       // of the Responses API, by its path
+	usage  *usageCopy // of the body; nil: none
+	events bool       // it is an event stream
 
 	// buffered says that the whole body is in memory: the server then writes it
 	// together with the header when the handler returns, which is at once.
@@ -150,7 +149,7 @@ func (s *stream) copyBuffered(body io.Reader, buf []byte) error {
 // failed anyway.
 func (s *stream) writeFrame(e *Error) {
 	s.mu.Lock()
-	frame := s.lines.separator() + e.frame(s.responses || s.lines.responses)
+	frame := s.lines.separator() + e.frame(s.lines.shape)
 	s.mu.Unlock()
 	_ = s.write([]byte(frame))
 }

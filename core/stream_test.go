@@ -229,7 +229,7 @@ func TestTruncatedResponsesNeverLookComplete(t *testing.T) {
 			if res.StatusCode != 200 {
 				t.Errorf("status %d", res.StatusCode)
 			}
-			frame := ErrInterrupted.frame(false)
+			frame := ErrInterrupted.frame(chatEvents)
 			if got := strings.HasSuffix(string(body), frame); got != cut.frame {
 				t.Errorf("error event: %t, want %t; body %q", got, cut.frame, body)
 			}
@@ -249,7 +249,7 @@ func TestTruncatedResponsesToHTTP10(t *testing.T) {
 		conn := dialRaw(t, f.URL)
 		_, _ = io.WriteString(conn, "GET /v1/files/x/content HTTP/1.0\r\n\r\n")
 		body, err := io.ReadAll(conn)
-		if framed := strings.HasSuffix(string(body), ErrInterrupted.frame(false)); err == nil && !framed {
+		if framed := strings.HasSuffix(string(body), ErrInterrupted.frame(chatEvents)); err == nil && !framed {
 			t.Errorf("%s: the response looks complete: %q", cut.name, body)
 		}
 	}
@@ -362,7 +362,7 @@ func TestErrorEventAfterWhatWasCut(t *testing.T) {
 		{event + "data: 1\r", "\n\n"},
 		{"data: 1\r\n\r", "\n"}, // which completes the CRLF
 	} {
-		for _, path := range []string{"/v1/chat/completions", "/v1/responses"} {
+		for _, path := range []string{"/v1/chat/completions", "/v1/responses", "/v1/messages"} {
 			f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/event-stream")
 				for i := range test.written {
@@ -372,7 +372,7 @@ func TestErrorEventAfterWhatWasCut(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			}, nil)
 			body, err := io.ReadAll(do(t, newRequest(t, "POST", f.URL+path, "{}")).Body)
-			want := test.written + test.between + ErrInterrupted.frame(path == "/v1/responses")
+			want := test.written + test.between + ErrInterrupted.frame(shapeOfPath(path))
 			if string(body) != want || err == nil {
 				t.Errorf("%s: body %q, %v; want %q", path, body, err, want)
 			}
@@ -380,22 +380,28 @@ func TestErrorEventAfterWhatWasCut(t *testing.T) {
 	}
 }
 
-// A stream of the Responses API is known by its path or by its events.
-func TestErrorEventOfResponses(t *testing.T) {
-	for _, test := range []struct {
-		path, events string
-		responses    bool
-	}{
-		{"/v1/responses", event, true},
-		{"/v1/responses/resp_1?stream=true", "", true},
-		{"/openai/v1/responses", "", true},
-		{"/openai/responses?api-version=1", "", true},
-		{"/openai/deployments/x", "event: response.created\ndata: {}\n\n", true},
-		{"/openai/deployments/x", `data: {"type":"response.created","sequence_number":0}` + "\n\n", true},
-		{"/openai/deployments/x", `data:{"type":"response.created"}` + "\n\n" + event, true},
-		{"/v1/chat/completions", event + "event: responses\n\n", false},
-		{"/v1/chat/completions", `data: {"x":"response.created"}` + "\n\n", false},
-		{"/v1/chat/completions", ": event: response.created\n\n", false},
+// A stream of the Responses API or of Anthropic's is known by its path or by its events.
+func TestErrorEventOfAPIs(t *testing.T) {
+	const responses, messages, chat = `"sequence_number":0`, "event: error\n", "data: {\"error\":"
+	for _, test := range []struct{ path, events, want string }{
+		{"/v1/responses", event, responses},
+		{"/v1/responses/resp_1?stream=true", "", responses},
+		{"/openai/v1/responses", "", responses},
+		{"/openai/responses?api-version=1", "", responses},
+		{"/openai/deployments/x", "event: response.created\ndata: {}\n\n", responses},
+		{"/openai/deployments/x", `data: {"type":"response.created","sequence_number":0}` + "\n\n", responses},
+		{"/openai/deployments/x", `data: {"type": "response.created"}` + "\n\n", responses},
+		{"/openai/deployments/x", `data:{"type":"response.created"}` + "\n\n" + event, responses},
+		{"/v1/messages", "", messages},
+		{"/v1/messages?beta=true", event, messages},
+		{"/openai/anthropic/v1/messages", "", messages},
+		{"/openai/x", "event: message_start\ndata: {}\n\n", messages},
+		{"/openai/x", `data: {"type": "message_start"}` + "\n\n" + event, messages},
+		{"/v1/threads/thread_1/messages", event, chat},
+		{"/v1/chat/completions", "event: message\n\n", chat},
+		{"/v1/chat/completions", event + "event: responses\n\n", chat},
+		{"/v1/chat/completions", `data: {"x":"response.created"}` + "\n\n", chat},
+		{"/v1/chat/completions", ": event: response.created\n\n", chat},
 	} {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -404,20 +410,26 @@ func TestErrorEventOfResponses(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}, func(cfg *Config) { cfg.Paths = []string{"/v1/", "/openai/"} })
 		body, err := io.ReadAll(do(t, newRequest(t, "POST", f.URL+test.path, "{}")).Body)
-		frame, ok := strings.CutPrefix(string(body), test.events+"data: ")
+		frame, ok := strings.CutPrefix(string(body), test.events)
+		_, data, _ := strings.Cut(frame, "data: ")
 		var got struct {
-			Type    string
-			Number  *int `json:"sequence_number"`
-			Code    string
-			Message string
-			Param   any
-			Error   struct{ Code, Message, Type string }
+			Type, Code, Message string
+			Error               struct{ Code, Message, Type string }
 		}
-		if uerr := json.Unmarshal([]byte(frame), &got); !ok || err == nil || uerr != nil || got.Error.Code != ErrInterrupted.Code || got.Error.Message != ErrInterrupted.Msg {
+		if uerr := json.Unmarshal([]byte(data), &got); !ok || err == nil || uerr != nil || got.Error.Code != ErrInterrupted.Code || got.Error.Message != ErrInterrupted.Msg {
 			t.Fatalf("%s: body %q, %v, %v", test.path, body, err, uerr)
 		}
-		if isEvent := got.Type == "error" && got.Number != nil && got.Code == got.Error.Code && got.Message == got.Error.Message; isEvent != test.responses {
-			t.Errorf("%s, %q: error event %s", test.path, test.events, frame)
+		asWanted := strings.Contains(frame, test.want)
+		switch test.want {
+		case responses:
+			asWanted = asWanted && got.Type == "error" && got.Code == got.Error.Code && got.Message == got.Error.Message
+		case messages:
+			asWanted = asWanted && strings.HasPrefix(frame, test.want) && got.Type == "error" && got.Error.Type == "api_error"
+		case chat:
+			asWanted = strings.HasPrefix(frame, test.want)
+		}
+		if !asWanted {
+			t.Errorf("%s, %q: error event %q", test.path, test.events, frame)
 		}
 	}
 }
@@ -737,7 +749,7 @@ func TestTimeLimits(t *testing.T) {
 				if got := time.Since(start); got != test.after {
 					t.Errorf("ended after %v, want %v", got, test.after)
 				}
-				if want := strings.Repeat(event, test.events) + test.want.frame(true); rec.Body.String() != want {
+				if want := strings.Repeat(event, test.events) + test.want.frame(responsesEvents); rec.Body.String() != want {
 					t.Errorf("body %q, want %q", rec.Body, want)
 				}
 				if !aborted || !strings.Contains(f.log.String(), test.want.Code) {
@@ -904,7 +916,7 @@ func TestShutdown(t *testing.T) {
 				t.Errorf("Shutdown took %v", got)
 			}
 			for range 100 {
-				if got, want := <-bodies, errShutdown.frame(true)+"true"; got != want {
+				if got, want := <-bodies, errShutdown.frame(responsesEvents)+"true"; got != want {
 					t.Fatalf("a stream got %q, want %q", got, want)
 				}
 			}

@@ -253,7 +253,7 @@ func (rec *record) endUsage(s *stream, complete bool) {
 	if s.usage == nil {
 		return
 	}
-	found := s.usage.end(s.responses || s.lines.responses)
+	found := s.usage.end(s.lines.shape == responsesEvents)
 	if complete && found != nil {
 		rec.usage, rec.usageUnknown = found, false
 	}

@@ -34,10 +34,8 @@ func (cfg Config) problems() []error {
 	if cfg.ProbeInterval > 0 && cfg.ProbeInterval < time.Second {
 		add("RELAY_PROBE_INTERVAL", errors.New("must be 1s or longer, or off"))
 	}
-	for i, token := range cfg.AccessTokens {
-		add(nth("RELAY_ACCESS_TOKENS", i, len(cfg.AccessTokens)), checkToken(token))
-	}
-	if cfg.APIKey != "" && len(cfg.AccessTokens) == 0 {
+	errs = append(errs, cfg.tokenProblems()...)
+	if cfg.APIKey != "" && !cfg.TokenNeeded() {
 		add("RELAY_API_KEY", errors.New("needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it"))
 	}
 	if !isHeaderValue(string(cfg.APIKey)) {
@@ -52,6 +50,9 @@ func (cfg Config) problems() []error {
 			"AWS Lambda can, with AWS's Parameters and Secrets extension and the permission to read the secret"))
 	}
 	errs = append(errs, cfg.listProblems()...)
+	if cfg.LogSample < 0 || cfg.LogSample > maxLogSample {
+		add("RELAY_LOG_SAMPLE", errors.New("must be a number of requests from 1 to 1000000"))
+	}
 	if cfg.MaxBodyBytes < 0 || cfg.MaxBodyBytes > bodyLimitCeiling {
 		add("RELAY_MAX_BODY_BYTES", errors.New("must be a number of bytes up to 1 TiB"))
 	}
@@ -103,7 +104,7 @@ var errExposed = errors.New("RELAY_UPSTREAMS: holds an access token, which every
 // exposure returns errExposed if it applies. It is not one of the problems, which
 // do not depend on where the relay runs.
 func (cfg Config) exposure() []error {
-	if cfg.isPublic() && len(cfg.AccessTokens) == 0 && holdToken(cfg.Upstreams) {
+	if cfg.isPublic() && !cfg.TokenNeeded() && holdToken(cfg.Upstreams) {
 		return []error{errExposed}
 	}
 	return nil

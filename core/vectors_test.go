@@ -27,7 +27,7 @@ func TestWorkerVectors(t *testing.T) {
 		return server.URL
 	})
 	list := slices.Concat(targetVectors(), accessVectors(), headerVectors(), corsVectors(), responseVectors(),
-		streamVectors(), refusalVectors(), webSocketVectors())
+		streamVectors(), refusalVectors(), webSocketVectors(), namedTokenVectors())
 	for i, v := range list {
 		list[i].Want = runner.Run(t, v)
 	}
@@ -167,6 +167,54 @@ func accessVectors() []vectors.Vector {
 	return list
 }
 
+// namedTokenVectors are of tokens with an end, paths, methods and a rate.
+func namedTokenVectors() []vectors.Vector {
+	const alice, bob, carol, dave = "alice-token-93fe", "bob-token-0b1c", "carol-token-77aa", "dave-token-5d21"
+	sum := sha256.Sum256([]byte(alice))
+	settings := []string{"RELAY_PATH_TOKENS=true", `RELAY_ACCESS_TOKENS=["` + vectorToken + `",` +
+		`{"name":"alice","sha256":"` + hex.EncodeToString(sum[:]) + `","expires":"2999-12-31T23:59:59+01:00",` +
+		`"paths":["/v1/models/","/v1/responses"],"methods":["GET","POST"]},` +
+		`{"name":"bob","token":"rt_` + bob + `","expires":"2026-01-31T00:00:00.5Z","paths":["/v1/models"]},` +
+		`{"name":"carol","token":"` + carol + `","expires":null,"per_minute":2},` +
+		`{"name":"dave","token":"` + dave + `","per_minute":1.0}]`}
+	remove := get("named, other method", "/v1/models", "X-Relay-Token: "+alice)
+	remove.Request.Method = "DELETE"
+	list := []vectors.Vector{
+		get("named", "/v1/models", "X-Relay-Token: "+alice, "Authorization: Bearer sk-client"),
+		get("named, in the key", "/v1/responses/r", "Authorization: Bearer rt_"+alice+".sk-client"),
+		get("named, in the path", "/t/"+alice+"/v1/models/m"),
+		remove,
+		get("named, other path", "/v1/files", "X-Relay-Token: "+alice),
+		get("named, other path with a token in the path", "/t/"+alice+"/v1/files"),
+		get("named, a path that begins as an allowed one", "/v1/modelsx", "X-Relay-Token: "+alice),
+		get("named, encoded path", "/v1/%6dodels", "X-Relay-Token: "+alice),
+		get("named, unknown path", "/t/"+alice+"/v2/models"),
+		get("named, twice", "/v1/models/"+alice, "X-Relay-Token: "+alice),
+		get("named, in a path that is not allowed", "/v1/files/"+alice, "X-Relay-Token: "+alice),
+		get("another one in the path", "/v1/models/"+carol, "X-Relay-Token: "+alice),
+		get("expired", "/v1/models", "X-Relay-Token: "+bob),
+		get("expired, other path", "/v1/files", "X-Relay-Token: "+bob),
+		get("unnamed beside named", "/v1/files", "X-Relay-Token: "+vectorToken),
+		get("a name for a token", "/v1/models", "X-Relay-Token: alice"),
+		get("wrong beside named", "/v1/models", "X-Relay-Token: "+alice+"x"),
+		get("health with a named token", "/relay/health", "X-Relay-Token: "+alice),
+	}
+	for _, token := range []string{carol, carol, carol, dave, dave} { // the last one of each is one too many
+		list = append(list, get("per minute, "+token, "/v1/models", "X-Relay-Token: "+token))
+	}
+	list = under(settings, list...)
+	for _, bad := range []string{
+		`[]`, `[{}]`, `[7]`, `[{"name":"a"}]`, `[{"name":"a","token":"b","models":["x"]}]`, `[{"name":"ä","token":"b"}]`,
+		`[{"name":"a","token":"b"},{"name":"a","token":"c"}]`, `[{"name":"a","token":"b"},{"name":"c","token":"rt_b"}]`,
+		`[{"name":"a","token":"b","expires":"2027-02-30T00:00:00Z"}]`, `[{"name":"a","token":"b","expires":"2027-01-31"}]`,
+		`[{"name":"a","token":"b","paths":[]}]`, `[{"name":"a","token":"b","paths":["/v2/x"]}]`,
+		`[{"name":"a","token":"b","methods":["get"]}]`, `[{"name":"a","token":"b","per_minute":1.5}]`,
+	} {
+		list = append(list, under([]string{"RELAY_ACCESS_TOKENS=" + bad}, get("tokens that are refused", "/v1/models"))...)
+	}
+	return list
+}
+
 func headerVectors() []vectors.Vector {
 	var up []string
 	for _, name := range slices.Sorted(maps.Keys(droppedUp)) {
@@ -299,7 +347,7 @@ func streamVectors() []vectors.Vector {
 	}
 	seen := []string{"RELAY_KEEPALIVE=1s", "RELAY_PATHS=/v1/,/openai/"}
 	var list []vectors.Vector
-	for _, target := range []string{"/v1/chat/completions", "/v1/responses"} {
+	for _, target := range []string{"/v1/chat/completions", "/v1/responses", "/v1/messages"} {
 		list = append(list, cut(target, "data: {\"x\":", 0), cut(target, event+"data: {\"x\":1}", 0))
 		for _, body := range []string{"", event, "data: 1\r\n\r\n", "data: 1\r\r", ": hello\n", event + ": hel", event + "data: 1\n",
 			event + "data: 1\n: hello\n", event + "data: {\"x\":", event + "data: 1\r", "data: 1\r\n\r", "event: x\r\ndata: 1\r\n"} {
@@ -307,8 +355,14 @@ func streamVectors() []vectors.Vector {
 		}
 	}
 	for _, body := range []string{"event: response.created\ndata: {}\n\n", "data: {\"type\":\"response.created\"}\n\n",
-		"data:{\"type\":\"response.created\"}\r\n\r\n", "data: {\"x\":\"response.created\"}\n\n", ": event: response.created\n"} {
+		"data:{\"type\":\"response.created\"}\r\n\r\n", "data: {\"x\":\"response.created\"}\n\n", ": event: response.created\n",
+		"data: {\"type\": \"response.created\"}\n\n", "data: { \"type\" : \"response.created\"}\n\n",
+		"event: message_start\ndata: {}\n\n", "event:message_start\n", "data: {\"type\":\"message_start\"}\n\n",
+		"data: {\"type\": \"message_start\"", "event: message\n\n", "data: {\"type\":\"message\"}\n\n"} {
 		list = append(list, under(seen, cut("/openai/deployments/d", body, 0))...)
+	}
+	for _, target := range []string{"/v1/messages?beta=true", "/openai/v1/messages", "/v1/threads/t/messages", "/v1/messages/batches"} {
+		list = append(list, under(seen, cut(target, event, 0))...)
 	}
 	return append(list, under(seen, cut("/v1/chat/completions", event, 1800), cut("/v1/chat/completions", event+": hello\n", 1800),
 		cut("/v1/chat/completions", event+"data: 1\n", 1800))...)

@@ -354,3 +354,29 @@ func TestWebSocketsOfOneToken(t *testing.T) {
 		t.Errorf("in the place of one that ended: %d", res.StatusCode)
 	}
 }
+
+// A WebSocket is a request in flight of its token until it ends.
+func TestWebSocketsOfANamedToken(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		if isWebSocket(req) {
+			echoUpgrade(t)(w, req)
+			return
+		}
+		ok(w, req)
+	}, withTokens(NamedToken{Name: "alice", Token: canaryToken, MaxInFlight: 1}))
+	token := "X-Relay-Token: " + canaryToken + "\r\n"
+	conn, res := openSocket(t, f.URL, token)
+	if res.StatusCode != 101 {
+		t.Fatalf("the first: %d", res.StatusCode)
+	}
+	if _, res := openSocket(t, f.URL, token); res.StatusCode != 429 || res.Header.Get("X-Relay-Error") != errTokenInFlight.Code {
+		t.Errorf("another WebSocket: %d %v", res.StatusCode, res.Header)
+	}
+	refused, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken)
+	wantError(t, refused, body, errTokenInFlight)
+	conn.Close()
+	waitFor(t, "the WebSocket to end", f.idle)
+	if _, res := openSocket(t, f.URL, token); res.StatusCode != 101 {
+		t.Errorf("in the place of one that ended: %d", res.StatusCode)
+	}
+}

@@ -26,7 +26,7 @@ var (
 		Msg: "The platform delivered a malformed event: its method, path, header or body encoding is invalid."}
 	errTooLarge = &core.Error{Status: http.StatusBadGateway, Code: "response_too_large", NoRetry: true,
 		Msg: "The API's response is larger than this platform's max for buffered responses. Use a function URL in " +
-			"the invoke mode RESPONSE_STREAM, which takes up to 200 MB."}
+			"the invoke mode RESPONSE_STREAM, which allows up to 200 MB."}
 )
 
 // invoke returns the response to one event. Its error is always nil: the platform

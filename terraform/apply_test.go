@@ -325,6 +325,58 @@ func TestTerraformAppliesANewTokenFromTheEnvironment(t *testing.T) {
 	}
 }
 
+// A name that is added, made anew or removed leaves the tokens of others alone, and no
+// token reaches the function.
+func TestTerraformRotatesOneNamedToken(t *testing.T) {
+	w := newWorkspace(t)
+	config := func(tokens string) string {
+		return lambda("  tokens  = "+tokens+"\n  package = { path = \"bin/gcloud\" } # any file will do\n") +
+			"output \"tokens\" {\n  value     = module.relay.tokens\n  sensitive = true\n}\n"
+	}
+	const resource = `module.relay.module.common.random_bytes.named["`
+	changed := func(steps []string) (changed []string) {
+		for _, step := range steps {
+			if strings.Contains(step, "random_bytes") && strings.HasSuffix(step, "begins") {
+				changed = append(changed, step)
+			}
+		}
+		return changed
+	}
+	first := w.apply(config("{ alice = {}, bob = { per_minute = 60 } }"))
+	if got := changed(first); len(got) != 3 { // one without a name is always there
+		t.Fatalf("steps %q", got)
+	}
+	for _, test := range []struct{ tokens, want string }{
+		{"{ alice = {}, bob = { per_minute = 60 }, carol = {} }", "create " + resource + `carol"] begins`},
+		{"{ alice = { per_minute = 5 }, bob = {}, carol = {} }", ""},
+		{"{ alice = { per_minute = 5 }, carol = {} }", "delete " + resource + `bob"] begins`},
+	} {
+		if got := strings.Join(changed(w.apply(config(test.tokens))), ","); got != test.want {
+			t.Errorf("%s: %q, want %q", test.tokens, got, test.want)
+		}
+	}
+	out := run(t, w.dir, w.terraform, "apply", "-auto-approve", "-input=false", "-no-color", "-replace="+resource+`alice"]`)
+	if !strings.Contains(out, resource+`alice"]: Creation complete`) || strings.Contains(out, resource+`carol"]: D`) {
+		t.Errorf("a rotation of alice's token:\n%s", out)
+	}
+	state, err := os.ReadFile(filepath.Join(w.dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(state), `"RELAY_ACCESS_TOKENS": "`)
+	setting, _, _ := strings.Cut(rest, "\",\n")
+	var tokens map[string]string
+	if err := json.Unmarshal([]byte(run(t, w.dir, w.terraform, "output", "-json", "tokens")), &tokens); err != nil || len(tokens) != 2 {
+		t.Fatalf("the output has %d tokens: %v", len(tokens), err)
+	}
+	for name, token := range tokens {
+		hash := fmt.Sprintf("%x", sha256.Sum256([]byte(token)))
+		if len(token) == 0 || strings.Contains(setting, token) || !strings.Contains(setting, hash) || !strings.Contains(setting, name) {
+			t.Errorf("the function has for %s: %s", name, setting)
+		}
+	}
+}
+
 // A project on Vercel can be created, changed and destroyed.
 func TestTerraformAppliesAProjectOnVercel(t *testing.T) {
 	w := newWorkspace(t)

@@ -104,6 +104,7 @@ var rules = map[string]rule{
 	"RELAY_NAME":                    elsewhere,
 	"RELAY_REGION":                  elsewhere,
 	"RELAY_LOG_LEVEL":               {like: whole(`debug|info|warn|error|off`)},
+	"RELAY_LOG_SAMPLE":              {like: whole(upTo("1000000"))},
 	"RELAY_LOG_USAGE":               {like: whole(boolean)},
 	"RELAY_LAMBDA_INVOKE_MODE":      elsewhere,
 }
@@ -113,7 +114,7 @@ var (
 	// Plain http, which ParseEnv accepts for loopback addresses, is refused: a function
 	// cannot reach the machine that deploys it.
 	upstreamRule = rule{like: `^https://(rt_[!"$-+\-0-9;-?A-~]+@)?` + host + `(:` + strings.Replace(upTo("65535"), `\+?`, "", 1) + `)?(/[A-Za-z0-9_~.:-]+)*/*(#[!-+\--~]*)?$`, unlike: `/\.\.?(/|#|$)|["']$|` +
-		`/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)/[a-z]+))(/v1)?/*(#|$)`}
+		`/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|realtime|responses)/[a-z_]+))(/v1)?/*(#|$)`}
 	originRule = rule{
 		like: `^(\*|none|null|[a-z][a-z0-9+.-]*://(` + hostName + `|` + ipv4 + `|\[[0-9a-f:.]+\])(:` + port() + `)?)$`,
 		// A browser writes names in lower case, without the default port, and addresses in
@@ -132,7 +133,7 @@ func TestRulesMatchTheRelay(t *testing.T) {
 		"1µs", "1d", "m", "1h1", "s1", "1..5s", "999999h", "99999999999h", "10m,20m", "10m\n", "order", "latency",
 		"Order", "order,latency", "debug", "info", "warn", "warning", "error", "INFO",
 		"33554432", "1099511627776", "1099511627777", "1099511627775", "999999999999", "9999999999999", "2147483647",
-		"2147483648", "2147483646", "1000000000000000000000",
+		"2147483648", "2147483646", "1000000000000000000000", "1000000", "1000001", "999999",
 		"/v1/", "/v1/,/dashboard/", " /v1/ , /v2/ ", "/v1", "v1/", "/", "//", "/v1//x/", "/v1/../", "/v1/./", "/relay/",
 		"/relay/x/", "/t/", "/t/x/", "/v1/,", ",/v1/", "/v1/,,/v2/", "/v1/?/", "/v1/#/", "/v1/;x/",
 		"/v1/t/", "/relayed/", "*", "example.com", "a.example,b.example", "a.example,", ",", "a b", "localhost:8787",

@@ -19,7 +19,7 @@ func greet(out io.Writer, addr net.Addr, cfg core.Config, notes []string) {
 	if cfg.AllowAnyone && cfg.Public {
 		access = "open to everyone who reaches it"
 	}
-	if len(cfg.AccessTokens) > 0 {
+	if cfg.TokenNeeded() {
 		access, key = "access token required", "rt_$TOKEN.$OPENAI_API_KEY"
 		if cfg.APIKey != "" {
 			key = "rt_$TOKEN"

@@ -16,18 +16,18 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// healthTimeout is how long a relay may take to say how it is.
+// healthTimeout is the timeout of the health check.
 const healthTimeout = 5 * time.Second
 
-// runHealth asks a relay whether it serves, without a proxy, and returns the exit
-// status: exitOK if so, which says nothing of its upstreams. It is for containers,
-// whose health checks run within them.
+// runHealth checks whether a relay serves, without a proxy, and returns the exit
+// status: exitOK if it does, whatever the state of its upstreams. It is for
+// containers, whose health checks run inside them.
 func runHealth(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("relay health", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintf(stderr, "relay health [URL] asks a relay whether it serves (default http://%s).\n"+
-			"Exit status: 0 if it does, 1 if not. relay check says why not.\n", defaultListen)
+		fmt.Fprintf(stderr, "relay health [URL] checks whether a relay serves (default http://%s).\n"+
+			"Exit status: 0 if it does, 1 if not. relay check finds out why not.\n", defaultListen)
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return exitOK
@@ -72,7 +72,7 @@ func askHealth(ctx context.Context, address string) (about protocol.Health, err 
 	}
 	err = json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&about)
 	if err == nil && about.Status != "ok" {
-		err = errors.New("the response is no relay's")
+		err = errors.New("the response is not a relay's")
 	}
 	return about, err
 }

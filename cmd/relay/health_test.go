@@ -31,7 +31,7 @@ func TestHealth(t *testing.T) {
 		{"well", []string{relay.base}, exitOK, "ok: well, version " + core.Version + "\n"},
 		{"by its base URL", []string{relay.base + "/v1/"}, exitOK, "ok: well"},
 		{"ill", []string{respond(503, `{"status":"ok"}`)}, exitError, "status 503"},
-		{"another service", []string{respond(200, `{"status":"up"}`)}, exitError, "no relay's"},
+		{"another service", []string{respond(200, `{"status":"up"}`)}, exitError, "not a relay's"},
 		{"a page", []string{respond(200, "<html>")}, exitError, "health"},
 		{"redirect", []string{respond(302, "")}, exitError, "status 302"},
 		{"refused", []string{"http://" + proc.RefusingAddr(t)}, exitError, "refused"},

@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// logQueueSize is how many log lines may wait for their reader, some 300 bytes
-// each. More are dropped.
+// logQueueSize is how many log lines, of about 300 bytes each, may wait for their
+// reader. Further lines are dropped.
 const logQueueSize = 4096
 
 // logFlushTimeout is how long the end of the process waits for the lines in the
 // queue to be written.
 const logFlushTimeout = time.Second
 
-// A logQueue is a writer of log lines that never blocks: serving must not wait for
-// whoever reads the log. Lines that find the queue full are dropped, and the next
-// line that is written says how many were. It is safe for concurrent use.
+// A logQueue is a writer of log lines that never blocks: serving must not wait for the
+// reader of the log. If the queue is full, lines are dropped; their number is written
+// after the next line. It is safe for concurrent use.
 type logQueue struct {
 	w     io.Writer
 	lines chan []byte
@@ -49,8 +49,8 @@ func (q *logQueue) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run writes the lines until the queue is closed. An error of the writer loses the
-// line: there is nowhere to report it.
+// run writes the lines until the queue is closed. If the writer fails, the line is
+// lost: there is nowhere to report the error.
 func (q *logQueue) run() {
 	defer close(q.done)
 	for line := range q.lines {
@@ -70,8 +70,8 @@ func (q *logQueue) takeDropped() int {
 	return n
 }
 
-// close drops what is logged from now on and waits up to timeout for the lines in
-// the queue to be written.
+// close waits up to timeout for the lines in the queue to be written. Lines that are
+// logged from now on are dropped.
 func (q *logQueue) close(timeout time.Duration) {
 	q.mu.Lock()
 	if !q.closed {

@@ -3,11 +3,12 @@
 //	relay [serve] [-listen 127.0.0.1:8787] [-upstreams-file urls.json] [-metrics 127.0.0.1:9090] [-version]
 //	relay check URL [-token TOKEN] [-key KEY] [-json]
 //	relay health [URL]
+//	relay token new NAME
 //	relay version
 //
 // serve, the default, starts a relay with the settings of the environment and
 // prints the base URL to use. check diagnoses a relay anywhere. health is the
-// health check of containers. Each has -h.
+// health check of containers. token makes an access token. Each has -h.
 package main
 
 import (
@@ -44,11 +45,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return check.Run(ctx, args, stdout, stderr)
 	case "health":
 		return runHealth(ctx, args, stdout, stderr)
+	case "token":
+		return runToken(args, stdout, stderr)
 	case "version":
 		return runServe(ctx, []string{"-version"}, environ, stdout, stderr)
 	case "help":
 		return runServe(ctx, []string{"-h"}, environ, stdout, stderr)
 	}
-	fmt.Fprintf(stderr, "relay: unknown command %q: use serve, check, health or version, with -h for help\n", name)
+	fmt.Fprintf(stderr, "relay: unknown command %q: use serve, check, health, token or version, with -h for help\n",
+		name)
 	return exitUsage
 }

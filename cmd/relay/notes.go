@@ -13,9 +13,9 @@ import (
 	"example.com/relay/core/failover"
 )
 
-// notes returns what on this machine is likely to keep the relay from working as
-// expected, a sentence each. None of it stops the relay from starting: it may be
-// meant, or change.
+// notes returns a sentence for each thing on this machine that is likely to keep the
+// relay from working as expected. None stops the relay from starting: it may be
+// intended, or change.
 func notes(environ []string, listen string, upstreams []core.Secret) []string {
 	var list []string
 	if port := lookup(environ, "PORT"); port != "" && listen == defaultListen {
@@ -62,8 +62,8 @@ func lacksRoots() bool {
 	return err != nil || roots.Equal(x509.NewCertPool())
 }
 
-// lacksResolver reports whether Go would ask this machine itself for names, for
-// want of a configuration.
+// lacksResolver reports whether Go would use a name server on this machine, because
+// none is configured.
 func lacksResolver() bool {
 	if runtime.GOOS == "windows" || runtime.GOOS == "darwin" {
 		return false

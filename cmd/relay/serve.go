@@ -24,8 +24,8 @@ import (
 const (
 	defaultListen = "127.0.0.1:8787"
 
-	// defaultDrainTimeout leaves a second, in which streams are ended, before docker
-	// stop kills the process after 10.
+	// defaultDrainTimeout leaves a second to end streams in, and another one before
+	// docker stop kills the process after 10 s.
 	defaultDrainTimeout = 8 * time.Second
 
 	// defaultIdleConnectionTimeout is longer than nginx, AWS's load balancers (60 s),
@@ -56,9 +56,18 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		return exitOK
 	}
 	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "relay: serve takes no %q: settings come from RELAY_* variables, see relay serve -h\n",
-			flags.Arg(0))
+		fmt.Fprintf(stderr, "relay: serve accepts no argument %q: "+
+			"settings come from RELAY_* variables, see relay serve -h\n", flags.Arg(0))
 		return exitUsage
+	}
+	socket, err := passedSocket(environ)
+	if err != nil {
+		fmt.Fprintln(stderr, "relay:", err)
+		return exitError
+	}
+	if socket != nil {
+		defer socket.Close()
+		*listen = socket.Addr().String() // who reaches the relay depends on where it really listens
 	}
 	logs := newLogQueue(stderr)
 	defer logs.close(logFlushTimeout)
@@ -80,7 +89,7 @@ func runServe(ctx context.Context, args, environ []string, stdout, stderr io.Wri
 		defer stop()
 		go upstreams.watch(ctx, relay, cfg.Logger)
 	}
-	return server{relay, cfg, observed, environ, stdout, stderr}.run(ctx, *listen)
+	return server{relay, cfg, observed, environ, socket, stdout, stderr}.run(ctx, *listen)
 }
 
 // serveConfig returns the settings of environ, and of the file of upstreams if
@@ -106,15 +115,16 @@ func serveConfig(environ []string, listen string, upstreams *upstreamsFile) (cor
 	return cfg, err
 }
 
-// errOpen says that the relay would be found and used by others.
-var errOpen = errors.New("-listen: other machines can reach this address, and anyone who does could use the relay: " +
-	"set RELAY_ACCESS_TOKENS to a token, which openssl rand -hex 32 makes, or RELAY_ALLOW_ANYONE=true if that is meant")
+// errOpen is the error for a relay that others could find and use.
+var errOpen = errors.New("-listen, or the socket of LISTEN_FDS: other machines can reach this address, and anyone " +
+	"who does could use the relay: set RELAY_ACCESS_TOKENS to a token, which openssl rand -hex 32 makes, or " +
+	"RELAY_ALLOW_ANYONE=true if that is intended")
 
 // isOpen reports whether a relay on an address lets other machines use it without an
-// access token, and nothing says that this is meant.
+// access token, although RELAY_ALLOW_ANYONE is not set.
 func isOpen(cfg core.Config, listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
-	return err == nil && !isLoopback(host) && len(cfg.AccessTokens) == 0 && !cfg.AllowAnyone
+	return err == nil && !isLoopback(host) && !cfg.TokenNeeded() && !cfg.AllowAnyone
 }
 
 // serveUsage prints the flags and the settings.
@@ -167,11 +177,11 @@ func stopSignals() []os.Signal {
 	return list
 }
 
-// ballastSize is by how much the heap may grow before the garbage collector runs.
-// A relay keeps little and allocates much: with a live heap of one megabyte, Go
-// would collect every two hundred requests. The ballast is an array that is
-// never touched, so it occupies no memory itself. It is left out if GOGC or
-// GOMEMLIMIT is set.
+// ballastSize is the size in bytes of an array that makes the garbage collector run
+// less often, after about as many bytes of allocations. A relay's live heap is about
+// one megabyte, so without it Go would collect every two hundred requests. The array
+// is never touched, so it occupies no memory. It is left out if GOGC or GOMEMLIMIT is
+// set.
 const ballastSize = 16 << 20
 
 // A server serves a relay on an address of this machine.
@@ -180,6 +190,7 @@ type server struct {
 	cfg            core.Config // of relay
 	metrics        *metrics    // nil: none
 	environ        []string
+	socket         net.Listener // to serve on in place of the address; nil: none
 	stdout, stderr io.Writer
 }
 
@@ -189,9 +200,9 @@ func (s server) run(ctx context.Context, listen string) int {
 	signal.Ignore(syscall.SIGPIPE) // a log reader that goes away must not end serving
 	ctx, stop := signal.NotifyContext(ctx, stopSignals()...)
 	defer stop()
-	ln, err := listener(ctx, s.environ, listen)
+	ln, err := s.listen(ctx, listen)
 	if err != nil {
-		fmt.Fprintln(s.stderr, "relay:", err)
+		fmt.Fprintf(s.stderr, "relay: cannot listen on %s: %s\n", listen, err)
 		return exitError
 	}
 	stopMetrics, err := s.metrics.serve(s.relay)
@@ -221,11 +232,19 @@ func (s server) run(ctx context.Context, listen string) int {
 	drain := orDefault(s.cfg.DrainTimeout, defaultDrainTimeout)
 	fmt.Fprintf(s.stdout, "relay: stopping, streams have up to %s to finish\n", drain)
 	if serve.Shutdown(srv, s.relay, drain) != nil {
-		fmt.Fprintln(s.stdout, "relay: stopped, the streams that were left are cut")
+		fmt.Fprintln(s.stdout, "relay: stopped, the remaining streams are truncated")
 		return exitOK
 	}
 	fmt.Fprintln(s.stdout, "relay: stopped, everything finished")
 	return exitOK
+}
+
+// listen returns the socket to serve on.
+func (s server) listen(ctx context.Context, address string) (net.Listener, error) {
+	if s.socket != nil {
+		return s.socket, nil
+	}
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 }
 
 // orDefault returns d, or the default if d is zero, or zero if d is negative.
@@ -236,8 +255,8 @@ func orDefault(d, def time.Duration) time.Duration {
 	return max(d, 0)
 }
 
-// A serverLog logs net/http's messages about connections. They hold addresses of
-// clients and may quote what these sent, so only their kind is logged.
+// A serverLog logs net/http's messages about connections. They contain addresses of
+// clients and may quote what clients sent, so only their kind is logged.
 type serverLog struct{ logger *slog.Logger }
 
 // serverMessages are the prefixes of the messages that are logged by kind; all

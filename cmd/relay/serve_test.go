@@ -119,7 +119,7 @@ func TestServeUsage(t *testing.T) {
 		{[]string{"help"}, exitOK, "RELAY_UPSTREAMS"},
 		{[]string{"serve", "extra"}, exitUsage, "settings come from"},
 		{[]string{"-nonsense"}, exitUsage, "nonsense"},
-		{[]string{"brew"}, exitUsage, "serve, check, health or version"},
+		{[]string{"brew"}, exitUsage, "serve, check, health, token or version"},
 		{[]string{"-listen", "127.0.0.1:x"}, exitError, "cannot listen"},
 		{[]string{"-listen", "127.0.0.1"}, exitError, "cannot listen"},
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -9,21 +8,17 @@ import (
 	"strings"
 )
 
-// listener returns a listener on address, or the socket that a service manager
-// passed in place of it: the first file descriptor of LISTEN_FDS, see
-// sd_listen_fds(3). The manager keeps such a socket open, so that connections
-// wait, and are not refused, while the relay restarts.
-func listener(ctx context.Context, environ []string, address string) (net.Listener, error) {
+// passedSocket returns the socket that a service manager passed to listen on in place
+// of -listen, or nil if there is none: the first file descriptor of LISTEN_FDS, see
+// sd_listen_fds(3). The manager keeps such a socket open, so that connections wait,
+// and are not refused, while the relay restarts.
+func passedSocket(environ []string) (net.Listener, error) {
 	count, _ := strconv.Atoi(lookup(environ, "LISTEN_FDS"))
 	if count < 1 || lookup(environ, "LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-		if err != nil {
-			return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
-		}
-		return ln, nil
+		return nil, nil
 	}
 	if count > 1 {
-		return nil, fmt.Errorf("LISTEN_FDS is %d: relay serve takes one socket", count)
+		return nil, fmt.Errorf("LISTEN_FDS is %d: relay serve accepts one socket", count)
 	}
 	const first = 3 // SD_LISTEN_FDS_START
 	file := os.NewFile(first, "LISTEN_FDS")
@@ -35,9 +30,8 @@ func listener(ctx context.Context, environ []string, address string) (net.Listen
 	return ln, nil
 }
 
-// notify tells the service manager, if there is one, about a change of state, such
-// as READY=1, see sd_notify(3). A manager that cannot be told is no reason not to
-// serve.
+// notify sends a change of state, such as READY=1, to the service manager, if there is
+// one; see sd_notify(3). Errors are ignored: the relay serves without a manager too.
 func notify(environ []string, state string) {
 	name := lookup(environ, "NOTIFY_SOCKET")
 	if !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, "@") {

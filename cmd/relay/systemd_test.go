@@ -25,26 +25,30 @@ type activated struct {
 	notify *net.UnixConn
 }
 
+// command returns the command of relay serve on ln.
+func command(t *testing.T, ln *net.TCPListener, environ ...string) *exec.Cmd {
+	t.Helper()
+	socket, err := ln.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	// The shell knows the process's id, which LISTEN_PID must be.
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, program.Path(t))
+	cmd.Env = append([]string{"RELAY_LOG_LEVEL=off", "LISTEN_FDS=1"}, environ...)
+	cmd.ExtraFiles = []*os.File{socket}
+	return cmd
+}
+
 // activate starts relay serve on ln.
-func activate(t *testing.T, ln *net.TCPListener, upstream string) *activated {
+func activate(t *testing.T, ln *net.TCPListener, environ ...string) *activated {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket, err := ln.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	// The shell knows the process's id, which LISTEN_PID must be.
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`, program.Path(t))
-	cmd.Env = []string{
-		"RELAY_UPSTREAMS=" + upstream, "RELAY_LOG_LEVEL=off",
-		"LISTEN_FDS=1", "NOTIFY_SOCKET=" + path,
-	}
-	cmd.ExtraFiles = []*os.File{socket}
+	cmd := command(t, ln, append(environ, "NOTIFY_SOCKET="+path)...)
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -82,7 +86,7 @@ func TestRestartWithoutAnOutage(t *testing.T) {
 	}
 	defer ln.Close()
 	base := "http://" + ln.Addr().String()
-	first := activate(t, ln.(*net.TCPListener), u.URL)
+	first := activate(t, ln.(*net.TCPListener), "RELAY_UPSTREAMS="+u.URL)
 
 	const streams = 50
 	results := make(chan string, streams)
@@ -98,7 +102,7 @@ func TestRestartWithoutAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.wait(t, "STOPPING=1")
-	second := activate(t, ln.(*net.TCPListener), u.URL)
+	second := activate(t, ln.(*net.TCPListener), "RELAY_UPSTREAMS="+u.URL)
 	for range streams {
 		if result := <-results; result != "" {
 			t.Error(result)
@@ -145,15 +149,80 @@ func keepConnecting(ctx context.Context, base string) error {
 	return nil
 }
 
-// Sockets for another process are not taken, nor more than one.
-func TestListenFDs(t *testing.T) {
-	ln, err := listener(t.Context(), []string{"LISTEN_FDS=1", "LISTEN_PID=1"}, "127.0.0.1:0")
+// Who may use the relay depends on where the socket listens, not on -listen.
+func TestActivatedBeyondLoopback(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the command")
+	}
+	ln, err := net.Listen("tcp", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln.Close()
+	defer ln.Close()
+	out, err := command(t, ln.(*net.TCPListener)).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "RELAY_ALLOW_ANYONE=true") {
+		t.Errorf("without tokens: %q, %v", out, err)
+	}
+
+	u := fakeopenai.StartUpstream(t)
+	activate(t, ln.(*net.TCPListener), "RELAY_UPSTREAMS="+u.URL, "RELAY_ACCESS_TOKENS="+serveToken)
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	for host, want := range map[string]int{"relay.example": http.StatusOK, "127.0.0.1": http.StatusOK} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+"/v1/models", nil)
+		req.Host = host
+		req.Header.Set("Authorization", "Bearer rt_"+serveToken+"."+serveKey)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("Host %s: %s, want %d", host, res.Status, want)
+		}
+	}
+}
+
+// A socket on a loopback address has the names of one, whatever -listen says.
+func TestActivatedOnLoopback(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the command")
+	}
+	u := fakeopenai.StartUpstream(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	cmd := command(t, ln.(*net.TCPListener), "RELAY_UPSTREAMS="+u.URL)
+	cmd.Args = append(cmd.Args, "-listen", "0.0.0.0:0")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	for host, want := range map[string]int{"evil.example": http.StatusForbidden, "localhost": http.StatusOK} {
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ln.Addr().String()+"/relay/health", nil)
+		req.Host = host
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("Host %s: %s, want %d", host, res.Status, want)
+		}
+	}
+}
+
+// Sockets for another process are not taken, nor more than one.
+func TestListenFDs(t *testing.T) {
+	if ln, err := passedSocket([]string{"LISTEN_FDS=1", "LISTEN_PID=1"}); ln != nil || err != nil {
+		t.Errorf("the socket of another process: %v, %v", ln, err)
+	}
 	two := []string{"LISTEN_FDS=2", fmt.Sprintf("LISTEN_PID=%d", os.Getpid())}
-	if ln, err := listener(t.Context(), two, "127.0.0.1:0"); err == nil {
+	if ln, err := passedSocket(two); err == nil {
 		ln.Close()
 		t.Error("two sockets were taken")
 	}

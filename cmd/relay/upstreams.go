@@ -22,7 +22,7 @@ var watchInterval = time.Second
 type upstreamsFile struct {
 	name string
 
-	// options are those by which upstreams are taken or not.
+	// options decide which upstreams are valid.
 	options failover.Options
 
 	// last is the content when the file was last read. Modification times would not

@@ -13,14 +13,14 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// CheckURL reports why address cannot be an upstream of a pool with opts, without
-// quoting it, or nil: it is a base URL as [New] takes them.
+// CheckURL returns nil if address can be an upstream of a pool with opts, that is, a
+// base URL that [New] accepts. Otherwise it returns the reason, without quoting address.
 func CheckURL(address string, opts Options) error {
 	_, _, _, err := parseUpstream(address, opts)
 	return err
 }
 
-// parseUpstream is parseURL for a pool with opts, which may not take plain http.
+// parseUpstream is parseURL for a pool with opts, which may not allow plain http.
 func parseUpstream(address string, opts Options) (base *url.URL, name, token string, err error) {
 	if base, name, token, err = parseURL(address); err != nil {
 		return nil, "", "", err
@@ -39,15 +39,14 @@ func parseUpstream(address string, opts Options) (base *url.URL, name, token str
 		"and is allowed to loopback addresses only")
 }
 
-// Base returns the base URL in address without its access token and its name,
-// and whether it names an upstream at all. Its path has no trailing slash or
-// /v1.
+// Base returns the base URL in address, without access token and name, and whether
+// address is valid. The path has no trailing slash or /v1.
 func Base(address string) (base *url.URL, ok bool) {
 	base, _, _, err := parseURL(address)
 	return base, err == nil
 }
 
-// IsOfficial reports whether host is one of OpenAI's own, which are no relays.
+// IsOfficial reports whether host is one of OpenAI's, which are not relays.
 func IsOfficial(host string) bool {
 	host = strings.ToLower(host)
 	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
@@ -89,16 +88,18 @@ func parseURL(address string) (base *url.URL, name, token string, err error) {
 	return base, name, token, nil
 }
 
-// EndpointPattern is a regular expression for the escaped paths of the API's endpoints,
-// which are often given for a base URL and refused. Bases with more after /v1 exist, such
-// as that of a gateway's account, and so do those that end in a word such as /models.
+// EndpointPattern is a regular expression for the escaped paths of the API's endpoints.
+// They are refused, as they are often given in place of a base URL. Base URLs with more
+// after /v1 exist, such as that of an account at a gateway, and so do those that end in
+// a word such as /models.
 const EndpointPattern = `(^|/)chat/completions$|` +
 	`/v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|` +
-	`(audio|images)/[a-z]+)$`
+	`conversations|assistants|threads|uploads|vector_stores|containers|evals|` +
+	`(audio|images|realtime|responses)/[a-z_]+)$`
 
 var endpoint = regexp.MustCompile(EndpointPattern)
 
-// userToken returns the access token, which URLs hold as their user name.
+// userToken returns the access token in u, which is its user name, or "".
 func userToken(u *url.URL) (string, error) {
 	if u.User == nil {
 		return "", nil
@@ -116,7 +117,7 @@ func userToken(u *url.URL) (string, error) {
 	return token, nil
 }
 
-// isPlain reports whether an escaped path means the same to every server.
+// isPlain reports whether every server reads an escaped path in the same way.
 func isPlain(path string) bool {
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		plain, err := url.PathUnescape(segment)
@@ -141,14 +142,15 @@ func isPort(u *url.URL) bool {
 	return err == nil && n > 0
 }
 
-// isPrivate reports whether host can only be on a network of the user's own: a private
-// (RFC 1918, RFC 4193), link-local or shared (RFC 6598) address, or a name without
-// dots, as machines and containers have. A name must begin with a letter: resolvers
-// take numbers for addresses.
+// isPrivate reports whether host can only be on the user's own network: a private
+// (RFC 1918, RFC 4193) or shared (RFC 6598) address, or a name without dots, such as
+// that of a machine or container. A name must begin with a letter, since resolvers
+// read numbers as addresses. Link-local addresses are not private: in clouds, an
+// instance gets its credentials from one.
 func isPrivate(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		ip = ip.Unmap()
-		return ip.IsPrivate() || ip.IsLinkLocalUnicast() || shared.Contains(ip)
+		return ip.IsPrivate() || shared.Contains(ip)
 	}
 	return plainName.MatchString(host)
 }

@@ -221,6 +221,7 @@ func (c *call) onResponse(cand *candidate, res *http.Response) step {
 		c.pool.meet(u)
 	}
 	if !c.result.Several {
+		u.health.success() // never down, so nothing changes
 		c.result.Relay = u.isRelay() && isOwnError(res)
 		return step{final: true, res: res}
 	}

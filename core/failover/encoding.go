@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// maxCodings is how many codings of a response are undone, one after the other.
+// maxCodings is how many content codings of one response are decoded.
 const maxCodings = 3
 
 // encodings returns the content codings in h in the order in which they were
@@ -29,8 +29,8 @@ func encodings(h http.Header) []string {
 	return codings
 }
 
-// areKnown reports whether decode can undo codings. The standard library has no
-// brotli and no zstd.
+// areKnown reports whether decode supports codings. The standard library has neither
+// brotli nor zstd.
 func areKnown(codings []string) bool {
 	return len(codings) <= maxCodings && !slices.ContainsFunc(codings, func(coding string) bool {
 		switch coding {
@@ -41,8 +41,8 @@ func areKnown(codings []string) bool {
 	})
 }
 
-// decode returns up to maxPeek bytes of what text, which may end early, is the
-// encoding of; or nothing if it is not valid.
+// decode returns up to maxPeek decoded bytes of text, which may be truncated, or
+// nothing if text is not valid.
 func decode(text []byte, codings []string) []byte {
 	if len(codings) == 0 {
 		return text
@@ -53,12 +53,13 @@ func decode(text []byte, codings []string) []byte {
 			return nil
 		}
 	}
-	// What comes before an error is good: the text may end early.
+	// What was decoded before an error is valid: text may be truncated.
 	plain, _ := io.ReadAll(io.LimitReader(decoded, maxPeek))
 	return plain
 }
 
-// decoder returns a reader that undoes coding, or nil if r does not begin so.
+// decoder returns a reader that decodes coding, or nil if r does not begin with its
+// header.
 func decoder(r io.Reader, coding string) io.Reader {
 	if coding == "deflate" {
 		return inflater(r)
@@ -70,8 +71,8 @@ func decoder(r io.Reader, coding string) io.Reader {
 	return zr
 }
 
-// inflater returns a reader of deflate, which is in zlib's format, and without it
-// from some servers (RFC 9110, section 8.4.1.2).
+// inflater returns a reader that decodes deflate, with or without zlib's header, which
+// some servers omit (RFC 9110, section 8.4.1.2).
 func inflater(r io.Reader) io.Reader {
 	text, _ := io.ReadAll(io.LimitReader(r, maxPeek))
 	if zr, err := zlib.NewReader(bytes.NewReader(text)); err == nil {

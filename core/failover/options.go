@@ -38,8 +38,8 @@ type Options struct {
 	HTTP1 bool
 
 	// AllowPrivateHTTP allows plain http, on which everyone in the network can read
-	// keys, to upstreams at private, link-local and shared addresses and at names
-	// without a dot, besides loopback addresses.
+	// keys, to upstreams at private and shared addresses and at names without a dot,
+	// besides loopback addresses.
 	AllowPrivateHTTP bool
 
 	// Proxy returns the proxy for a request, as [http.Transport]'s does. If nil,

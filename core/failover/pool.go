@@ -169,7 +169,7 @@ func (p *Pool) apply(u *upstream, v verdict) {
 	case strike:
 		p.strike(u, v.class, 1)
 	case eject:
-		p.eject(u, v.class, brokenPeriod, v.class == protocol.InvalidToken)
+		p.eject(u, v.class, brokenPeriod, protocol.IsOfToken(v.class))
 	case ban:
 		p.eject(u, v.class, refusedPeriod, false)
 	}
@@ -186,15 +186,11 @@ func (p *Pool) last(u *upstream) bool {
 }
 
 func (p *Pool) strike(u *upstream, class string, weight int) {
-	if p.Several() {
-		p.logChange(u, u.health.strike(class, weight, p.last(u)))
-	}
+	p.logChange(u, u.health.strike(class, weight, p.last(u)))
 }
 
 func (p *Pool) eject(u *upstream, class string, period time.Duration, needsTraffic bool) {
-	if p.Several() {
-		p.logChange(u, u.health.eject(class, period, needsTraffic, p.last(u)))
-	}
+	p.logChange(u, u.health.eject(class, period, needsTraffic, p.last(u)))
 }
 
 // logChange logs when an upstream goes down or comes back up.

@@ -11,35 +11,34 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-// refusalKnown is how long it is known whether the API refuses an upstream's
-// region.
+// refusalKnown is how long the result of a check is valid.
 const refusalKnown = 5 * time.Second
 
 // A refusal remembers whether the API refuses an upstream's region. It is safe
 // for concurrent use.
 type refusal struct {
-	mu    sync.Mutex // held while the API is asked
+	mu    sync.Mutex // held during a check
 	is    bool
 	asked time.Time
 }
 
-// saysRefused reports whether a response says, in a relay's header, that the API
-// refused the relay's region. Only a relay's word counts.
+// saysRefused reports whether a response has a relay's header that the API refused the
+// relay's region. The caller must know that the upstream is a relay.
 func saysRefused(res *http.Response) bool {
 	return res.StatusCode == http.StatusForbidden && res.Header.Get(protocol.Refusal) == protocol.RegionRefused
 }
 
-// isRefusal reports whether a 403 is the API's refusal of a region, as far as its
-// body can be read.
+// isRefusal reports whether a 403 is the API's refusal of a region. It is false if the
+// body cannot be read.
 func isRefusal(res *http.Response) bool {
 	text, _ := head(res)
 	return errorCode(text) == protocol.RegionRefused
 }
 
-// RefusesRegion reports whether res, a response of the pool's that was sent as
-// sent says, is the API's refusal to serve the region. It looks into the body of a
-// 403, which stays unread. If that is in an encoding which it cannot undo, it asks
-// the API for something that needs no key.
+// RefusesRegion reports whether res, a response from the pool to a request that was
+// sent as sent says, is the API's refusal to serve the region. It peeks into the body
+// of a 403, which remains unread. If it cannot decode the body, it sends a keyless
+// request to the API.
 func (p *Pool) RefusesRegion(ctx context.Context, res *http.Response, sent Result) bool {
 	u := sent.from
 	switch {
@@ -53,17 +52,17 @@ func (p *Pool) RefusesRegion(ctx context.Context, res *http.Response, sent Resul
 	return p.findsRefusal(ctx, u, res)
 }
 
-// isUnreadable reports whether the body of a refusal cannot be read: its encoding
-// is unknown, or is not what it says.
+// isUnreadable reports whether the body of a refusal cannot be read: its encoding is
+// unknown, or not the one in its header.
 func isUnreadable(res *http.Response) bool {
 	text, ok := head(res)
 	return !ok || isJSON(res) && !json.Valid(text)
 }
 
-// findsRefusal reports whether res, whose body cannot be read, is the API's
-// refusal of the region. The API refuses it before it looks at the request, so it
-// refuses a request of the pool's own as well, in an encoding that can be read. A
-// relay is not asked: it says so in a header.
+// findsRefusal reports whether res, whose body cannot be read, is the API's refusal of
+// the region. The API refuses a region before it looks at the request, so it refuses
+// the pool's own request as well, in an encoding that can be read. A relay is not
+// checked, since it reports a refusal in a header.
 func (p *Pool) findsRefusal(ctx context.Context, u *upstream, res *http.Response) bool {
 	if res.StatusCode != http.StatusForbidden || res.Header.Get(protocol.Marker) != "" ||
 		!isUnreadable(res) {
@@ -78,9 +77,9 @@ func (p *Pool) findsRefusal(ctx context.Context, u *upstream, res *http.Response
 	return r.is
 }
 
-// isRefused asks the API for its models, without a key. It is a refusal, too, if
-// the API answers with a 403 that cannot be read although it was asked for one that
-// can: elsewhere it would miss the key first, with a 401.
+// isRefused requests the API's models without a key, and reports whether the API
+// refuses the region. A 403 that cannot be read, although the request accepts no
+// encoding, counts as a refusal too: in a supported region the API returns 401.
 func (p *Pool) isRefused(ctx context.Context, u *upstream) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()

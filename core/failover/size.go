@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// sizesKnown is how long what is known of sizes is believed: a relay may be
-	// deployed anew.
+	// sizesKnown is how long a learned size is valid: a relay may be deployed anew with
+	// another limit.
 	sizesKnown = 5 * time.Minute
 
 	// lookAheadFor is how long a body of unknown length may take to show that it is
@@ -21,25 +21,25 @@ const (
 	lookAheadFor = 100 * time.Millisecond
 )
 
-// lookAhead is lookAheadFor. Tests lengthen it.
+// lookAhead is lookAheadFor, which tests lengthen.
 var lookAhead = lookAheadFor
 
-// A sizes is what is known of the bodies that an upstream takes. It is safe for
+// A sizes is what is known of the body sizes that an upstream accepts. It is safe for
 // concurrent use.
 type sizes struct {
 	mu       sync.Mutex
-	limit    size // as the relay's health check says
+	limit    size // from the relay's health check
 	refused  size // of the shortest body that the upstream, or its platform, refused
-	accepted size // of the largest body that it took
+	accepted size // of the largest body that it accepted
 }
 
-// A size is a number of bytes, learned at a time. Zero is unknown.
+// A size is a number of bytes and when it was learned. The zero value is unknown.
 type size struct {
 	bytes int64
 	at    time.Time
 }
 
-// known returns the size, or 0 if it is unknown or has grown old.
+// known returns the size, or 0 if it is unknown or older than sizesKnown.
 func (s size) known() int64 {
 	if time.Since(s.at) >= sizesKnown {
 		return 0
@@ -47,35 +47,35 @@ func (s size) known() int64 {
 	return s.bytes
 }
 
-// A fit says whether a body fits an upstream.
+// A fit is whether an upstream accepts a body.
 type fit int
 
 const (
-	fits     fit = iota // the upstream took one of that length
-	mayFit              // nothing is known against it, but its platform may be
+	fits     fit = iota // the upstream accepted one of that length
+	mayFit              // nothing is known against it, but its platform may refuse it
 	mayNot              // it refused one of that length
 	tooLarge            // the relay would refuse it
 )
 
-// set notes the limit that a relay's health check named, if it did.
+// set records the limit in bytes from a relay's health check, or 0 if it named none.
 func (s *sizes) set(limit int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit = size{limit, time.Now()}
 }
 
-// accept notes that the upstream took a body of that length.
+// accept records that the upstream accepted a body of that length.
 func (s *sizes) accept(length int64) {
 	if length <= replay.MaxBytes {
-		return // nobody asks
+		return // fit is not called for short ones
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accepted = size{max(length, s.accepted.known()), time.Now()}
 }
 
-// refuse notes that the upstream refused a body of that length. Short ones say
-// nothing: a firewall may have disliked them.
+// refuse records that the upstream refused a body of that length. Short ones are
+// ignored: a firewall may have refused them for their content.
 func (s *sizes) refuse(length int64) {
 	if length <= replay.MaxBytes {
 		return
@@ -105,7 +105,7 @@ func (s *sizes) fit(length int64) fit {
 	return mayFit
 }
 
-// max returns the length of the largest body that the upstream may take, or 0 if
+// max returns the length of the largest body that the upstream may accept, or 0 if
 // nothing is known.
 func (s *sizes) max() int64 {
 	s.mu.Lock()
@@ -117,10 +117,10 @@ func (s *sizes) max() int64 {
 	return limit
 }
 
-// chooseBySize drops the candidates for which the body is too large, puts those
-// last that refused such a body before, and has the others asked before they get
-// a large body, unless they took one of that length. A large body of unknown length goes to
-// the upstreams first that take the largest.
+// chooseBySize drops the candidates for which the body is too large, and moves those
+// that refused one of its length to the end. It marks those to ask before a large body
+// is sent: all that have not accepted one of its length. For a large body of unknown
+// length, the candidates with the largest limits come first.
 func (c *call) chooseBySize() {
 	length := c.length()
 	if length >= 0 && length <= replay.MaxBytes && !c.mayBeTooLarge(length) {
@@ -154,12 +154,12 @@ func (c *call) mayBeTooLarge(length int64) bool {
 	})
 }
 
-// usualMax is the length of the largest body that an upstream is taken to accept
-// of which nothing is known.
+// usualMax is the length of the largest body that an upstream is assumed to accept if
+// nothing is known of it.
 const usualMax = 32 << 20
 
-// compareMax compares candidates by the size of the bodies that they take, the
-// largest first. Those that are down stay last, as they were.
+// compareMax compares candidates by the size of the bodies that they accept, the
+// largest first. Those that are down are last.
 func compareMax(a, b *candidate) int {
 	key := func(cand *candidate) int64 {
 		if down, _ := cand.health.down(); down {
@@ -170,10 +170,9 @@ func compareMax(a, b *candidate) int {
 	return cmp.Compare(key(b), key(a))
 }
 
-// length returns the length of the request's body, or -1 for a large one of
-// unknown length. It looks ahead where that matters: where candidates differ in
-// what they take, or it is not known of one. A client that waits for a 100
-// (Continue) is not made to send.
+// length returns the length of the request's body, or -1 for a large one of unknown
+// length. It reads ahead only if that matters: if the limits of candidates differ, or
+// one is unknown. A client that waits for a 100 (Continue) is not made to send.
 func (c *call) length() int64 {
 	if c.req.ContentLength > 0 {
 		return c.req.ContentLength
@@ -198,9 +197,9 @@ func (c *call) length() int64 {
 	return -1
 }
 
-// learnSizes asks the relays whose limits are not known, now and then. Of a body of
-// unknown length they would learn its size only by reading it, when no other could
-// have it any more.
+// learnSizes checks the relays whose limits are unknown, as often as mayAsk allows. A
+// relay finds out that a body of unknown length is too large only while it reads it,
+// and then the body cannot be sent to another.
 func (c *call) learnSizes() {
 	var wait sync.WaitGroup
 	for _, cand := range c.queue.candidates {
@@ -213,8 +212,8 @@ func (c *call) learnSizes() {
 	wait.Wait()
 }
 
-// takeTheSame reports whether all candidates are known to take bodies up to the
-// same size.
+// takeTheSame reports whether all candidates are known to accept bodies up to the same
+// size.
 func (c *call) takeTheSame() bool {
 	first := c.queue.candidates[0].sizes.max()
 	return first > 0 && !slices.ContainsFunc(c.queue.candidates, func(cand *candidate) bool {
@@ -222,8 +221,8 @@ func (c *call) takeTheSame() bool {
 	})
 }
 
-// askingFirst returns h with the expectation of a 100 (Continue): the upstream
-// may refuse the body before any of it is sent, and then another one can have it.
+// askingFirst returns a copy of h that expects a 100 (Continue): the upstream may
+// refuse the body before any of it is sent, so that another one can get it.
 func askingFirst(h http.Header) http.Header {
 	out := make(http.Header, len(h)+1)
 	for name, values := range h {

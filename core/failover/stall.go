@@ -5,47 +5,47 @@ import (
 	"time"
 )
 
-// A stall is what is known of an upstream that lets requests wait. One that is
-// quiet for longer than usual may think, or hang: while little else happens there,
-// only a health check over another connection tells. It is made then, at a time
-// that follows from the request alone.
+// A stall is the state of the checks of an upstream whose requests wait for their
+// responses. An upstream that is silent for longer than usual may be working or hang;
+// with little traffic, only a health check over another connection can tell. The time
+// of that check depends on the waiting request alone.
 //
-// A relay that runs as a program of its own responds to a health check at once,
-// so that a hung one is found within a second. A function may have to be started
-// for the check, and an API may be busy: they get as long as for two probes.
+// A relay that runs as relay serve responds to a health check at once, so one that
+// hangs is detected within a second. A function may have to be started for the check,
+// and an API may be busy: they get the time of two probes.
 type stall struct {
-	armed   atomic.Bool // a timer will look, or somebody looks
-	doubted atomic.Bool // a check goes without a response for longer than it should
+	armed   atomic.Bool // a timer is set, or look is running
+	doubted atomic.Bool // a check has had no response for longer than it should take
 
-	// For whoever looks:
-	oldest  int64         // when the request was sent that waits for longest, see now
-	checked int64         // when the last check for it ended
-	gap     time.Duration // from then, or from when it was sent, to the next
+	// Used by look alone, of which at most one runs for an upstream.
+	oldest  int64         // when the longest waiting request was sent, see now
+	checked int64         // when the last check because of it ended, or oldest
+	gap     time.Duration // from checked to the next check
 }
 
 const (
 	// A request waits for twice the longest recent silence before its upstream is
-	// checked, but for minLook at least and for maxLook at most, or functionLook
-	// where the check may start a function.
+	// checked, but at least minLook and at most maxLook, or functionLook if the check
+	// may start a function.
 	minLook      = 250 * time.Millisecond
 	maxLook      = 400 * time.Millisecond
 	functionLook = time.Second
 
-	// checkPause is how long a program may take for a health check until it is
-	// checked once more, together with another upstream; and verdictPause how long
-	// it has from then on, if that other one responds.
+	// checkPause is the time that relay serve has for a health check before it is
+	// checked again, together with another upstream. verdictPause is the time that it
+	// has from then on, if the other one responds.
 	checkPause   = 200 * time.Millisecond
 	verdictPause = 250 * time.Millisecond
 )
 
-// watch has u looked after until no request waits for its response.
+// watch starts checks of u for as long as requests wait for its response.
 func (p *Pool) watch(u *upstream) {
 	if p.probes() && !u.stall.armed.Swap(true) {
 		time.AfterFunc(minLook, func() { p.look(u) })
 	}
 }
 
-// look checks u if that is due, and looks again as long as requests wait.
+// look checks u if that is due, and schedules itself for as long as requests wait.
 func (p *Pool) look(u *upstream) {
 	wait, awaited := p.nextCheck(u)
 	if awaited && wait <= 0 && p.probes() {
@@ -55,16 +55,16 @@ func (p *Pool) look(u *upstream) {
 	if !awaited || !p.probes() {
 		u.stall.armed.Store(false)
 		if u.isAwaited() {
-			p.watch(u) // one came meanwhile
+			p.watch(u) // a request arrived meanwhile
 		}
 		return
 	}
 	time.AfterFunc(max(wait, minLook/10), func() { p.look(u) })
 }
 
-// nextCheck returns in what time u is due for a check, and whether requests wait
-// for its response. The same request makes the next check due when it has waited
-// for twice as long.
+// nextCheck returns after how long a check of u is due, and whether requests wait for
+// its response. For the same request, each check is due when it has waited for twice
+// as long as before.
 func (p *Pool) nextCheck(u *upstream) (wait time.Duration, awaited bool) {
 	oldest := u.oldest()
 	if oldest == 0 {
@@ -82,8 +82,8 @@ func (p *Pool) nextCheck(u *upstream) (wait time.Duration, awaited bool) {
 	return w.gap - min(u.silence.silentFor(), time.Duration(now()-w.checked)), true
 }
 
-// inquire finds out whether u, which is silent, hangs. If so, it is down and the
-// requests that wait for it end.
+// inquire checks whether u, which is silent, hangs. If so, it takes u down and ends the
+// requests that wait for it.
 func (p *Pool) inquire(u *upstream) {
 	w := &u.stall
 	defer func() {
@@ -112,7 +112,7 @@ func (p *Pool) inquire(u *upstream) {
 	p.endLost(u)
 }
 
-// A condition is what a comparison finds.
+// A condition is the result of a comparison.
 type condition int
 
 const (
@@ -121,10 +121,10 @@ const (
 	hangs
 )
 
-// compare checks u and, if it does not respond at once, once more beside another
-// upstream. u hangs if it does not respond in twice the time that this one takes:
-// then it is neither this machine nor its network that is slow. Two checks are two connections, of which
-// one may have lost a packet.
+// compare checks u and, if it does not respond at once, checks it again together with
+// another upstream. u hangs if it does not respond within twice the time of the other
+// one: then neither this machine nor its network is slow. It is checked over two
+// connections, since one may have lost a packet.
 func (p *Pool) compare(u *upstream) condition {
 	first := p.checking(u)
 	timer := time.NewTimer(checkPause)
@@ -152,14 +152,14 @@ func (p *Pool) compare(u *upstream) condition {
 				return unclear
 			}
 			took := time.Since(begun)
-			timer.Reset(max(verdictPause-took, took)) // as long again, on a busy machine
+			timer.Reset(max(verdictPause-took, took)) // longer on a busy machine
 		case <-timer.C:
 			return hangs
 		}
 	}
 }
 
-// found returns what a check that has ended shows.
+// found returns the condition that a completed check shows.
 func found(err error) condition {
 	if err == nil {
 		return isWell
@@ -167,7 +167,7 @@ func found(err error) condition {
 	return unclear
 }
 
-// checking checks u and sends the result.
+// checking starts a check of u and returns a channel that gets its result.
 func (p *Pool) checking(u *upstream) <-chan error {
 	done := make(chan error, 1)
 	go func() {
@@ -187,8 +187,8 @@ func (p *Pool) another(u *upstream) *upstream {
 	return nil
 }
 
-// oldest returns when the request was sent that waits for u's response for
-// longest, or 0 if none does.
+// oldest returns when the request that has waited longest for u's response was sent,
+// or 0 if none waits.
 func (u *upstream) oldest() (sentAt int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

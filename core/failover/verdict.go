@@ -108,7 +108,7 @@ func judgeRelay(u *upstream, req *http.Request, code string) verdict {
 		v.outcome = ambiguous
 	}
 	switch {
-	case code == protocol.InvalidToken && u.token == "":
+	case u.token == "" && protocol.IsOfToken(code):
 		return verdict{selfExplaining: true} // the token was the client's own
 	case code == protocol.Loop && protocol.Hops(req.Header) > 1, meaning.Fault == protocol.Client:
 		v.reason = provoked // a client says what it likes of relays before this one

@@ -47,10 +47,11 @@ type setting struct {
 
 // A snippet is a piece of configuration or code.
 type snippet struct {
-	File string `json:"file"` // where it goes, if it is a file's
-	Lang string `json:"lang"`
-	When string `json:"when"` // the case that it is for, if there are several
-	Text string `json:"text"`
+	File   string `json:"file"` // where it goes, if it is a file's
+	Lang   string `json:"lang"`
+	When   string `json:"when"` // the case that it is for, if there are several; the page shows it up to " ("
+	WhenZH string `json:"when_zh"`
+	Text   string `json:"text"`
 }
 
 // A link opens an app and fills its settings in: url with the payload, as JSON

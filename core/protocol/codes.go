@@ -44,6 +44,9 @@ var Meanings = map[string]Meaning{
 
 	"browser_navigation_not_allowed": {Final, Client},
 
+	// Another relay would lift a limit that the operator set for the token.
+	"token_rate_limited": {Final, Client},
+
 	"body_incomplete":       {Final, Client},
 	"invalid_event":         {Final, Client},
 	"method_not_allowed":    {Final, Client},
@@ -66,6 +69,8 @@ var Meanings = map[string]Meaning{
 	"all_regions_failed": {Unprocessed, API},
 
 	InvalidToken:          {Unprocessed, Operator},
+	TokenExpired:          {Unprocessed, Operator},
+	TokenNotAllowed:       {Unprocessed, Client},
 	"host_not_allowed":    {Unprocessed, Operator},
 	"relay_misconfigured": {Unprocessed, Operator},
 	Loop:                  {Unprocessed, Operator},
@@ -82,6 +87,15 @@ var Meanings = map[string]Meaning{
 const (
 	BodyTooLarge = "body_too_large"       // another relay may take it; if none does, no retry helps
 	InvalidToken = "invalid_access_token" // the client's fault, unless the gateway sent the token
-	Loop         = "relay_loop"           // the client's fault, if it said that it had passed relays
-	Internal     = "relay_internal_error" // the client's fault, if its request made the relay panic
+	// As InvalidToken, but with a token that the relay knows.
+	TokenExpired    = "token_expired"
+	TokenNotAllowed = "token_not_allowed"
+	Loop            = "relay_loop"           // the client's fault, if it said that it had passed relays
+	Internal        = "relay_internal_error" // the client's fault, if its request made the relay panic
 )
+
+// IsOfToken reports whether an error of that code is about the access token which
+// came with the request.
+func IsOfToken(code string) bool {
+	return code == InvalidToken || code == TokenExpired || code == TokenNotAllowed
+}

@@ -19,8 +19,20 @@ type Health struct {
 	HoldsKey      bool             `json:"holds_key"`
 	MaxBodyBytes  int64            `json:"max_body_bytes"`
 	WebSocket     bool             `json:"websocket"`
+	Token         *TokenHealth     `json:"token,omitempty"`     // for those with a named token
 	Upstream      *DeepCheck       `json:"upstream,omitempty"`  // with deep=1
-	Upstreams     []UpstreamHealth `json:"upstreams,omitempty"` // where there are several, for those with a token
+	Upstreams     []UpstreamHealth `json:"upstreams,omitempty"` // for those with a token
+}
+
+// A TokenHealth is what the holder of a named token may know of it: see
+// core.NamedToken.
+type TokenHealth struct {
+	Name        string   `json:"name"`
+	Expires     string   `json:"expires,omitempty"` // RFC 3339, in UTC
+	Paths       []string `json:"paths,omitempty"`
+	Methods     []string `json:"methods,omitempty"`
+	MaxInFlight int      `json:"max_in_flight,omitempty"`
+	PerMinute   int      `json:"per_minute,omitempty"`
 }
 
 // An UpstreamHealth is what a relay with several upstreams knows of one.

@@ -21,7 +21,7 @@ const (
 	// prompt is one word, which no client puts in quotes.
 	prompt = "kaleidoscope"
 
-	// runLimit ends a client that does not end by itself. Some need half a minute
+	// runLimit is when a client that has not exited is killed. Some need half a minute
 	// on a busy machine.
 	runLimit = 3 * time.Minute
 )
@@ -40,9 +40,8 @@ func program(t *testing.T, path ...string) string {
 	return abs
 }
 
-// run runs a client in an empty home until it ends, with nothing of this
-// process's environment, and returns what it printed. Whatever it wants of other
-// hosts than this one is refused.
+// run runs a client in an empty home until it exits, without this process's
+// environment, and returns its output. Its requests to other hosts are refused.
 func run(t *testing.T, home string, env []string, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
@@ -66,8 +65,8 @@ func run(t *testing.T, home string, env []string, name string, args ...string) s
 	return stdout.String()
 }
 
-// newHome returns a new home, which may keep files that a client still writes
-// when it has ended.
+// newHome returns a new home. Files that a client still writes after it has exited may
+// remain.
 func newHome(t *testing.T) string {
 	t.Helper()
 	home, err := os.MkdirTemp("", "clienttest-home-")
@@ -90,8 +89,8 @@ func write(t *testing.T, text string, path ...string) {
 	}
 }
 
-// wantReply fails the test if a client did not print what the upstream says to
-// the prompt. There may be more: an agent can send texts of its own with it.
+// wantReply fails the test if a client's output lacks the upstream's reply to the
+// prompt. It may have more: an agent can send its own texts along.
 func wantReply(t *testing.T, printed string) {
 	t.Helper()
 	if reply := fakeopenai.Reply(prompt); !strings.Contains(printed, reply) {
@@ -99,9 +98,9 @@ func wantReply(t *testing.T, printed string) {
 	}
 }
 
-// checkSeen fails the test if the upstream saw no request, or in one of them
-// another path or key, or anything of a token, or if it saw other bodies than the
-// client sent, each once and to the byte.
+// checkSeen fails the test if the upstream saw no request, if one of them had another
+// path or key or any part of a token, or if the bodies are not exactly those that the
+// client sent, each once.
 func (s *stack) checkSeen(t *testing.T, carrier string, paths ...string) []*fakeopenai.Request {
 	t.Helper()
 	seen := s.upstream.Requests()
@@ -138,7 +137,7 @@ func (s *stack) checkBodies(t *testing.T, seen []*fakeopenai.Request) {
 	}
 	slices.Sort(got)
 	sent := s.front.bodies()
-	// The front has passed a body on a moment before it notes it.
+	// The front forwards a body a moment before it records it.
 	for end := time.Now().Add(10 * time.Second); !slices.Equal(got, sent) && time.Now().Before(end); sent = s.front.bodies() {
 		time.Sleep(time.Millisecond)
 	}
@@ -147,8 +146,8 @@ func (s *stack) checkBodies(t *testing.T, seen []*fakeopenai.Request) {
 	}
 }
 
-// checkNoToken fails the test if the upstream saw a token, or that there is a
-// relay but for the header that finds loops.
+// checkNoToken fails the test if the upstream saw a token, or any header of a relay
+// except the one that detects loops.
 func checkNoToken(t *testing.T, r *fakeopenai.Request) {
 	t.Helper()
 	var header bytes.Buffer

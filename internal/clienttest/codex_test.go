@@ -14,7 +14,7 @@ import (
 const codexBuiltIn = `openai_base_url = "%s/v1"
 `
 
-// codexProvider is the one for HTTP alone.
+// codexProvider is the one for HTTP only.
 const codexProvider = `model_provider = "relay"
 
 [model_providers.relay]
@@ -33,7 +33,7 @@ func runCodex(t *testing.T, s *stack, config, env string) string {
 	return run(t, home, []string{env}, codex, "exec", "--skip-git-repo-check", "--json", prompt)
 }
 
-// codexExec has Codex say what the upstream replies, without a second attempt.
+// codexExec has Codex print the upstream's reply, without a second attempt.
 func codexExec(t *testing.T, s *stack, config, env string) {
 	t.Helper()
 	printed := runCodex(t, s, config, env)
@@ -60,8 +60,8 @@ func TestCodexWebSocket(t *testing.T) {
 	}
 }
 
-// TestCodexFallsBack has the front of a platform without WebSockets: upon 426
-// Codex goes on over HTTP, after one attempt. Upon 404 it makes seven.
+// TestCodexFallsBack uses a platform without WebSockets: after one 426 Codex continues
+// over HTTP; after a 404 it makes seven attempts.
 func TestCodexFallsBack(t *testing.T) {
 	s := newStack(t, lambda)
 	codexExec(t, s, codexBuiltIn, "CODEX_API_KEY="+key)
@@ -100,7 +100,7 @@ func TestCodexHTTP(t *testing.T) {
 	}
 }
 
-// TestCodexTokens has the token in the other places that it may be in.
+// TestCodexTokens sends the token in the other places that are allowed.
 func TestCodexTokens(t *testing.T) {
 	for _, test := range []struct {
 		name, config string
@@ -125,8 +125,8 @@ func TestCodexTokens(t *testing.T) {
 	}
 }
 
-// TestCodexCut has a stream that breaks off behind the relay: Codex must notice,
-// ask again, and print the whole reply.
+// TestCodexCut truncates a stream between the upstream and the relay: Codex must
+// notice, retry, and print the whole reply.
 func TestCodexCut(t *testing.T) {
 	for _, r := range routes {
 		t.Run(r.name, func(t *testing.T) {

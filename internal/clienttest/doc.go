@@ -7,7 +7,7 @@
 //	make clients        all of them (Linux on x86-64)
 //	make clients-quick  Codex, the Agents SDK and the AI SDK
 //
-// It is a module of its own so that the packages stay away from the relay's.
+// It has its own module so that the relay's has none of the packages.
 //
 //	stack_test.go   the upstream, and the ways to it: relay, gateway, Lambda
 //	client_test.go  a client's process, and what is checked of every run

@@ -38,8 +38,8 @@ type sdkOutcome struct {
 	Error           string
 }
 
-// callSDK runs a case of sdk.mjs, which must have got what the upstream replies,
-// whole and in as many pieces as the upstream sends.
+// callSDK runs a case of sdk.mjs, which must receive the whole of the upstream's reply,
+// in as many pieces as the upstream sends.
 func callSDK(t *testing.T, name, root string) {
 	t.Helper()
 	got := runSDK(t, name, root)
@@ -79,8 +79,8 @@ func TestSDK(t *testing.T) {
 	}
 }
 
-// TestAgentsWebSocket has the Agents SDK's responses over a WebSocket, where
-// the platform has some.
+// TestAgentsWebSocket runs the Agents SDK's responses over a WebSocket, on platforms
+// that have WebSockets.
 func TestAgentsWebSocket(t *testing.T) {
 	for _, r := range []route{relay, gateway} {
 		t.Run(r.name, func(t *testing.T) {
@@ -101,15 +101,13 @@ func TestAgentsWebSocket(t *testing.T) {
 	}
 }
 
-// TestSDKCut has a stream that breaks off behind the relay: an SDK must throw,
-// not take what has come for all.
+// TestSDKCut truncates a stream between the upstream and the relay: an SDK must throw,
+// and not treat the part as the whole.
 func TestSDKCut(t *testing.T) {
 	for name, ways := range map[string][]route{
 		"openai": append(routes, cleanLambda), "agents": append(routes, cleanLambda),
 		"aiSDK": append(routes, cleanLambda), "langchain": append(routes, cleanLambda),
-		// Anthropic's SDK reads no event that has no name, such as the relay's error
-		// event: only a broken connection tells it.
-		"anthropic": routes,
+		"anthropic": append(routes, cleanLambda),
 	} {
 		for _, r := range ways {
 			t.Run(name+"/"+r.name, func(t *testing.T) {

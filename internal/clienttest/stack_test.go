@@ -106,8 +106,8 @@ func startFunction(t *testing.T, upstream string, env []string) string {
 	return startFunctionAs(t, lambdaemu.CutBroken, upstream, env)
 }
 
-// startCleanFunction is startFunction where a stream that the function breaks off
-// looks complete to the client, which AWS does not rule out.
+// startCleanFunction is startFunction with a front that ends a stream cleanly when the
+// function breaks it, which AWS may do.
 func startCleanFunction(t *testing.T, upstream string, env []string) string {
 	return startFunctionAs(t, lambdaemu.CutClean, upstream, env)
 }
@@ -129,8 +129,8 @@ func startFunctionAs(t *testing.T, cut lambdaemu.Cut, upstream string, env []str
 	return s.URL
 }
 
-// A stack is a route with its ends: the upstream, and what came to the address
-// that the client was given.
+// A stack is a route with both ends: the upstream, and the front at the client's
+// address.
 type stack struct {
 	root     string // the client's address, without "/v1"
 	upstream *fakeopenai.Upstream
@@ -144,8 +144,8 @@ func newStack(t *testing.T, r route, env ...string) *stack {
 	return &stack{root: f.url, upstream: u, front: f}
 }
 
-// A front passes connections on, byte by byte, and notes the requests that a
-// client sends: what the relay refuses never gets to the upstream.
+// A front forwards connections, byte by byte, and records the requests of the client,
+// since those that the relay refuses never reach the upstream.
 type front struct {
 	url string
 
@@ -153,7 +153,7 @@ type front struct {
 	seen []*arrival
 }
 
-// An arrival is a request as it came to a front.
+// An arrival is a request as a front received it.
 type arrival struct {
 	method, uri string
 	upgrade     bool
@@ -190,7 +190,7 @@ func newFront(t *testing.T, to string) *front {
 	return f
 }
 
-// pass joins a client's connection with one to the server.
+// pass connects a client's connection to one to the server.
 func (f *front) pass(client net.Conn, to string) {
 	defer client.Close()
 	server, err := net.Dial("tcp", to)
@@ -207,7 +207,7 @@ func (f *front) pass(client net.Conn, to string) {
 	io.Copy(client, server) //nolint:errcheck // the same
 }
 
-// watch notes the requests in what a client sends, until one becomes a WebSocket.
+// watch records the requests that a client sends, until one becomes a WebSocket.
 func (f *front) watch(sent io.Reader) {
 	defer io.Copy(io.Discard, sent) //nolint:errcheck // so that the connection goes on
 	for br := bufio.NewReader(sent); ; {

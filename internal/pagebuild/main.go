@@ -112,45 +112,83 @@ func bundle(module string) (string, error) {
 
 // complaint returns the first of what esbuild complains of, or nil.
 func complaint(file string, lists ...[]api.Message) error {
-	for _, wrong := range slices.Concat(lists...) {
-		if at := wrong.Location; at != nil {
-			file = fmt.Sprintf("%s:%d", at.File, at.Line)
-		}
-		return fmt.Errorf("%s: %s", file, wrong.Text)
+	all := slices.Concat(lists...)
+	if len(all) == 0 {
+		return nil
 	}
-	return nil
+	first := all[0]
+	if at := first.Location; at != nil {
+		file = fmt.Sprintf("%s:%d", at.File, at.Line)
+	}
+	return fmt.Errorf("%s: %s", file, first.Text)
 }
 
-// clients loads the table of clients, from which docs/clients.md is made too,
-// without what the page does not show.
+// A client is what the page shows of one in clients.json, the table from which
+// docs/clients.md is made.
+type client struct {
+	Name     string            `json:"name"`
+	Kind     string            `json:"kind"`
+	Settings []setting         `json:"settings,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+	Snippets []snippet         `json:"snippets,omitempty"`
+	Link     json.RawMessage   `json:"link,omitempty"`
+}
+
+type setting struct {
+	Where   string `json:"where"`
+	WhereZH string `json:"where_zh,omitempty"`
+	Value   string `json:"value"`
+}
+
+type snippet struct {
+	File   string `json:"file,omitempty"`
+	When   string `json:"when,omitempty"`
+	WhenZH string `json:"when_zh,omitempty"`
+	Text   string `json:"text"`
+}
+
+// clients loads the table of clients without what the page has no room for: all
+// but chat apps and the coding agents that tests run, and what is only for docs.
 var clients = api.Plugin{Name: "clients", Setup: func(build api.PluginBuild) {
 	build.OnLoad(api.OnLoadOptions{Filter: `/clients\.json$`}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
 		text, err := os.ReadFile(args.Path)
 		if err != nil {
 			return api.OnLoadResult{}, err
 		}
-		var table struct {
-			Clients []map[string]any `json:"clients"`
-		}
-		if err := json.Unmarshal(text, &table); err != nil {
-			return api.OnLoadResult{}, err
-		}
-		table.Clients = slices.DeleteFunc(table.Clients, func(c map[string]any) bool {
-			return c["kind"] != "chat" && c["kind"] != "agent" || c["relay"] != nil // for relays to another API
-		})
-		for _, c := range table.Clients {
-			for _, name := range []string{"id", "works", "limits", "verified"} {
-				delete(c, name)
-			}
-			if c["kind"] == "agent" {
-				delete(c, "settings") // its snippets and variables hold them
-			}
-		}
-		short, err := json.Marshal(table)
-		contents := string(short)
+		contents, err := shorten(text)
 		return api.OnLoadResult{Contents: &contents, Loader: api.LoaderJSON}, err
 	})
 }}
+
+func shorten(table []byte) (string, error) {
+	var all struct {
+		Clients []struct {
+			client
+			Relay   string `json:"relay"` // settings that another API's relay has
+			Package string `json:"package"`
+		} `json:"clients"`
+	}
+	if err := json.Unmarshal(table, &all); err != nil {
+		return "", err
+	}
+	shown := []client{}
+	for _, c := range all.Clients {
+		switch {
+		case c.Kind == "chat":
+			c.Env = nil // its settings are enough
+		case c.Kind == "agent" && c.Package != "" && c.Relay == "":
+			c.Settings = nil // its snippets and variables hold them
+			for i, s := range c.Snippets {
+				c.Snippets[i].When, _, _ = strings.Cut(s.When, " (")
+			}
+		default:
+			continue
+		}
+		shown = append(shown, c.client)
+	}
+	text, err := json.Marshal(map[string]any{"clients": shown})
+	return string(text), err
+}
 
 // digest returns a hash of the names and contents in a folder, by which
 // core/page's test, which has no esbuild, knows a document that is out of date.

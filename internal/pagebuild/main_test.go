@@ -32,17 +32,30 @@ func TestBuild(t *testing.T) {
 		{"each module once, before those that import it", map[string]string{
 			"main.mjs": "import { a } from './a.mjs';\nimport { b } from './b.mjs';\na(b);\n",
 			"a.mjs":    "import { b } from './b.mjs';\nexport const a = b;\n",
-			"b.mjs":    "export function b() {\n  console.log('中');\n}\n",
-		}, "function b() {\n  console.log(\"中\");\n}\n"},
+			"b.mjs":    "export function b(word) {\n  console.log('中', word);\n  console.log(word);\n}\n",
+		}, `(r){console.log("中",r),console.log(r)}`},
 		{"no such module", map[string]string{"main.mjs": "import { a } from './a.mjs';\n"}, `Could not resolve "./a.mjs"`},
 		{"a package", map[string]string{"main.mjs": "import a from 'a';\n"}, `Could not resolve "a"`},
 		{"no such export", map[string]string{
 			"main.mjs": "import { a } from './a.mjs';\na();\n", "a.mjs": "export const b = 1;\n",
 		}, `No matching export in`},
 		{"twice the same name", map[string]string{
-			"main.mjs": "import './a.mjs';\nconst x = 1;\nconsole.log(x);\n", "a.mjs": "const x = 2;\nconsole.log(x);\n",
-		}, "x2"},
+			"main.mjs": "import './a.mjs';\nlet x = 1;\nx++;\nconsole.log(x);\n",
+			"a.mjs":    "let x = 2;\nx++;\nconsole.log(x);\n",
+		}, "var o=2;o++;console.log(o);var l=1;l++;console.log(l);"},
 		{"cannot end its element", map[string]string{"main.mjs": "console.log('</script>');\n"}, `"<\/script>"`},
+		{"a style without its blanks", map[string]string{"main.mjs": "", "page.css": "a {\n  color: red;\n}\n"}, "<style>a{color:red}</style>"},
+		{"a style that is none", map[string]string{"main.mjs": "", "page.css": "a { color: red; }}\n"}, "page.css:1: Unexpected"},
+		{"clients that the page shows", map[string]string{
+			"main.mjs": "import { clients } from './clients.json';\nconsole.log(clients);\n",
+			"clients.json": `{"clients": [{"name": "A", "kind": "chat", "works": "well", "settings": [{"where": "B", "value": "{base}"}]},
+				{"name": "C", "kind": "agent", "package": "c", "env": {"D": "{key}"}, "settings": [],
+				"snippets": [{"lang": "sh", "when": "J (k)", "when_zh": "L", "text": "m"}]}, {"name": "E", "kind": "agent"},
+				{"name": "F", "kind": "agent", "package": "f", "relay": "G=h"}, {"name": "I", "kind": "sdk", "package": "i"}]}`,
+		}, `[{name:"A",kind:"chat",settings:[{where:"B",value:"{base}"}]},{name:"C",kind:"agent",env:{D:"{key}"},snippets:[{when:"J",when_zh:"L",text:"m"}]}];`},
+		{"clients that are no JSON", map[string]string{
+			"main.mjs": "import { clients } from './clients.json';\nconsole.log(clients);\n", "clients.json": "{",
+		}, "unexpected end of JSON input"},
 		{"no place for the style", map[string]string{"main.mjs": "", "page.html": notePlace + scriptPlace}, "must have"},
 	}
 	for _, test := range tests {

@@ -21,8 +21,8 @@ const uid = 65532
 
 // enterImage becomes the program of the image, as a container engine does it: on
 // its root file system, which is read-only, as its user, without capabilities. It
-// returns false if this process is not meant to. What it prints first is how far
-// the kernel let it go.
+// returns false if rootVariable is not set. It first prints how much of the isolation
+// the kernel allowed.
 func enterImage() bool {
 	dir := os.Getenv(rootVariable)
 	if dir == "" {
@@ -156,7 +156,7 @@ func (c *container) wait() (string, int) {
 // stop sends SIGTERM, as container engines do.
 func (c *container) stop() error { return c.cmd.Process.Signal(syscall.SIGTERM) }
 
-// checkProcess checks what the kernel says of the running program.
+// checkProcess checks what the kernel reports about the running program.
 func (c *container) checkProcess(t *testing.T) {
 	t.Helper()
 	status, err := os.Open(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// What documents and modules download is what a release has, and docs/release.md
-// lists all of it.
+// TestDocumentsNameArtifacts checks that all that documents and modules download is in
+// a release, and that docs/release.md lists it.
 func TestDocumentsNameArtifacts(t *testing.T) {
 	names := append([]string{sumsFile, imageFile, "gcf.zip", "worker.js", "lambda-arm64.zip", "lambda-amd64.zip"}, serverFiles...)
 	platforms, err := parsePlatforms(strings.Join(allPlatforms, ","))

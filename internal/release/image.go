@@ -98,8 +98,8 @@ func (r *release) platformImage(p platform, roots v1.Layer) (v1.Image, error) {
 	return mutate.ConfigMediaType(img, types.OCIConfigJSON), nil
 }
 
-// config returns how the image runs. Docker and Podman take the health check from
-// it, though OCI only reserves its name.
+// config returns the image's configuration. Docker reads the health check from it,
+// although OCI only reserves its name.
 func (r *release) config() v1.Config {
 	labels := map[string]string{
 		"org.opencontainers.image.title":       "relay",
@@ -156,8 +156,8 @@ func layer(name string, mode int64, content []byte) (v1.Layer, error) {
 		tarball.WithMediaType(types.OCILayer), tarball.WithCompressionLevel(gzip.BestCompression))
 }
 
-// rootCertificates returns Mozilla's root certificates as PEM. Those that are good
-// for some certificates only, which PEM cannot say, are left out.
+// rootCertificates returns Mozilla's root certificates as PEM. Those with constraints
+// are left out, as PEM cannot express them.
 func rootCertificates() []byte {
 	var b bytes.Buffer
 	for root := range bundle.Roots() {

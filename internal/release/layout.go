@@ -44,10 +44,10 @@ func writeLayout(file string, index v1.ImageIndex, version string) (err error) {
 	return errors.Join(packFolder(out, os.DirFS(dir)), out.Close())
 }
 
-// imageTag returns a version as a tag may be, which knows no plus.
+// imageTag returns a version as an image tag, which must not contain a plus.
 func imageTag(version string) string { return strings.ReplaceAll(version, "+", "-") }
 
-// packFolder writes a folder as a tar file that depends on names and contents only.
+// packFolder writes a folder as a tar file that depends only on names and contents.
 func packFolder(out io.Writer, dir fs.FS) error {
 	w := tar.NewWriter(out)
 	err := fs.WalkDir(dir, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -98,8 +98,8 @@ func readLayout(file, dir string) (v1.ImageIndex, error) {
 	return all.ImageIndex(manifest.Manifests[0].Digest)
 }
 
-// unpack unpacks a tar file of folders and files into a folder, and leaves that
-// folder by no name.
+// unpack unpacks a tar file of folders and files into a folder. Names that lead out of
+// that folder are errors.
 func unpack(in io.Reader, dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -1,21 +1,21 @@
-// Command release makes everything that users download, in one folder, and the
-// same bytes of the same source every time. It is run by make release:
+// Command release makes everything that users download, in one folder. The same
+// source gives the same bytes every time. make release runs it:
 //
 //	release [-version 1.2.3] [-platforms linux/amd64,…] [-source URL] -sbom TOOL -o FOLDER
 //	release push [-from FOLDER] IMAGE
 //
-// The first makes the folder anew: archives of the command relay, the zips for
-// functions, worker.js, a container image, an SBOM beside each of them, files for
-// servers, and SHA256SUMS of all. The second pushes the image to a registry, with
-// the login of docker, and prints its digest.
+// The first empties the folder and fills it with archives of the command relay, the
+// zips for functions, worker.js, a container image, an SBOM for each of them, the
+// files for servers, and SHA256SUMS of all. The second pushes the image to a registry,
+// with the login of docker, and prints its digest.
 //
 //	release.go  the list of what is released
-//	sbom.go     what each artifact is made of
+//	sbom.go     the SBOM of each artifact
 //	image.go    the image; layout.go its file; push.go
-//	version.go  the version that git knows
+//	version.go  the version, from git
 //
-// It is a module of its own so that the relay's go.mod does not name what it
-// needs for images.
+// It has its own module so that the relay's go.mod does not name the dependencies that
+// images need.
 package main
 
 import (

@@ -12,8 +12,8 @@ import (
 )
 
 // push pushes the image of a release to a registry under a name such as
-// ghcr.io/owner/relay:1.2.3, with the login that docker login or podman login
-// left, and returns its digest.
+// ghcr.io/owner/relay:1.2.3, with the credentials of docker login or podman login, and
+// returns its digest.
 func push(ctx context.Context, dir, image string) (digest string, err error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {

@@ -16,26 +16,26 @@ import (
 	"example.com/relay/internal/build"
 )
 
-// allPlatforms are those that the command relay is released for.
+// allPlatforms are the platforms for which the command relay is released.
 var allPlatforms = []string{
 	"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64",
 }
 
 // serverFiles are released as they are in docs/server.
-var serverFiles = []string{"relay.service", "compose.yaml"}
+var serverFiles = []string{"relay.service", "relay.socket", "compose.yaml"}
 
-// Names of artifacts that others need to know.
+// Names of artifacts that are used in several places.
 const (
 	sumsFile  = "SHA256SUMS"
 	imageFile = "relay-image.tar"
 )
 
-// A release is what make makes.
+// A release is the parameters of make.
 type release struct {
 	version   string     // without v
 	source    string     // URL of the repository, or ""
 	sbomTool  string     // module and version of cyclonedx-gomod
-	platforms []platform // of the command relay; the image and the zips for Lambda are for Linux's among them
+	platforms []platform // of the command relay; the image and the zips for Lambda are made for those of Linux
 	out       string     // folder
 
 	root string // of the repository
@@ -101,8 +101,8 @@ func (r *release) make(ctx context.Context, stdout io.Writer) (err error) {
 	return err
 }
 
-// pinEnvironment sets what the go command would take from this machine's own
-// settings into the programs that it builds.
+// pinEnvironment fixes the variables by which this machine's settings would change what
+// the go command builds.
 func pinEnvironment() error {
 	return errors.Join(
 		os.Setenv("GOFLAGS", "-mod=readonly"), os.Setenv("GOAMD64", "v1"), os.Setenv("GOARM64", "v8.0"),
@@ -110,8 +110,8 @@ func pinEnvironment() error {
 	)
 }
 
-// emptyFolder makes a folder, or empties it if all that is in it are files, as
-// in that of a release.
+// emptyFolder makes a folder, or empties it. A folder with folders in it is an error,
+// as it cannot be that of a release.
 func emptyFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -121,7 +121,7 @@ func emptyFolder(dir string) error {
 		return err
 	}
 	if slices.ContainsFunc(entries, fs.DirEntry.IsDir) {
-		return fmt.Errorf("%s has folders in it, which a release has not: name another", dir)
+		return fmt.Errorf("%s has folders in it, so it is not that of a release: name another", dir)
 	}
 	for _, e := range entries {
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
@@ -230,7 +230,7 @@ func (r *release) worker(context.Context) error {
 	return r.fileSBOM(name)
 }
 
-// server copies the files for those who run the relay on servers of their own.
+// server copies serverFiles.
 func (r *release) server(context.Context) error {
 	for _, name := range serverFiles {
 		text, err := os.ReadFile(filepath.Join(r.root, "docs", "server", name))

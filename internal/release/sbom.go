@@ -10,14 +10,14 @@ import (
 	"path/filepath"
 )
 
-// sbomSuffix follows an artifact's name in that of its SBOM, a CycloneDX document.
+// sbomSuffix is appended to an artifact's name for that of its SBOM, in CycloneDX.
 const sbomSuffix = ".cdx.json"
 
 // object is a JSON object.
 type object = map[string]any
 
-// programSBOM writes the SBOM of an artifact that is one program. The go command
-// has noted in it what it is made of, and cyclonedx-gomod reads that.
+// programSBOM writes the SBOM of an artifact that is one program: cyclonedx-gomod reads
+// the modules that the go command has recorded in it.
 func (r *release) programSBOM(ctx context.Context, artifact, program string) error {
 	out := filepath.Join(r.work, "sbom.json")
 	cmd := exec.CommandContext(ctx, "go", "run", "-trimpath", r.sbomTool, "bin", "-json", "-noserial", "-notimestamp",
@@ -40,8 +40,7 @@ func (r *release) programSBOM(ctx context.Context, artifact, program string) err
 	return r.writeSBOM(artifact, bom)
 }
 
-// fileSBOM writes the SBOM of an artifact that is a file with nothing of others in
-// it.
+// fileSBOM writes the SBOM of an artifact that is a single file without dependencies.
 func (r *release) fileSBOM(artifact string) error {
 	return r.writeSBOM(artifact, object{
 		"bomFormat":   "CycloneDX",
@@ -59,8 +58,8 @@ func (r *release) fileSBOM(artifact string) error {
 	})
 }
 
-// imageSBOM writes the SBOM of the image: that of the program in it, which the
-// artifact program has, and the root certificates.
+// imageSBOM writes the SBOM of the image: that of its program, copied from the SBOM of
+// the artifact program, and the root certificates.
 func (r *release) imageSBOM(program string) error {
 	bom, err := readSBOM(r.file(program + sbomSuffix))
 	if err != nil {
@@ -93,7 +92,8 @@ func readSBOM(file string) (object, error) {
 	return bom, nil
 }
 
-// writeSBOM writes a CycloneDX document beside its artifact, whose hash it gets.
+// writeSBOM adds the artifact's hash to a CycloneDX document, and writes it next to the
+// artifact.
 func (r *release) writeSBOM(artifact string, bom object) error {
 	content, err := os.ReadFile(r.file(artifact))
 	if err != nil {

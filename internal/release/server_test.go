@@ -11,12 +11,20 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 )
 
-// The unit is verified by systemd, with a program that exists here.
+// TestUnit has systemd verify the service and its socket, with a program that
+// exists here.
 func TestUnit(t *testing.T) {
 	text := read(t, root, "docs", "server", "relay.service")
-	const installed = "/usr/local/bin/relay"
-	if strings.Count(text, "ExecStart="+installed+" serve ") != 1 {
-		t.Errorf("the unit does not start %s", installed)
+	socket := read(t, root, "docs", "server", "relay.socket")
+	const installed, address = "/usr/local/bin/relay", "127.0.0.1:8787"
+	if strings.Count(text, "ExecStart="+installed+" serve -listen "+address+"\n") != 1 {
+		t.Errorf("the unit does not start %s on %s", installed, address)
+	}
+	if strings.Count(socket, "\nListenStream="+address+"\n") != 1 {
+		t.Errorf("the socket is not on %s, on which the unit says the relay listens", address)
+	}
+	if !strings.Contains(text, "\nType=notify\n") || !strings.Contains(text, "\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n") {
+		t.Error("systemd does not wait for READY=1, or the relay cannot send it")
 	}
 	systemd, err := exec.LookPath("systemd-analyze")
 	if err != nil {
@@ -27,7 +35,10 @@ func TestUnit(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	unit := filepath.Join(dir, "relay.service")
+	unit, socketUnit := filepath.Join(dir, "relay.service"), filepath.Join(dir, "relay.socket")
+	if err := os.WriteFile(socketUnit, []byte(socket), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	verify := func(text string, args ...string) (string, error) {
 		t.Helper()
 		if err := os.WriteFile(unit, []byte(strings.ReplaceAll(text, installed, program)), 0o644); err != nil {
@@ -36,7 +47,7 @@ func TestUnit(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), systemd, append(args, unit)...).CombinedOutput()
 		return string(out), err
 	}
-	if out, err := verify(text, "verify", "--man=no"); err != nil || out != "" {
+	if out, err := verify(text, "verify", "--man=no", socketUnit); err != nil || out != "" {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 	if out, err := verify(text+"\n[Service]\nRestrat=always\n", "verify", "--man=no"); !strings.Contains(out, "Restrat") {

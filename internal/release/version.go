@@ -11,11 +11,10 @@ import (
 	"example.com/relay/internal/build"
 )
 
-// resolveVersion returns the version to release: the given one, without v, or what
-// git knows of the repository at root. A commit with a tag such as v1.2.3, and
-// nothing changed since, is that version. Anything else is a development build: the
-// version of the source with "-dev", the commit, and "dirty" if files have changed.
-// Without git, the version of the source is all that is known.
+// resolveVersion returns the version to release: the given one, without v, or that of
+// the repository at root. At a tag such as v1.2.3, without changed files, it is the
+// tag's. Otherwise it is that of a development build: the source's with "-dev", the
+// commit, and "dirty" if files have changed. Without git, it is the source's.
 func resolveVersion(ctx context.Context, root, given string) (string, error) {
 	if given != "" {
 		version := strings.TrimPrefix(given, "v")
@@ -44,8 +43,8 @@ func resolveVersion(ctx context.Context, root, given string) (string, error) {
 	return version, build.CheckVersion(version)
 }
 
-// git runs a git command in the repository at root, and reports whether that
-// worked. A folder within somebody else's repository is none.
+// git runs a git command in the repository at root, and reports whether it succeeded.
+// It does not if root is only a folder within another repository.
 func git(ctx context.Context, root string, args ...string) (string, bool) {
 	if _, err := os.Stat(filepath.Join(root, ".git")); err != nil {
 		return "", false

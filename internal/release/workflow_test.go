@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// Actions of others are pinned by commit, which a tag is not, and a workflow may
-// only read until a job of it says more. All else, actionlint checks.
+// TestWorkflowsArePinned checks that actions are pinned by commit, since tags can move,
+// and that workflows may only read unless a job requests more. actionlint checks
+// everything else.
 func TestWorkflowsArePinned(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*.yml"))
 	if err != nil || len(files) < 2 {
@@ -32,7 +33,7 @@ func TestWorkflowsArePinned(t *testing.T) {
 			}
 			name, _, _ := strings.Cut(m[1], "@")
 			if !pinned.MatchString(m[1]) || !strings.HasPrefix(m[2], " # v") {
-				t.Errorf("%s: %s%s is not pinned by commit, with its version behind", file, m[1], m[2])
+				t.Errorf("%s: %s%s is not pinned by commit and followed by its version", file, m[1], m[2])
 			}
 			if other, ok := versions[name]; ok && other != m[1] {
 				t.Errorf("%s is used as %s and as %s", name, other, m[1])

@@ -2,7 +2,7 @@ locals {
   # Settings that the variable settings must not have, and what to do instead. RELAY_REGION is not among them: only
   # Cloudflare knows where a Worker runs.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ACCESS_TOKENS      = "use the variables access_tokens and tokens"
     RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
     RELAY_API_KEY            = "use the variable api_key"
     RELAY_API_KEY_SECRET     = "it is for AWS Lambda only"
@@ -28,6 +28,7 @@ module "common" {
   managed_settings = local.managed_settings
   name             = var.name
   settings         = var.settings
+  tokens           = var.tokens
   upstreams        = var.upstreams
 }
 
@@ -56,7 +57,7 @@ resource "cloudflare_workers_script" "this" {
   lifecycle {
     precondition {
       condition     = alltrue([for text in values(local.environment) : length(text) <= 5000])
-      error_message = "A setting is longer than 5,000 characters, and Cloudflare's max is 5 KB: use fewer access_tokens (max 69), upstreams or allowed_origins."
+      error_message = "A setting is longer than 5,000 characters, and Cloudflare's max is 5 KB: use fewer access_tokens (max 69), tokens, upstreams or allowed_origins."
     }
   }
 }

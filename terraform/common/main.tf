@@ -5,6 +5,13 @@ resource "random_bytes" "token" {
   length = 32 # 256 bits
 }
 
+# Each in a resource of its own, so that -replace makes one anew and leaves the others alone.
+resource "random_bytes" "named" {
+  for_each = { for name, token in var.tokens : name => token if token.sha256 == null }
+
+  length = 32
+}
+
 locals {
   tokens       = length(random_bytes.token) > 0 ? tolist(random_bytes.token[*].hex) : var.access_tokens
   plain_tokens = [for token in local.tokens : trimprefix(token, "rt_") if !startswith(token, "sha256:")]
@@ -12,6 +19,15 @@ locals {
 
   # A function's environment reveals no token.
   token_hashes = [for token in local.tokens : startswith(token, "sha256:") ? lower(token) : "sha256:${sha256(trimprefix(token, "rt_"))}"]
+
+  # A list with commas where no token has a name, as older versions have it. Only what is set is in the JSON.
+  named_tokens = [for name, token in var.tokens : {
+    for member, value in merge(token, {
+      name   = name
+      sha256 = token.sha256 == null ? sha256(random_bytes.named[name].hex) : lower(trimprefix(token.sha256, "sha256:"))
+    }) : member => value if value != null
+  }]
+  tokens_setting = length(local.named_tokens) == 0 ? join(",", local.token_hashes) : jsonencode(concat(local.token_hashes, local.named_tokens))
 
   token_in_shell = nonsensitive(local.access_token == null) ? "$ACCESS_TOKEN" : "$(terraform output -raw access_token)"
 }

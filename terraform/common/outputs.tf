@@ -11,7 +11,7 @@ output "environment" {
   value = merge(
     var.settings,
     {
-      RELAY_ACCESS_TOKENS   = join(",", local.token_hashes)
+      RELAY_ACCESS_TOKENS   = local.tokens_setting
       RELAY_ALLOWED_ORIGINS = join(",", var.allowed_origins)
       RELAY_NAME            = var.name
       RELAY_UPSTREAMS       = join(",", var.upstreams)
@@ -23,4 +23,10 @@ output "environment" {
 output "key_in_shell" {
   description = "What a client shows as its API key, as a shell writes it."
   value       = nonsensitive(var.api_key == null) && !var.holds_key ? "rt_${local.token_in_shell}.$OPENAI_API_KEY" : "rt_${local.token_in_shell}"
+}
+
+output "tokens" {
+  description = "Named tokens that were generated, by name."
+  value       = { for name, token in random_bytes.named : name => token.hex }
+  sensitive   = true
 }

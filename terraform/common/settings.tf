@@ -28,6 +28,7 @@ locals {
     "RELAY_NAME",
     "RELAY_REGION",
     "RELAY_LOG_LEVEL",
+    "RELAY_LOG_SAMPLE",
     "RELAY_LOG_USAGE",
     "RELAY_LAMBDA_INVOKE_MODE",
   ]
@@ -54,10 +55,11 @@ locals {
     RELAY_DRAIN_TIMEOUT           = { like = "^\\s*(off|[+-]?0|[+-]?((0+(\\.0*)?|\\.0+)(h|m|s|ms|us|µs|ns))+|\\+?(([0-9]{1,6}(\\.[0-9]{0,9})?|\\.[0-9]{1,9})(h|m|s|ms|us|µs|ns))+)?\\s*$", unlike = "^\\b$" }
     RELAY_IDLE_CONNECTION_TIMEOUT = { like = "^\\s*(off|[+-]?0|[+-]?((0+(\\.0*)?|\\.0+)(h|m|s|ms|us|µs|ns))+|\\+?(([0-9]{1,6}(\\.[0-9]{0,9})?|\\.[0-9]{1,9})(h|m|s|ms|us|µs|ns))+)?\\s*$", unlike = "^\\b$" }
     RELAY_LOG_LEVEL               = { like = "^\\s*(debug|info|warn|error|off)?\\s*$", unlike = "^\\b$" }
+    RELAY_LOG_SAMPLE              = { like = "^\\s*(\\+?0*([1-9][0-9]{0,5}|1000000))?\\s*$", unlike = "^\\b$" }
     RELAY_LOG_USAGE               = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }
   }
 
   origin_value = { like = "^(\\*|none|null|[a-z][a-z0-9+.-]*://(([A-Za-z0-9_-]+\\.)*[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*\\.?|(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[[0-9a-f:.]+\\])(:([1-9][0-9]{0,3}|65535|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]{1}|6553[0-4][0-9]{0}))?)$", unlike = "^https?://.*[A-Z]|^http://.*:80$|^https://.*:443$|^https?://(.*\\.)?0[xX][0-9A-Fa-f]*\\.?(:|$)|[\\[:]0:0[:\\]]" }
 
-  upstream_value = { like = "^https://(rt_[!\"$-+\\-0-9;-?A-~]+@)?([A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\])(:0*([1-9][0-9]{0,3}|65535|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]{1}|6553[0-4][0-9]{0}))?(/[A-Za-z0-9_~.:-]+)*/*(#[!-+\\--~]*)?$", unlike = "/\\.\\.?(/|#|$)|[\"']$|/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|(audio|images)/[a-z]+))(/v1)?/*(#|$)" }
+  upstream_value = { like = "^https://(rt_[!\"$-+\\-0-9;-?A-~]+@)?([A-Za-z0-9_.-]+|\\[[0-9A-Fa-f:.]+\\])(:0*([1-9][0-9]{0,3}|65535|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]{1}|6553[0-4][0-9]{0}))?(/[A-Za-z0-9_~.:-]+)*/*(#[!-+\\--~]*)?$", unlike = "/\\.\\.?(/|#|$)|[\"']$|/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|realtime|responses)/[a-z_]+))(/v1)?/*(#|$)" }
 }

@@ -77,6 +77,55 @@ variable "settings" {
   }
 }
 
+variable "tokens" {
+  description = "Named access tokens, by name."
+  type = map(object({
+    expires       = optional(string)
+    max_in_flight = optional(number)
+    methods       = optional(list(string))
+    paths         = optional(list(string))
+    per_minute    = optional(number)
+    sha256        = optional(string)
+  }))
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.tokens) : can(regex("^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$", name))])
+    error_message = "A name in tokens must have up to 64 letters, digits and the characters ._@-, and begin with a letter or digit: the log shows it."
+  }
+  validation {
+    condition     = alltrue([for token in values(var.tokens) : token.expires == null || (can(regex("^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$", token.expires)) && can(timeadd(token.expires, "0s")))])
+    error_message = "expires must be a time such as 2027-01-31T00:00:00Z: ${join(", ", [for name, token in var.tokens : name if token.expires != null && !can(timeadd(token.expires, "0s"))])}."
+  }
+  validation {
+    condition = alltrue(flatten([for token in values(var.tokens) : [for path in coalesce(token.paths, ["/v1/"]) :
+      can(regex("^(/[A-Za-z0-9._~!$&'()*+=:@-]+)+/?$", path)) && !can(regex("/\\.\\.?(/|$)", path)) &&
+      anytrue([for prefix in split(",", lookup(var.settings, "RELAY_PATHS", "/v1/,/dashboard/")) : startswith("${trimsuffix(path, "/")}/", trimspace(prefix)) || token.paths == null])
+    ]]))
+    error_message = "paths must be below one of RELAY_PATHS, which are /v1/ and /dashboard/ by default, such as /v1/responses."
+  }
+  validation {
+    condition     = alltrue([for token in values(var.tokens) : try(length(token.paths), 1) > 0 && try(length(token.methods), 1) > 0])
+    error_message = "paths and methods must not be empty lists: leave them out to permit all, or remove the token."
+  }
+  validation {
+    condition     = alltrue(flatten([for token in values(var.tokens) : [for method in coalesce(token.methods, []) : contains(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], method)]]))
+    error_message = "methods must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, in capitals."
+  }
+  validation {
+    condition     = alltrue(flatten([for token in values(var.tokens) : [for limit in [token.max_in_flight, token.per_minute] : limit == null ? true : limit >= 1 && limit <= 1000000 && floor(limit) == limit]]))
+    error_message = "max_in_flight and per_minute must be whole numbers from 1 to 1000000."
+  }
+  validation {
+    condition     = alltrue([for token in values(var.tokens) : token.sha256 == null || can(regex("^(sha256:)?[0-9a-fA-F]{64}$", token.sha256))])
+    error_message = "sha256 must have 64 hexadecimal digits, as relay token new prints them: a token itself must not be here."
+  }
+  validation {
+    condition     = length(distinct([for token in values(var.tokens) : lower(trimprefix(token.sha256, "sha256:")) if token.sha256 != null])) == length([for token in values(var.tokens) : token if token.sha256 != null])
+    error_message = "tokens has a hash twice: each name has a token of its own."
+  }
+}
+
 variable "upstreams" {
   description = "Base URLs of the API, in order of preference. One may have another relay's access token and a name: https://rt_TOKEN@host#name."
   type        = list(string)

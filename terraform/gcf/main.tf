@@ -7,7 +7,7 @@ locals {
 
   # Settings that the variable settings must not have, and what to do instead.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ACCESS_TOKENS      = "use the variables access_tokens and tokens"
     RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
     RELAY_API_KEY            = "use the variable api_key or api_key_secret"
     RELAY_API_KEY_SECRET     = "use the variable api_key_secret"
@@ -41,6 +41,7 @@ module "common" {
   managed_settings = local.managed_settings
   name             = var.name
   settings         = var.settings
+  tokens           = var.tokens
   upstreams        = var.upstreams
 }
 

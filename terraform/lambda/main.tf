@@ -11,7 +11,7 @@ locals {
 
   # Settings that the variable settings must not have, and what to do instead.
   managed_settings = {
-    RELAY_ACCESS_TOKENS      = "use the variable access_tokens"
+    RELAY_ACCESS_TOKENS      = "use the variables access_tokens and tokens"
     RELAY_ALLOWED_ORIGINS    = "use the variable allowed_origins"
     RELAY_API_KEY            = "use the variable api_key"
     RELAY_API_KEY_SECRET     = "use the variable api_key_secret"
@@ -38,6 +38,7 @@ module "common" {
   managed_settings = local.managed_settings
   name             = var.name
   settings         = var.settings
+  tokens           = var.tokens
   upstreams        = var.upstreams
 }
 
@@ -165,7 +166,7 @@ resource "aws_lambda_function" "this" {
   lifecycle {
     precondition {
       condition     = sum(concat([0], [for name, value in local.environment : length(name) + length(value)])) < 4096
-      error_message = "The environment variables exceed AWS's max of 4 KB: use fewer access_tokens, allowed_origins or settings."
+      error_message = "The environment variables exceed AWS's max of 4 KB: use fewer access_tokens, tokens, allowed_origins or settings."
     }
   }
 

@@ -29,6 +29,12 @@ output "endpoints" {
   sensitive   = true
 }
 
+output "tokens" {
+  description = "Named tokens that were generated, by name. Clients send them as access_token."
+  value       = module.common.tokens
+  sensitive   = true
+}
+
 output "try" {
   description = "A command that tests the relay; run it in this folder."
   value       = "curl ${local.ordered_urls[0]}/v1/models -H \"Authorization: Bearer ${module.common.key_in_shell}\""

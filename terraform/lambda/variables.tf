@@ -341,6 +341,20 @@ variable "timeout" {
   }
 }
 
+variable "tokens" {
+  description = "Named access tokens, each of one person or program, by name: { alice = { expires = \"2027-01-31T00:00:00Z\", paths = [\"/v1/responses\"], per_minute = 60 } }; { } permits everything. A token of 256 random bits is generated for each, unless sha256 has the hash of one (relay token new): see the output tokens. The function gets hashes only. docs/configuration.md says what the members mean."
+  type = map(object({
+    expires       = optional(string)
+    max_in_flight = optional(number)
+    methods       = optional(list(string))
+    paths         = optional(list(string))
+    per_minute    = optional(number)
+    sha256        = optional(string)
+  }))
+  default  = {}
+  nullable = false
+}
+
 variable "upstreams" {
   description = "Base URLs of the API, in order of preference. One may have another relay's access token and a name: https://rt_TOKEN@host#name."
   type        = list(string)

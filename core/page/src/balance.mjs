@@ -5,6 +5,8 @@ import { t } from './i18n.mjs';
 import { ask, failureText } from './relay.mjs';
 import { day, isoDay, kindOf, money } from './text.mjs';
 
+const website = 'https://platform.openai.com/settings/organization/billing/overview';
+
 const daysFromNow = (days) => isoDay(Date.now() / 1000 + days * 86400);
 
 const refusals = new Map(); // by kind of key and endpoint: the failure to come, or null
@@ -57,25 +59,16 @@ function prepaid(balance) {
 // balanceText returns what was said as elements, and why the rest was not.
 export function balanceText({ left, granted, used, limit, until, plan, used30, unlimited, failure }) {
   const lines = [
-    left != null && (granted != null && used != null
-      ? t('credit', { left: money(left), granted: money(granted), used: money(used) }) : t('credit_left', { left: money(left) })),
-    left == null && granted != null && t('credit_granted', { granted: money(granted) }),
+    left != null && t('credit_left', { left: money(left) }),
+    granted != null && t('credit_granted', { granted: money(granted) }),
     unlimited && t('unlimited'),
-    left == null && used != null && t('used', { used: money(used) }),
+    used != null && t('used', { used: money(used) }),
     used30 != null && t('used_30', { used: money(used30) }),
     limit != null && t('limit_month', { limit: money(limit) }),
     plan && t('plan', { plan }),
     until != null && t('expires', { day: day(until) }),
-  ].filter(Boolean).map((line) => el('p', null, line));
-  if (lines.length === 0) lines.push(el('p', null, t('no_balance'), ' ', el('a', { href: '#why', onclick: openWhy }, t('why'))));
-  if (failure && lines.length === 1) lines.push(failureText(failure, ''));
-  return lines;
-}
-
-// openWhy does without the address, in which the language may stand.
-function openWhy(event) {
-  event.preventDefault();
-  const why = document.getElementById('why');
-  why.open = true;
-  why.querySelector('summary').focus();
+  ].filter(Boolean);
+  if (lines.length > 0) return lines.join(' · ');
+  return [el('p', null, t('no_balance'), ' ', el('a', { href: website, target: '_blank', rel: 'noopener noreferrer' }, t('link_billing'))),
+    failure && failureText(failure, '')];
 }

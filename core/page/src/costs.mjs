@@ -5,11 +5,6 @@ import { t } from './i18n.mjs';
 import { ask, base, failureText } from './relay.mjs';
 import { csv, day, isoDay, mask, money, number } from './text.mjs';
 
-const usageKinds = [
-  'completions', 'embeddings', 'images', 'audio_speeches', 'audio_transcriptions', 'moderations',
-  'web_search_calls', 'file_search_calls', 'code_interpreter_sessions', 'vector_stores',
-];
-
 const periods = [7, 30, 90]; // days
 const maxPages = 8;
 
@@ -29,11 +24,9 @@ async function buckets(path, days, { key, signal, query = '', limit = 31 }) {
   return { list, cut: true };
 }
 
-// costsOf asks for the costs by day, line item and project, or, where an API does
-// not group them, by day.
+// costsOf asks for the costs by day, line item and project.
 export async function costsOf(key, days = 30, signal) {
-  let got = await buckets('costs', days, { key, signal, limit: 180, query: '&group_by=line_item&group_by=project_id' });
-  if (got.failure?.status === 400) got = await buckets('costs', days, { key, signal, limit: 180 });
+  const got = await buckets('costs', days, { key, signal, limit: 180, query: '&group_by=line_item&group_by=project_id' });
   if (got.failure) return { failure: got.failure };
   const rows = got.list.flatMap(({ start_time, results }) => (results ?? []).map(({ amount, line_item, project_id }) => ({
     start: start_time, value: Number(amount?.value ?? NaN), currency: amount?.currency ?? 'usd',
@@ -123,40 +116,21 @@ function chart(values, show, label) {
   }, values.map((value, i) => svg('rect', { x: i + 0.1, width: 0.8, y: 100 - (value / max) * 100, height: Math.max(0, (value / max) * 100) })));
 }
 
-// usagePanel asks for usage when it is opened: ten endpoints.
+// usagePanel asks for the usage by model when it is opened.
 function usagePanel(key, days) {
   const body = el('div');
-  let asked = false;
   return el('details', { ontoggle: async () => {
-    if (asked) return;
-    asked = true;
+    if (body.firstChild) return;
     body.replaceChildren('…');
-    const rows = [];
-    for (const kind of usageKinds) {
-      const { failure, list, cut } = await buckets('usage/' + kind, days, { key });
-      rows.push([kind, [failure ? failureText(failure) : unitsText(sumsOf(list)), cut && ` (${t('cut_short')})`]]);
-      if (failure?.word) break;
-    }
-    body.replaceChildren(table([t('endpoint'), t('amount')], rows));
+    const { failure, list, cut } = await buckets('usage/completions', days, { key, query: '&group_by=model' });
+    const rows = (list ?? []).flatMap(({ results }) => results ?? []);
+    const sum = (field) => new Map(sums(rows.map((row) => ({ ...row, value: row[field] ?? 0 })), ({ model }) => model ?? ''));
+    const fields = ['num_model_requests', 'input_tokens', 'output_tokens'].map(sum);
+    body.replaceChildren(failure ? failureText(failure) : table([t('model'), t('calls'), t('tokens_in'), t('tokens_out')],
+      [...fields[1].keys()].map((model) => [model || t('unnamed'), ...fields.map((field) => number(field.get(model)))]), [1, 2, 3]),
+    cut ? t('cut_short') : '');
   } }, el('summary', null, t('usage')), body);
 }
-
-// sumsOf adds up the fields of usage that are numbers, whatever their units.
-function sumsOf(list) {
-  const all = {};
-  for (const result of list.flatMap(({ results }) => results ?? [])) {
-    for (const [unit, n] of Object.entries(result)) {
-      if (!Number.isFinite(n)) continue;
-      // What is stored is the same bytes each day.
-      all[unit] = unit === 'usage_bytes' ? Math.max(all[unit] ?? 0, n) : (all[unit] ?? 0) + n;
-    }
-  }
-  return all;
-}
-
-// unitsText names units as the API does.
-const unitsText = (all) => Object.entries(all).filter(([, n]) => n > 0)
-  .map(([unit, n]) => `${unit.replace(/^num_/, '').replaceAll('_', ' ')}: ${number(n)}`).join(' · ') || t('none');
 
 // costsFile returns the costs by day as a file for spreadsheets.
 function costsFile(key, { rows, names }) {

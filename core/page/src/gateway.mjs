@@ -30,7 +30,7 @@ export function startGateway(whenLost) {
 // showUpstreams takes in what health told, and asks again while there are
 // upstreams and somebody looks.
 export function showUpstreams(health) {
-  const list = Array.isArray(health.upstreams) && health.upstreams.length > 0 ? health.upstreams : null;
+  const list = Array.isArray(health.upstreams) && health.upstreams.length > 1 ? health.upstreams : null;
   announce(list);
   upstreams = list;
   seenAt = performance.now();
@@ -49,7 +49,7 @@ function schedule() {
 
 async function refresh() {
   const { json } = await ask('relay/health');
-  if (json?.upstreams?.length > 0) return showUpstreams(json);
+  if (json?.upstreams?.length > 1) return showUpstreams(json);
   if (!stale) lost();
   stale = true;
   renderUpstreams();

@@ -24,10 +24,7 @@ export function startKeys() {
     event.preventDefault();
     checkAll();
   });
-  $('stop-check').addEventListener('click', () => {
-    run?.abort();
-    $('check').focus();
-  });
+  $('stop-check').addEventListener('click', () => run?.abort());
   $('filter').addEventListener('change', renderFilter);
   $('copy-valid').addEventListener('click', copyValid);
   $('clear-invalid').addEventListener('click', clearInvalid);
@@ -80,10 +77,11 @@ async function check(r, signal) {
 // keys. APIs say by code or message what their statuses leave open.
 export function stateOf(failure) {
   if (!failure) return 'accepted';
-  const { from, status, code, message } = failure;
+  const { from, status, code, type, message } = failure;
   if (from !== 'api' || status >= 500) return 'unchecked';
-  const said = `${code} ${message}`;
-  if (status === 402 || /quota|billing|insufficient.(balance|credit|fund)|余额|额度/i.test(said)) return 'nocredit';
+  const said = `${code} ${type} ${message}`;
+  if (/^rate_limit/.test(code)) return 'limited'; // whose message names the page of bills
+  if (status === 402 || /quota|billing_|insufficient.(balance|credit|fund)|余额|额度/i.test(said)) return 'nocredit';
   if (/unsupported_country|permission|missing scopes|not.authorized|allowlist/i.test(said)) return 'blocked';
   if (status === 429) return 'limited';
   if (status === 401 || /invalid.(api.key|token)|incorrect api key|无效/i.test(said)) return 'invalid';
@@ -136,8 +134,10 @@ export function renderForm() {
   const done = results.filter((r) => r.state).length;
   $('keys-news').textContent = results.length === 0 ? ''
     : t('progress', { done, all: results.length, usable: results.filter(isUsable).length });
+  const focused = [$('check'), $('stop-check')].includes(document.activeElement);
   $('check').hidden = Boolean(run);
   $('stop-check').hidden = !run;
+  if (focused) $(run ? 'stop-check' : 'check').focus();
   $('results-bar').hidden = results.length === 0;
   $('clear-invalid').disabled = !results.some(({ state }) => state === 'invalid');
   $('copy-valid').disabled = !results.some(isUsable) || held;
@@ -177,8 +177,7 @@ function renderCard(r) {
     [t('credit_test'), credit && (credit.failure ? failureText(credit.failure) : t('credit_ok', { model: credit.model }))],
     [t('limits'), models && (limits ? limits.map((l) => el('p', null, t('limit_one', { ...l, what: t(l.what), left: l.left ?? '?', reset: l.reset ?? '?' }))) : t('limits_unsaid'))],
     [t('balance'), balance && balanceText(balance)],
-    [t('costs'), costs && costsPanel(key, costs)],
-  ])));
+  ])), costs && costsPanel(key, costs));
   const toggle = button(t('details'), () => {
     r.open = more.hidden;
     more.hidden = !r.open;

@@ -15,10 +15,16 @@ export const relay = { token: '', health: null };
 // patience is how long a call that is not streamed may take, in ms.
 const patience = 30_000;
 
-let failed = () => {};
+let doubt = () => {};
 
-// onFailure calls f when a call shows that the relay may not work any more.
-export const onFailure = (f) => (failed = f);
+// onDoubt calls f when a call fails in a way that may be the relay's fault.
+export const onDoubt = (f) => (doubt = f);
+
+// weigh tells of a failure that may be the relay's, rather than the key's or the
+// API's.
+export function weigh({ from, status }) {
+  if (from === 'other' || (from === 'relay' && status >= 500)) doubt();
+}
 
 const isHealth = (path) => path.startsWith('relay/');
 
@@ -42,7 +48,7 @@ export async function request(path, { key, body, signal } = {}) {
       cache: 'no-store', redirect: 'error',
     });
   } catch (error) {
-    if (!signal?.aborted && !isHealth(path)) failed();
+    if (!signal?.aborted && !isHealth(path)) doubt();
     throw error;
   }
 }
@@ -66,14 +72,10 @@ export async function ask(path, { key, body, signal } = {}) {
   // Some APIs report errors with the status 200.
   if (!res.ok || typeof json !== 'object' || !json || json.error || json.success === false) {
     answer.failure = failureOf(res, text, key);
-    if (!isHealth(path) && doubts(answer.failure)) failed();
+    if (!isHealth(path)) weigh(answer.failure);
   }
   return answer;
 }
-
-// doubts reports whether a failure may be the relay's, rather than the key's or
-// the API's.
-const doubts = ({ from, status }) => from === 'other' || (from === 'relay' && status >= 500);
 
 export function parse(text) {
   try {
@@ -94,6 +96,7 @@ export function failureOf(res, text, key) {
   return {
     from: origin === 'relay' ? 'relay' : origin ? 'api' : 'other',
     status: res.status,
+    type: error?.type,
     code: String(error?.code ?? res.headers.get('X-Relay-Error') ?? ''),
     message: scrub(message || res.statusText, [key, relay.token]),
     id: res.headers.get('X-Request-Id') ?? '',

@@ -140,7 +140,8 @@ function opener(name, { url, payload, encode, key: wants }) {
 
 export function renderSnippets() {
   const { token_required, holds_key } = relay.health ?? {};
-  $('use-hint').textContent = t(holds_key ? 'use_held' : token_required ? 'use_token' : 'use_hint');
+  $('use-hint').textContent = t($('with-key').checked && !credential().own ? 'no_keys'
+    : holds_key ? 'use_held' : token_required ? 'use_token' : 'use_hint');
   for (const name of names) {
     const tab = $('tab-' + name);
     tab.textContent = name in snippets ? name : t('tab_' + name);

@@ -5,11 +5,11 @@ import { events, howTheyCame, spreadOf } from './events.mjs';
 import { showUpstreams } from './gateway.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { qr } from './qr.mjs';
-import { ask, base, failureText, onFailure, parse, relay, request } from './relay.mjs';
+import { ask, base, failureText, onDoubt, parse, relay, request } from './relay.mjs';
 import { ago, duration, megabytes } from './text.mjs';
 
 const ageEvery = 5000; // ms between two updates of the age
-const doubtFor = 5000; // ms for which a check is new enough for a call that failed
+const doubtEvery = 5000; // ms between two checks for calls that failed
 
 const state = { failure: null, deep: null, stream: null, busy: false, at: 0, wellAt: 0 };
 let known = () => {};
@@ -24,8 +24,11 @@ export function startStatus(whenKnown) {
   $('base').value = base;
   $('base').addEventListener('focus', ({ target }) => target.select());
   $('recheck').addEventListener('click', checkStatus);
-  onFailure(() => {
-    if (performance.now() - state.at > doubtFor) checkStatus();
+  let doubted = -doubtEvery;
+  onDoubt(() => {
+    if (performance.now() - doubted < doubtEvery) return;
+    doubted = performance.now();
+    checkStatus();
   });
   onLanguage(() => {
     $('copy-base').replaceChildren(copyButton(() => base, { class: 'main copy' }));
@@ -136,10 +139,11 @@ function renderStatus() {
   const [kind, sentence] = verdict();
   const sub = { v_well: 'sub', v_buffered: 'sub_buffered' }[sentence];
   $('banner').className = kind;
-  $('verdict').replaceChildren(
-    el('span', { class: 'sign', 'aria-hidden': 'true' }, signs[kind]),
+  const says = el('div', null, el('span', { class: 'sign', 'aria-hidden': 'true' }, signs[kind]),
     el('div', null, el('h2', { id: 'status-title' }, t(sentence)), sub && el('p', null, t(sub)),
       failure && failureText(failure), !failure && deep && !deep.ok && reason(deep)));
+  // Screen readers read it again whenever it is replaced.
+  if (says.textContent !== $('verdict').textContent) $('verdict').replaceChildren(says);
   $('recheck').disabled = busy;
   $('recheck').textContent = t(busy ? 'checking' : 'check_again');
   $('status').classList.toggle('old', Boolean(failure));
@@ -153,7 +157,7 @@ function renderStatus() {
     [t('region'), value(health.region)],
     [t('platform'), value(health.platform)],
     [t('version'), value(health.version)],
-    [t('access'), value(t(health.token_required ? 'yes' : 'no'))],
+    [t('access'), value(t(health.token_required ? 'needed' : 'no'))],
     [t('key'), value(t(health.holds_key ? 'key_held' : 'key_yours'))],
     [t('body_limit'), value(health.max_body_bytes && megabytes(health.max_body_bytes))],
     ['WebSocket', value(t(health.websocket ? 'yes' : 'no'))],

@@ -4,7 +4,7 @@ import { $, button, callout, el, facts, svg } from './dom.mjs';
 import { events, howTheyCame, piecesOf, spreadOf } from './events.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { cheapest, modelsFor } from './models.mjs';
-import { failureOf, failureText, parse, refusal, relay, request } from './relay.mjs';
+import { failureOf, failureText, parse, refusal, relay, request, weigh } from './relay.mjs';
 import { duration, kindOf, mask, number, splitKeys } from './text.mjs';
 
 // What is sent, and what each event of the response means.
@@ -150,7 +150,10 @@ async function send() {
     if (!mine.failure) await listen(mine, api, key);
   } catch {
     if (stop.signal.aborted) mine.note = 'stopped';
-    else if (mine.began) mine.note = 'broken';
+    else if (mine.began) {
+      mine.note = 'broken';
+      weigh({ from: 'other' });
+    }
     else mine.failure = { word: 'unreachable' };
   }
   mine.end = performance.now();
@@ -182,6 +185,7 @@ async function listen(turn, api, key) {
   turn.attempts = res.headers.get('X-Relay-Attempts');
   if (!res.ok || !/^text\/event-stream/.test(res.headers.get('Content-Type') ?? '')) {
     turn.failure = failureOf(res, await res.text(), key);
+    weigh(turn.failure);
     return;
   }
   turn.began = true;
@@ -224,7 +228,6 @@ function renderTurn() {
   const spread = spreadOf(arrivals);
   const waited = arrivals.length ? arrivals[0].at - start : 0;
   const how = howTheyCame(arrivals, { waited });
-  const n = tokens ?? arrivals.length;
   const came = t('came_' + how, { n: number(arrivals.length), reads: number(piecesOf(arrivals)), ms: duration(spread) });
   $('figures').replaceChildren(
     failure ? failureText(failure) : '',
@@ -232,7 +235,7 @@ function renderTurn() {
     el('dl', null, facts([
       [t('ttft'), arrivals.length && duration(waited)],
       [t('arrival'), end && arrivals.length && el('span', { class: { one: 'good', once: 'warn', bursts: 'warn' }[how] }, (how === 'one' ? '✓ ' : '') + came)],
-      [t('speed'), end && n > 1 && spread > 20 && t(tokens ? 'per_second' : 'events_second', { n: number(((n - 1) / spread) * 1000, { maximumFractionDigits: 1 }) })],
+      [t('speed'), end && tokens > 1 && spread > 20 && t('per_second', { n: number(((tokens - 1) / spread) * 1000, { maximumFractionDigits: 1 }) })],
       [t('total'), end && tokens && t('total_value', { ms: duration(end - start), n: number(tokens) })],
       [t('route'), route && t('attempts', { name: route, n: attempts ?? '1' })],
     ]).flat()),

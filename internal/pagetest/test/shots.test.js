@@ -1,4 +1,5 @@
-// The pictures in docs/, made when PAGE_SHOTS says so.
+// The pictures in docs/, made when PAGE_SHOTS says so, of a real gateway whose
+// first region goes.
 
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -6,45 +7,56 @@ import { openPage, phone, settled, startBrowser, startStack } from '../browser.j
 
 const docs = fileURLToPath(new URL('../../../docs/', import.meta.url));
 
-const keys = ['sk-proj-pictures0123456789wxyz', 'sk-invalid-pictures0123456last', 'sk-admin-pictures0123456789adm1'];
-
-const upstreams = [
-  { name: 'aws-us-east-1', state: 'up', latency_ms: 12.3, in_flight: 2 },
-  { name: 'gcf-europe-west1', state: 'suspect', latency_ms: 96, in_flight: 1, last_error: 'upstream_reset' },
-  { name: 'vercel-iad1', state: 'down', in_flight: 0, last_error: 'upstream_connect', retry_in_ms: 1500 },
-];
-
-// asGateway has health tell of upstreams, with changing latencies.
-const asGateway = (page) => page.route((url) => url.pathname === '/relay/health' && url.search === '', async (route) => {
-  const response = await route.fetch();
-  upstreams[0].latency_ms = 12 + Math.random() * 15;
-  upstreams[1].latency_ms = 60 + Math.random() * 80;
-  return route.fulfill({ response, json: { ...(await response.json()), name: 'gateway', region: 'local', upstreams } });
-});
+const keys = ['sk-proj-pictures0123456789wxyz', 'sk-svcacct-pictures0123456bcde', 'sk-invalid-pictures0123456last', 'sk-admin-pictures0123456789adm1'];
 
 if (process.env.PAGE_SHOTS) {
   const stack = await startStack();
   const browser = await startBrowser();
-  const refusals = /status of (401|403)/;
 
-  test('a gateway, and keys', async (t) => {
-    const page = await openPage(t, browser, stack.open, { before: asGateway, expected: refusals, viewport: { width: 960, height: 940 } });
+  // chat sends a message and waits for the end of its response.
+  async function chat(page) {
+    await page.fill('#try-key', keys[0]);
+    await stack.script(['', 'gap=60ms']);
+    await page.click('#send');
+    await page.waitForSelector('.ticks');
+  }
+
+  test('a gateway that has lost a region', async (t) => {
+    const page = await openPage(t, browser, stack.gatewayRefuse, { viewport: { width: 960, height: 720 }, deviceScaleFactor: 1.5 });
     await settled(page);
-    await page.waitForTimeout(12_000); // for some latencies
+    await chat(page);
+    await page.waitForTimeout(40_000); // for what a minute shows
+    await stack.kill('gatewayRefuse');
+    await page.waitForFunction(() => /○ down/.test(document.querySelector('#upstreams tr').innerText));
+    await page.waitForTimeout(8_000);
+    await page.click('#recheck');
+    await settled(page);
+    await page.evaluate(() => {
+      document.activeElement.blur();
+      scrollTo(0, 0);
+    });
     await page.screenshot({ path: docs + 'page.png' });
+  });
+
+  test('keys and costs', async (t) => {
+    const page = await openPage(t, browser, stack.open, { expected: /status of (401|403)/, viewport: { width: 960, height: 940 } });
+    await settled(page);
     await page.fill('#key-list', keys.join('\n'));
     await page.click('#check');
-    await page.waitForFunction((n) => document.querySelectorAll('#results dl').length === n, keys.length);
+    await page.waitForSelector('#check:visible');
+    await page.locator('#results .test').nth(1).click();
+    await page.waitForFunction(() => /works, has credit/.test(document.getElementById('results').innerText));
+    await page.locator('#results .toggle').nth(1).click();
+    await page.locator('#results .toggle').last().click();
+    for (const name of ['Model', 'Project']) await page.click(`.costs summary >> text="${name}"`);
+    await page.evaluate(() => document.activeElement.blur());
     await page.locator('#keys').screenshot({ path: docs + 'page-keys.png' });
   });
 
   test('a first chat on a phone, dark and in Chinese', async (t) => {
-    const page = await openPage(t, browser, stack.open, { viewport: phone, locale: 'zh-CN', colorScheme: 'dark' });
+    const page = await openPage(t, browser, stack.open, { viewport: phone, locale: 'zh-CN', colorScheme: 'dark', deviceScaleFactor: 1.5 });
     await settled(page);
-    await page.fill('#key-list', keys[0]);
-    await stack.script(['gap=60ms']);
-    await page.click('#send');
-    await page.waitForSelector('.ticks');
+    await chat(page);
     await page.locator('#try').screenshot({ path: docs + 'page-phone.png' });
   });
 }

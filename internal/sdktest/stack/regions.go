@@ -19,8 +19,8 @@ var gateways = map[string]func(*region){
 	"gatewayReset":  func(r *region) { r.answer(reset) },
 }
 
-// regionsEach is how many regions a gateway has.
-const regionsEach = 3
+// regionNames are the names of a gateway's regions, as people see them.
+var regionNames = []string{"aws-us-east-1", "gcf-europe-west1", "vercel-iad1"}
 
 // A region is a relay that can be killed.
 type region struct {
@@ -50,7 +50,7 @@ func reset(w http.ResponseWriter, req *http.Request) {
 func (s *stack) startKillable(upstream string, greeting map[string]any) error {
 	for name := range gateways {
 		var upstreams []core.Secret
-		for i := range regionsEach {
+		for i, called := range regionNames {
 			r, url, err := s.startRegion(fmt.Sprint(name, i), upstream)
 			if err != nil {
 				return err
@@ -58,7 +58,7 @@ func (s *stack) startKillable(upstream string, greeting map[string]any) error {
 			if i == 0 {
 				s.first[name] = r
 			}
-			upstreams = append(upstreams, core.Secret(url))
+			upstreams = append(upstreams, core.Secret(url+"#"+called))
 		}
 		var err error
 		if greeting[name], err = s.startRelay(name, core.Config{Upstreams: upstreams}); err != nil {

@@ -153,3 +153,13 @@ run "workers_dev_is_off_where_it_is_not_asked_for" {
     error_message = "The domain must be the only endpoint."
   }
 }
+
+run "a_limit_that_an_isolate_cannot_keep_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { max_in_flight = 1 } }
+  }
+
+  expect_failures = [var.tokens]
+}

@@ -8,6 +8,7 @@ variables {
   managed_settings = { RELAY_UPSTREAMS = "use the variable upstreams" }
   name             = "relay"
   settings         = {}
+  tokens           = {}
   upstreams        = ["https://api.openai.com"]
 }
 
@@ -243,4 +244,179 @@ run "an_upstream_twice_is_refused" {
   }
 
   expect_failures = [var.upstreams]
+}
+
+run "named_tokens_are_made_and_only_their_hashes_reach_the_function" {
+  command = apply
+
+  variables {
+    access_tokens = ["sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]
+    tokens = {
+      alice         = { expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], max_in_flight = 4, per_minute = 60 }
+      "b@b.example" = { sha256 = "sha256:FFEEDDCCBBAA99887766554433221100FFEEDDCCBBAA99887766554433221100" }
+      ci            = {}
+    }
+  }
+
+  assert {
+    condition = jsondecode(output.environment.RELAY_ACCESS_TOKENS) == [
+      "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+      { name = "alice", sha256 = sha256(output.tokens.alice), expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], max_in_flight = 4, per_minute = 60 },
+      { name = "b@b.example", sha256 = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100" },
+      { name = "ci", sha256 = sha256(output.tokens.ci) },
+    ]
+    error_message = "Each name must have its entry, with what is set."
+  }
+  assert {
+    condition     = join(",", keys(output.tokens)) == "alice,ci" && alltrue([for token in values(output.tokens) : length(token) > 0 && !strcontains(output.environment.RELAY_ACCESS_TOKENS, token)])
+    error_message = "A token must be made for each name without a hash, and must not be in the environment."
+  }
+}
+
+run "another_name_leaves_the_others_alone" {
+  command = apply
+
+  variables {
+    access_tokens = ["sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]
+    tokens        = { alice = { per_minute = 1 }, dave = {} }
+  }
+
+  assert {
+    condition     = output.tokens.alice == run.named_tokens_are_made_and_only_their_hashes_reach_the_function.tokens.alice && output.tokens.dave != output.tokens.alice
+    error_message = "A token must stay while its name does."
+  }
+}
+
+run "a_token_of_one_s_own_remains_beside_named_ones" {
+  command = plan
+
+  variables {
+    access_tokens = []
+    tokens        = { alice = {} }
+  }
+
+  assert {
+    condition     = length(random_bytes.token) == 1
+    error_message = "The operator's own token, which the gateway's file has, must stay when the first named one is added."
+  }
+}
+
+run "a_name_that_no_log_takes_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { "a b" = {} }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "an_end_that_is_no_time_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { expires = "2027-01-31" } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "an_end_that_is_no_day_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { expires = "2027-02-30T00:00:00Z" } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_path_that_is_not_relayed_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { paths = ["/v2/models"] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_path_with_dots_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { paths = ["/v1/../x"] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "an_empty_list_of_paths_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { paths = [] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "an_empty_list_of_methods_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { methods = [] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_method_in_lower_case_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { methods = ["get"] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_limit_of_zero_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { per_minute = 0 } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_limit_with_a_fraction_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { max_in_flight = 1.5 } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_token_in_place_of_its_hash_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { sha256 = "0123456789abcdef0123456789abcdef" } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_hash_of_two_names_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { sha256 = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100" }, bob = { sha256 = "sha256:FFEEDDCCBBAA99887766554433221100FFEEDDCCBBAA99887766554433221100" } }
+  }
+
+  expect_failures = [var.tokens]
 }

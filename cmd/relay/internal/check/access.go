@@ -49,6 +49,12 @@ func (d *doctor) refused(res *response, code string) result {
 			"check the relay that RELAY_UPSTREAMS names, with its own token")
 	case code == "invalid_access_token":
 		return d.wrongToken()
+	case code == protocol.TokenExpired:
+		return failure(code, "the access token has expired",
+			"its operator gives it a later date in RELAY_ACCESS_TOKENS, or makes another: relay token new")
+	case code == protocol.TokenNotAllowed:
+		return warning(code, "the access token does not permit listing the models, so the key was not tried",
+			"this is normal for a token with paths or methods of its own: try a request that it permits")
 	}
 	return failure(code, fmt.Sprintf("the relay responds with %d %s", res.status, code),
 		"see the relay's log: "+logAdvice(d.platform))

@@ -146,6 +146,12 @@ func TestUnreadableHealth(t *testing.T) {
 	runCheck(t, url).want(t, exitError, map[string]string{"relay": "fail health_unreadable"})
 }
 
+// holdToken returns a change that adds the token named-token with these rights.
+func holdToken(token core.NamedToken) func(*core.Config) {
+	token.Name, token.Token = "alice", "named-token"
+	return func(cfg *core.Config) { cfg.NamedTokens = []core.NamedToken{token} }
+}
+
 func TestUpstreamAndAccess(t *testing.T) {
 	t.Parallel()
 	gone := "http://" + proc.RefusingAddr(t)
@@ -163,6 +169,12 @@ func TestUpstreamAndAccess(t *testing.T) {
 			map[string]string{"upstream": "ok", "access": "fail invalid_access_token", "body": "skip not_tried"}},
 		{"wrong token", openAI, nil, "wrong", canaryKey, exitError,
 			map[string]string{"access": "fail invalid_access_token"}},
+		{"expired token", openAI, holdToken(core.NamedToken{Expires: time.Unix(1, 0)}), "named-token", canaryKey, exitError,
+			map[string]string{"access": "fail token_expired", "body": "skip not_tried"}},
+		{"token with paths", openAI, holdToken(core.NamedToken{Paths: []string{"/v1/responses"}}), "named-token", canaryKey,
+			exitOK, map[string]string{"access": "warn token_not_allowed", "body": "skip not_tried"}},
+		{"named token", openAI, holdToken(core.NamedToken{PerMinute: 60}), "named-token", canaryKey, exitOK,
+			map[string]string{"access": "ok", "body": "ok"}},
 		{"wrong key", openAI, nil, canaryToken, "other_" + canaryKey, exitError,
 			map[string]string{"access": "fail key_rejected", "body": "ok"}},
 		{"held key", openAI, holdKey, canaryToken, "", exitOK, map[string]string{"access": "ok"}},

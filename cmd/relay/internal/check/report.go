@@ -43,8 +43,8 @@ const (
 //	upstream    unsupported_country_region_territory, upstream_connect,
 //	            upstream_reset, upstream_timeout, upstream_unexpected_status,
 //	            upstream_unknown
-//	access      invalid_access_token, access_open, key_rejected,
-//	            held_key_rejected, key_restricted, key_limited, api_status,
+//	access      invalid_access_token, token_expired, token_not_allowed,
+//	            access_open, key_rejected, held_key_rejected, key_restricted, key_limited, api_status,
 //	            unsupported_country_region_territory, and codes of the relay's
 //	            own errors
 //	stream      stream_buffered, stream_truncated, stream_stalled,
