@@ -93,12 +93,16 @@ func (x *exchange) forward() {
 		writeError(x.w, x.req, x.blaming(errInvalidResponse))
 		return
 	}
+	rec := recordOf(x.req)
+	if succeeded := x.res.StatusCode <= 299; succeeded {
+		rec.usageUnknown = x.takesTokens() // until the body says it
+	}
 	if err := x.bufferResponse(); err != nil {
 		x.refuse(x.interruption(err))
 		return
 	}
 	if err := x.respond(); err != nil {
-		recordOf(x.req).fail(err)
+		rec.fail(err)
 		if !x.req.ProtoAtLeast(1, 1) && !isEventStream(x.res.Header) {
 			reset(x.w)
 		}
@@ -177,7 +181,9 @@ func (x *exchange) outboundHeader() http.Header {
 // gone.
 func (x *exchange) refuse(err error) {
 	if errors.Is(err, errClientGone) {
-		recordOf(x.req).fail(err)
+		rec := recordOf(x.req)
+		rec.usageUnknown = x.takesTokens()
+		rec.fail(err)
 		panic(http.ErrAbortHandler)
 	}
 	writeError(x.w, x.req, err)

@@ -216,35 +216,33 @@ func modelName(value []byte) string {
 	return name
 }
 
-// wantsUsage reports whether the response to a request of a path may say what the
-// request took: reading a stored response again took nothing.
-func wantsUsage(req *http.Request, route string) bool {
-	switch path := req.URL.Path; {
-	case req.Method != http.MethodPost:
+// takesTokens reports whether usage is logged and the request takes tokens: reading a
+// stored response again does not.
+func (x *exchange) takesTokens() bool {
+	route, path := recordOf(x.req).route, x.req.URL.Path
+	switch {
+	case !x.logUsage || x.req.Method != http.MethodPost:
 		return false
 	case route == "chat" || route == "completions":
 		return strings.HasSuffix(path, "/completions")
 	case route == "responses":
 		return strings.HasSuffix(path, "/responses") || strings.HasSuffix(path, "/responses/compact")
 	}
-	return takesTokens[route]
+	return tokenRoutes[route]
 }
 
-// takesTokens are the other routes whose responses say what they took.
-var takesTokens = map[string]bool{"audio": true, "embeddings": true, "images": true, "threads": true, "other": true}
+// tokenRoutes are the other routes whose requests may take tokens.
+var tokenRoutes = map[string]bool{"audio": true, "embeddings": true, "images": true, "threads": true, "other": true}
 
 // usageCopy returns a copy to fill as the response passes, or nil if nothing can be
 // read from it.
 func (x *exchange) usageCopy(events bool) *usageCopy {
-	rec := recordOf(x.req)
-	if !x.logUsage || x.res.StatusCode < 200 || x.res.StatusCode > 299 || !wantsUsage(x.req, rec.route) {
+	switch {
+	case !recordOf(x.req).usageUnknown:
 		return nil
-	}
-	rec.usageUnknown = true // until it is read
-	if events {
+	case events:
 		return newUsageCopy(true, -1)
-	}
-	if isEncoded(x.res.Header) || !isJSON(x.res) {
+	case isEncoded(x.res.Header) || !isJSON(x.res):
 		return nil
 	}
 	return newUsageCopy(false, x.res.ContentLength)

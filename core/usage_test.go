@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -176,14 +177,50 @@ func TestUsageIsOptIn(t *testing.T) {
 		{"cut", "POST", true, func(w http.ResponseWriter, _ *http.Request) {
 			hijack(t, w, eventHead+chunk(sse(body))).Close()
 		}, unknownUsage},
+		{"cut where cuts are hidden", "POST", true, func(w http.ResponseWriter, _ *http.Request) {
+			hijack(t, w, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"+body).Close()
+		}, unknownUsage},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFront(t, test.answer, func(cfg *Config) { cfg.LogUsage = test.on })
+			f := newFront(t, test.answer, func(cfg *Config) {
+				cfg.LogUsage, cfg.Platform.HidesCuts = test.on, strings.Contains(test.name, "hidden")
+			})
 			res := do(t, newRequest(t, test.method, f.URL+"/v1/chat/completions", ""))
 			_, _ = io.Copy(io.Discard, res.Body)
 			wantUsage(t, f, test.want)
 		})
 	}
+}
+
+// A client that leaves before the response begins may have to pay for it.
+func TestUsageOfLeavingClients(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	f := newFront(t, func(_ http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		leave()
+		<-req.Context().Done()
+	}, func(cfg *Config) { cfg.LogUsage = true })
+	req := newRequest(t, "POST", f.URL+"/v1/responses", "{}").WithContext(ctx)
+	if res, err := http.DefaultTransport.RoundTrip(req); err == nil {
+		res.Body.Close()
+		t.Errorf("got %s", res.Status)
+	}
+	wantUsage(t, f, unknownUsage)
+}
+
+// What is said on a WebSocket is not read.
+func TestUsageOfWebSockets(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
+		hijack(t, w, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").Close()
+	}, func(cfg *Config) { cfg.LogUsage = true })
+	conn := dialRaw(t, f.URL)
+	_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	if text, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 101 ") {
+		t.Fatalf("got %q, %v", text, err)
+	}
+	conn.Close()
+	wantUsage(t, f, unknownUsage)
 }
 
 // The end of a text gives what all of it gives, and what encoding/json finds.

@@ -41,9 +41,9 @@ type metrics struct {
 	registry *prometheus.Registry
 	listener net.Listener // set by serve
 
-	requests, errors, cut, failovers, attempts, bytes *prometheus.CounterVec
-	firstByte, duration                               *prometheus.HistogramVec
-	resumed                                           prometheus.Counter
+	requests, errors, cut, failovers, attempts, bytes, tokens *prometheus.CounterVec
+	firstByte, duration                                       *prometheus.HistogramVec
+	resumed                                                   prometheus.Counter
 }
 
 // newMetrics returns the metrics to serve at an address, or nil if it is empty.
@@ -66,13 +66,15 @@ func newMetrics(address string) *metrics {
 			"by the last one.", "upstream"),
 		attempts: counter("relay_attempts_total", "Upstreams that were tried, if only by a connect.", "route"),
 		bytes:    counter("relay_body_bytes_total", "Bytes of bodies, in from clients or out to them.", "direction"),
+		tokens: counter("relay_usage_tokens_total", "Tokens that responses say they took, with RELAY_LOG_USAGE; "+
+			"cached ones are part of input, reasoning ones of output.", "token", "kind"),
 		firstByte: histogram("relay_first_byte_seconds", "Time until the response began.",
 			"route", "upstream"),
 		duration: histogram("relay_request_duration_seconds", "Time until the response ended.",
 			"route", "upstream"),
 	}
 	m.registry.MustRegister(
-		m.requests, m.errors, m.cut, m.resumed, m.failovers, m.attempts, m.bytes, m.firstByte, m.duration,
+		m.requests, m.errors, m.cut, m.resumed, m.failovers, m.attempts, m.bytes, m.tokens, m.firstByte, m.duration,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
@@ -106,12 +108,26 @@ func (m *metrics) observe(r core.Request) {
 	if r.Error != "" {
 		m.errors.WithLabelValues(r.Route, r.Error).Inc()
 	}
+	m.observeUsage(r.Token, r.Usage)
 	if r.Cut {
 		m.cut.WithLabelValues(r.Route, r.Upstream).Inc()
 	}
 	m.resumed.Add(float64(r.Resumed))
 	if r.Attempts > 1 {
 		m.failovers.WithLabelValues(r.Upstream).Inc()
+	}
+}
+
+// observeUsage counts what a request of an access token took; nil: nobody knows. Its
+// model is not a label, since clients name it.
+func (m *metrics) observeUsage(token string, u *core.Usage) {
+	if u == nil {
+		return
+	}
+	for kind, n := range map[string]int64{
+		"input": u.Input, "cached": u.Cached, "output": u.Output, "reasoning": u.Reasoning,
+	} {
+		m.tokens.WithLabelValues(token, kind).Add(float64(max(n, 0)))
 	}
 }
 

@@ -311,9 +311,14 @@ var metricNames = regexp.MustCompile(`\b(relay|go|process)_[a-z_]+`)
 // the relay.
 func TestMetricsAreDocumented(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
-	s, address := startMetrics(t, []string{"RELAY_UPSTREAMS=http://" + proc.RefusingAddr(t) + "#out," + u.URL + "#in"})
+	s, address := startMetrics(t, []string{
+		"RELAY_UPSTREAMS=http://" + proc.RefusingAddr(t) + "#out," + u.URL + "#in", "RELAY_LOG_USAGE=true",
+	})
 	exercise(t, s)
-	awaitSamples(t, address, map[string]float64{`relay_cut_responses_total{route="chat",upstream="in"}`: 1})
+	awaitSamples(t, address, map[string]float64{
+		`relay_cut_responses_total{route="chat",upstream="in"}`: 1,
+		`relay_usage_tokens_total{kind="output",token=""}`:      8, // that of the one chat whose response says it
+	})
 	exposed := make(map[string]bool)
 	for series := range scrape(t, address) {
 		name, _, _ := strings.Cut(series, "{")
@@ -350,7 +355,11 @@ func TestMetricsAreDocumented(t *testing.T) {
 // exercise makes a relay count something of every kind but a resumed stream.
 func exercise(t *testing.T, s *served) {
 	t.Helper()
-	call(t, "POST", s.base+"/v1/chat/completions", "", chatBody)
+	req := newCall(t, "POST", s.base+"/v1/chat/completions", "", chatBody)
+	req.Header.Set("Accept-Encoding", "identity")
+	if status, text := send(t, req); status != http.StatusOK {
+		t.Errorf("got %d %s", status, text)
+	}
 	call(t, "POST", s.base+"/v1/chat/completions", "cut=2", streamBody)
 }
 
@@ -360,7 +369,9 @@ func TestDashboardInPrometheus(t *testing.T) {
 		t.Skip("prometheus is not installed: apt-get install prometheus")
 	}
 	u := fakeopenai.StartUpstream(t)
-	s, address := startMetrics(t, []string{"RELAY_UPSTREAMS=http://" + proc.RefusingAddr(t) + "#out," + u.URL + "#in"})
+	s, address := startMetrics(t, []string{
+		"RELAY_UPSTREAMS=http://" + proc.RefusingAddr(t) + "#out," + u.URL + "#in", "RELAY_LOG_USAGE=true",
+	})
 	base := startPrometheus(t, address)
 	missing := dashboardQueries(t)
 	for start := time.Now(); len(missing) > 0 && time.Since(start) < 30*time.Second; time.Sleep(200 * time.Millisecond) {
