@@ -30,8 +30,13 @@ func New(relay *core.Relay) *http.Server {
 	}
 }
 
-// Serve accepts connections from ln until ctx ends, and returns nil then; the
-// server still runs, and [Shutdown] stops it. If the server fails before, Serve
+// arrivalTime is how long a connection that was accepted before the listener was
+// closed has to send its first request: net/http's Shutdown closes it without a
+// response if the request arrives later.
+const arrivalTime = 250 * time.Millisecond
+
+// Serve accepts connections from ln until ctx ends. Then it closes ln and returns
+// nil; requests go on, and [Shutdown] ends them. If the server fails before, Serve
 // returns its error. It sets server.ConnState.
 func Serve(ctx context.Context, server *http.Server, relay *core.Relay, ln net.Listener) error {
 	failed := make(chan error, 1)
@@ -41,19 +46,22 @@ func Serve(ctx context.Context, server *http.Server, relay *core.Relay, ln net.L
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
+		_ = ln.Close()
 		return nil
 	}
 }
 
-// Shutdown stops server: it closes the listener at once and gives requests in
-// flight up to timeout to finish. Streams that are left then end with an error
-// event, and Shutdown returns [context.DeadlineExceeded].
+// Shutdown stops server after [Serve] has returned. It closes idle connections at
+// once and gives requests up to timeout to finish, those included that arrive on
+// connections which were just accepted. Streams that are left then end with an
+// error event, and Shutdown returns [context.DeadlineExceeded].
 func Shutdown(server *http.Server, relay *core.Relay, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	// The server refuses new connections and then waits for the old ones, as the
-	// relay does for its requests; but it does not track hijacked connections,
-	// and does not end streams.
+	server.SetKeepAlivesEnabled(false) // closes idle connections, and others after their response
+	time.Sleep(min(arrivalTime, timeout))
+	// The server waits for its connections, as the relay does for its requests; but
+	// it does not track hijacked connections, and does not end streams.
 	closed := make(chan struct{})
 	go func() {
 		_ = server.Shutdown(ctx)
