@@ -45,6 +45,9 @@ func (rec *record) request(end time.Time) Request {
 	if !rec.firstByte.IsZero() {
 		r.FirstByte = rec.firstByte.Sub(rec.start)
 	}
+	if rec.grant != nil {
+		r.Token = rec.grant.Name
+	}
 	if rec.err != nil {
 		r.Error = errorClass(rec.err)
 		r.Cut = rec.cut && !errors.Is(rec.err, errClientGone)

@@ -116,3 +116,23 @@ func TestObserveResumedStream(t *testing.T) {
 		t.Errorf("there are %d upstreams, want 2", n)
 	}
 }
+
+// A request of a named token is observed by that name; one that is refused has none
+// unless its token was found valid.
+func TestObserveNamesTheToken(t *testing.T) {
+	var o witness
+	f := newFront(t, ok, func(cfg *Config) {
+		cfg.Observe = o.observe
+		cfg.NamedTokens = []NamedToken{{Name: "alice", Token: canaryToken, Paths: []string{"/v1/models/"}}}
+	})
+	for i, test := range []struct{ path, token, want string }{
+		{"/v1/models", canaryToken, "alice"},
+		{"/v1/files", canaryToken, "alice"}, // token_not_allowed
+		{"/v1/models", "another", ""},
+	} {
+		res, _ := send(t, "GET", f.URL+test.path, "", "X-Relay-Token", test.token)
+		if got := o.await(t, i+1)[i]; got.Token != test.want || got.Status != res.StatusCode {
+			t.Errorf("%s with %s: observed %+v, want token %q", test.path, test.token, got, test.want)
+		}
+	}
+}
