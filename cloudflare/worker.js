@@ -1684,7 +1684,7 @@ function events(x, response, headers) {
  * on a busy machine, the runtime may not have had a turn to write.
  */
 const LAST_WORDS_MS = 25;
-const LAST_WORDS_TURNS = 40;
+const LAST_WORDS_TURNS = 20;
 
 /** Returns body through a pipe that runs without JavaScript until its end. Not in waitUntil, which would keep the upstream request of a client that has disconnected. */
 function piped(x, body) {
