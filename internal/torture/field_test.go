@@ -138,7 +138,14 @@ func hungRegion(t *testing.T, note func(string)) {
 				if !strings.Contains(a.body, "region-1: unresponsive") || strings.Contains(a.body, "The API ") {
 					t.Errorf("the message: %s", a.body)
 				}
-				slowest = max(slowest, a.took)
+				if since < time.Second {
+					// The gateway may not have had the region's health yet, and take it for a function.
+					if a.took > 6*time.Second {
+						t.Errorf("found after %v", a.took)
+					}
+				} else {
+					slowest = max(slowest, a.took)
+				}
 				next := r.ask(t)
 				if next.status != http.StatusOK || next.upstream != "region-2" {
 					t.Errorf("the next request: %v", next)
