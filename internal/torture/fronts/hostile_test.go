@@ -558,6 +558,9 @@ func rebinding(r *rig) {
 	for _, host := range []string{"evil.example", "evil.example:80", "127.0.0.1.evil.example", "169.254.169.254", "localhost.evil.example", ""} {
 		for _, path := range []string{"/v1/models", "/", "/relay/health"} {
 			a := r.raw("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + canaryKey + "\r\nX-Relay-Token: " + canaryToken + "\r\n\r\n")
+			if host == "" && path == "/relay/health" && a.status == http.StatusOK {
+				continue // a load balancer's check: no browser sends an empty Host
+			}
 			if a.status != http.StatusForbidden && a.status != http.StatusBadRequest {
 				r.Errorf("%q %s: got %d, want 403", host, path, a.status)
 			}
