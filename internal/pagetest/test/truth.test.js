@@ -124,6 +124,9 @@ test('a region that died is not up, and what is known says how old it is', async
   assert.ok((await row.locator('.dots').getAttribute('d')).includes('M'), 'failures as dots');
 });
 
+// The table is for several upstreams.
+const another = { name: 'b', state: 'up', latency_ms: 1, in_flight: 0, checked_ms_ago: 0 };
+
 test('a failed deep check paints the table', async (t) => {
   const states = ['up', 'down'];
   let failing = false;
@@ -132,7 +135,7 @@ test('a failed deep check paints the table', async (t) => {
     before: (page) => stubHealth(page, (health, query) => ({
       ...health,
       ...(failing && query === '?deep=1' && { upstream: { ok: false, code: 'upstream_connect', latency_ms: 1 } }),
-      upstreams: [{ name: 'a', state: states[Number(failing && query === '?deep=1')], latency_ms: 1, in_flight: 0, checked_ms_ago: 0 }],
+      upstreams: [{ name: 'a', state: states[Number(failing && query === '?deep=1')], latency_ms: 1, in_flight: 0, checked_ms_ago: 0 }, another],
     })),
   });
   await settled(page);
@@ -151,7 +154,7 @@ test('a failed deep check paints the table', async (t) => {
 test('a failure that is over is told as such', async (t) => {
   const page = await openPage(t, browser, stack.open, {
     before: (page) => stubHealth(page, (health) => ({
-      ...health, upstreams: [{ name: 'a', state: 'up', latency_ms: 1, in_flight: 0, checked_ms_ago: 3000, last_error: 'refused', error_ms_ago: 600_000 }],
+      ...health, upstreams: [{ name: 'a', state: 'up', latency_ms: 1, in_flight: 0, checked_ms_ago: 3000, last_error: 'refused', error_ms_ago: 600_000 }, another],
     })),
   });
   await settled(page);
