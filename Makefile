@@ -57,7 +57,7 @@ lint:
 	cd $(RELEASE) && $(GO) run $(STATICCHECK) ./...
 
 race:
-	$(GO) test -race -p 3 -timeout 300s $(PACKAGES)
+	$(GO) test -race -p 3 -timeout 500s $(PACKAGES)
 	cd $(CHAOS) && $(GO) test -race -timeout 180s ./...
 	cd $(PAGEBUILD) && $(GO) test ./...
 
@@ -69,7 +69,7 @@ workflows: ## check the workflows for GitHub Actions
 	$(GO) run $(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yml
 
 sdk-go: ## test with the official Go SDK, directly and through the relay
-	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 180s ./...
+	cd $(SDK_GO) && $(GO) test -race -count=1 -timeout 400s ./...
 
 sdk-node: ## test with the official Node SDK, in the same way
 	@./scripts/sdk-node $(SDK_NODE)
@@ -133,7 +133,7 @@ torture: ## test every fault and bad input on every adapter, and write docs/evid
 
 # One package at a time: in parallel they would distort each other's timing.
 torture-quick: ## run a short form of torture (three minutes), and write nothing
-	$(GO) test -race -count=1 -p 1 -timeout 300s ./internal/torture/...
+	$(GO) test -race -count=1 -p 1 -timeout 500s ./internal/torture/...
 
 dist: dist/relay dist/lambda.zip dist/gcf.zip dist/worker.js ## build the deployed artifacts into dist/ (the Lambda function for arm64, or GOARCH=amd64)
 
