@@ -32,10 +32,10 @@ PACKAGES = $$($(GO) list ./... | grep -v /internal/torture)
 test: ## run the tests
 	$(GO) test $(PACKAGES)
 
-# Most of these wait for processes that they start, so two go at a time; the first ones
+# Most of these wait for processes that they start, so three go at a time; the first ones
 # are measured by the clock and have the machine for themselves.
 check: format vet lint race torture-quick ## everything that CI runs
-	$(MAKE) -j2 --output-sync=target sdk-go page clients-quick release-test sdk-node tf vulnerabilities workflows
+	$(MAKE) -j3 --output-sync=target tf sdk-go page clients-quick release-test sdk-node vulnerabilities workflows
 
 format:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
