@@ -1779,7 +1779,7 @@ class EventLines {
     return this.size === 0 && !this.open && !(this.cr && this.lf);
   }
 
-  /** Returns the line breaks that end an incomplete event; none if there is none, since clients take the blank line for one. */
+  /** Returns the line breaks that end an incomplete event, or an empty string: clients would read a further blank line as an event. */
   separator() {
     if (this.between()) return '';
     if (this.size === 0) return this.open && this.cr ? '\n\n' : '\n';

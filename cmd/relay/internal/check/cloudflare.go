@@ -33,10 +33,10 @@ var cloudflareAdvices = map[string]string{
 		"through its firewall",
 	"522": "the server behind Cloudflare does not accept connections: see whether it runs, and whether a firewall " +
 		"or the DNS record is in the way",
-	"523": "Cloudflare finds no route to the server behind it: correct the zone's DNS record",
+	"523": "Cloudflare finds no route to the origin server: correct the zone's DNS record",
 	"524": "the server behind Cloudflare did not begin to respond within 100 s: point the DNS record at it " +
 		"without Cloudflare's proxy, or use the relay as a Worker",
-	"525": "TLS fails between Cloudflare and the server behind it: see whether that speaks TLS for this host name",
+	"525": "TLS fails between Cloudflare and the origin server: see whether that speaks TLS for this host name",
 	"526": "the certificate of the server behind Cloudflare is invalid: renew it, for this host name",
 	"530": "Cloudflare finds no server for this host name: correct the zone's DNS record",
 
