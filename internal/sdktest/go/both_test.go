@@ -55,12 +55,11 @@ func newAPI(u *fakeopenai.Upstream, base string, opts ...option.RequestOption) *
 // should be all that a program can tell; f itself checks that it is right.
 func both[T any](t *testing.T, f func(t *testing.T, a *api) T) {
 	t.Helper()
-	bothBy(t, "relayed", func(t *testing.T, u *fakeopenai.Upstream) string { return startRelay(t, relayTo(u)).url }, f)
+	bothBy(t, inProcess, f)
 }
 
-// bothBy is both for any relay. serve starts one to u and returns its URL
-// without "/v1"; name is what the test calls the way through it.
-func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *fakeopenai.Upstream) string, f func(t *testing.T, a *api) T) {
+// bothBy is [both] for a relay on any platform.
+func bothBy[T any](t *testing.T, w way, f func(t *testing.T, a *api) T) {
 	t.Helper()
 	var direct, relayed T
 	var saw, sawRelayed []sighting
@@ -69,9 +68,9 @@ func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *fakeop
 		direct = f(t, newAPI(u, u.URL))
 		saw = sightings(u)
 	})
-	t.Run(name, func(t *testing.T) {
+	t.Run(w.name, func(t *testing.T) {
 		u := fakeopenai.StartUpstream(t)
-		relayed = f(t, newAPI(u, serve(t, u)))
+		relayed = f(t, newAPI(u, w.serve(t, u)))
 		sawRelayed = sightings(u)
 	})
 	if t.Failed() {
@@ -84,7 +83,7 @@ func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *fakeop
 		t.Fatalf("relayed, the upstream saw %d requests, want %d as directly", len(sawRelayed), len(saw))
 	}
 	for i := range saw {
-		if name == "function" {
+		if w.identity {
 			saw[i].Header.Del("Accept-Encoding")
 			sawRelayed[i].Header.Del("Accept-Encoding")
 		}

@@ -26,16 +26,6 @@ var refusals = []refusal{
 	{"overloaded", "status=503 retry-after=2", 503, ""},
 }
 
-// TestErrors has errors of the upstream, which must reach programs unchanged.
-func TestErrors(t *testing.T) {
-	for _, r := range refusals {
-		t.Run(r.name, func(t *testing.T) {
-			t.Parallel()
-			both(t, r.meet)
-		})
-	}
-}
-
 // meet asks for a chat and a streamed one, and returns what comes instead.
 func (r refusal) meet(t *testing.T, a *api) []failure {
 	once := []option.RequestOption{option.WithMaxRetries(0), option.WithHeader("Fake-Fault", r.fault)}

@@ -66,9 +66,15 @@ func startFunction(t *testing.T, u *fakeopenai.Upstream, f lambdaemu.Function, e
 	return s
 }
 
-// bothOn is both for a relay that is f. It overlooks Accept-Encoding, in which a
-// function asks for identity, so that it can write into event streams.
-func bothOn[T any](t *testing.T, f lambdaemu.Function, call func(t *testing.T, a *api) T) {
-	t.Helper()
-	bothBy(t, "function", func(t *testing.T, u *fakeopenai.Upstream) string { return startFunction(t, u, f).URL }, call)
+// onFunction returns the way through a function. It must write error events into
+// streams, and therefore requests them without compression.
+func onFunction(f lambdaemu.Function) way {
+	return way{
+		name:     "function",
+		serve:    func(t *testing.T, u *fakeopenai.Upstream) string { return startFunction(t, u, f).URL },
+		upload:   4 << 20, // the platform accepts events of 6 MB, in which a file is base64
+		chunked:  true,
+		identity: true,
+		deaf:     true,
+	}
 }

@@ -1,90 +1,17 @@
 package sdktest
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"testing"
 
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
-	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
-	"github.com/openai/openai-go/v3/packages/ssestream"
 )
 
-// TestFunction has what works, by the way that programs in a refused region go.
-func TestFunction(t *testing.T) {
-	t.Run("chat", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, completeChat)
-	})
-	t.Run("chat stream", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, streamWholeChat)
-	})
-	t.Run("response", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, createResponse)
-	})
-	t.Run("response stream", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, streamWholeResponse)
-	})
-	t.Run("embeddings", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, embed)
-	})
-	t.Run("transcription", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, transcribe)
-	})
-	t.Run("file upload", func(t *testing.T) {
-		t.Parallel()
-		// The platform takes events of 6 MB, in which a file is base64.
-		bothOn(t, streaming, func(t *testing.T, a *api) *openai.FileObject { return uploadFile(t, a, 4<<20) })
-	})
-	t.Run("speech", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, func(t *testing.T, a *api) download {
-			d := speak(t, a)
-			d.ContentLength = 0 // the platform sends streamed answers in chunks
-			return d
-		})
-	})
-	for _, r := range refusals {
-		t.Run(r.name, func(t *testing.T) {
-			t.Parallel()
-			bothOn(t, streaming, r.meet)
-		})
-	}
-}
-
-// TestFunctionEventsComeOneByOne is TestEventsComeOneByOne but for its end: the
-// platform does not tell a function that its client is gone.
-func TestFunctionEventsComeOneByOne(t *testing.T) {
-	for events := range 6 {
-		silence := option.WithHeader("Fake-Fault", fmt.Sprintf("silence=%d", events))
-		t.Run(fmt.Sprintf("chat %d", events), func(t *testing.T) {
-			t.Parallel()
-			bothOn(t, streaming, func(t *testing.T, a *api) any {
-				readThenCancel(t, a, events, func(ctx context.Context) *ssestream.Stream[openai.ChatCompletionChunk] {
-					return a.Chat.Completions.NewStreaming(ctx, chatParams(), silence)
-				})
-				return nil
-			})
-		})
-		t.Run(fmt.Sprintf("response %d", events), func(t *testing.T) {
-			t.Parallel()
-			bothOn(t, streaming, func(t *testing.T, a *api) any {
-				readThenCancel(t, a, events, func(ctx context.Context) *responseStream {
-					return a.Responses.NewStreaming(ctx, responseParams(), silence)
-				})
-				return nil
-			})
-		})
-	}
-}
+func TestFunction(t *testing.T)                   { onFunction(streaming).testCalls(t) }
+func TestFunctionEventsComeOneByOne(t *testing.T) { onFunction(streaming).testEvents(t, "silence=%d") }
 
 // TestFunctionWrongToken counts how often the SDK asks for what the relay
 // refuses.
@@ -108,28 +35,11 @@ func wantInvocations(t *testing.T, s *lambdaemu.Server, n int) {
 	}
 }
 
-// TestFunctionCutStreams is TestCutStreams and TestCutAfterAll for each way in
-// which the platform may show the cut. Even one that looks like a clean end must
-// be an error to the SDK.
+// TestFunctionCutStreams shows the cut in each way in which the platform may. Even
+// one that looks like a clean end must be an error to the SDK.
 func TestFunctionCutStreams(t *testing.T) {
 	for _, look := range looks {
-		f := showing(look)
-		for _, c := range append([]cut{cutBehindChat}, cuts...) {
-			t.Run(fmt.Sprintf("%s: chat %s", look, c.fault), func(t *testing.T) {
-				t.Parallel()
-				bothOn(t, f, c.meetInChat)
-			})
-		}
-		for _, c := range append([]cut{cutBehindResponse}, cuts...) {
-			t.Run(fmt.Sprintf("%s: response %s", look, c.fault), func(t *testing.T) {
-				t.Parallel()
-				bothOn(t, f, c.meetInResponse)
-			})
-		}
-		t.Run(fmt.Sprintf("%s: chat behind [DONE]", look), func(t *testing.T) {
-			t.Parallel()
-			bothOn(t, f, streamToDone)
-		})
+		t.Run(string(look), onFunction(showing(look)).testCutStreams)
 	}
 }
 
@@ -215,14 +125,8 @@ func TestFunctionCutBinary(t *testing.T) {
 // those that are streams.
 func TestFunctionBuffered(t *testing.T) {
 	f := lambdaemu.Function{Mode: lambdaemu.Buffered}
-	t.Run("chat", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, f, completeChat)
-	})
-	t.Run("chat stream", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, f, streamWholeChat)
-	})
+	runBoth(t, onFunction(f), "chat", completeChat)
+	runBoth(t, onFunction(f), "chat stream", streamWholeChat)
 	t.Run("cut stream", func(t *testing.T) {
 		t.Parallel()
 		u := fakeopenai.StartUpstream(t)

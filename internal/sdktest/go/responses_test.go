@@ -41,11 +41,6 @@ func readResponse(stream *responseStream) ([]responses.ResponseStreamEventUnion,
 	return events, stream.Err()
 }
 
-func TestResponse(t *testing.T) {
-	t.Parallel()
-	both(t, createResponse)
-}
-
 func createResponse(t *testing.T, a *api) *responses.Response {
 	res, err := a.Responses.New(t.Context(), responseParams())
 	if err != nil {
@@ -55,11 +50,6 @@ func createResponse(t *testing.T, a *api) *responses.Response {
 		t.Errorf("output = %q, want %q", got, want)
 	}
 	return res
-}
-
-func TestResponseStream(t *testing.T) {
-	t.Parallel()
-	both(t, streamWholeResponse)
 }
 
 func streamWholeResponse(t *testing.T, a *api) []responses.ResponseStreamEventUnion {
