@@ -58,9 +58,6 @@ type Function struct {
 	// Cut is what a client sees of a truncated stream. If empty, CutBroken.
 	Cut Cut
 
-	// Bandwidth slows streamed responses to Lambda's pace: 6 MiB at once, then 2 MiB/s.
-	Bandwidth bool
-
 	Name   string // If empty, "relay".
 	Region string // If empty, "us-east-1".
 

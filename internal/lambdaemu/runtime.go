@@ -46,8 +46,7 @@ type hooks struct {
 
 // StartRuntime serves a Runtime API until the test ends, for a test that
 // brings its own runtime and its own events. Of f it uses only Mode, Timeout,
-// Bandwidth, Name and Region. An invocation fails at its deadline, but nothing is
-// killed.
+// Name and Region. An invocation fails at its deadline, but nothing is killed.
 func StartRuntime(t testing.TB, f Function) *Runtime {
 	t.Helper()
 	nothing := func() {}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"testing/synctest"
 	"time"
 )
 
@@ -242,45 +241,6 @@ func TestHeadAndBodilessStatuses(t *testing.T) {
 	s = Start(t, stream(t, `{"statusCode":200}`, text("body")))
 	if res, body := complete(t, request(t, "HEAD", s.URL, nil)); res.StatusCode != 200 || body != "" {
 		t.Errorf("HEAD: got %d %q", res.StatusCode, body)
-	}
-}
-
-func TestBucket(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		start := time.Now()
-		p := &paced{w: io.Discard, bucket: newBucket()}
-		for _, step := range []struct {
-			size int
-			at   time.Duration
-		}{
-			{burst, 0},                   // at once
-			{1, refill},                  // the next step
-			{rate/8 - 1, refill},         // the rest of it
-			{rate, refill + time.Second}, // 2 MiB, a second
-			{rate / 16, refill + time.Second + refill}, // half a step
-		} {
-			n, err := p.Write(make([]byte, step.size))
-			if n != step.size || err != nil {
-				t.Errorf("Write = %d, %v", n, err)
-			}
-			if got := time.Since(start); got != step.at {
-				t.Errorf("%d bytes were written after %v, want %v", step.size, got, step.at)
-			}
-		}
-	})
-}
-
-func TestBandwidth(t *testing.T) {
-	f := stream(t, "{}", func() io.Reader { return io.LimitReader(zeros{}, burst+rate/4) })
-	f.Bandwidth = true
-	s := Start(t, f)
-	start := time.Now()
-	if _, body := get(t, s.URL); len(body) != burst+rate/4 {
-		t.Errorf("got %d bytes", len(body))
-	}
-	// The prelude takes of the burst, too, so it is 2 steps and a bit at least.
-	if took := time.Since(start); took < 2*refill {
-		t.Errorf("%d bytes took %v, want at least %v", burst+rate/4, took, 2*refill)
 	}
 }
 
