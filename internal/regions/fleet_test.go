@@ -17,7 +17,7 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-func TestMain(m *testing.M) { os.Exit(Program.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, Program)) }
 
 // ask posts a chat and returns the response and its body.
 func ask(t *testing.T, client *http.Client, base string) (*http.Response, string, error) {

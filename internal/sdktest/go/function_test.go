@@ -1,24 +1,19 @@
 package sdktest
 
 import (
-	"context"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"example.com/relay/internal/build"
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 )
 
 // bootstrap returns the path of the executable that is deployed to AWS Lambda,
 // built once for this machine. The relay's own module builds it: what it needs
 // is not in this one's go.mod.
-var bootstrap = sync.OnceValues(func() (string, error) {
-	file := filepath.Join(buildDir, "bootstrap")
-	return file, build.Lambda.Build(context.Background(), build.Target{}, file)
-})
+var bootstrap = proc.NewProgram("bootstrap", build.Lambda.BuildHere)
 
 // streaming is a function behind a function URL that passes on what comes.
 var streaming = lambdaemu.Function{Mode: lambdaemu.ResponseStream}
@@ -39,11 +34,7 @@ func showing(look lambdaemu.Cut) lambdaemu.Function {
 // log holds a secret.
 func startFunction(t *testing.T, u *fakeopenai.Upstream, f lambdaemu.Function, environ ...string) *lambdaemu.Server {
 	t.Helper()
-	file, err := bootstrap()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Bootstrap = file
+	f.Bootstrap = bootstrap.Path(t)
 	f.Env = map[string]string{
 		"RELAY_UPSTREAMS":          u.URL,
 		"RELAY_LAMBDA_INVOKE_MODE": string(f.Mode),

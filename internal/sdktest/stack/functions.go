@@ -20,7 +20,7 @@ var functions = map[string]lambdaemu.Cut{
 // everybody can reach them.
 func (s *stack) startFunctions(dir, upstream string, greeting map[string]any) error {
 	bootstrap := filepath.Join(dir, "bootstrap")
-	if err := build.Lambda.Build(context.Background(), build.Target{}, bootstrap); err != nil {
+	if err := build.Lambda.BuildHere(context.Background(), bootstrap); err != nil {
 		return err
 	}
 	for name, cut := range functions {
