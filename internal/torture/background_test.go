@@ -72,7 +72,7 @@ func backgroundResponse(t *testing.T, note func(string)) {
 // events. It returns all events, and whether the stream says that it was cut.
 func (r *rig) readUntil(t *testing.T, after int, happen func()) (events string, cut bool) {
 	t.Helper()
-	res, err := r.open(t.Context(), http.MethodPost, "/v1/responses", backgroundRequest, "Fake-Fault", "gap=20ms")
+	res, err := r.open(t.Context(), http.MethodPost, "/v1/responses", strings.NewReader(backgroundRequest), "Fake-Fault", "gap=20ms")
 	if err != nil {
 		t.Fatal(err)
 	}

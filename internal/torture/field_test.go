@@ -2,7 +2,7 @@ package torture_test
 
 import (
 	"bufio"
-	"context"
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -57,20 +57,7 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 		if !known {
 			body = io.NopCloser(body)
 		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.base+"/v1/chat/completions", body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+canaryKey)
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("X-Large", "1")
-		res, err := r.client.Do(req)
-		if err != nil {
-			return response{err: err}
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		return response{status: res.StatusCode, header: res.Header, body: string(b), err: err, upstream: res.Header.Get("X-Relay-Upstream")}
+		return r.sendFrom(t, http.MethodPost, "/v1/chat/completions", body, "X-Large", "1")
 	}
 	for _, probes := range []string{"off", "1s"} {
 		for _, known := range []bool{true, false} {
@@ -280,20 +267,8 @@ func (r *rig) uploadNumbered(t *testing.T, size int) {
 	for len(body) < size {
 		body = binary.BigEndian.AppendUint32(body, uint32(len(body)))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"/v1/files", io.NopCloser(strings.NewReader(string(body))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+canaryKey)
-	res, err := r.client.Do(req)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	res.Body.Close()
-	if got := r.Upstream.Last().Body; string(got) != string(body) {
-		t.Errorf("%d: the upstream got %d bytes, not those of the request", res.StatusCode, len(got))
+	a := r.sendFrom(t, http.MethodPost, "/v1/files", io.NopCloser(bytes.NewReader(body)))
+	if got := r.Upstream.Last().Body; a.err != nil || !bytes.Equal(got, body) {
+		t.Errorf("%v: the upstream got %d bytes, not those of the request", a, len(got))
 	}
 }

@@ -185,19 +185,12 @@ func regionReturns(t *testing.T, note func(string)) {
 			return ok
 		})
 	}
-	returned := make(chan struct{})
+	returning, returned := context.WithCancel(t.Context())
 	f := r.load(t, load.Open{
 		Rate: rate, For: time.Second, // and as long as it takes
-		More: func() bool {
-			select {
-			case <-returned:
-				return false
-			default:
-				return true
-			}
-		},
+		More: func() bool { return returning.Err() == nil },
 	}, func(c clock) {
-		defer close(returned)
+		defer returned()
 		c.until(500 * time.Millisecond)
 		r.kill(t, 0)
 		r.awaitState(t, 0, "down")
@@ -237,19 +230,12 @@ func rollingRestart(t *testing.T, note func(string)) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := startRig(t, "RELAY_RESEND_AMBIGUOUS=true")
-			done := make(chan struct{})
+			restarting, done := context.WithCancel(t.Context())
 			f := r.load(t, load.Open{
 				Rate: torture.Pick(100, 200), For: time.Second, Streamed: streamed, Whole: whole,
-				More: func() bool {
-					select {
-					case <-done:
-						return false
-					default:
-						return true
-					}
-				},
+				More: func() bool { return restarting.Err() == nil },
 			}, func(c clock) {
-				defer close(done)
+				defer done()
 				c.until(300 * time.Millisecond)
 				for i, region := range r.Regions {
 					if err := test.end(region); err != nil {

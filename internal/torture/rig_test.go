@@ -154,11 +154,15 @@ func (a response) wantError(t *testing.T, status int, code string) {
 	}
 }
 
-const patience = 30 * time.Second
-
 // send sends a request, and fails the test if the gateway has other words for
 // an error of its own than OpenAI.
-func (r *rig) send(t *testing.T, method, path, body string, headers ...string) (a response) {
+func (r *rig) send(t *testing.T, method, path, body string, headers ...string) response {
+	t.Helper()
+	return r.sendFrom(t, method, path, strings.NewReader(body), headers...)
+}
+
+// sendFrom is send for a body that may be of unknown length.
+func (r *rig) sendFrom(t *testing.T, method, path string, body io.Reader, headers ...string) (a response) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -175,16 +179,15 @@ func (r *rig) send(t *testing.T, method, path, body string, headers ...string) (
 	return a
 }
 
+const patience = 30 * time.Second
+
 // open sends a request and returns its response, whose body is to be closed.
-func (r *rig) open(ctx context.Context, method, path, body string, headers ...string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, r.base+path, strings.NewReader(body))
+func (r *rig) open(ctx context.Context, method, path string, body io.Reader, headers ...string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, r.base+path, body)
 	if err != nil {
 		return nil, err
 	}
-	if body == "" {
-		req.Body = http.NoBody
-	}
-	req.GetBody = nil
+	req.GetBody = nil // a client that does not retry
 	req.Header.Set("Authorization", "Bearer "+canaryKey)
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {

@@ -473,7 +473,7 @@ func text(s string) string {
 func (r *rig) handshake(fault string) *wire {
 	r.Helper()
 	w := r.dial()
-	w.say("GET /v1/realtime?model=m HTTP/1.1\r\n" + canaries + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nFake-Fault: " + fault + "\r\n\r\n")
+	w.say("GET /v1/realtime?model=m HTTP/1.1\r\n" + canaries + upgrade + "Fake-Fault: " + fault + "\r\n\r\n")
 	res, err := http.ReadResponse(w.Reader, nil)
 	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		r.Fatalf("handshake: %v %v", res, err)
@@ -504,15 +504,15 @@ func webSockets(r *rig) {
 	const second = 2 * time.Second // the matrix says one; machines are busy
 	for i, end := range []struct {
 		name, fault string
-		act         func(w *wire)
+		act         func(w rawConn)
 		heard       bool // the upstream sees it as a leaving client
 	}{
-		{"client half-close", "", func(w *wire) { _ = w.CloseWrite() }, true},
-		{"client reset", "", (*wire).rst, true},
-		{"client close frame", "", func(w *wire) { w.say("\x88\x82\x00\x00\x00\x00\x03\xe8") }, false},
-		{"server end", "cut=2", func(w *wire) { w.say(text("two")) }, false},
-		{"server reset", "reset=2", func(w *wire) { w.say(text("two")) }, false},
-		{"close while data flies", "", func(w *wire) {
+		{"client half-close", "", func(w rawConn) { _ = w.CloseWrite() }, true},
+		{"client reset", "", rawConn.rst, true},
+		{"client close frame", "", func(w rawConn) { w.say("\x88\x82\x00\x00\x00\x00\x03\xe8") }, false},
+		{"server end", "cut=2", func(w rawConn) { w.say(text("two")) }, false},
+		{"server reset", "reset=2", func(w rawConn) { w.say(text("two")) }, false},
+		{"close while data flies", "", func(w rawConn) {
 			w.say(text(strings.Repeat("x", 1<<20)) + "\x88\x82\x00\x00\x00\x00\x03\xe8")
 		}, false},
 	} {
@@ -522,7 +522,7 @@ func webSockets(r *rig) {
 			r.Errorf("%s: echo %q %v", end.name, got, err)
 		}
 		begun := time.Now()
-		end.act(w)
+		end.act(w.rawConn)
 		if end.name == "close while data flies" {
 			if got, err := w.frame(); len(got) != 1<<20 || err != nil {
 				r.Errorf("%s: %d bytes delivered, %v", end.name, len(got), err)

@@ -121,9 +121,7 @@ func amidUpload(r *rig) {
 				c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			}
 		})
-		r.stop()
-		r.base = r.startRelay("RELAY_UPSTREAMS="+first.URL+","+second.URL, "RELAY_ACCESS_TOKENS="+canaryToken, "RELAY_PROBE_INTERVAL=off")
-		r.settle()
+		r.gatewayTo(nil, first, second)
 		req := request(r, "POST", r.base+chatPath, body)
 		if run%2 == 0 {
 			req.ContentLength = -1

@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/proc"
 	"example.com/relay/internal/torture"
 )
 
@@ -220,24 +219,13 @@ func memoryOfRequests(r *rig) {
 }
 
 func noDescriptorsLeft(r *rig) {
-	r.stop()
-	p := &program{log: new(proc.Buffer)}
-	var err error
-	p.Process, err = proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + r.URL, "RELAY_ACCESS_TOKENS=" + canaryToken}, Log: p.log},
-		"sh", "-c", `ulimit -n 256 && exec "$0" serve -listen 127.0.0.1:0`, r.programs.relay)
-	if err != nil {
+	limited := filepath.Join(r.TempDir(), "relay")
+	script := fmt.Sprintf("#!/bin/sh\nulimit -n 256\nexec %s \"$@\"\n", r.programs.relay)
+	if err := os.WriteFile(limited, []byte(script), 0o755); err != nil {
 		r.Fatal(err)
 	}
-	r.Cleanup(p.Kill)
-	base, err := p.Await(r.Context(), "base URL: ")
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.base = strings.TrimSuffix(base, "/v1")
-	p.base = r.base
-	r.processes = []*program{p}
-	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
-	r.settle()
+	r.programs.relay = limited
+	r.start(r.URL)
 	ctx, cancel := context.WithCancel(r.Context())
 	var refused atomic.Int64
 	var wait sync.WaitGroup
@@ -255,10 +243,10 @@ func noDescriptorsLeft(r *rig) {
 			}
 		})
 	}
-	// That is refused for nothing else. How many are in use then depends on
+	// Nothing else refuses them. How many descriptors are in use by then depends on
 	// whether accepting or connecting was faster.
 	if !eventually(20*time.Second, func() bool { return refused.Load() > 0 }) {
-		r.Errorf("none refused, with %d descriptors", descriptors(p.PID()))
+		r.Errorf("none refused, with %d descriptors", descriptors(r.processes[0].PID()))
 	}
 	cancel()
 	wait.Wait()

@@ -155,7 +155,7 @@ func idleSockets(r *rig) {
 	}))
 	defer upstream.Close()
 	r.start(upstream.URL, "RELAY_IDLE_TIMEOUT=300ms", "RELAY_MAX_IN_FLIGHT=4")
-	const socket = "GET /v1/realtime HTTP/1.1\r\n" + canaries + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	const socket = "GET /v1/realtime HTTP/1.1\r\n" + canaries + upgrade + "\r\n"
 	var open []*wire
 	for range 6 {
 		w := r.dial()

@@ -479,10 +479,23 @@ func (r *rig) roundTrip(req *http.Request) response {
 	if err != nil {
 		return response{err: err}
 	}
+	return r.read(res)
+}
+
+// read returns what a client got.
+func (r *rig) read(res *http.Response) response {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	r.told(res.Header, body)
 	return response{res.StatusCode, res.Header, string(body), err}
+}
+
+// sendTo is send for a target that is sent as it is.
+func (r *rig) sendTo(method, target string, headers ...string) response {
+	r.Helper()
+	req := request(r, method, r.base, "", headers...)
+	req.URL.Opaque = "//" + req.URL.Host + target
+	return r.roundTrip(req)
 }
 
 // fault sends a chat, streamed or not, with a fault for the upstream.

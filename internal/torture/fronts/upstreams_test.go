@@ -348,16 +348,14 @@ func encodings(r *rig) {
 
 func abs(n int) int { return max(n, -n) }
 
-// direct asks the upstream itself.
+// direct sends a request to the upstream itself.
 func (r *rig) direct(req *http.Request) response {
 	r.Helper()
 	res, err := r.transport.RoundTrip(req)
 	if err != nil {
 		r.Fatal(err)
 	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	return response{res.StatusCode, res.Header, string(body), err}
+	return r.read(res)
 }
 
 // oddEvents compares odd streams byte by byte, and the time at which each piece
