@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Nothing here is to be found by name but what a test makes up.
+	// No name is resolved by the machine's own resolver.
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: names.dial}
 	os.Exit(proc.Main(m, regions.Program))
 }

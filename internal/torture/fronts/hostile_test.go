@@ -18,9 +18,9 @@ import (
 )
 
 var (
-	// platformFirst are the fronts that nobody reaches by raw bytes.
+	// platformFirst are the fronts that no raw bytes reach.
 	platformFirst = excepting("the platform's front end parses the client's HTTP; what it forwards is a clean request", lambda, buffered, gcf, vercel)
-	// noRawHeaders are those where header names and values are a platform's.
+	// awsFirst are the fronts that get header fields from the platform.
 	awsFirst = excepting("AWS parses the request and delivers it as fields", lambdas...)
 )
 
@@ -68,7 +68,7 @@ func connectionOptions(r *rig) {
 	}
 }
 
-// identifying are forty headers by which a client could be told.
+// identifying are forty headers that could identify a client.
 var identifying = []string{
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "Forwarded", "X-Real-Ip", "True-Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip",
 	"Cf-Connecting-Ip", "Cf-Ray", "Cf-Ipcountry", "Cf-Visitor", "Cdn-Loop", "X-Amzn-Trace-Id", "X-Amz-Cf-Id", "X-Amz-Security-Token", "X-Vercel-Forwarded-For", "X-Vercel-Ip-Country",
@@ -104,7 +104,7 @@ func underscores(r *rig) {
 		r.Errorf("got %v", a)
 	}
 	for name := range r.Wait(r, 1).Header {
-		if strings.Contains(name, "_") && name != "Session_id" { // whose twin means nothing
+		if strings.Contains(name, "_") && name != "Session_id" { // whose twin has no meaning
 			r.Errorf("upstream got %s", name)
 		}
 	}
@@ -129,14 +129,14 @@ func duplicates(r *rig) {
 	r.wantUpstream(0)
 }
 
-// smugglers are the ways to let two servers disagree on where a request ends.
+// smugglers returns requests about whose end two servers may disagree.
 func smugglers() []string {
 	var list []string
 	add := func(headers, body string) {
 		list = append(list, "POST "+chatPath+" HTTP/1.1\r\n"+canaries+headers+"\r\n"+body)
 	}
 	const inner = "GET /v1/smuggled HTTP/1.1\r\nHost: a\r\nX: "
-	// CL.TE, TE.CL and TE.TE: Transfer-Encoding written so that some do not see it.
+	// CL.TE, TE.CL and TE.TE: Transfer-Encoding in forms that some servers ignore.
 	for _, te := range []string{
 		"Transfer-Encoding: chunked", "Transfer-Encoding : chunked", "Transfer-Encoding:\tchunked", "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked, identity",
 		"Transfer-Encoding: identity, chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: x", "Transfer-Encoding: x\r\nTransfer-Encoding: chunked", "Transfer-encoding: CHUNKED",
@@ -168,8 +168,8 @@ func smugglers() []string {
 	return list
 }
 
-// smuggling sends each of them and counts what the upstream took for requests:
-// one at most that the relay answers for, and never what stood inside.
+// smuggling sends each of them and counts the upstream's requests: at most one for
+// each, and never the one inside.
 func smuggling(r *rig) {
 	list := smugglers()
 	var mu sync.Mutex
@@ -179,7 +179,7 @@ func smuggling(r *rig) {
 			req, _, err := c.request()
 			if err != nil {
 				if req == nil && err != io.EOF && !strings.Contains(err.Error(), "reset") && !strings.Contains(err.Error(), "closed") {
-					r.Errorf("the relay wrote what is no HTTP: %v", err)
+					r.Errorf("the relay wrote something that is not HTTP: %v", err)
 				}
 				return
 			}
@@ -207,7 +207,7 @@ func smuggling(r *rig) {
 			defer func() { <-turns }()
 			defer w.Close()
 			w.say(raw)
-			// Some wait for more, as they should.
+			// Some are incomplete, so that the relay rightly waits.
 			_ = w.SetDeadline(time.Now().Add(time.Second))
 			if a := w.response("POST"); a.err == nil && a.status < 400 {
 				passed.Add(1)
@@ -266,8 +266,8 @@ func paths(r *rig) {
 	}
 }
 
-// isCleaned reports whether a response is that of Google's framework to a path
-// that is not clean: a redirection to one that is, within the function.
+// isCleaned reports whether a response is the redirect with which Google's framework
+// cleans a path, within the function.
 func (r *rig) isCleaned(a response) bool {
 	location := a.header.Get("Location")
 	return r.is(gcf) && a.status == http.StatusTemporaryRedirect && strings.HasPrefix(location, "/") && !strings.Contains(location, "//") && !strings.Contains(location, "..")
@@ -371,8 +371,8 @@ func controls(r *rig) {
 	r.noise(torture.Pick(500, 10_000))
 }
 
-// noise sends requests some bytes of which are others. Whatever the relay itself
-// says to that is an error in OpenAI's shape.
+// noise sends requests with mutated bytes. Every error of the relay itself must be
+// in OpenAI's shape.
 func (r *rig) noise(n int) {
 	r.Helper()
 	var refused, passed, closed atomic.Int64
@@ -399,7 +399,7 @@ func (r *rig) noise(n int) {
 			defer func() { <-turns }()
 			defer w.Close()
 			w.say(string(raw))
-			// Some wait for more, as they should.
+			// Some are incomplete, so that the relay rightly waits.
 			_ = w.SetDeadline(time.Now().Add(200 * time.Millisecond))
 			res, err := http.ReadResponse(w.Reader, nil)
 			if err != nil {
@@ -412,7 +412,7 @@ func (r *rig) noise(n int) {
 			case res.Header.Get("X-Relay-Error") != "":
 				refused.Add(1)
 				r.wantError(response{res.StatusCode, res.Header, string(body), err}, res.StatusCode, "")
-				r.told(res.Header, body)
+				r.received(res.Header, body)
 			case res.Header.Get("X-Relay") == "" && res.StatusCode < 400:
 				r.Errorf("%q: got %d", raw, res.StatusCode)
 			default:
@@ -449,8 +449,8 @@ func wrongTokens(r *rig) {
 	if !r.is(local) {
 		return
 	}
-	// By chance one measurement of 400 differs by three; what differs by itself
-	// does so each time.
+	// By chance one measurement in 400 differs by three; a real difference shows each
+	// time.
 	n := torture.Pick(500, 10_000)
 	var all []float64
 	for range 3 {
@@ -463,8 +463,8 @@ func wrongTokens(r *rig) {
 	r.Errorf("means differ by %.1f σ", all)
 }
 
-// tokenTimes returns by how many standard deviations the mean times differ that
-// a token takes which is wrong at its end, and at its beginning.
+// tokenTimes returns by how many standard deviations the mean times of two tokens
+// differ: one that is wrong at its end, and one at its beginning.
 func (r *rig) tokenTimes(n int) float64 {
 	r.Helper()
 	near, far := canaryToken[:len(canaryToken)-1]+"X", "X"+canaryToken[1:]
@@ -482,7 +482,7 @@ func (r *rig) tokenTimes(n int) float64 {
 }
 
 // moments returns the mean and the standard deviation of all but the slowest
-// tenth, which tells of the machine.
+// tenth, which is the machine's.
 func moments(x []float64) (mean, deviation float64) {
 	slices.Sort(x)
 	x = x[:len(x)*9/10]
@@ -559,8 +559,8 @@ func rebinding(r *rig) {
 	r.wantUpstream(0)
 }
 
-// loop has the relay be its own upstream, by way of an address that is known
-// before it starts.
+// loop makes the relay its own upstream, through an address that is known before it
+// starts.
 func loop(r *rig) {
 	var itself atomic.Pointer[string]
 	s := scripted(r, func(c *turn) {
@@ -578,7 +578,7 @@ func loop(r *rig) {
 	a := r.send("POST", chatPath, chat)
 	r.wantError(a, http.StatusLoopDetected, "relay_loop")
 	if n := s.conns.Load(); n > 3 {
-		r.Errorf("went round %d times, want 2", n)
+		r.Errorf("the request came back %d times, want 2", n)
 	}
 }
 
@@ -610,7 +610,7 @@ func requestTrailers(r *rig) {
 	}
 }
 
-// caching has two keys ask for the same with everything that caches go by.
+// caching sends the same cacheable request with two keys.
 func caching(r *rig) {
 	for _, key := range []string{"sk-one", "sk-two"} {
 		a := r.send("GET", "/v1/models", "", "Authorization", "Bearer "+key, "If-None-Match", `"x"`, "Range", "bytes=0-1", "If-Modified-Since", time.Now().UTC().Format(http.TimeFormat))

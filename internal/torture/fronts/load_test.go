@@ -72,13 +72,13 @@ func idleConnections(r *rig) {
 	}
 }
 
-// A tally counts what became of streams.
+// A tally counts how streams ended.
 type tally struct {
 	whole, aborted, cut, silent atomic.Int64
 }
 
-// streams keeps n streams open for a time. Of each hundred, five are left by
-// the client and five cut by the upstream.
+// streams keeps n streams open for a time. Of each hundred, the client abandons
+// five and the upstream resets five.
 func (r *rig) streams(n int, d time.Duration, fault string) *tally {
 	var counts tally
 	var wait sync.WaitGroup
@@ -317,8 +317,8 @@ func sigterm(r *rig) {
 	r.note(fmt.Sprintf("%d drained, %d ended with an error event, after %.0f s", (n+1)/2, n/2, time.Since(begun).Seconds()))
 }
 
-// TestSoak keeps 500 streams open for ten minutes, or for TORTURE_SOAK, and looks
-// whether memory and descriptors stay. In the short form it is 100 for ten
+// TestSoak keeps 500 streams open for ten minutes, or for TORTURE_SOAK, and checks
+// that memory and descriptors do not grow. In the short form it is 100 for ten
 // seconds, which shows that it works and little more.
 func TestSoak(t *testing.T) {
 	n, d := 100, 10*time.Second
@@ -335,7 +335,7 @@ func TestSoak(t *testing.T) {
 	runRows(t, []row{{"soak", fmt.Sprintf("%d streams", n), []string{local}, nil, nil, func(r *rig) { r.soak(n, d) }}})
 }
 
-// A sample is what a process has at a time.
+// A sample is what a process uses at a moment.
 type sample struct{ rss, fds, goroutines int64 }
 
 func (s sample) String() string {
@@ -383,7 +383,7 @@ func (r *rig) soak(n int, d time.Duration) {
 	}()
 	counts := r.streams(n, d, "events=50 gap=100ms")
 	<-done
-	// Quarters of the time, the first of which is the way up.
+	// Quarters of the time; in the first, usage still rises.
 	quarter := len(samples) / 4
 	begin, middle, end := median(samples[quarter:2*quarter]), median(samples[2*quarter:3*quarter]), median(samples[3*quarter:])
 	r.note(fmt.Sprintf("%d at a time for %v: %d complete, %d abandoned, %d truncated, %d silently truncated; medians of the second, third and last quarter: %v; %v; %v",
@@ -396,8 +396,8 @@ func (r *rig) soak(n int, d time.Duration) {
 		r.Errorf("not flat: %v", samples)
 	}
 	r.idle(n)
-	// What is left when nobody asks any more: what serves, and idle connections,
-	// which have no goroutine of their own.
+	// Without requests there are only the servers' goroutines: idle connections have
+	// none of their own.
 	if !eventually(10*time.Second, func() bool { return goroutines() <= 50 }) {
 		r.Errorf("%d goroutines are left", goroutines())
 	}
