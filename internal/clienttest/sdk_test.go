@@ -71,7 +71,7 @@ func TestSDK(t *testing.T) {
 				s := newStack(t, r, c.env...)
 				callSDK(t, c.name, s.root)
 				seen := s.checkSeen(t, c.carrier, c.request)
-				if len(seen) != 2 || len(asked(seen)) != 2 || !bytes.Contains(seen[1].Body, []byte(`"stream":true`)) {
+				if len(seen) != 2 || len(withPrompt(seen)) != 2 || !bytes.Contains(seen[1].Body, []byte(`"stream":true`)) {
 					t.Errorf("the upstream saw %d requests, want two with the prompt, of which the second is to be streamed", len(seen))
 				}
 			})

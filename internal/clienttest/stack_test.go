@@ -184,7 +184,7 @@ func (f *front) pass(client net.Conn, to string) {
 
 // watch records the requests that a client sends, until one becomes a WebSocket.
 func (f *front) watch(sent io.Reader) {
-	defer io.Copy(io.Discard, sent) //nolint:errcheck // so that the connection goes on
+	defer io.Copy(io.Discard, sent) //nolint:errcheck // so that the connection stays usable
 	for br := bufio.NewReader(sent); ; {
 		req, err := http.ReadRequest(br)
 		if err != nil {

@@ -52,7 +52,7 @@ func newAPI(u *fakeopenai.Upstream, base string, opts ...option.RequestOption) *
 // both calls f with a client that talks to an upstream directly, and then with
 // one that talks to another through a relay. It fails the test unless f
 // returned the same, and the upstreams saw the same requests. What f returns
-// should be all that a program can tell; f itself checks that it is right.
+// should be all that a program can observe; f itself checks that it is right.
 func both[T any](t *testing.T, f func(t *testing.T, a *api) T) {
 	t.Helper()
 	bothBy(t, inProcess, f)
@@ -152,7 +152,7 @@ func startRelay(t *testing.T, cfg core.Config) *relay {
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
-		// A hijacked connection is none of the server's any more.
+		// A hijacked connection does not belong to the server any more.
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := handler.Shutdown(ctx); err != nil {
@@ -171,7 +171,7 @@ func startRelay(t *testing.T, cfg core.Config) *relay {
 	return r
 }
 
-// wantHits fails the test unless the relay was asked n times.
+// wantHits fails the test unless the relay got n requests.
 func (r *relay) wantHits(t *testing.T, n int) {
 	t.Helper()
 	if got := int(r.hits.Load()); got != n {
@@ -187,7 +187,7 @@ func (a *api) wantRequests(t *testing.T, n int) {
 	}
 }
 
-// A failure is what a program can tell of an error of the SDK.
+// A failure is what a program can observe of an error of the SDK.
 type failure struct {
 	Kind                       string // Go type
 	Status                     int
@@ -197,7 +197,7 @@ type failure struct {
 	RetryAfterMs, ShouldRetry  string
 }
 
-// failureOf returns what can be told of err, which must not be nil.
+// failureOf returns the failure in err, which must not be nil.
 func failureOf(t *testing.T, err error) failure {
 	t.Helper()
 	if err == nil {

@@ -62,7 +62,7 @@ func streamWholeChat(t *testing.T, a *api) streamed {
 	if s.err != nil {
 		t.Fatal(s.err)
 	}
-	// The role comes before the text, the reason of the end and the usage behind.
+	// The role comes before the text, the finish reason and the usage after it.
 	if got, want := len(s.chunks), 1+textEvents+2; got != want {
 		t.Errorf("the stream had %d chunks, want %d", got, want)
 	}

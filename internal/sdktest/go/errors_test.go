@@ -6,7 +6,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 )
 
-// A refusal is an error of the upstream, and how it says it.
+// A refusal is an error of the upstream, and the fault that causes it.
 type refusal struct {
 	name, fault string
 	status      int
@@ -26,7 +26,7 @@ var refusals = []refusal{
 	{"overloaded", "status=503 retry-after=2", 503, ""},
 }
 
-// meet asks for a chat and a streamed one, and returns what comes instead.
+// meet requests a chat and a streamed one, and returns their errors.
 func (r refusal) meet(t *testing.T, a *api) []failure {
 	once := []option.RequestOption{option.WithMaxRetries(0), option.WithHeader("Fake-Fault", r.fault)}
 	_, err := a.Chat.Completions.New(t.Context(), chatParams(), once...)

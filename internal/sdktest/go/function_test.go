@@ -15,14 +15,14 @@ import (
 // is not in this one's go.mod.
 var bootstrap = proc.NewProgram("bootstrap", build.Lambda.BuildHere)
 
-// streaming is a function behind a function URL that passes on what comes.
+// streaming is a function behind a function URL that streams.
 var streaming = lambdaemu.Function{Mode: lambdaemu.ResponseStream}
 
-// looks are the two ways in which the platform may show an answer that broke
-// off. Which one it is today is not documented.
+// looks are the two ways in which the platform may show a truncated response. Which
+// one it is today is not documented.
 var looks = []lambdaemu.Cut{lambdaemu.CutBroken, lambdaemu.CutClean}
 
-// showing returns a function whose cut answers have a look.
+// showing returns a function whose truncated responses look like that.
 func showing(look lambdaemu.Cut) lambdaemu.Function {
 	f := streaming
 	f.Cut = look

@@ -13,8 +13,7 @@ import (
 func TestFunction(t *testing.T)                   { onFunction(streaming).testCalls(t) }
 func TestFunctionEventsComeOneByOne(t *testing.T) { onFunction(streaming).testEvents(t, "silence=%d") }
 
-// TestFunctionWrongToken counts how often the SDK asks for what the relay
-// refuses.
+// TestFunctionWrongToken counts the SDK's attempts at what the relay refuses.
 func TestFunctionWrongToken(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)
@@ -43,8 +42,8 @@ func TestFunctionCutStreams(t *testing.T) {
 	}
 }
 
-// TestFunctionCutJSON has JSON that breaks off. Directly the SDK finds that in
-// the midst of an answer; here it must be told by the status.
+// TestFunctionCutJSON has truncated JSON. Directly the SDK finds the truncation in the
+// middle of a response; here the status must report it.
 func TestFunctionCutJSON(t *testing.T) {
 	for _, look := range looks {
 		f := showing(look)
@@ -63,8 +62,8 @@ func TestFunctionCutJSON(t *testing.T) {
 	}
 }
 
-// TestFunctionCutJSONIsRetried counts the attempts at an answer that breaks off
-// each time, and at one that does so once.
+// TestFunctionCutJSONIsRetried counts the attempts at a response that is truncated
+// each time, and at one that is truncated once.
 func TestFunctionCutJSONIsRetried(t *testing.T) {
 	for _, look := range looks {
 		t.Run(string(look), func(t *testing.T) {
@@ -84,8 +83,8 @@ func TestFunctionCutJSONIsRetried(t *testing.T) {
 	}
 }
 
-// TestFunctionCutLargeJSON has JSON that is too large for the function to hold
-// back until it is whole. The SDK finds no end of it.
+// TestFunctionCutLargeJSON has truncated JSON that is too large for the function to
+// buffer. The SDK finds that it is incomplete.
 func TestFunctionCutLargeJSON(t *testing.T) {
 	for _, look := range looks {
 		t.Run(string(look), func(t *testing.T) {
@@ -101,10 +100,10 @@ func TestFunctionCutLargeJSON(t *testing.T) {
 	}
 }
 
-// TestFunctionCutBinary has bytes that break off. However the platform shows
-// that, they are held back and become a 502.
+// TestFunctionCutBinary has truncated binary responses. However the platform shows a
+// cut, they are buffered and become a 502.
 func TestFunctionCutBinary(t *testing.T) {
-	for _, look := range []lambdaemu.Cut{lambdaemu.CutBroken, lambdaemu.CutClean} {
+	for _, look := range looks {
 		for _, name := range []string{"speech", "file content"} {
 			for _, fault := range bodyCuts {
 				t.Run(fmt.Sprintf("%s %s %s", look, name, fault), func(t *testing.T) {
@@ -121,8 +120,8 @@ func TestFunctionCutBinary(t *testing.T) {
 	}
 }
 
-// TestFunctionBuffered has a function whose answers come in one piece, even
-// those that are streams.
+// TestFunctionBuffered has a function whose responses come in one piece, even
+// streams.
 func TestFunctionBuffered(t *testing.T) {
 	f := lambdaemu.Function{Mode: lambdaemu.Buffered}
 	runBoth(t, onFunction(f), "chat", completeChat)
@@ -132,7 +131,7 @@ func TestFunctionBuffered(t *testing.T) {
 		u := fakeopenai.StartUpstream(t)
 		a := newAPI(u, startFunction(t, u, f).URL, option.WithMaxRetries(0))
 		s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "cut=3"))
-		// Nothing has left when the cut comes, so the status can say it.
+		// Nothing has been sent when the cut comes, so the status can report it.
 		wantRelayError(t, s.err, 502, "upstream_interrupted", "500", "")
 		a.wantRequests(t, 1)
 	})

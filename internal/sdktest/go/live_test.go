@@ -76,7 +76,7 @@ func TestSpeechComesAtOnce(t *testing.T) {
 	})
 }
 
-// leaveBeforeHeader cancels a call that has no answer yet.
+// leaveBeforeHeader cancels a call that has no response yet.
 func leaveBeforeHeader(t *testing.T, a *api) any {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -94,7 +94,7 @@ func leaveBeforeHeader(t *testing.T, a *api) any {
 	return nil
 }
 
-// closeStream closes a stream in its midst.
+// closeStream closes a stream in the middle.
 func closeStream(t *testing.T, a *api) any {
 	stream := a.Chat.Completions.NewStreaming(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "silence=2"))
 	if !stream.Next() {
@@ -121,11 +121,11 @@ func leaveUpload(t *testing.T, a *api) any {
 	}
 	a.upstream.WaitArrived(t, 1)
 	cancel()
-	w.CloseWithError(ctx.Err()) // net/http waits for who reads a body
+	w.CloseWithError(ctx.Err()) // net/http waits until the body is no longer read
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context.Canceled", err)
 	}
-	req := a.upstream.Wait(t, 1) // recorded when its body broke off
+	req := a.upstream.Wait(t, 1) // recorded when its body was cut
 	req.WaitCanceled(t)
 	if req.BodyErr == nil {
 		t.Error("the upstream got the end of a body that has none")
@@ -134,8 +134,8 @@ func leaveUpload(t *testing.T, a *api) any {
 	return nil
 }
 
-// leaveOften cancels one stream after the other, behind which the next call must
-// be fine.
+// leaveOften cancels one stream after the other, after which the next call must
+// succeed.
 func leaveOften(t *testing.T, a *api) any {
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestRetries counts how often the SDK asks. A relay must neither ask again on
-// its own behalf nor keep the SDK from it.
+// TestRetries counts the SDK's attempts. A relay must neither retry by itself nor
+// keep the SDK from retrying.
 func TestRetries(t *testing.T) {
 	for _, test := range []struct {
 		name     string

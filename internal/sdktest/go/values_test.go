@@ -133,7 +133,7 @@ func transcribe(t *testing.T, a *api) string {
 	return res.RawJSON()
 }
 
-// A download is what a program can tell of a binary response.
+// A download is what a program can observe of a binary response.
 type download struct {
 	Status        int
 	ContentType   string

@@ -62,8 +62,8 @@ func (w way) testCalls(t *testing.T) {
 }
 
 // testEvents has an upstream that falls silent after some events and waits until
-// its client disconnects: what has arrived by then was not held back for more. No
-// event at all means that the header came at once. format is the upstream's fault,
+// its client disconnects: what has arrived by then was not buffered. Without any
+// event, it shows that the header came at once. format is the upstream's fault,
 // with a verb for the number of events.
 func (w way) testEvents(t *testing.T, format string) {
 	for events := range 6 {

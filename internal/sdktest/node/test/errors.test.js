@@ -37,7 +37,7 @@ both(stack, 'invalid key', async (client) => {
   return failure;
 });
 
-// The relay neither asks again on its own behalf nor keeps the SDK from it.
+// The relay neither retries by itself nor keeps the SDK from retrying.
 for (const [name, faults, attempts, ok] of [
   ['two 500s, default back-off', ['status=500', 'status=500'], 3, true],
   ['two 500s', ['status=500 retry-after-ms=1', 'status=500 retry-after-ms=1'], 3, true],
@@ -61,8 +61,8 @@ for (const [name, faults, attempts, ok] of [
   });
 }
 
-// What the relay itself answers, how often the SDK asks, and what of it the
-// upstream sees.
+// The relay's own errors, the number of the SDK's attempts, and what the upstream
+// sees of them.
 for (const [name, relay, call, want, attempts] of [
   ['no token', 'token', (client) => client.chat.completions.create(chat),
     { class: 'AuthenticationError', status: 401, code: 'invalid_access_token' }, 1],
