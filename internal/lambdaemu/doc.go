@@ -26,7 +26,7 @@
 // # What it guarantees
 //
 // An environment has one event at a time, and is not free before its runtime
-// asks for the next. It is frozen while it waits (Function.Freeze), killed at
+// requests the next. It is frozen while it waits (Function.Freeze), killed at
 // the deadline, and gone when it exits. A client that disconnects stops nothing.
 // A response of more than 6 MiB, or 200 MB if streamed, is refused with a 413,
 // and one that fails before its head is a 502. A process gets a SIGTERM, half a

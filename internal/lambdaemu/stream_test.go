@@ -161,7 +161,7 @@ func TestStreamThatFails(t *testing.T) {
 			}
 			_, _ = c.send(req)
 		})})
-		for range 2 { // the environment goes on
+		for range 2 { // the environment stays in use
 			res := roundTrip(t, request(t, "GET", s.URL, nil))
 			body, err := io.ReadAll(res.Body)
 			if res.StatusCode != 200 || string(body) != "half" || (err == nil) != (cut == CutClean) {
@@ -172,7 +172,7 @@ func TestStreamThatFails(t *testing.T) {
 			t.Errorf("%s: %+v", cut, stats)
 		}
 		if !strings.Contains(s.Logs(), "Runtime.Half") {
-			t.Errorf("%s: the logs do not tell: %s", cut, s.Logs())
+			t.Errorf("%s: the logs do not report it: %s", cut, s.Logs())
 		}
 	}
 }
@@ -218,7 +218,7 @@ func TestClientGone(t *testing.T) {
 	if err := await(t, written, "the function to write all"); err != nil {
 		t.Errorf("the function was stopped: %v", err)
 	}
-	// It is drained, and the environment free again, at some moment.
+	// Eventually it is drained, and the environment is free again.
 	for {
 		res, body := get(t, s.URL+"/next")
 		if res.StatusCode == http.StatusOK && body == "next" {
