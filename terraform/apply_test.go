@@ -256,6 +256,31 @@ func TestTerraformAppliesRegionsOnAWS(t *testing.T) {
 	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
 }
 
+// Regions change the dashboard in place, and another order of them does not at all.
+func TestTerraformChangesRegionsOfADashboard(t *testing.T) {
+	w := newWorkspace(t)
+	config := func(regions ...string) string {
+		return lambda(`  regions   = ["` + strings.Join(regions, `", "`) + `"]
+  package   = { path = "bin/gcloud" } # any file will do
+  dashboard = true
+`)
+	}
+	const dashboard = "module.relay.aws_cloudwatch_dashboard.this[0]"
+	if steps := w.apply(config("us-east-1", "eu-west-3")); !slices.Contains(steps, "create "+dashboard+" ends") {
+		t.Errorf("there is no dashboard: %q", steps)
+	}
+	if steps := w.apply(config("eu-west-3", "us-east-1")); len(steps) > 0 {
+		t.Errorf("another order of regions: %q, want nothing", steps)
+	}
+	for _, regions := range [][]string{{"eu-west-3", "ap-northeast-1", "us-east-1"}, {"us-east-1"}} {
+		steps := w.apply(config(regions...))
+		if !slices.Contains(steps, "update "+dashboard+" ends") {
+			t.Errorf("to %q: %q, want the dashboard to be updated in place", regions, steps)
+		}
+	}
+	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
+}
+
 // With hashes in place of tokens, and a secret's name in place of the key, neither
 // is in the state.
 func TestTerraformAppliesWithoutASecretInTheState(t *testing.T) {
