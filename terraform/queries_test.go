@@ -90,8 +90,8 @@ func queryFields(query string) []string {
 	return names
 }
 
-// The queries of the dashboard and of the docs name only fields that the relay logs:
-// one that it does not would count nothing, silently.
+// The queries of the dashboard, the metrics on Google and the queries in the docs name
+// only fields that the relay logs: one that it does not would count nothing, silently.
 func TestQueriesNameFieldsOfTheLog(t *testing.T) {
 	named := make(map[string][]string) // by file
 	files, err := filepath.Glob("lambda/queries/*.txt")
@@ -101,9 +101,14 @@ func TestQueriesNameFieldsOfTheLog(t *testing.T) {
 	for _, file := range files {
 		named[file] = queryFields(text(t, file))
 	}
-	const docs = "../docs/operate.md"
+	const metrics, docs = "gcf/log_metrics.tf", "../docs/operate.md"
+	named[metrics] = found(t, metrics, `jsonPayload\.(\w+)`)
+	named[metrics] = append(named[metrics], found(t, metrics, `value += "(\w+)"`)...)
+	for _, labels := range found(t, metrics, `labels += \[(.*)\]`) {
+		named[metrics] = append(named[metrics], regexp.MustCompile(`\w+`).FindAllString(labels, -1)...)
+	}
 	named[docs] = found(t, docs, `json(?:P|_p)ayload\.(\w+)`)
-	if len(files) != 7 || len(named[docs]) < 7 {
+	if len(files) != 7 || len(named[metrics]) < 15 || len(named[docs]) < 7 {
 		t.Fatalf("found %d queries, and the fields %q", len(files), named)
 	}
 	fields := loggedFields(t)
@@ -130,6 +135,27 @@ func TestSavedQueriesAreDocumented(t *testing.T) {
 		query := text(t, fmt.Sprintf("lambda/queries/%s.txt", strings.Trim(name, `"`)))
 		if !strings.Contains(docs, "\n```\n"+query+"```\n") {
 			t.Errorf("docs/operate.md lacks the saved query %s:\n%s", name, query)
+		}
+	}
+}
+
+// The README has each metric that Terraform creates on Google, and docs/operate.md
+// queries no other.
+func TestMetricsOnGoogleAreDocumented(t *testing.T) {
+	created := make(map[string]bool)
+	for _, name := range found(t, "gcf/log_metrics.tf", `\n    (\w+) = \{\n      description`) {
+		created[name] = true
+		if !strings.Contains(text(t, "gcf/README.md"), "`NAME/"+name+"`") {
+			t.Errorf("gcf/README.md lacks the metric %s", name)
+		}
+	}
+	queried := found(t, "../docs/operate.md", `googleapis\.com/user/relay/(\w+)_sum`)
+	if len(created) != 5 || len(queried) == 0 {
+		t.Fatalf("found the metrics %v, and queries of %q", created, queried)
+	}
+	for _, name := range queried {
+		if !created[name] {
+			t.Errorf("docs/operate.md queries the metric %s, which Terraform does not create", name)
 		}
 	}
 }
