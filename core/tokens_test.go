@@ -388,12 +388,12 @@ func TestTokenInHealth(t *testing.T) {
 	f := newFront(t, ok, func(cfg *Config) {
 		cfg.AccessTokens = []Secret{"unnamed-token"}
 		cfg.NamedTokens = []NamedToken{
-			{Name: "alice", Token: canaryToken, Expires: end, Paths: []string{"/v1/models"}, Methods: []string{"GET"}, MaxInFlight: 2, PerMinute: 60},
+			{Name: "alice", Token: canaryToken, Expires: end, Paths: []string{"/v1/models"}, Methods: []string{"GET"}, Models: []string{"gpt-5*"}, MaxInFlight: 2, PerMinute: 60},
 			{Name: "bob", Token: "expired-token", Expires: time.Unix(1, 0)},
 		}
 	})
 	got, body := tokenHealth(t, f, canaryToken)
-	want := `{"name":"alice","expires":"2999-01-31T00:02:03Z","paths":["/v1/models"],"methods":["GET"],"max_in_flight":2,"per_minute":60}`
+	want := `{"name":"alice","expires":"2999-01-31T00:02:03Z","paths":["/v1/models"],"methods":["GET"],"models":["gpt-5*"],"max_in_flight":2,"per_minute":60}`
 	if text, _ := json.Marshal(got); string(text) != want || strings.Contains(body, "bob") || strings.Contains(body, "canary") {
 		t.Errorf("got %s, want the token %s", body, want)
 	}
@@ -420,8 +420,8 @@ func TestParseNamedTokens(t *testing.T) {
 	cfg, err := ParseEnv([]string{`RELAY_ACCESS_TOKENS= [
 		"plain-one", "` + hashOf("two") + `",
 		{"name": "alice@example.com", "sha256": "` + hash + `", "expires": "2027-01-31T00:00:00+01:00",
-		 "paths": ["/v1/chat/completions", "/v1/models/"], "methods": ["POST", "GET"], "max_in_flight": 4, "per_minute": 6e1},
-		{"name": "b.o-b_2", "token": "rt_three", "expires": null, "paths": null, "per_minute": null},
+		 "paths": ["/v1/chat/completions", "/v1/models/"], "methods": ["POST", "GET"], "models": ["gpt-5-mini", "ft:gpt-5*"], "max_in_flight": 4, "per_minute": 6e1},
+		{"name": "b.o-b_2", "token": "rt_three", "expires": null, "paths": null, "models": null, "per_minute": null},
 		{"name": "c", "sha256": "sha256:` + hashOf("four")[7:] + `"}]`})
 	if err != nil {
 		t.Fatal(err)
@@ -431,7 +431,7 @@ func TestParseNamedTokens(t *testing.T) {
 	}
 	alice := cfg.NamedTokens[0]
 	if string(alice.Token) != "sha256:"+hash || !alice.Expires.Equal(time.Date(2027, 1, 30, 23, 0, 0, 0, time.UTC)) ||
-		strings.Join(alice.Paths, " ") != "/v1/chat/completions /v1/models/" || strings.Join(alice.Methods, " ") != "POST GET" ||
+		strings.Join(alice.Paths, " ") != "/v1/chat/completions /v1/models/" || strings.Join(alice.Methods, " ") != "POST GET" || strings.Join(alice.Models, " ") != "gpt-5-mini ft:gpt-5*" ||
 		alice.MaxInFlight != 4 || alice.PerMinute != 60 {
 		t.Errorf("%+v", alice)
 	}
@@ -447,7 +447,7 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 		"not a JSON list":    {`[`, `[{]`, `[a,b]`, `[{"name":"hunter2"}`, `["hunter2"] x`},
 		"empty list":         {`[]`, `[ ]`},
 		"object or a string": {`[1]`, `[null]`, `[["hunter2"]]`, `[true]`},
-		"a member other": {entry(`,"hunter2":1`), entry(`,"Name":"x"`), entry(`,"models":["hunter2"]`),
+		"a member other": {entry(`,"hunter2":1`), entry(`,"Name":"x"`), entry(`,"model":["hunter2"]`),
 			entry(`,"upstreams":["hunter2"]`)},
 		"name must be a string": {`[{"name":7,"sha256":"` + hash + `"}]`},
 		"must have a name": {`[{"sha256":"` + hash + `"}]`, `[{"name":"","token":"hunter2"}]`, `[{"name":"a b","token":"hunter2"}]`,
@@ -465,6 +465,9 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 		"paths must be": {entry(`,"paths":[]`), entry(`,"paths":"/v1/models"`), entry(`,"paths":[1]`), entry(`,"paths":[null]`)},
 		"below one of RELAY_PATHS": {entry(`,"paths":["/hunter2/"]`), entry(`,"paths":["v1/models"]`), entry(`,"paths":["/"]`), entry(`,"paths":[""]`),
 			entry(`,"paths":["/v1x"]`), entry(`,"paths":["/v1/../x"]`), entry(`,"paths":["/v1/a%2fb"]`), entry(`,"paths":["/v1/*","/relay/"]`)},
+		"models must be": {entry(`,"models":[]`), entry(`,"models":"hunter2"`), entry(`,"models":[null]`)},
+		"has a model that is not": {entry(`,"models":[""]`), entry(`,"models":["*"]`), entry(`,"models":["hunter 2"]`), entry(`,"models":["*hunter"]`),
+			entry(`,"models":["hunter*2"]`), entry(`,"models":["` + strings.Repeat("a", 101) + `"]`)},
 		"methods must be":       {entry(`,"methods":[]`), entry(`,"methods":"GET"`)},
 		"in capitals":           {entry(`,"methods":["get"]`), entry(`,"methods":["TRACE"]`), entry(`,"methods":[""]`)},
 		"max_in_flight must be": {entry(`,"max_in_flight":0`), entry(`,"max_in_flight":-1`), entry(`,"max_in_flight":1.5`), entry(`,"max_in_flight":"2"`)},
@@ -499,7 +502,7 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 func FuzzParseTokens(f *testing.F) {
 	for _, seed := range []string{
 		`[{"name":"a","token":"CANARY"}]`, `["CANARY",{"name":"b","sha256":"` + hashOf("x")[7:] + `","expires":"2027-01-31T00:00:00Z"}]`,
-		`[{"name":"a","token":"CANARY","paths":["/v1/CANARY"],"methods":["GET"],"max_in_flight":1,"per_minute":1e3}]`,
+		`[{"name":"a","token":"CANARY","paths":["/v1/CANARY"],"methods":["GET"],"models":["CANARY*"],"max_in_flight":1,"per_minute":1e3}]`,
 		`[{"name":"a","token":"CANARY","CANARY":null}]`, `[{"expires":"CANARY"}]`, `[]`, `[[[[`, `CANARY,CANARY two`,
 	} {
 		f.Add(seed)
