@@ -159,7 +159,7 @@ var formCases = []bodyCase{
 	{"field, nothing", form(), errModelUnknown},
 	{"field, line feeds", strings.ReplaceAll(form(field("model", "gpt-5-mini")), "\r\n", "\n"), errModelUnknown},
 	{"boundary after a line feed", form(field("model", "gpt-5-mini"), modelFile("\n--b0undary\n"+field("model", "gpt-5"))), errModelUnknown},
-	{"boundary after a line feed only", form(field("model", "gpt-5-mini"), modelFile("\n--b0undary\r\n"+field("x", "y"))), errModelUnknown},
+	{"boundary after a line feed only", form(field("model", "gpt-5-mini"), modelFile("xy\n--b0undary\r\n"+field("x", "y"))), errModelUnknown},
 	{"boundary with a space", form(field("model", "gpt-5-mini"), modelFile("\r\n--b0undary \r\n"+field("model", "gpt-5"))), errModelUnknown},
 	{"text in front", "\r\n" + form(field("model", "gpt-5-mini")), errModelUnknown},
 	{"more behind", form(field("model", "gpt-5-mini")) + form(field("model", "gpt-5")), errModelUnknown},
