@@ -120,42 +120,42 @@ func TestWrongTokensDoNotShowThatTokensHaveNames(t *testing.T) {
 	}
 }
 
-// Of requests at the same time, only as many as allowed are in flight, and each that
-// ends makes room for another.
+// Of requests at the same time, exactly as many as allowed are in flight, and their
+// end makes room for as many.
 func TestTokenInFlight(t *testing.T) {
-	const limit, clients, rounds = 3, 12, 10
-	var inFlight, highest, served, refused atomic.Int64
+	const limit, clients = 3, 100
+	release := make(chan struct{})
 	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
-		n := inFlight.Add(1)
-		defer inFlight.Add(-1)
-		for seen := highest.Load(); n > seen && !highest.CompareAndSwap(seen, n); seen = highest.Load() {
-		}
+		<-release
 		ok(w, req)
 	}, withTokens(NamedToken{Name: "alice", Token: canaryToken, MaxInFlight: limit}, NamedToken{Name: "bob", Token: "other-token"}))
-	var wait sync.WaitGroup
-	for range clients {
-		wait.Go(func() {
-			for range rounds {
+	for round := range 3 {
+		var wait sync.WaitGroup
+		var served, refused atomic.Int64
+		for range clients {
+			wait.Go(func() {
 				res, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken)
 				if res.StatusCode == 200 {
 					served.Add(1)
-					continue
+					return
 				}
-				refused.Add(1)
 				wantError(t, res, body, errTokenInFlight)
-			}
-		})
-	}
-	wait.Wait()
-	// One that is refused means that as many as allowed are being served.
-	if highest.Load() > limit || served.Load() < limit || served.Load()+refused.Load() != clients*rounds {
-		t.Errorf("%d in flight, %d served, %d refused", highest.Load(), served.Load(), refused.Load())
-	}
-	for range limit + 1 { // one after the other
-		waitFor(t, "all requests to end", func() bool { return f.idle() })
-		if res, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken); res.StatusCode != 200 {
-			t.Errorf("after the load: %d %s", res.StatusCode, body)
+				refused.Add(1)
+			})
 		}
+		waitFor(t, "every request to be in flight or refused", func() bool {
+			return len(f.requests())-limit*round+int(refused.Load()) == clients
+		})
+		for range limit {
+			release <- struct{}{}
+		}
+		hangUp := time.AfterFunc(5*time.Second, func() { f.upstream.CloseClientConnections() }) // of any more
+		wait.Wait()
+		hangUp.Stop()
+		if served.Load() != limit || refused.Load() != clients-limit {
+			t.Fatalf("round %d: %d served, %d refused", round, served.Load(), refused.Load())
+		}
+		waitFor(t, "all requests to end", f.idle)
 	}
 }
 
@@ -254,9 +254,9 @@ func TestTokenPerMinuteRace(t *testing.T) {
 	var wait sync.WaitGroup
 	var served atomic.Int64
 	start := time.Now()
-	for range 16 {
+	for range 100 {
 		wait.Go(func() {
-			for range 10 {
+			for range 3 {
 				if res, _ := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken); res.StatusCode == 200 {
 					served.Add(1)
 				}
@@ -380,6 +380,45 @@ func TestTokenErrorsThroughAGateway(t *testing.T) {
 				t.Errorf("the relay is %s, want %s", got, test.state)
 			}
 		})
+	}
+}
+
+// A gateway and its regions are relays. The one that a token is over its rate at says
+// when to retry, and remains in use; the API's and a platform's 429 look as they did.
+func TestTokenRateOfARegion(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/v1/limited" {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Retry-After-Ms", "77")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = io.WriteString(w, `{"error":{"message":"m","type":"requests","param":null,"code":"rate_limit_exceeded"}}`)
+			return
+		}
+		ok(w, req)
+	}, withTokens(NamedToken{Name: "gateway", Token: canaryToken, PerMinute: 2}))
+	second := newFront(t, ok, nil)
+	region := strings.Replace(f.URL, "http://", "http://rt_"+canaryToken+"@", 1) + "#one"
+	gateway := newFront(t, ok, func(cfg *Config) {
+		cfg.Upstreams, cfg.ProbeInterval = []Secret{Secret(region), Secret(second.URL + "#two")}, -1
+	})
+	res, body := send(t, "POST", gateway.URL+"/v1/limited", "{}")
+	if res.StatusCode != 429 || res.Header.Get("X-Relay-Error") != "" || res.Header.Get("Retry-After-Ms") != "77" ||
+		!strings.Contains(body, "rate_limit_exceeded") || !strings.HasSuffix(res.Header.Get("X-Relay"), "origin=upstream") {
+		t.Errorf("the API's: %d %v %s", res.StatusCode, res.Header, body)
+	}
+	if res, body := send(t, "POST", gateway.URL+"/v1/chat/completions", "{}"); res.StatusCode != 200 {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+	for range 5 {
+		res, body := send(t, "POST", gateway.URL+"/v1/chat/completions", "{}")
+		wantError(t, res, body, errTokenRate)
+		if res.Header.Get("X-Relay-Upstream") != "one" || res.Header.Get("X-Relay-Attempts") != "1" {
+			t.Errorf("upstream %s after %s attempts", res.Header.Get("X-Relay-Upstream"), res.Header.Get("X-Relay-Attempts"))
+		}
+	}
+	second.untouched(t)
+	if st := gateway.relay.pool.Status()[0]; st.State != "up" {
+		t.Errorf("the region is %s", st.State)
 	}
 }
 
