@@ -21,6 +21,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"example.com/relay/core"
 	"example.com/relay/internal/fakeopenai"
@@ -115,10 +116,20 @@ func configs(upstream string) map[string]core.Config {
 		"token":       {Upstreams: to, AccessTokens: tokens, PathTokens: true},
 		"held":        {Upstreams: to, AccessTokens: tokens, APIKey: heldKey},
 		"small":       {Upstreams: to, MaxBodyBytes: smallLimit},
+		"expired":     {Upstreams: to, NamedTokens: named(core.NamedToken{Expires: time.Now().Add(-time.Hour)})},
+		"paths":       {Upstreams: to, NamedTokens: named(core.NamedToken{Paths: []string{"/v1/models"}})},
+		"models":      {Upstreams: to, NamedTokens: named(core.NamedToken{Models: []string{"gpt-*", "whisper-*"}})},
+		"rate":        {Upstreams: to, NamedTokens: named(core.NamedToken{PerMinute: 20})}, // after those one each 3 s
 		"noWebSocket": {Upstreams: to, Platform: core.Platform{NoWebSocket: true}},
 		// Ports this low are never given to a server that requests a free one.
 		"down": {Upstreams: []core.Secret{"http://127.0.0.1:1"}},
 	}
+}
+
+// named returns the list of one token, accessToken, that permits what token does.
+func named(token core.NamedToken) []core.NamedToken {
+	token.Name, token.Token = "alice", accessToken
+	return []core.NamedToken{token}
 }
 
 // A stack is an upstream and relays, most of them to it.
