@@ -35,6 +35,10 @@ type NamedToken struct {
 	// is a GET. If empty, all that the relay forwards.
 	Methods []string
 
+	// Upstreams are the names of the upstreams that the token may use. They must exist
+	// when the relay starts. If empty, all.
+	Upstreams []string
+
 	// MaxInFlight is the max number of the token's requests in flight in this
 	// process, WebSockets included. If zero, there is no limit.
 	MaxInFlight int
@@ -123,6 +127,8 @@ func (t *NamedToken) set(name string, value json.RawMessage, hash, plain *string
 		ok, form = decodedList(value, &t.Paths), "a list of strings that is not empty"
 	case "methods":
 		ok, form = decodedList(value, &t.Methods), "a list of strings that is not empty"
+	case "upstreams":
+		ok, form = decodedList(value, &t.Upstreams), "a list of strings that is not empty"
 	case "expires":
 		ok, form = decodedTime(value, &t.Expires), "a time such as 2027-01-31T00:00:00Z"
 	case "max_in_flight":
@@ -130,8 +136,8 @@ func (t *NamedToken) set(name string, value json.RawMessage, hash, plain *string
 	case "per_minute":
 		ok, form = decodedLimit(value, &t.PerMinute), "a whole number from 1 to 1000000"
 	default:
-		return errors.New("has a member other than name, sha256, token, expires, paths, methods, max_in_flight " +
-			"and per_minute")
+		return errors.New("has a member other than name, sha256, token, expires, paths, methods, upstreams, " +
+			"max_in_flight and per_minute")
 	}
 	if !ok && !isNull {
 		return fmt.Errorf("%s must be %s", name, form)
@@ -261,7 +267,7 @@ func (cfg Config) checkNamed(t NamedToken) error {
 			return errors.New("has another method than GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in capitals")
 		}
 	}
-	return nil
+	return cfg.checkTokenUpstreams(t.Upstreams)
 }
 
 // checkTokenPath reports why a token's path cannot be used, or nil.
