@@ -39,6 +39,7 @@
 //	errors.go     all errors that a client can get
 //	config.go     Config; validate.go checks it, settings.go reads the environment
 //	version.go    which version this is
+//	keys.go       API keys of upstreams: what they must agree with
 //	secret.go     strings that are never printed
 //	logline.go    the line that is logged for a record
 //	stdlog.go     what must not get into the standard logger

@@ -29,11 +29,10 @@ func Settings() []Setting { return slices.Clone(settings) }
 var settings = []Setting{
 	{"RELAY_UPSTREAMS", defaultUpstream,
 		"base URLs of the API or of relays, comma-separated, in order of preference, with or without `/v1`; " +
-			"`https://rt_<token>@host#name` adds a relay's access token and a name; " +
+			"`https://rt_<token>@host#name` adds a relay's access token and a name; or a JSON list of objects with " +
+			"`url`, `name`, `token` and `api_key`, the API key for that upstream; " +
 			"plain http to loopback addresses only, unless `RELAY_ALLOW_PRIVATE_HTTP`",
-		func(cfg *Config, v string) error {
-			return setList(&cfg.Upstreams, v)
-		}},
+		parseUpstreams},
 	{"RELAY_ALLOW_PRIVATE_HTTP", "false",
 		"`true`: allow plain http to upstreams at private addresses and at names without a dot, such as " +
 			"`http://ollama:11434`; everyone on that network can read the keys and prompts",
@@ -61,6 +60,13 @@ var settings = []Setting{
 			cfg.ResumeResponses, err = parseBool(v)
 			return err
 		}},
+	{"RELAY_RETRY_QUOTA", "false",
+		"`true`: try the next upstream if one responds with the error `insufficient_quota`, for requests whose API " +
+			"key the relay holds",
+		func(cfg *Config, v string) (err error) {
+			cfg.RetryQuota, err = parseBool(v)
+			return err
+		}},
 	{"RELAY_PROBE_INTERVAL", "10s",
 		"time between health probes of each upstream, if there are several; six times as long without traffic; " +
 			"`off` for none; functions never probe",
@@ -80,7 +86,8 @@ var settings = []Setting{
 			return err
 		}},
 	{"RELAY_API_KEY", "",
-		"API key that the relay sends in place of the client's; requires access tokens",
+		"API key that the relay sends in place of the client's, to upstreams without a key of their own; requires " +
+			"access tokens",
 		func(cfg *Config, v string) error {
 			cfg.APIKey = Secret(v)
 			return nil
@@ -238,7 +245,7 @@ const levelOff = slog.Level(100)
 // unset. The error names every unknown RELAY_* variable and every bad value at
 // once, on one line, without the values. What ParseEnv accepts, [New] accepts,
 // but for upstreams that hold tokens on a relay which is public, see
-// [Config.Public].
+// [Config.Public], and for the names of tokens' upstreams if there are no upstreams.
 func ParseEnv(environ []string) (Config, error) {
 	var cfg Config
 	var errs []error

@@ -40,6 +40,10 @@ type NamedToken struct {
 	// what has no model that can be told is refused. If empty, all of them.
 	Models []string
 
+	// Upstreams are the names of the upstreams that the token may use. They must exist
+	// when the relay starts. If empty, all.
+	Upstreams []string
+
 	// MaxInFlight is the max number of the token's requests in flight in this
 	// process, WebSockets included. If zero, there is no limit.
 	MaxInFlight int
@@ -130,6 +134,8 @@ func (t *NamedToken) set(name string, value json.RawMessage, hash, plain *string
 		ok, form = decodedList(value, &t.Methods), "a list of strings that is not empty"
 	case "models":
 		ok, form = decodedList(value, &t.Models), "a list of strings that is not empty"
+	case "upstreams":
+		ok, form = decodedList(value, &t.Upstreams), "a list of strings that is not empty"
 	case "expires":
 		ok, form = decodedTime(value, &t.Expires), "a time such as 2027-01-31T00:00:00Z"
 	case "max_in_flight":
@@ -137,7 +143,7 @@ func (t *NamedToken) set(name string, value json.RawMessage, hash, plain *string
 	case "per_minute":
 		ok, form = decodedLimit(value, &t.PerMinute), "a whole number from 1 to 1000000"
 	default:
-		return errors.New("has a member other than name, sha256, token, expires, paths, methods, models, " +
+		return errors.New("has a member other than name, sha256, token, expires, paths, methods, models, upstreams, " +
 			"max_in_flight and per_minute")
 	}
 	if !ok && !isNull {
@@ -274,7 +280,7 @@ func (cfg Config) checkNamed(t NamedToken) error {
 				"which a * may follow")
 		}
 	}
-	return nil
+	return cfg.checkTokenUpstreams(t.Upstreams)
 }
 
 // modelForm is that of a model's name, which may end in a wildcard.

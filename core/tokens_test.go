@@ -487,7 +487,7 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 		"empty list":         {`[]`, `[ ]`},
 		"object or a string": {`[1]`, `[null]`, `[["hunter2"]]`, `[true]`},
 		"a member other": {entry(`,"hunter2":1`), entry(`,"Name":"x"`), entry(`,"model":["hunter2"]`),
-			entry(`,"upstreams":["hunter2"]`)},
+			entry(`,"upstream":["hunter2"]`)},
 		"name must be a string": {`[{"name":7,"sha256":"` + hash + `"}]`},
 		"must have a name": {`[{"sha256":"` + hash + `"}]`, `[{"name":"","token":"hunter2"}]`, `[{"name":"a b","token":"hunter2"}]`,
 			`[{"name":"\u00e4","token":"hunter2"}]`, `[{"name":"a\nb","token":"hunter2"}]`, `[{"name":"-a","token":"hunter2"}]`,
@@ -542,12 +542,13 @@ func FuzzParseTokens(f *testing.F) {
 	for _, seed := range []string{
 		`[{"name":"a","token":"CANARY"}]`, `["CANARY",{"name":"b","sha256":"` + hashOf("x")[7:] + `","expires":"2027-01-31T00:00:00Z"}]`,
 		`[{"name":"a","token":"CANARY","paths":["/v1/CANARY"],"methods":["GET"],"models":["CANARY*"],"max_in_flight":1,"per_minute":1e3}]`,
+		`[{"name":"a","token":"CANARY","upstreams":["a"]},{"name":"b","token":"CANARY2","upstreams":["CANARY"]}]`,
 		`[{"name":"a","token":"CANARY","CANARY":null}]`, `[{"expires":"CANARY"}]`, `[]`, `[[[[`, `CANARY,CANARY two`,
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		cfg, err := ParseEnv([]string{"RELAY_ACCESS_TOKENS=" + value})
+		cfg, err := ParseEnv([]string{"RELAY_ACCESS_TOKENS=" + value, "RELAY_UPSTREAMS=https://a.example#a"})
 		if err != nil {
 			if text := err.Error(); strings.Contains(text, "CANARY") || strings.Contains(text, "\n") {
 				t.Errorf("%q: %v", value, err)
@@ -563,7 +564,7 @@ func FuzzParseTokens(f *testing.F) {
 		if strings.TrimSpace(value) != "" && relay.open {
 			t.Errorf("%q opens the relay", value)
 		}
-		a := newAccess(cfg)
+		a := newAccess(cfg, nil)
 		for i, token := range cfg.NamedTokens {
 			if text := string(token.Token); !strings.HasPrefix(text, "sha256:") && a.caller(text) != len(cfg.AccessTokens)+i+1 {
 				t.Errorf("%q: named token %d is taken for another", value, i+1)

@@ -32,6 +32,7 @@ type TokenHealth struct {
 	Paths       []string `json:"paths,omitempty"`
 	Methods     []string `json:"methods,omitempty"`
 	Models      []string `json:"models,omitempty"`
+	Upstreams   []string `json:"upstreams,omitempty"` // names
 	MaxInFlight int      `json:"max_in_flight,omitempty"`
 	PerMinute   int      `json:"per_minute,omitempty"`
 }
