@@ -21,6 +21,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"example.com/relay/core"
 	"example.com/relay/internal/fakeopenai"
@@ -114,11 +115,28 @@ func configs(upstream string) map[string]core.Config {
 		"usage":       {Upstreams: to, LogUsage: true},
 		"token":       {Upstreams: to, AccessTokens: tokens, PathTokens: true},
 		"held":        {Upstreams: to, AccessTokens: tokens, APIKey: heldKey},
+		"named":       {Upstreams: to, NamedTokens: namedTokens()},
 		"small":       {Upstreams: to, MaxBodyBytes: smallLimit},
 		"noWebSocket": {Upstreams: to, Platform: core.Platform{NoWebSocket: true}},
 		// Ports this low are never given to a server that asks for a free one.
 		"down": {Upstreams: []core.Secret{"http://127.0.0.1:1"}},
 	}
+}
+
+// namedTokens returns tokens that differ in what they permit. The text of each is
+// accessToken, a hyphen and its name.
+func namedTokens() []core.NamedToken {
+	tokens := []core.NamedToken{
+		{Name: "alice", Expires: time.Date(2099, time.January, 1, 0, 0, 0, 0, time.UTC), PerMinute: 60, MaxInFlight: 4},
+		{Name: "soon", Expires: time.Now().Add(75 * time.Hour)},
+		{Name: "gone", Expires: time.Now().Add(-time.Hour)},
+		{Name: "narrow", Paths: []string{"/v1/chat/completions"}, Methods: []string{http.MethodPost}},
+		{Name: "slow", PerMinute: 1},
+	}
+	for i := range tokens {
+		tokens[i].Token = core.Secret(accessToken + "-" + tokens[i].Name)
+	}
+	return tokens
 }
 
 // A stack is an upstream and relays, most of them to it.
