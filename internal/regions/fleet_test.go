@@ -67,14 +67,14 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 	f := StartTest(t, Options{Regions: 1})
 	region, client := f.Regions[0], &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
-	mustAnswer := func() {
+	mustRespond := func() {
 		t.Helper()
 		if res, body, err := ask(t, client, region.Front.URL()); err != nil || res.StatusCode != 200 || !strings.Contains(body, "hgfedcba") {
 			t.Fatalf("ask() = %v, %q, %v", res, body, err)
 		}
 	}
 	for _, end := range []func() error{region.Kill, region.Stop, region.Kill} {
-		mustAnswer()
+		mustRespond()
 		url, process := region.Front.URL(), region.process
 		if err := end(); err != nil {
 			t.Fatal(err)
@@ -92,7 +92,7 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 			t.Errorf("the region came back at %s, was at %s", region.Front.URL(), url)
 		}
 	}
-	mustAnswer()
+	mustRespond()
 	if got := f.Upstream.Arrived(); got != 4 {
 		t.Errorf("the upstream had %d requests, want 4", got)
 	}

@@ -100,7 +100,7 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 				t.Errorf("got %v", a)
 			}
 			r.set(t, 1, regions.Firewall("X-Large", page))
-			for range 30 { // early answers must arrive: whose connection is reset retries
+			for range 30 { // early responses must arrive: whose connection is reset retries
 				a := upload(t, r, true)
 				if a.status != http.StatusRequestEntityTooLarge || a.code() != "body_too_large" || a.header.Get("X-Should-Retry") != "false" ||
 					!strings.Contains(a.body, ": platform_413") {

@@ -12,7 +12,7 @@ import (
 	"example.com/relay/internal/torture"
 )
 
-// Streams that take a while, so that some are under way at any time, and answers
+// Streams that take a while, so that some are under way at any time, and responses
 // in one piece that do not come at once.
 const (
 	streamed = "events=6 gap=10ms"

@@ -131,7 +131,7 @@ func streamToDone(t *testing.T, a *api) streamed {
 	return s
 }
 
-// bodyCalls are calls whose answers are no event streams.
+// bodyCalls are calls whose responses are no event streams.
 var bodyCalls = map[string]func(t *testing.T, a *api) error{
 	"chat": func(t *testing.T, a *api) error {
 		_, err := a.Chat.Completions.New(t.Context(), chatParams())
@@ -151,10 +151,10 @@ var bodyCalls = map[string]func(t *testing.T, a *api) error{
 	},
 }
 
-// bodyCuts are the ways in which such an answer can break off.
+// bodyCuts are the ways in which such a response can break off.
 var bodyCuts = []string{"cut=0", "cut=3", "reset=3", "bad-chunk=3", "no-last-chunk", "short-cl", "gzip cut=3"}
 
-// TestCutBodies has answers other than event streams that break off.
+// TestCutBodies has responses other than event streams that break off.
 func TestCutBodies(t *testing.T) {
 	for name, call := range bodyCalls {
 		for _, fault := range bodyCuts {
@@ -166,7 +166,7 @@ func TestCutBodies(t *testing.T) {
 	}
 }
 
-// meetCutBody makes a call whose answers all break off, which must be an error,
+// meetCutBody makes a call whose responses all break off, which must be an error,
 // and returns how often the SDK tried.
 func meetCutBody(t *testing.T, a *api, call func(t *testing.T, a *api) error, fault string) int {
 	t.Helper()

@@ -21,7 +21,7 @@ import (
 // A region is a relay that can be killed.
 type region struct {
 	*httptest.Server
-	dead atomic.Pointer[http.HandlerFunc] // what answers in the relay's place
+	dead atomic.Pointer[http.HandlerFunc] // what responds in the relay's place
 }
 
 // startRegion serves a relay to u as a region, until the test ends.
@@ -74,7 +74,7 @@ var kills = map[string]func(*region){
 	},
 }
 
-// die breaks off what is under way, and answers by h from then on.
+// die breaks off what is under way, and responds by h from then on.
 func (r *region) die(h http.HandlerFunc) {
 	r.dead.Store(&h)
 	r.CloseClientConnections()
@@ -83,7 +83,7 @@ func (r *region) die(h http.HandlerFunc) {
 // TestKilledRegion has a region that goes while a program makes calls. Those
 // that are no streams all succeed through a gateway, with the retries that the
 // SDK makes by itself; streams are complete or raise an error. A pool hands
-// answers on as they come, so that one which had begun may break off.
+// responses on as they come, so that one which had begun may break off.
 func TestKilledRegion(t *testing.T) {
 	routes := map[string]func(t *testing.T, u *fakeopenai.Upstream, urls []string) *api{
 		"through a gateway": func(t *testing.T, u *fakeopenai.Upstream, urls []string) *api {
@@ -133,7 +133,7 @@ func TestKilledRegion(t *testing.T) {
 				}
 				wait.Wait()
 				if n := cut.Load(); n > 6 {
-					t.Errorf("%d answers were cut, want no more than one for each worker", n)
+					t.Errorf("%d responses were cut, want no more than one for each worker", n)
 				}
 			})
 		}

@@ -23,11 +23,11 @@ var bootstrap = sync.OnceValues(func() (string, error) {
 // streaming is a function behind a function URL that passes on what comes.
 var streaming = lambdaemu.Function{Mode: lambdaemu.ResponseStream}
 
-// looks are the two ways in which the platform may show an answer that broke
+// looks are the two ways in which the platform may show a response that broke
 // off. Which one it is today is not documented.
 var looks = []lambdaemu.Cut{lambdaemu.CutBroken, lambdaemu.CutClean}
 
-// showing returns a function whose cut answers have a look.
+// showing returns a function whose cut responses have a look.
 func showing(look lambdaemu.Cut) lambdaemu.Function {
 	f := streaming
 	f.Cut = look

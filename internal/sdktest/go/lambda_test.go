@@ -48,7 +48,7 @@ func TestFunction(t *testing.T) {
 		t.Parallel()
 		bothOn(t, streaming, func(t *testing.T, a *api) download {
 			d := speak(t, a)
-			d.ContentLength = 0 // the platform sends streamed answers in chunks
+			d.ContentLength = 0 // the platform sends streamed responses in chunks
 			return d
 		})
 	})
@@ -134,7 +134,7 @@ func TestFunctionCutStreams(t *testing.T) {
 }
 
 // TestFunctionCutJSON has JSON that breaks off. Directly the SDK finds that in
-// the midst of an answer; here it must be told by the status.
+// the midst of a response; here it must be told by the status.
 func TestFunctionCutJSON(t *testing.T) {
 	for _, look := range looks {
 		f := showing(look)
@@ -153,7 +153,7 @@ func TestFunctionCutJSON(t *testing.T) {
 	}
 }
 
-// TestFunctionCutJSONIsRetried counts the attempts at an answer that breaks off
+// TestFunctionCutJSONIsRetried counts the attempts at a response that breaks off
 // each time, and at one that does so once.
 func TestFunctionCutJSONIsRetried(t *testing.T) {
 	for _, look := range looks {
@@ -211,7 +211,7 @@ func TestFunctionCutBinary(t *testing.T) {
 	}
 }
 
-// TestFunctionBuffered has a function whose answers come in one piece, even
+// TestFunctionBuffered has a function whose responses come in one piece, even
 // those that are streams.
 func TestFunctionBuffered(t *testing.T) {
 	f := lambdaemu.Function{Mode: lambdaemu.Buffered}

@@ -126,7 +126,7 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// leaveBeforeHeader cancels a call that has no answer yet.
+// leaveBeforeHeader cancels a call that has no response yet.
 func leaveBeforeHeader(t *testing.T, a *api) any {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)

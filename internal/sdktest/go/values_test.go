@@ -156,7 +156,7 @@ func transcribe(t *testing.T, a *api) string {
 	return res.RawJSON()
 }
 
-// A download is what a program can tell of a binary answer.
+// A download is what a program can tell of a binary response.
 type download struct {
 	Status        int
 	ContentType   string

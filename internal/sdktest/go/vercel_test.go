@@ -23,7 +23,7 @@ import (
 // settings in environ. Then it fails the test if the log holds a secret.
 func startVercel(t *testing.T, f *vercelbuild.Function, u *fakeopenai.Upstream, environ ...string) *vercelbuild.Process {
 	t.Helper()
-	u.Delay = 3 * time.Millisecond // Vercel's proxy loses answers that come at once
+	u.Delay = 3 * time.Millisecond // Vercel's proxy loses responses that come at once
 	var p *vercelbuild.Process
 	t.Cleanup(func() { // after it ended
 		if p != nil && strings.Contains(p.Logs(), canary) {
@@ -60,7 +60,7 @@ func TestVercel(t *testing.T) {
 }
 
 // TestVercelEventsComeOneByOne is TestEventsComeOneByOne: Vercel ends the
-// upstream's answer as well when the client leaves.
+// upstream's response as well when the client leaves.
 func TestVercelEventsComeOneByOne(t *testing.T) {
 	f := vercelbuild.Build(t)
 	for events := range 6 {
@@ -149,9 +149,9 @@ func TestVercelCutStreams(t *testing.T) {
 	t.Run("chat behind [DONE]", func(t *testing.T) { bothOnVercel(t, f, streamToDone) })
 }
 
-// TestVercelCutBodies has answers other than event streams that break off. It
+// TestVercelCutBodies has responses other than event streams that break off. It
 // does not compare with what the SDK makes of them directly: where little has
-// come, Vercel's proxy ends the connection without an answer, which becomes a 502
+// come, Vercel's proxy ends the connection without a response, which becomes a 502
 // that the SDK would ask again for.
 func TestVercelCutBodies(t *testing.T) {
 	f := vercelbuild.Build(t)

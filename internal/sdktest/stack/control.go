@@ -143,5 +143,5 @@ func isClosed(c <-chan struct{}) bool {
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // a test that is gone needs no answer
+	_ = json.NewEncoder(w).Encode(v) // a test that is gone needs no response
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // functions are the relays on AWS Lambda by their names in the greeting, and
-// what each shows of an answer that breaks off.
+// what each shows of a response that breaks off.
 var functions = map[string]lambdaemu.Cut{
 	"lambda":      lambdaemu.CutBroken,
 	"lambdaClean": lambdaemu.CutClean,

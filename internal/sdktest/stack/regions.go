@@ -15,8 +15,8 @@ import (
 // greeting, and how the first region goes when a test asks for it.
 var gateways = map[string]func(*region){
 	"gatewayRefuse": func(r *region) { r.server.Close() },
-	"gateway503":    func(r *region) { r.answer(unavailable) },
-	"gatewayReset":  func(r *region) { r.answer(reset) },
+	"gateway503":    func(r *region) { r.serveInstead(unavailable) },
+	"gatewayReset":  func(r *region) { r.serveInstead(reset) },
 }
 
 // regionNames are the names of a gateway's regions, as people see them.
@@ -25,13 +25,13 @@ var regionNames = []string{"aws-us-east-1", "gcf-europe-west1", "vercel-iad1"}
 // A region is a relay that can be killed.
 type region struct {
 	server *http.Server
-	dead   atomic.Pointer[http.HandlerFunc] // answers in the relay's place
+	dead   atomic.Pointer[http.HandlerFunc] // responds in the relay's place
 }
 
-// answer lets h answer from now on.
-func (r *region) answer(h http.HandlerFunc) { r.dead.Store(&h) }
+// serveInstead lets h respond in the relay's place from now on.
+func (r *region) serveInstead(h http.HandlerFunc) { r.dead.Store(&h) }
 
-// unavailable answers as a platform does that has no instance.
+// unavailable responds as a platform does that has no instance.
 func unavailable(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "<h1>Service Unavailable</h1>", http.StatusServiceUnavailable)
 }

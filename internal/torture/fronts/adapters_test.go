@@ -293,7 +293,7 @@ func refusedResponses(r *rig) {
 	r.runtimeAPIFaults()
 }
 
-// runtimeAPIFaults has the Runtime API refuse answers, and break off while it
+// runtimeAPIFaults has the Runtime API refuse responses, and break off while it
 // takes them: whatever becomes of that one, the next invocation is clean.
 func (r *rig) runtimeAPIFaults() {
 	r.Helper()

@@ -223,7 +223,7 @@ func slowBody(r *rig) {
 	r.wantNext()
 }
 
-// sip opens n answers that are far larger than any buffer, and reads a little of
+// sip opens n responses that are far larger than any buffer, and reads a little of
 // each.
 func (r *rig) sip(n int) []*wire {
 	r.Helper()

@@ -83,7 +83,7 @@ func responseLines(r *rig) {
 }
 
 // amidUpload sends bodies of which the first region reads some before it
-// answers. The next gets all or nothing.
+// responses. The next gets all or nothing.
 func amidUpload(r *rig) {
 	whole := 0
 	for run := range torture.Pick(8, 40) {

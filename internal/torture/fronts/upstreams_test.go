@@ -42,7 +42,7 @@ func TestUpstreams(t *testing.T) {
 		{"B21", "errors of the API", all, nil, nil, apiErrors},
 		{"B22", "headers that pin and track", all, nil, nil, pinning},
 		{"B23", "trailers", all, nil, nil, trailers},
-		{"B24", "50 MB of JSON", []string{local, lambda, gcf, vercel, gateway}, excepting("responses of more than 6 MB do not fit: 502 response_too_large", buffered), nil, largeAnswer},
+		{"B24", "50 MB of JSON", []string{local, lambda, gcf, vercel, gateway}, excepting("responses of more than 6 MB do not fit: 502 response_too_large", buffered), nil, largeResponse},
 	})
 }
 
@@ -566,7 +566,7 @@ func trailers(r *rig) {
 	r.wantUpstream(2)
 }
 
-func largeAnswer(r *rig) {
+func largeResponse(r *rig) {
 	const n = 50_000_000
 	f := flooding(r, "application/json", n)
 	r.start(f.URL)
