@@ -54,21 +54,38 @@ func TestRun(t *testing.T) {
 	if got := get(t, url("control")+"/hits"); !strings.Contains(got, `"open":1`) || !strings.Contains(got, `"lambda":1`) {
 		t.Errorf("hits = %s, want one of open and one of lambda", got)
 	}
-	if got := get(t, url("control")+"/log"); !strings.Contains(got, "models") || strings.Contains(got, "CANARY") {
-		t.Errorf("log = %s, want the request without a secret", got)
-	}
-	if res, err = http.Post(url("control")+"/reset", "", nil); err != nil {
-		t.Fatal(err)
-	}
-	res.Body.Close()
+	post(t, url("control")+"/reset", "")
 	if got := get(t, url("control")+"/requests"); got != "[]\n" {
 		t.Errorf("requests after a reset = %s, want none", got)
 	}
+	// A deep check takes no fault of a request, and is none.
+	post(t, url("control")+"/script", `["status=429"]`)
+	if got := get(t, url("open")+"/relay/health?deep=1"); !strings.Contains(got, `"ok":true`) {
+		t.Errorf("deep check = %s, want one that is ok", got)
+	}
+	if got := get(t, url("control")+"/requests"); got != "[]\n" {
+		t.Errorf("requests after a deep check = %s, want none", got)
+	}
+	if got := get(t, url("open")+"/v1/models"); !strings.Contains(got, "rate_limit") {
+		t.Errorf("models = %s, want the fault", got)
+	}
 
+	if got := get(t, url("control")+"/log"); !strings.Contains(got, "models") || strings.Contains(got, "CANARY") {
+		t.Errorf("log = %s, want the request without a secret", got)
+	}
 	closeIn.Close()
 	if err := <-done; err != nil {
 		t.Errorf("run = %v, want nil after its input closed", err)
 	}
+}
+
+func post(t *testing.T, url, body string) {
+	t.Helper()
+	res, err := http.Post(url, "", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
 }
 
 func get(t *testing.T, url string) string {
