@@ -7,7 +7,7 @@ import { showUpstreams } from './gateway.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { qr } from './qr.mjs';
 import { ask, base, failureText, onDoubt, parse, relay, request } from './relay.mjs';
-import { ago, duration, megabytes } from './text.mjs';
+import { ago, duration, joined, megabytes } from './text.mjs';
 
 const ageEvery = 5000; // ms between two updates of the age
 const doubtEvery = 5000; // ms between two checks for calls that failed
@@ -137,9 +137,9 @@ function verdict() {
 export function renderStatus() {
   const { failure, deep, stream, busy } = state;
   const health = relay.health ?? {};
-  const name = typeof health.name === 'string' ? health.name : '';
-  $('name').textContent = name === 'relay' ? '' : name;
-  document.title = name && name !== 'relay' ? `${name} · relay` : 'relay';
+  const name = typeof health.name === 'string' && health.name !== 'relay' ? health.name : '';
+  $('name').textContent = name;
+  document.title = joined([name, 'relay']);
   const [kind, sentence] = verdict();
   const sub = { v_well: 'sub', v_buffered: 'sub_buffered' }[sentence];
   $('banner').className = kind;
