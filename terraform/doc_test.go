@@ -140,7 +140,7 @@ func TestSecretsAreSensitive(t *testing.T) {
 				t.Errorf("%s: the variable %s is not sensitive", module, name)
 			}
 		}
-		for _, name := range []string{"access_token", "endpoints"} {
+		for _, name := range []string{"access_token", "endpoints", "tokens"} {
 			if o := find(m.Outputs, name); o == nil || !o.Sensitive {
 				t.Errorf("%s: the output %s is not sensitive", module, name)
 			}

@@ -25,6 +25,7 @@ locals {
     length(var.kms_keys) == 0 ? [] : ["cloudkms"],
     var.api_key_secret == null ? [] : ["secretmanager"],
     var.alarm_email == null ? [] : ["monitoring"],
+    var.log_metrics ? ["logging"] : [],
     var.monthly_budget == null ? [] : ["billingbudgets"],
     var.domain == null ? [] : ["compute"],
     try(var.domain.zone, null) == null ? [] : ["dns"],
