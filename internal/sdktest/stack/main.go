@@ -115,6 +115,7 @@ func configs(upstream string) map[string]core.Config {
 		"usage":       {Upstreams: to, LogUsage: true},
 		"token":       {Upstreams: to, AccessTokens: tokens, PathTokens: true},
 		"held":        {Upstreams: to, AccessTokens: tokens, APIKey: heldKey},
+		"named":       {Upstreams: to, NamedTokens: namedTokens()},
 		"small":       {Upstreams: to, MaxBodyBytes: smallLimit},
 		"expired":     {Upstreams: to, NamedTokens: named(core.NamedToken{Expires: time.Now().Add(-time.Hour)})},
 		"paths":       {Upstreams: to, NamedTokens: named(core.NamedToken{Paths: []string{"/v1/models"}})},
@@ -130,6 +131,22 @@ func configs(upstream string) map[string]core.Config {
 func named(token core.NamedToken) []core.NamedToken {
 	token.Name, token.Token = "alice", accessToken
 	return []core.NamedToken{token}
+}
+
+// namedTokens returns tokens that differ in what they permit. The text of each is
+// accessToken, a hyphen and its name.
+func namedTokens() []core.NamedToken {
+	tokens := []core.NamedToken{
+		{Name: "alice", Expires: time.Date(2099, time.January, 1, 0, 0, 0, 0, time.UTC), PerMinute: 60, MaxInFlight: 4},
+		{Name: "soon", Expires: time.Now().Add(75 * time.Hour)},
+		{Name: "gone", Expires: time.Now().Add(-time.Hour)},
+		{Name: "narrow", Paths: []string{"/v1/chat/completions"}, Methods: []string{http.MethodPost}},
+		{Name: "slow", PerMinute: 1},
+	}
+	for i := range tokens {
+		tokens[i].Token = core.Secret(accessToken + "-" + tokens[i].Name)
+	}
+	return tokens
 }
 
 // A stack is an upstream and relays, most of them to it.
