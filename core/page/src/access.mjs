@@ -72,12 +72,12 @@ const named = () => (state === 'good' && relay.health?.token) || {};
 // tokenFacts returns the token's name and end, and its limits; nothing if it has no
 // name.
 export function tokenFacts() {
-  const { name, expires, paths, methods, max_in_flight, per_minute } = named();
+  const { name, expires, paths, methods, models, max_in_flight, per_minute } = named();
   const end = Date.parse(expires);
   return name ? [
     joined([name, end && t('expires', { day: day(end / 1000, { timeStyle: 'short' }) })]),
     joined([
-      per_minute && t('per_minute', { n: per_minute }), max_in_flight && t('at_once', { n: max_in_flight }), methods?.join(', '), paths?.join(', '),
+      per_minute && t('per_minute', { n: per_minute }), max_in_flight && t('at_once', { n: max_in_flight }), methods?.join(', '), paths?.join(', '), models?.join(', '),
     ]) || t('none'),
   ] : [];
 }
