@@ -5,7 +5,7 @@
 //
 // A request meets the stages of core in the same order and under the same names:
 //
-//   record → cors → target → health · page → access → limits → forwarding → stream · websocket
+//   record → cors → target → health · page → access → limits → models → forwarding → stream · websocket
 //
 // Each stage gets the exchange x, which is one request with its state. It returns
 // nothing to let the request pass, or a response {status, headers, body}, or throws a
@@ -44,6 +44,8 @@ const ERRORS = {
   access: { status: 401, code: "invalid_access_token", retryAfterMs: 0, retry: false, message: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>. Its operator has it." },
   tokenExpired: { status: 401, code: "token_expired", retryAfterMs: 0, retry: false, message: "This access token of the relay has expired. Its operator can extend it, or has a new one." },
   tokenNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay does not permit this path or method. With the token, /relay/health says what it does; its operator can change it." },
+  modelNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay does not permit this model. With the token, /relay/health says which ones it does; its operator can change it." },
+  modelUnknown: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay permits certain models only, and the relay cannot tell which one this request is for. Name it once, as model in a JSON object or multipart form that is not compressed, or in the query of a Realtime WebSocket; where the API has no such member, use another token." },
   tokenRate: { status: 429, code: "token_rate_limited", retryAfterMs: 8000, retry: true, message: "This access token has reached its max number of requests per minute at this relay; the API was not called. Retry after a pause, or have its operator raise per_minute." },
   tokenInFlight: { status: 429, code: "token_rate_limited", retryAfterMs: 1000, retry: true, message: "This access token has reached its max number of requests in flight at this relay; the API was not called. Retry in a moment, or have its operator raise max_in_flight." },
   duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
@@ -416,7 +418,7 @@ function parseToken(token) {
   return { text: token, digest: null };
 }
 
-const TOKEN_MEMBERS = ['name', 'sha256', 'token', 'expires', 'paths', 'methods', 'upstreams', 'max_in_flight', 'per_minute'];
+const TOKEN_MEMBERS = ['name', 'sha256', 'token', 'expires', 'paths', 'methods', 'models', 'upstreams', 'max_in_flight', 'per_minute'];
 
 /** Parses a JSON list of access tokens: objects with a name, an end and limits, or strings as in the list with commas. */
 function parseNamedTokens(text) {
@@ -445,7 +447,7 @@ function parseNamedTokens(text) {
 function parseNamedToken(entry) {
   must(entry !== null && typeof entry === 'object' && !Array.isArray(entry), 'must be an object or a string');
   must(Object.keys(entry).every((name) => TOKEN_MEMBERS.includes(name)), `has a member other than ${TOKEN_MEMBERS.join(', ')}`);
-  const { name, sha256, token, expires, paths, methods, upstreams, max_in_flight: inFlight, per_minute: perMinute } = entry;
+  const { name, sha256, token, expires, paths, methods, models, upstreams, max_in_flight: inFlight, per_minute: perMinute } = entry;
   const isText = (v) => v == null || typeof v === 'string';
   const isList = (v) => v == null || (Array.isArray(v) && v.length > 0 && v.every((s) => typeof s === 'string'));
   must(isText(name) && isText(sha256) && isText(token), 'name, sha256 and token must be strings');
@@ -459,11 +461,13 @@ function parseNamedToken(entry) {
   must(isList(methods), 'methods must be a list of strings that is not empty');
   must(isList(upstreams), 'upstreams must be a list of strings that is not empty');
   must(!methods || methods.every((m) => METHODS.includes(m)), `has another method than ${METHODS.join(', ')}, in capitals`);
+  must(isList(models), 'models must be a list of strings that is not empty');
+  must((models ?? []).every((m) => /^[A-Za-z0-9._:/@+-]{1,100}\*?$/.test(m)), 'has a model that is not 1 to 100 letters, digits and the characters ._:/@+-, of which a * may follow');
   must(inFlight == null, `max_in_flight cannot be kept on ${PLATFORM}, where each isolate knows its own requests only: take it out`);
   must(perMinute == null || (Number.isInteger(perMinute) && perMinute >= 1 && perMinute <= 1e6), 'per_minute must be a whole number from 1 to 1000000');
   return {
     ...parseToken(sha256 ? `sha256:${sha256.replace(/^sha256:/, '')}` : token), name, expires: expires ?? '', ends: expires ? Date.parse(expires) : Infinity,
-    paths: paths ?? [], methods: methods ?? [], upstreams: upstreams ?? [], perMinute: perMinute ?? 0, paidTill: 0,
+    paths: paths ?? [], methods: methods ?? [], models: models ?? [], upstreams: upstreams ?? [], perMinute: perMinute ?? 0, paidTill: 0,
   };
 }
 
@@ -614,6 +618,7 @@ function newExchange(relay, request) {
     id: '', start: Date.now(), firstByte: 0,
     attempts: 0, upstream: null, // how it was sent
     bytesIn: 0,
+    body: null, // all of it, if models has read it
     abort: new AbortController(), cause: null, // the error that ended the exchange early
     token: null, // the named one that was shown; from access
     clientKey: false, // the key in outbound is the client's; from access
@@ -656,6 +661,7 @@ async function stages(x) {
   checkPath(x, false);
   checkLimits(x);
   checkRate(x.token);
+  await checkModel(x);
   return forward(x);
 }
 
@@ -928,10 +934,11 @@ async function isAdmitted(x) {
 }
 
 /** Returns what the holder of a named token may know of it. */
-function tokenReport({ name, expires, ends, paths, methods, upstreams, perMinute }) {
+function tokenReport({ name, expires, ends, paths, methods, models, upstreams, perMinute }) {
   return {
     name, ...(expires && { expires: new Date(ends).toISOString().replace(/\.[0-9]+Z$/, 'Z') }), ...(paths.length > 0 && { paths }),
-    ...(methods.length > 0 && { methods }), ...(upstreams.length > 0 && { upstreams }), ...(perMinute && { per_minute: perMinute }),
+    ...(methods.length > 0 && { methods }), ...(models.length > 0 && { models }),
+    ...(upstreams.length > 0 && { upstreams }), ...(perMinute && { per_minute: perMinute }),
   };
 }
 
@@ -1298,6 +1305,177 @@ function tooLarge(x) {
     "or use a relay with a larger limit: RELAY_MAX_BODY_BYTES raises this one's up to the 100 MB that Cloudflare's free zones accept, relay serve accepts what it is set to there.");
 }
 
+// models: what a named token with a list of models may request; core/models.go says why
+
+const STORING = /^\/v1\/((files|uploads|conversations)(\/|$)|[a-z_]+\/.+\/cancel$)/;
+const ELSEWHERE = /\/(batches|evals|graders|realtime|chatkit|remix|deployments|engines|models)(\/|$)/i;
+
+/** Lets a token with a list of models request those only. It reads the body, which other tokens' requests are spared. */
+async function checkModel(x) {
+  if (!x.token?.models.length) return;
+  const path = decode(x.path);
+  const named = checkQuery(x);
+  if (isWebSocket(x)) {
+    if (!named || !path.endsWith('/realtime')) throw new RelayError(ERRORS.modelUnknown); // elsewhere, messages name the model
+    return;
+  }
+  if (!['POST', 'PUT', 'PATCH'].includes(x.method) || STORING.test(path)) return;
+  const find = finder(x.headers);
+  if (ELSEWHERE.test(path) || !find || !x.request.body) throw new RelayError(ERRORS.modelUnknown);
+  x.body = await wholeBody(x);
+  const model = find(latin1.decode(x.body));
+  if (model === undefined || model.length > MAX_MODEL_TEXT) throw new RelayError(ERRORS.modelUnknown);
+  if (!permits(x.token, model)) throw new RelayError(ERRORS.modelNotAllowed);
+}
+
+const MAX_MODEL_TEXT = 1024;
+const permits = ({ models }, model) => models.some((m) => (m.endsWith('*') ? model.startsWith(m.slice(0, -1)) : model === m));
+
+/** Reports whether the query names a model. It throws unless that is a permitted one, named once. */
+function checkQuery(x) {
+  let named = false;
+  for (const pair of x.query.slice(1).replaceAll('+', ' ').split(/[&;]/)) {
+    const [, name, value] = /^([^=]*)=?(.*)$/s.exec(pair);
+    if (!isModelMember(decode(name), named)) continue;
+    named = true;
+    if (!permits(x.token, decode(value))) throw new RelayError(ERRORS.modelNotAllowed);
+  }
+  return named;
+}
+
+/** Reports whether a member of an object, form or query names the model. It throws if only some servers would read it so, or if there was one before. */
+function isModelMember(name, before) {
+  if (name === 'model' && !before) return true;
+  const plain = name.replace(/^[ \t\r\n]+/, '').toLowerCase().split(/[ \t\r\n[]/, 1)[0];
+  if (plain === 'model' || plain === 'models') throw new RelayError(ERRORS.modelUnknown);
+  return false;
+}
+
+/** Returns the function that finds the model in a body with these headers, or null. */
+function finder(headers) {
+  const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+  const [, type, rest] = new RegExp(`^(${token}/${token})((?:\\s*;\\s*${token}=(?:"[^"\\\\]*"|${token}))*)\\s*;?\\s*$`).exec(headers.get('content-type') ?? '') ?? [];
+  if (!type || isEncoded(headers)) return null;
+  const params = [...rest.matchAll(new RegExp(`;\\s*(${token})=("[^"]*"|${token})`, 'g'))].map(([, name, value]) => [name.toLowerCase(), value.replaceAll('"', '')]);
+  const { charset = 'utf-8', boundary = '' } = Object.fromEntries(params);
+  if (charset.toLowerCase() !== 'utf-8' || new Set(params.map(([name]) => name)).size < params.length) return null;
+  switch (type.toLowerCase()) {
+    case 'application/json':
+      return modelInJSON;
+    case 'multipart/form-data':
+      return /^[0-9A-Za-z'()+_,./:=?-]{1,70}$/.test(boundary) ? (text) => modelInForm(text, boundary) : null;
+  }
+  return null;
+}
+
+/** The max size of a body that is read here. Core reads while it forwards, and has no such limit. */
+const MAX_READ = 8 * 2 ** 20;
+
+async function wholeBody(x) {
+  const chunks = [];
+  let size = 0;
+  const isTooLong = (n) => {
+    if (n > x.relay.maxBodyBytes) throw tooLarge(x);
+    if (n > MAX_READ) throw new RelayError(ERRORS.modelUnknown, `This access token permits certain models only, and this relay on ${x.relay.platform} reads up to 8 MiB to find the model: send a smaller body, or use another token.`);
+  };
+  isTooLong(x.bytesIn);
+  try {
+    for await (const chunk of x.request.body) {
+      isTooLong((size += chunk.byteLength));
+      chunks.push(chunk);
+    }
+  } catch (failure) {
+    throw failure instanceof RelayError ? failure : new RelayError(ERRORS.bodyIncomplete);
+  }
+  x.bytesIn = size;
+  return new Blob(chunks).arrayBuffer();
+}
+
+/** Returns the model that a JSON object names, if it names one once. In text each character is a byte. */
+function modelInJSON(text) {
+  let object;
+  try {
+    object = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (object === null || typeof object !== 'object' || Array.isArray(object)) return undefined;
+  let named = false;
+  for (const name of memberNames(text)) named = isModelMember(name, named) || named;
+  return named && typeof object.model === 'string' ? object.model : undefined;
+}
+
+/** Returns the names of the members of the outermost object in valid JSON, also those that are there twice. */
+function memberNames(text) {
+  const names = [];
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 0x22) { // a quote
+      const from = i;
+      i = endOfString(text, i);
+      let next = i + 1;
+      while (' \t\r\n'.includes(text[next])) next++;
+      if (depth === 1 && text[next] === ':') names.push(JSON.parse(text.slice(from, i + 1)));
+    } else if (c === 0x7b || c === 0x5b) { // { or [
+      depth++;
+    } else if (c === 0x7d || c === 0x5d) { // } or ]
+      depth--;
+    }
+  }
+  return names;
+}
+
+/** Returns the position of the quote that ends the string which begins at another. */
+function endOfString(text, at) {
+  for (;;) {
+    at = text.indexOf('"', at + 1);
+    let slashes = 0;
+    while (text[at - 1 - slashes] === '\\') slashes++;
+    if (slashes % 2 === 0) return at;
+  }
+}
+
+/** Returns the field model of a multipart form that is written as clients do, if there is one. Of other forms, servers could see different parts. */
+function modelInForm(text, boundary) {
+  const [before, ...parts] = text.split(`--${boundary}`);
+  const end = parts.pop();
+  if (before !== '' || (end !== '--' && end !== '--\r\n')) return undefined;
+  let model;
+  for (const part of parts) {
+    const at = part.indexOf('\r\n\r\n', 2);
+    if (!part.startsWith('\r\n') || !part.endsWith('\r\n') || at < 0 || at > MAX_PART_HEADER || at + 6 > part.length) return undefined;
+    const is = isModelPart(part.slice(2, at), model !== undefined);
+    if (is === undefined) return undefined;
+    if (is) model = part.slice(at + 4, -2);
+  }
+  return model;
+}
+
+const MAX_PART_HEADER = 4 << 10;
+const TEXT_PART = /^(content-type: *text\/plain(; *charset="?(utf-8|us-ascii)"?)?|content-length: *[0-9]+|content-transfer-encoding: *(7bit|8bit|binary))$/i;
+
+/** Reports whether the part with that header is the field model; undefined if that cannot be told. */
+function isModelPart(header, before) {
+  const lines = header.split('\r\n');
+  if (!lines.every((line) => /^[A-Za-z0-9-]+:[^\r\n\0]*$/.test(line))) return undefined;
+  const [dispositions, others] = [true, false].map((is) => lines.filter((line) => /^content-disposition:/i.test(line) === is));
+  const name = dispositions.length === 1 ? partName(dispositions[0].replace(/^[^:]*:/, '').trim()) : '';
+  if (name === '') return undefined;
+  const is = isModelMember(name, before);
+  return is && !others.every((line) => TEXT_PART.test(line)) ? undefined : is;
+}
+
+/** Returns the name in a Content-Disposition, or "" if it is not in the form in which clients write it. */
+function partName(value) {
+  const names = [];
+  const rest = value.replace(/^form-data/, '\0').replace(/;[ \t]*(name|filename\*?)=("[^"\\]*"|[A-Za-z0-9!#$&+.^_|~%'-]+)/g, (_, param, text) => {
+    if (param === 'name') names.push(text.replaceAll('"', ''));
+    return '';
+  });
+  return rest === '\0' && names.length === 1 && /^[A-Za-z0-9_.[\]-]+$/.test(names[0]) ? names[0] : '';
+}
+
 // forwarding: the request to an upstream, its response to the client
 
 async function forward(x) {
@@ -1346,6 +1524,7 @@ const MAX_REPLAYED = 2 ** 20;
 async function outboundBody(x) {
   const { body } = x.request;
   if (!body || x.method === 'GET' || x.method === 'HEAD') return null; // fetch has none there
+  if (x.body) return x.body;
   if (!x.headers.has('content-length')) return body.pipeThrough(counter(x));
   const needed = x.relay.upstreams.length > 1 || (x.headers.has('x-stainless-read-timeout') && !x.headers.has('x-stainless-timeout'));
   if (needed && x.bytesIn <= MAX_REPLAYED) return x.request.arrayBuffer().catch(() => { throw new RelayError(ERRORS.bodyIncomplete); });

@@ -49,7 +49,7 @@ func New(cfg Config) (*Relay, error) {
 	target := newTarget(cfg)
 	routes := &routes{
 		health: newHealth(cfg, pool, access, target),
-		api:    stages(forward, navigation{}, access, relayed, newLimits(cfg)),
+		api:    stages(forward, navigation{}, access, relayed, newLimits(cfg), models{}),
 		toAPI:  relayed,
 	}
 	if cfg.PathTokens {

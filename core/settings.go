@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -254,6 +255,7 @@ func ParseEnv(environ []string) (Config, error) {
 			env[name] = value // as in a process, the last one counts
 		}
 	}
+	env = withoutLinks(env)
 	for _, s := range settings {
 		value := strings.TrimSpace(env[s.Name])
 		if value == "" {
@@ -289,14 +291,24 @@ func platformRegion(env map[string]string) string {
 // in alphabetical order.
 func unknownSettings(env map[string]string) []error {
 	var errs []error
-	for name, value := range env {
+	for name := range env {
 		known := slices.ContainsFunc(settings, func(s Setting) bool { return s.Name == name })
-		if strings.HasPrefix(name, "RELAY_") && !known && !isServiceLink(name, value) {
+		if strings.HasPrefix(name, "RELAY_") && !known {
 			errs = append(errs, fmt.Errorf("%q: no such setting%s", name, nearest(name)))
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errs
+}
+
+// withoutLinks returns env without the variables that Kubernetes and Docker set to
+// describe another service or container, of which relay is a likely name.
+func withoutLinks(env map[string]string) map[string]string {
+	rest := maps.Clone(env)
+	maps.DeleteFunc(rest, func(name, value string) bool {
+		return isServiceLink(name, value) || isContainerLink(name, env)
+	})
+	return rest
 }
 
 // isServiceLink reports whether a variable is one that Kubernetes sets in every
@@ -317,6 +329,27 @@ var (
 		`^RELAY_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$`)
 	servicePort = regexp.MustCompile(`^RELAY_(.*_)?PORT(_\d+_(TCP|UDP|SCTP))?$`)
 )
+
+// isContainerLink reports whether the variable called name is one that Docker's
+// legacy --link sets for a container whose alias begins with relay. For the alias
+// relay-eu, RELAY_EU_NAME is /web/relay-eu, and RELAY_EU_ENV_LANG is the LANG of
+// that container. The ports have the same form as a Service's.
+func isContainerLink(name string, env map[string]string) bool {
+	if prefix, ok := strings.CutSuffix(name, "_NAME"); ok {
+		return isContainerName(prefix, env[name])
+	}
+	prefix, _, ok := strings.Cut(name, "_ENV_")
+	// The name may be set again, to name this relay. The port still shows the link.
+	return ok && (isContainerName(prefix, env[prefix+"_NAME"]) || strings.Contains(env[prefix+"_PORT"], "://"))
+}
+
+// isContainerName reports whether value is the name that Docker gives a container
+// linked under the alias in prefix: /this-container/alias.
+func isContainerName(prefix, value string) bool {
+	parts := strings.Split(value, "/")
+	return len(parts) == 3 && parts[0] == "" && parts[1] != "" &&
+		strings.ToUpper(strings.ReplaceAll(parts[2], "-", "_")) == prefix
+}
 
 // nearest returns ", did you mean …" for the setting that has most of its
 // beginning and end in common with name, or "" if none is near.

@@ -325,3 +325,34 @@ func TestServiceLinksAreNotSettings(t *testing.T) {
 		}
 	}
 }
+
+// Docker's legacy --link sets variables for the linked container: its ports as
+// Kubernetes does, its name, and each of its own variables.
+func TestContainerLinksAreNotSettings(t *testing.T) {
+	for _, tt := range []struct {
+		about   string
+		environ []string
+		name    string // of this relay
+	}{
+		{"alias relay", []string{"RELAY_NAME=/web/relay", "RELAY_ENV_LANG=C", "RELAY_ENV_RELAY_API_KEY=sk-x"}, ""},
+		{"alias relay-2", []string{"RELAY_2_NAME=/web/relay-2", "RELAY_2_ENV_LANG=C"}, ""},
+		{"named itself", []string{"RELAY_NAME=eu", "RELAY_PORT=tcp://172.17.0.2:8787", "RELAY_ENV_LANG=C"}, "eu"},
+	} {
+		if cfg, err := ParseEnv(tt.environ); err != nil || cfg.Name != tt.name || cfg.APIKey != "" {
+			t.Errorf("%s: ParseEnv = name %q, %v, want name %q", tt.about, cfg.Name, err, tt.name)
+		}
+	}
+	for _, environ := range [][]string{
+		{"RELAY_NAME=/web/eu"},
+		{"RELAY_ENV_LANG=C"},
+		{"RELAY_NAME=eu", "RELAY_ENV_LANG=C"},
+		{"RELAY_NAME=/web/relay", "RELAY_ENVLANG=C"},
+		{"RELAY_NAME=/web/relay", "RELAY_2_ENV_LANG=C"},
+		{"RELAY_NAME=/web/relay", "RELAY_UPSTREAM=https://api.openai.com"},
+		{"RELAY_UPSTREAM_NAME=/web/relay"},
+	} {
+		if _, err := ParseEnv(environ); err == nil {
+			t.Errorf("ParseEnv(%q) accepts it", environ)
+		}
+	}
+}

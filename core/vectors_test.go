@@ -27,7 +27,7 @@ func TestWorkerVectors(t *testing.T) {
 		return server.URL
 	})
 	list := slices.Concat(targetVectors(), accessVectors(), headerVectors(), corsVectors(), responseVectors(),
-		streamVectors(), refusalVectors(), webSocketVectors(), namedTokenVectors(), keyVectors())
+		streamVectors(), refusalVectors(), webSocketVectors(), namedTokenVectors(), modelVectors(), keyVectors())
 	for i, v := range list {
 		list[i].Want = runner.Run(t, v)
 	}
@@ -204,10 +204,11 @@ func namedTokenVectors() []vectors.Vector {
 	}
 	list = under(settings, list...)
 	for _, bad := range []string{
-		`[]`, `[{}]`, `[7]`, `[{"name":"a"}]`, `[{"name":"a","token":"b","models":["x"]}]`, `[{"name":"ä","token":"b"}]`,
+		`[]`, `[{}]`, `[7]`, `[{"name":"a"}]`, `[{"name":"a","token":"b","model":["x"]}]`, `[{"name":"ä","token":"b"}]`,
 		`[{"name":"a","token":"b"},{"name":"a","token":"c"}]`, `[{"name":"a","token":"b"},{"name":"c","token":"rt_b"}]`,
 		`[{"name":"a","token":"b","expires":"2027-02-30T00:00:00Z"}]`, `[{"name":"a","token":"b","expires":"2027-01-31"}]`,
 		`[{"name":"a","token":"b","paths":[]}]`, `[{"name":"a","token":"b","paths":["/v2/x"]}]`,
+		`[{"name":"a","token":"b","models":[]}]`, `[{"name":"a","token":"b","models":["*"]}]`, `[{"name":"a","token":"b","models":["a*b"]}]`,
 		`[{"name":"a","token":"b","methods":["get"]}]`, `[{"name":"a","token":"b","per_minute":1.5}]`,
 	} {
 		list = append(list, under([]string{"RELAY_ACCESS_TOKENS=" + bad}, get("tokens that are refused", "/v1/models"))...)
@@ -286,6 +287,25 @@ func refused(code, header string) vectors.Vector {
 	v.Response = &vectors.Message{Status: 429, Headers: []string{"Content-Type: application/json"},
 		Body: `{"error":{"message":"m","type":"t","param":null,"code":"` + code + `"}}`}
 	return v
+}
+
+// modelVectors are of a token with a list of models.
+func modelVectors() []vectors.Vector {
+	var list []vectors.Vector
+	for _, c := range modelCases() {
+		v := get("models, "+c.name, c.target, "X-Relay-Token: "+vectorToken)
+		v.Request.Method, v.Request.Body = c.method, c.body
+		if c.contentType != "" {
+			v.Request.Headers = append(v.Request.Headers, "Content-Type: "+c.contentType)
+		}
+		list = append(list, v)
+	}
+	encoded := post("models, compressed", "{}", "X-Relay-Token: "+vectorToken, "Content-Type: application/json", "Content-Encoding: gzip")
+	encoded.Request.Target = "/v1/responses"
+	socket := get("models, a WebSocket of another API", "/v1/responses?model=gpt-5-mini", "X-Relay-Token: "+vectorToken,
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+	return under([]string{`RELAY_ACCESS_TOKENS=[{"name":"alice","token":"` + vectorToken + `","models":["gpt-5-mini","text-*"]}]`},
+		append(list, encoded, socket, get("models in health", "/relay/health", "X-Relay-Token: "+vectorToken))...)
 }
 
 func headerVectors() []vectors.Vector {

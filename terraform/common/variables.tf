@@ -83,6 +83,7 @@ variable "tokens" {
     expires       = optional(string)
     max_in_flight = optional(number)
     methods       = optional(list(string))
+    models        = optional(list(string))
     paths         = optional(list(string))
     per_minute    = optional(number)
     sha256        = optional(string)
@@ -106,8 +107,12 @@ variable "tokens" {
     error_message = "paths must be below one of RELAY_PATHS, which are /v1/ and /dashboard/ by default, such as /v1/responses."
   }
   validation {
-    condition     = alltrue([for token in values(var.tokens) : try(length(token.paths), 1) > 0 && try(length(token.methods), 1) > 0 && try(length(token.upstreams), 1) > 0])
-    error_message = "paths, methods and upstreams must not be empty lists: leave them out to permit all, or remove the token."
+    condition     = alltrue([for token in values(var.tokens) : try(length(token.paths), 1) > 0 && try(length(token.methods), 1) > 0 && try(length(token.models), 1) > 0 && try(length(token.upstreams), 1) > 0])
+    error_message = "paths, methods, models and upstreams must not be empty lists: leave them out to permit all, or remove the token."
+  }
+  validation {
+    condition     = alltrue(flatten([for token in values(var.tokens) : [for model in coalesce(token.models, []) : can(regex("^[A-Za-z0-9._:/@+-]{1,100}\\*?$", model))]]))
+    error_message = "models must have 1 to 100 letters, digits and the characters ._:/@+- each, of which a * may follow, such as gpt-5-mini or text-embedding-*."
   }
   validation {
     condition     = alltrue([for token in values(var.tokens) : length(setsubtract(coalesce(token.upstreams, []), local.upstream_names)) == 0])

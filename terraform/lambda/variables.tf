@@ -359,6 +359,7 @@ variable "tokens" {
     expires       = optional(string)
     max_in_flight = optional(number)
     methods       = optional(list(string))
+    models        = optional(list(string))
     paths         = optional(list(string))
     per_minute    = optional(number)
     sha256        = optional(string)

@@ -23,7 +23,7 @@ const waitLimit = 30 * time.Second
 //	POST /kill/gateway   let the first region of a gateway go
 //	GET  /requests       what the upstream saw since
 //	       ?wait=N       … once N requests have come, and their bodies
-//	       ?done=N       … once N requests have been answered or given up
+//	       ?done=N       … once N requests are complete or abandoned
 //	GET  /hits           how many requests each relay got since
 //	GET  /log            what the relays have logged from the start on
 func (s *stack) control() http.Handler {
@@ -65,7 +65,7 @@ func (s *stack) control() http.Handler {
 	return mux
 }
 
-// requests answers what the upstream saw.
+// requests responds with what the upstream saw.
 func (s *stack) requests(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), waitLimit)
 	defer cancel()

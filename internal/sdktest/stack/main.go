@@ -1,5 +1,5 @@
 // Command stack serves what tests of an SDK in another language need: a fake
-// upstream, relays to it, and a control server that tells what they saw. It
+// upstream, relays to it, and a control server that reports what they saw. It
 // prints their base URLs as one line of JSON and exits when its standard input
 // closes, so that it never outlives the tests that started it.
 //
@@ -21,6 +21,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"example.com/relay/core"
 	"example.com/relay/internal/fakeopenai"
@@ -115,10 +116,20 @@ func configs(upstream string) map[string]core.Config {
 		"token":       {Upstreams: to, AccessTokens: tokens, PathTokens: true},
 		"held":        {Upstreams: to, AccessTokens: tokens, APIKey: heldKey},
 		"small":       {Upstreams: to, MaxBodyBytes: smallLimit},
+		"expired":     {Upstreams: to, NamedTokens: named(core.NamedToken{Expires: time.Now().Add(-time.Hour)})},
+		"paths":       {Upstreams: to, NamedTokens: named(core.NamedToken{Paths: []string{"/v1/models"}})},
+		"models":      {Upstreams: to, NamedTokens: named(core.NamedToken{Models: []string{"gpt-*", "whisper-*"}})},
+		"rate":        {Upstreams: to, NamedTokens: named(core.NamedToken{PerMinute: 20})}, // after those one each 3 s
 		"noWebSocket": {Upstreams: to, Platform: core.Platform{NoWebSocket: true}},
-		// Ports this low are never given to a server that asks for a free one.
+		// Ports this low are never given to a server that requests a free one.
 		"down": {Upstreams: []core.Secret{"http://127.0.0.1:1"}},
 	}
+}
+
+// named returns the list of one token, accessToken, that permits what token does.
+func named(token core.NamedToken) []core.NamedToken {
+	token.Name, token.Token = "alice", accessToken
+	return []core.NamedToken{token}
 }
 
 // A stack is an upstream and relays, most of them to it.
@@ -165,8 +176,8 @@ func (s *stack) newRelay(name string, cfg core.Config) (*relay, error) {
 	return r, nil
 }
 
-// startGateway serves a gateway over two relays, the first of which is not
-// there, and tells greeting.
+// startGateway serves a gateway over two relays, the first of which refuses
+// connections, and adds it to greeting.
 func (s *stack) startGateway(greeting map[string]any, upstream string) error {
 	near, err := s.startRelay("near", core.Config{Upstreams: []core.Secret{core.Secret(upstream)}})
 	if err != nil {

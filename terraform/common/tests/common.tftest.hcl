@@ -252,7 +252,7 @@ run "named_tokens_are_made_and_only_their_hashes_reach_the_function" {
   variables {
     access_tokens = ["sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]
     tokens = {
-      alice         = { expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], max_in_flight = 4, per_minute = 60 }
+      alice         = { expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], models = ["gpt-5-mini", "ft:gpt-5*"], max_in_flight = 4, per_minute = 60 }
       "b@b.example" = { sha256 = "sha256:FFEEDDCCBBAA99887766554433221100FFEEDDCCBBAA99887766554433221100" }
       ci            = {}
     }
@@ -261,7 +261,7 @@ run "named_tokens_are_made_and_only_their_hashes_reach_the_function" {
   assert {
     condition = jsondecode(output.environment.RELAY_ACCESS_TOKENS) == [
       "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-      { name = "alice", sha256 = sha256(output.tokens.alice), expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], max_in_flight = 4, per_minute = 60 },
+      { name = "alice", sha256 = sha256(output.tokens.alice), expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], models = ["gpt-5-mini", "ft:gpt-5*"], max_in_flight = 4, per_minute = 60 },
       { name = "b@b.example", sha256 = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100" },
       { name = "ci", sha256 = sha256(output.tokens.ci) },
     ]
@@ -366,6 +366,36 @@ run "an_empty_list_of_methods_is_refused" {
 
   variables {
     tokens = { alice = { methods = [] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "an_empty_list_of_models_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { models = [] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_wildcard_alone_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { models = ["*"] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_wildcard_in_the_middle_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { models = ["gpt-*-mini"] } }
   }
 
   expect_failures = [var.tokens]
