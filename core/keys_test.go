@@ -526,7 +526,7 @@ func TestRetryQuota(t *testing.T) {
 		{"the client's own key", true, []Secret{"", ""}, "", byRelay(quota), byRelay(ok), inKey, 429, "a", outOfQuotaBody},
 		{"a bad request", true, both, "", refuses(400, outOfQuotaBody), ok, token, 400, "a", outOfQuotaBody},
 		{"text", true, both, "", func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, outOfQuotaBody, 429)
+			http.Error(w, outOfQuotaBody, http.StatusTooManyRequests)
 		}, ok, token, 429, "a", outOfQuotaBody},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -216,25 +216,6 @@ func namedTokenVectors() []vectors.Vector {
 	return list
 }
 
-// modelVectors are of a token with a list of models.
-func modelVectors() []vectors.Vector {
-	var list []vectors.Vector
-	for _, c := range modelCases() {
-		v := get("models, "+c.name, c.target, "X-Relay-Token: "+vectorToken)
-		v.Request.Method, v.Request.Body = c.method, c.body
-		if c.contentType != "" {
-			v.Request.Headers = append(v.Request.Headers, "Content-Type: "+c.contentType)
-		}
-		list = append(list, v)
-	}
-	encoded := post("models, compressed", "{}", "X-Relay-Token: "+vectorToken, "Content-Type: application/json", "Content-Encoding: gzip")
-	encoded.Request.Target = "/v1/responses"
-	socket := get("models, a WebSocket of another API", "/v1/responses?model=gpt-5-mini", "X-Relay-Token: "+vectorToken,
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-	return under([]string{`RELAY_ACCESS_TOKENS=[{"name":"alice","token":"` + vectorToken + `","models":["gpt-5-mini","text-*"]}]`},
-		append(list, encoded, socket, get("models in health", "/relay/health", "X-Relay-Token: "+vectorToken))...)
-}
-
 // Upstreams of the vectors that hold keys, and one that may. They must have no spaces.
 const (
 	upstreamA = `{"url":"{upstream}/a/v1","name":"a","api_key":"sk-a"}`
@@ -306,6 +287,25 @@ func refused(code, header string) vectors.Vector {
 	v.Response = &vectors.Message{Status: 429, Headers: []string{"Content-Type: application/json"},
 		Body: `{"error":{"message":"m","type":"t","param":null,"code":"` + code + `"}}`}
 	return v
+}
+
+// modelVectors are of a token with a list of models.
+func modelVectors() []vectors.Vector {
+	var list []vectors.Vector
+	for _, c := range modelCases() {
+		v := get("models, "+c.name, c.target, "X-Relay-Token: "+vectorToken)
+		v.Request.Method, v.Request.Body = c.method, c.body
+		if c.contentType != "" {
+			v.Request.Headers = append(v.Request.Headers, "Content-Type: "+c.contentType)
+		}
+		list = append(list, v)
+	}
+	encoded := post("models, compressed", "{}", "X-Relay-Token: "+vectorToken, "Content-Type: application/json", "Content-Encoding: gzip")
+	encoded.Request.Target = "/v1/responses"
+	socket := get("models, a WebSocket of another API", "/v1/responses?model=gpt-5-mini", "X-Relay-Token: "+vectorToken,
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+	return under([]string{`RELAY_ACCESS_TOKENS=[{"name":"alice","token":"` + vectorToken + `","models":["gpt-5-mini","text-*"]}]`},
+		append(list, encoded, socket, get("models in health", "/relay/health", "X-Relay-Token: "+vectorToken))...)
 }
 
 func headerVectors() []vectors.Vector {
