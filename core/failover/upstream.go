@@ -20,6 +20,7 @@ type upstream struct {
 	connections *conn.Set
 	health      health
 	silence     silence
+	liveness    liveness
 	suspicion   suspicion
 	stall       stall
 	connecting  connecting
