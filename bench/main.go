@@ -7,7 +7,7 @@
 //
 // The suite relay compares it as a server with a stock httputil.ReverseProxy;
 // with nginx, haproxy and Caddy where they are installed; and with a worker on
-// workerd where npm is. lambda compares it as a function on an emulated AWS
+// workerd and Portkey's gateway where npm is. lambda compares it as a function on an emulated AWS
 // Lambda, servers as what Google Cloud Functions and Vercel start, each with
 // what a user would write in fifteen lines. In front of the same scripted
 // upstream, contenders take turns, several rounds of them, and the report has
@@ -20,7 +20,7 @@
 //	suite.go, row.go    rounds, turns, and what is measured of a contender
 //	rig.go              the upstreams, and programs built for the occasion
 //	relay.go            the suite relay: closed loops, an open one, streams; streams.go has idle ones
-//	contenders.go       who takes part in it; others.go and worker.go configure programs of others
+//	contenders.go       who takes part in it; others.go, worker.go and portkey.go configure programs of others
 //	platform.go         what the suites lambda and servers have in common
 //	lambda.go, init.go  functions, and what their start consists of
 //	servers.go          servers of Google Cloud Functions and Vercel
