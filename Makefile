@@ -104,7 +104,7 @@ bench: ## run the benchmarks and comparisons, and write docs/evidence/performanc
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=docs/evidence/performance.md
 	$(GO) run ./bench -suite bounds -figures docs/evidence/performance.json -strict >/dev/null
 
-bench-quick: ## run a short form of bench, into dist/bench (2 minutes)
+bench-quick: ## run a short form of bench, into dist/bench (3 minutes)
 	@rm -rf dist/bench && mkdir -p dist/bench && cp docs/evidence/performance.md dist/bench
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=dist/bench/performance.md BENCH_QUICK=-quick

@@ -12,10 +12,10 @@ import (
 )
 
 var relaySuite = suite{
-	full: plan{rounds: 6, bodyRounds: 3, memory: 3, idleStreams: 1000, benchtime: "300ms", budget: 550 * time.Second,
+	full: plan{rounds: 6, bodyRounds: 3, memory: 3, idleStreams: 1000, benchtime: "300ms", budget: 650 * time.Second,
 		chatWarm: 150 * time.Millisecond, chat: 900 * time.Millisecond, steady: 1500 * time.Millisecond,
 		stream: time.Second, body: 400 * time.Millisecond},
-	quick: plan{rounds: 1, bodyRounds: 1, memory: 1, idleStreams: 1000, budget: 75 * time.Second,
+	quick: plan{rounds: 1, bodyRounds: 1, memory: 1, idleStreams: 1000, budget: 150 * time.Second,
 		chatWarm: 100 * time.Millisecond, chat: 300 * time.Millisecond, steady: 300 * time.Millisecond,
 		stream: 600 * time.Millisecond, body: 100 * time.Millisecond},
 	contenders: relayContenders,

@@ -5,7 +5,7 @@
 //
 // A request meets the stages of core in the same order and under the same names:
 //
-//   record → cors → target → health · page → access → limits → forwarding → stream · websocket
+//   record → cors → target → health · page → access → limits → models → forwarding → stream · websocket
 //
 // Each stage gets the exchange x, which is one request with its state. It returns
 // nothing to let the request pass, or a response {status, headers, body}, or throws a
@@ -22,11 +22,12 @@ const VERSION = "0.1.0-dev";
 /** The names of all settings. Those without a parser below cannot be kept here. */
 const SETTINGS = new Set([
   "RELAY_UPSTREAMS", "RELAY_ALLOW_PRIVATE_HTTP", "RELAY_POLICY", "RELAY_RESEND_AMBIGUOUS", "RELAY_RESUME_RESPONSES",
-  "RELAY_PROBE_INTERVAL", "RELAY_ACCESS_TOKENS", "RELAY_ALLOW_ANYONE", "RELAY_API_KEY", "RELAY_API_KEY_SECRET",
-  "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS", "RELAY_PAGE",
-  "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE",
-  "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT", "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME",
-  "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE", "RELAY_LOG_USAGE", "RELAY_LAMBDA_INVOKE_MODE",
+  "RELAY_RETRY_QUOTA", "RELAY_PROBE_INTERVAL", "RELAY_ACCESS_TOKENS", "RELAY_ALLOW_ANYONE", "RELAY_API_KEY",
+  "RELAY_API_KEY_SECRET", "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS",
+  "RELAY_PAGE", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME",
+  "RELAY_KEEPALIVE", "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT",
+  "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME", "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE",
+  "RELAY_LOG_USAGE", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
 
 /** What the relay answers when it cannot forward; see core/errors.go. */
@@ -43,6 +44,8 @@ const ERRORS = {
   access: { status: 401, code: "invalid_access_token", retryAfterMs: 0, retry: false, message: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>. Its operator has it." },
   tokenExpired: { status: 401, code: "token_expired", retryAfterMs: 0, retry: false, message: "This access token of the relay has expired. Its operator can extend it, or has a new one." },
   tokenNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay does not permit this path or method. With the token, /relay/health says what it does; its operator can change it." },
+  modelNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay does not permit this model. With the token, /relay/health says which ones it does; its operator can change it." },
+  modelUnknown: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay permits certain models only, and the relay cannot tell which one this request is for. Name it once, as model in a JSON object or multipart form that is not compressed, or in the query of a Realtime WebSocket; where the API has no such member, use another token." },
   tokenRate: { status: 429, code: "token_rate_limited", retryAfterMs: 8000, retry: true, message: "This access token has reached its max number of requests per minute at this relay; the API was not called. Retry after a pause, or have its operator raise per_minute." },
   tokenInFlight: { status: 429, code: "token_rate_limited", retryAfterMs: 1000, retry: true, message: "This access token has reached its max number of requests in flight at this relay; the API was not called. Retry in a moment, or have its operator raise max_in_flight." },
   duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
@@ -241,6 +244,7 @@ function newRelay(env) {
     return relay;
   }
   Object.assign(relay, settings);
+  relay.holdsKey = relay.apiKey !== '' || relay.upstreams.every((u) => u.apiKey !== '');
   for (const { name } of relay.accessTokens.filter((t) => t.ends <= Date.now())) {
     write('warn', relay.logLevel, { msg: 'token', token: name, problem: 'it has expired: remove it, or give it a later date' });
   }
@@ -256,7 +260,7 @@ function newRelay(env) {
 const defaultSettings = () => ({
   upstreams: [parseUpstream(DEFAULTS.upstream)], accessTokens: [], apiKey: '', pathTokens: false, origins: ['*'], hosts: [],
   paths: DEFAULTS.paths, page: true, maxBodyBytes: DEFAULTS.maxBodyBytes, idleTimeout: 0, maxStreamTime: 0, keepalive: 0,
-  resendAmbiguous: false, allowAnyone: false, name: DEFAULTS.name, region: '', logLevel: 'info', logSample: 1,
+  resendAmbiguous: false, retryQuota: false, allowAnyone: false, name: DEFAULTS.name, region: '', logLevel: 'info', logSample: 1,
 });
 
 /** Parses the RELAY_* bindings of env. It returns the settings, and a sentence for each that is wrong, without its value. */
@@ -283,18 +287,35 @@ function parseEnv(env) {
   if (!settings.accessTokens && settings.apiKey) {
     problems.push('RELAY_API_KEY: needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it');
   }
+  problems.push(...keyProblems(settings));
   if (!settings.accessTokens && settings.upstreams?.some((u) => u.token)) {
     problems.push('RELAY_UPSTREAMS: holds an access token, so it needs RELAY_ACCESS_TOKENS too, or anyone who finds this relay could spend it');
   }
   return { problems: problems.sort(), ...settings };
 }
 
+/** Returns what is wrong with the API keys of upstreams, and with the upstreams that tokens name. */
+function keyProblems({ upstreams = [parseUpstream(DEFAULTS.upstream)], accessTokens, apiKey }) {
+  const problems = [];
+  if (upstreams.some((u) => u.apiKey !== '')) {
+    if (!accessTokens) problems.push('RELAY_UPSTREAMS: holds an API key, so it needs RELAY_ACCESS_TOKENS too, or anyone who finds the relay could spend it');
+    if (!apiKey && upstreams.some((u) => u.apiKey === '' && u.token === '')) {
+      problems.push('RELAY_UPSTREAMS: one has neither an API key nor a token, but another upstream has a key: give it one too, or set RELAY_API_KEY for all that have none');
+    }
+  }
+  if (accessTokens?.some((t) => (t.upstreams ?? []).some((name) => !upstreams.some((u) => u.name === name)))) {
+    problems.push('RELAY_ACCESS_TOKENS: a named token names an upstream that is not in RELAY_UPSTREAMS: its name is what follows #, or else its host and path');
+  }
+  return problems;
+}
+
 /** The parsers of settings. A parser throws a sentence without the value. A setting without one is not supported here. */
 const PARSERS = {
-  RELAY_UPSTREAMS: (v) => ({ upstreams: unique(each(v, parseUpstream)) }),
+  RELAY_UPSTREAMS: (v) => ({ upstreams: unique(v.startsWith('[') ? parseUpstreamList(v) : each(v, parseUpstream)) }),
   RELAY_POLICY: (v) => must(v === 'order', `must be order on ${PLATFORM}: there are no probes to tell which is the fastest`) ?? {},
   RELAY_RESEND_AMBIGUOUS: (v) => ({ resendAmbiguous: parseBool(v) }),
   RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
+  RELAY_RETRY_QUOTA: (v) => ({ retryQuota: parseBool(v) }),
   RELAY_LOG_USAGE: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where responses pass without being read: take it out`) ?? {},
   RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
   RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: v.startsWith('[') ? parseNamedTokens(v) : each(v, parseToken) }),
@@ -397,7 +418,7 @@ function parseToken(token) {
   return { text: token, digest: null };
 }
 
-const TOKEN_MEMBERS = ['name', 'sha256', 'token', 'expires', 'paths', 'methods', 'max_in_flight', 'per_minute'];
+const TOKEN_MEMBERS = ['name', 'sha256', 'token', 'expires', 'paths', 'methods', 'models', 'upstreams', 'max_in_flight', 'per_minute'];
 
 /** Parses a JSON list of access tokens: objects with a name, an end and limits, or strings as in the list with commas. */
 function parseNamedTokens(text) {
@@ -426,7 +447,7 @@ function parseNamedTokens(text) {
 function parseNamedToken(entry) {
   must(entry !== null && typeof entry === 'object' && !Array.isArray(entry), 'must be an object or a string');
   must(Object.keys(entry).every((name) => TOKEN_MEMBERS.includes(name)), `has a member other than ${TOKEN_MEMBERS.join(', ')}`);
-  const { name, sha256, token, expires, paths, methods, max_in_flight: inFlight, per_minute: perMinute } = entry;
+  const { name, sha256, token, expires, paths, methods, models, upstreams, max_in_flight: inFlight, per_minute: perMinute } = entry;
   const isText = (v) => v == null || typeof v === 'string';
   const isList = (v) => v == null || (Array.isArray(v) && v.length > 0 && v.every((s) => typeof s === 'string'));
   must(isText(name) && isText(sha256) && isText(token), 'name, sha256 and token must be strings');
@@ -438,12 +459,16 @@ function parseNamedToken(entry) {
   must(expires == null || isTime(expires), 'expires must be a time such as 2027-01-31T00:00:00Z');
   must(isList(paths), 'paths must be a list of strings that is not empty');
   must(isList(methods), 'methods must be a list of strings that is not empty');
+  must(isList(upstreams), 'upstreams must be a list of strings that is not empty');
   must(!methods || methods.every((m) => METHODS.includes(m)), `has another method than ${METHODS.join(', ')}, in capitals`);
+  must(isList(models), 'models must be a list of strings that is not empty');
+  must((models ?? []).every((m) => /^[A-Za-z0-9._:/@+-]{1,100}\*?$/.test(m)), 'has a model that is not 1 to 100 letters, digits and the characters ._:/@+-, of which a * may follow');
   must(inFlight == null, `max_in_flight cannot be kept on ${PLATFORM}, where each isolate knows its own requests only: take it out`);
   must(perMinute == null || (Number.isInteger(perMinute) && perMinute >= 1 && perMinute <= 1e6), 'per_minute must be a whole number from 1 to 1000000');
   return {
     ...parseToken(sha256 ? `sha256:${sha256.replace(/^sha256:/, '')}` : token), name, expires: expires ?? '', ends: expires ? Date.parse(expires) : Infinity,
-    paths: paths ?? [], methods: methods ?? [], perMinute: perMinute ?? 0, paidTill: 0,
+    paths: paths ?? [], methods: methods ?? [], models: models ?? [], upstreams: upstreams ?? [],
+    perMinute: perMinute ?? 0, paidTill: 0,
   };
 }
 
@@ -507,6 +532,44 @@ function parsePrefix(prefix) {
   return prefix;
 }
 
+const UPSTREAM_MEMBERS = ['url', 'name', 'token', 'api_key'];
+
+/** Parses a JSON list of upstreams: of objects, or of base URLs. */
+function parseUpstreamList(text) {
+  let entries;
+  try {
+    entries = JSON.parse(text);
+  } catch {
+    throw new Error(`must be a JSON list of objects with ${UPSTREAM_MEMBERS.join(', ')}`); // the error would quote it
+  }
+  must(entries.length > 0, 'names no upstream');
+  const parse = entries.every((entry) => typeof entry === 'string') ? parseUpstream : parseUpstreamEntry;
+  return entries.map((entry, i) => {
+    try {
+      return parse(entry);
+    } catch (problem) {
+      throw new Error(`entry ${i + 1}: ${problem.message}`);
+    }
+  });
+}
+
+/** Parses an upstream of a JSON list. As in core, the names of members may be in capitals, and a null is as good as none. */
+function parseUpstreamEntry(entry) {
+  must(entry !== null && typeof entry === 'object' && !Array.isArray(entry), `must be an object with ${UPSTREAM_MEMBERS.join(', ')}`);
+  const members = Object.entries(entry).map(([name, value]) => [name.toLowerCase(), value]);
+  must(members.every(([name]) => UPSTREAM_MEMBERS.includes(name)), `has a member other than ${UPSTREAM_MEMBERS.join(', ')}`);
+  must(members.every(([, value]) => value === null || typeof value === 'string'), 'must have strings only');
+  const { url, name, token, api_key: apiKey } = Object.fromEntries(members);
+  const upstream = parseUpstream(url ?? '');
+  must(!token || upstream.token === '', 'has a token in its url and another beside it');
+  must(/^[!-~]*$/.test(name ?? ''), 'has a name with characters that are not visible ASCII');
+  must(isHeaderValue(apiKey ?? ''), 'has an API key with a character that no API key has, such as a space or a line break');
+  return {
+    ...upstream, name: name || upstream.name, apiKey: apiKey ?? '',
+    token: token ? upstreamToken(withoutPrefix(token), upstream.official) : upstream.token,
+  };
+}
+
 /** Parses an upstream: a base URL, which may hold an access token as user name and its name as fragment. */
 function parseUpstream(address) {
   const [, scheme, user, host, path, name] = /^([a-zA-Z]+):\/\/(?:([^@/?#]*)@)?([^@/?#\s]+)(\/[^?#]*)?(?:#(.*))?$/s.exec(address) ?? [];
@@ -521,7 +584,7 @@ function parseUpstream(address) {
   must(!ENDPOINT.test(prefix), 'is the address of an endpoint: leave out what follows /v1, which clients add');
   return {
     base: `${scheme.toLowerCase()}://${host.toLowerCase()}${prefix}`, host: host.toLowerCase(), prefix, name: name || host + prefix,
-    official, token: parseUser(user, official), marked: false, strikes: 0, avoidUntil: 0, lastError: '', checkedAt: 0, errorAt: 0,
+    official, token: parseUser(user, official), apiKey: '', marked: false, strikes: 0, avoidUntil: 0, lastError: '', checkedAt: 0, errorAt: 0,
   };
 }
 
@@ -529,7 +592,10 @@ function parseUpstream(address) {
 function parseUser(user, official) {
   if (user === undefined) return '';
   must(/^rt_[^:]*$/.test(user), 'must not hold a user name or password, only an access token as https://rt_token@host');
-  const token = decode(user).slice(3);
+  return upstreamToken(decode(user).slice(3), official);
+}
+
+function upstreamToken(token, official) {
   must(token !== '' && isHeaderValue(token), 'holds an access token with other than visible ASCII characters, or an empty one');
   must(!official, "must not hold an access token: OpenAI's own hosts take none");
   return token;
@@ -553,8 +619,11 @@ function newExchange(relay, request) {
     id: '', start: Date.now(), firstByte: 0,
     attempts: 0, upstream: null, // how it was sent
     bytesIn: 0,
+    body: null, // all of it, if models has read it
     abort: new AbortController(), cause: null, // the error that ended the exchange early
     token: null, // the named one that was shown; from access
+    clientKey: false, // the key in outbound is the client's; from access
+    keyless: false, // no key may be added
     error: '', logged: false,
   };
 }
@@ -593,6 +662,7 @@ async function stages(x) {
   checkPath(x, false);
   checkLimits(x);
   checkRate(x.token);
+  await checkModel(x);
   return forward(x);
 }
 
@@ -841,7 +911,7 @@ async function health(x) {
   const { relay } = x;
   const report = {
     status: 'ok', name: relay.name, version: VERSION, region: regionOf(x), platform: relay.platform,
-    token_required: relay.accessTokens.length > 0, holds_key: relay.apiKey !== '', max_body_bytes: relay.maxBodyBytes, websocket: true,
+    token_required: relay.accessTokens.length > 0, holds_key: relay.holdsKey, max_body_bytes: relay.maxBodyBytes, websocket: true,
   };
   let status = 200;
   if (query.get('deep') === '1') {
@@ -865,10 +935,11 @@ async function isAdmitted(x) {
 }
 
 /** Returns what the holder of a named token may know of it. */
-function tokenReport({ name, expires, ends, paths, methods, perMinute }) {
+function tokenReport({ name, expires, ends, paths, methods, models, upstreams, perMinute }) {
   return {
     name, ...(expires && { expires: new Date(ends).toISOString().replace(/\.[0-9]+Z$/, 'Z') }), ...(paths.length > 0 && { paths }),
-    ...(methods.length > 0 && { methods }), ...(perMinute && { per_minute: perMinute }),
+    ...(methods.length > 0 && { methods }), ...(models.length > 0 && { models }),
+    ...(upstreams.length > 0 && { upstreams }), ...(perMinute && { per_minute: perMinute }),
   };
 }
 
@@ -896,7 +967,7 @@ async function deepCheck(x) {
 async function probe(x) {
   const request = new Request(x.request.url, { headers: { ...QUESTION, 'user-agent': `relay/${VERSION}` } });
   const headers = new Map(request.headers);
-  const probing = { ...x, method: 'GET', path: '/v1/models', query: '', request, headers, outbound: headers };
+  const probing = { ...x, method: 'GET', path: '/v1/models', query: '', request, headers, outbound: headers, keyless: true };
   const timer = setTimeout(() => end(probing, { code: 'upstream_timeout' }), DEEP_MS);
   const start = Date.now();
   const report = { ok: false };
@@ -1030,12 +1101,24 @@ async function admit(x) {
     if (known.name) x.token = known;
     if (x.token?.ends <= Date.now()) throw new RelayError(ERRORS.tokenExpired);
   }
-  if (relay.apiKey !== '') {
-    for (const name of ['openai-organization', 'openai-project', ...KEY_HEADERS]) headers.delete(name); // they go with the client's key
-    headers.set('authorization', `Bearer ${relay.apiKey}`);
-  }
+  if (relay.holdsKey) replaceKeys(headers, relay.apiKey); // an upstream with a key of its own gets that
+  x.clientKey = relay.apiKey === '' && hasKey(headers);
   if (leaks(x, headers, token)) throw new RelayError(ERRORS.misplacedToken);
   return headers;
+}
+
+/** Reports whether headers have an API key, wherever clients send one. */
+function hasKey(headers) {
+  return ['authorization', ...KEY_HEADERS].some((name) => (headers.get(name) ?? '').trim() !== '') ||
+    (headers.get('sec-websocket-protocol') ?? '').split(',').some((protocol) => plainProtocol(protocol).startsWith(KEY_PROTOCOL));
+}
+
+/** Removes every API key, with what names its organization and project, and sets key as the only one, unless it is "". */
+function replaceKeys(headers, key) {
+  for (const name of ['openai-organization', 'openai-project', ...KEY_HEADERS]) headers.delete(name);
+  const offered = headers.get('sec-websocket-protocol')?.split(',').map((entry) => entry.trim()) ?? [];
+  if (offered.some(isCredential)) set(headers, 'sec-websocket-protocol', offered.filter((protocol) => !isCredential(protocol)).join(', '));
+  set(headers, 'authorization', key && `Bearer ${key}`);
 }
 
 /** Lets a named token request only what it may. */
@@ -1081,7 +1164,7 @@ function cutKeyTokens(relay, headers) {
  * one.
  */
 function cutToken(relay, credentials, isBearer) {
-  if (!credentials.startsWith(TOKEN_PREFIX) && (relay.apiKey === '' || !isBearer)) return null;
+  if (!credentials.startsWith(TOKEN_PREFIX) && (!relay.holdsKey || !isBearer)) return null;
   const dot = credentials.indexOf('.');
   const [token, key] = dot < 0 ? [credentials, ''] : [credentials.slice(0, dot), credentials.slice(dot + 1)];
   return { token, key: key.startsWith(TOKEN_PREFIX) ? '' : key };
@@ -1097,20 +1180,21 @@ function cutProtocols(relay, headers) {
     if (protocol.startsWith(KEY_PROTOCOL)) {
       const credentials = protocol.slice(KEY_PROTOCOL.length);
       ({ token, key } = cutToken(relay, credentials, true) ?? { token, key: credentials });
-    } else if (relay.apiKey === '' || !isCredential(protocol)) {
+    } else if (!relay.holdsKey || !isCredential(protocol)) {
       kept.push(protocol);
     }
   }
-  if (key !== '' && relay.apiKey === '') kept.push(KEY_PROTOCOL + key);
-  if (token !== '' || relay.apiKey !== '') set(headers, 'sec-websocket-protocol', kept.join(', '));
+  if (key !== '' && !relay.holdsKey) kept.push(KEY_PROTOCOL + key);
+  if (token !== '' || relay.holdsKey) set(headers, 'sec-websocket-protocol', kept.join(', '));
   return token;
 }
 
 /** Reports whether a subprotocol carries a key or what belongs to one, even in another spelling than clients use. */
 function isCredential(protocol) {
-  const plain = protocol.toLowerCase().replace(/^["' \t]+/, '');
-  return [KEY_PROTOCOL, ...ACCOUNT_PROTOCOLS].some((prefix) => plain.startsWith(prefix));
+  return [KEY_PROTOCOL, ...ACCOUNT_PROTOCOLS].some((prefix) => plainProtocol(protocol).startsWith(prefix));
 }
+
+const plainProtocol = (protocol) => protocol.toLowerCase().replace(/^["' \t]+/, '');
 
 /** Sets a header, or deletes it if value is "". */
 function set(headers, name, value) {
@@ -1222,6 +1306,177 @@ function tooLarge(x) {
     "or use a relay with a larger limit: RELAY_MAX_BODY_BYTES raises this one's up to the 100 MB that Cloudflare's free zones accept, relay serve accepts what it is set to there.");
 }
 
+// models: what a named token with a list of models may request; core/models.go says why
+
+const STORING = /^\/v1\/((files|uploads|conversations)(\/|$)|[a-z_]+\/.+\/cancel$)/;
+const ELSEWHERE = /\/(batches|evals|graders|realtime|chatkit|remix|deployments|engines|models)(\/|$)/i;
+
+/** Lets a token with a list of models request those only. It reads the body, which other tokens' requests are spared. */
+async function checkModel(x) {
+  if (!x.token?.models.length) return;
+  const path = decode(x.path);
+  const named = checkQuery(x);
+  if (isWebSocket(x)) {
+    if (!named || !path.endsWith('/realtime')) throw new RelayError(ERRORS.modelUnknown); // elsewhere, messages name the model
+    return;
+  }
+  if (!['POST', 'PUT', 'PATCH'].includes(x.method) || STORING.test(path)) return;
+  const find = finder(x.headers);
+  if (ELSEWHERE.test(path) || !find || !x.request.body) throw new RelayError(ERRORS.modelUnknown);
+  x.body = await wholeBody(x);
+  const model = find(latin1.decode(x.body));
+  if (model === undefined || model.length > MAX_MODEL_TEXT) throw new RelayError(ERRORS.modelUnknown);
+  if (!permits(x.token, model)) throw new RelayError(ERRORS.modelNotAllowed);
+}
+
+const MAX_MODEL_TEXT = 1024;
+const permits = ({ models }, model) => models.some((m) => (m.endsWith('*') ? model.startsWith(m.slice(0, -1)) : model === m));
+
+/** Reports whether the query names a model. It throws unless that is a permitted one, named once. */
+function checkQuery(x) {
+  let named = false;
+  for (const pair of x.query.slice(1).replaceAll('+', ' ').split(/[&;]/)) {
+    const [, name, value] = /^([^=]*)=?(.*)$/s.exec(pair);
+    if (!isModelMember(decode(name), named)) continue;
+    named = true;
+    if (!permits(x.token, decode(value))) throw new RelayError(ERRORS.modelNotAllowed);
+  }
+  return named;
+}
+
+/** Reports whether a member of an object, form or query names the model. It throws if only some servers would read it so, or if there was one before. */
+function isModelMember(name, before) {
+  if (name === 'model' && !before) return true;
+  const plain = name.replace(/^[ \t\r\n]+/, '').toLowerCase().split(/[ \t\r\n[]/, 1)[0];
+  if (plain === 'model' || plain === 'models') throw new RelayError(ERRORS.modelUnknown);
+  return false;
+}
+
+/** Returns the function that finds the model in a body with these headers, or null. */
+function finder(headers) {
+  const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+  const [, type, rest] = new RegExp(`^(${token}/${token})((?:\\s*;\\s*${token}=(?:"[^"\\\\]*"|${token}))*)\\s*;?\\s*$`).exec(headers.get('content-type') ?? '') ?? [];
+  if (!type || isEncoded(headers)) return null;
+  const params = [...rest.matchAll(new RegExp(`;\\s*(${token})=("[^"]*"|${token})`, 'g'))].map(([, name, value]) => [name.toLowerCase(), value.replaceAll('"', '')]);
+  const { charset = 'utf-8', boundary = '' } = Object.fromEntries(params);
+  if (charset.toLowerCase() !== 'utf-8' || new Set(params.map(([name]) => name)).size < params.length) return null;
+  switch (type.toLowerCase()) {
+    case 'application/json':
+      return modelInJSON;
+    case 'multipart/form-data':
+      return /^[0-9A-Za-z'()+_,./:=?-]{1,70}$/.test(boundary) ? (text) => modelInForm(text, boundary) : null;
+  }
+  return null;
+}
+
+/** The max size of a body that is read here. Core reads while it forwards, and has no such limit. */
+const MAX_READ = 8 * 2 ** 20;
+
+async function wholeBody(x) {
+  const chunks = [];
+  let size = 0;
+  const isTooLong = (n) => {
+    if (n > x.relay.maxBodyBytes) throw tooLarge(x);
+    if (n > MAX_READ) throw new RelayError(ERRORS.modelUnknown, `This access token permits certain models only, and this relay on ${x.relay.platform} reads up to 8 MiB to find the model: send a smaller body, or use another token.`);
+  };
+  isTooLong(x.bytesIn);
+  try {
+    for await (const chunk of x.request.body) {
+      isTooLong((size += chunk.byteLength));
+      chunks.push(chunk);
+    }
+  } catch (failure) {
+    throw failure instanceof RelayError ? failure : new RelayError(ERRORS.bodyIncomplete);
+  }
+  x.bytesIn = size;
+  return new Blob(chunks).arrayBuffer();
+}
+
+/** Returns the model that a JSON object names, if it names one once. In text each character is a byte. */
+function modelInJSON(text) {
+  let object;
+  try {
+    object = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (object === null || typeof object !== 'object' || Array.isArray(object)) return undefined;
+  let named = false;
+  for (const name of memberNames(text)) named = isModelMember(name, named) || named;
+  return named && typeof object.model === 'string' ? object.model : undefined;
+}
+
+/** Returns the names of the members of the outermost object in valid JSON, also those that are there twice. */
+function memberNames(text) {
+  const names = [];
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 0x22) { // a quote
+      const from = i;
+      i = endOfString(text, i);
+      let next = i + 1;
+      while (' \t\r\n'.includes(text[next])) next++;
+      if (depth === 1 && text[next] === ':') names.push(JSON.parse(text.slice(from, i + 1)));
+    } else if (c === 0x7b || c === 0x5b) { // { or [
+      depth++;
+    } else if (c === 0x7d || c === 0x5d) { // } or ]
+      depth--;
+    }
+  }
+  return names;
+}
+
+/** Returns the position of the quote that ends the string which begins at another. */
+function endOfString(text, at) {
+  for (;;) {
+    at = text.indexOf('"', at + 1);
+    let slashes = 0;
+    while (text[at - 1 - slashes] === '\\') slashes++;
+    if (slashes % 2 === 0) return at;
+  }
+}
+
+/** Returns the field model of a multipart form that is written as clients do, if there is one. Of other forms, servers could see different parts. */
+function modelInForm(text, boundary) {
+  const [before, ...parts] = text.split(`--${boundary}`);
+  const end = parts.pop();
+  if (before !== '' || (end !== '--' && end !== '--\r\n')) return undefined;
+  let model;
+  for (const part of parts) {
+    const at = part.indexOf('\r\n\r\n', 2);
+    if (!part.startsWith('\r\n') || !part.endsWith('\r\n') || at < 0 || at > MAX_PART_HEADER || at + 6 > part.length) return undefined;
+    const is = isModelPart(part.slice(2, at), model !== undefined);
+    if (is === undefined) return undefined;
+    if (is) model = part.slice(at + 4, -2);
+  }
+  return model;
+}
+
+const MAX_PART_HEADER = 4 << 10;
+const TEXT_PART = /^(content-type: *text\/plain(; *charset="?(utf-8|us-ascii)"?)?|content-length: *[0-9]+|content-transfer-encoding: *(7bit|8bit|binary))$/i;
+
+/** Reports whether the part with that header is the field model; undefined if that cannot be told. */
+function isModelPart(header, before) {
+  const lines = header.split('\r\n');
+  if (!lines.every((line) => /^[A-Za-z0-9-]+:[^\r\n\0]*$/.test(line))) return undefined;
+  const [dispositions, others] = [true, false].map((is) => lines.filter((line) => /^content-disposition:/i.test(line) === is));
+  const name = dispositions.length === 1 ? partName(dispositions[0].replace(/^[^:]*:/, '').trim()) : '';
+  if (name === '') return undefined;
+  const is = isModelMember(name, before);
+  return is && !others.every((line) => TEXT_PART.test(line)) ? undefined : is;
+}
+
+/** Returns the name in a Content-Disposition, or "" if it is not in the form in which clients write it. */
+function partName(value) {
+  const names = [];
+  const rest = value.replace(/^form-data/, '\0').replace(/;[ \t]*(name|filename\*?)=("[^"\\]*"|[A-Za-z0-9!#$&+.^_|~%'-]+)/g, (_, param, text) => {
+    if (param === 'name') names.push(text.replaceAll('"', ''));
+    return '';
+  });
+  return rest === '\0' && names.length === 1 && /^[A-Za-z0-9_.[\]-]+$/.test(names[0]) ? names[0] : '';
+}
+
 // forwarding: the request to an upstream, its response to the client
 
 async function forward(x) {
@@ -1270,6 +1525,7 @@ const MAX_REPLAYED = 2 ** 20;
 async function outboundBody(x) {
   const { body } = x.request;
   if (!body || x.method === 'GET' || x.method === 'HEAD') return null; // fetch has none there
+  if (x.body) return x.body;
   if (!x.headers.has('content-length')) return body.pipeThrough(counter(x));
   const needed = x.relay.upstreams.length > 1 || (x.headers.has('x-stainless-read-timeout') && !x.headers.has('x-stainless-timeout'));
   if (needed && x.bytesIn <= MAX_REPLAYED) return x.request.arrayBuffer().catch(() => { throw new RelayError(ERRORS.bodyIncomplete); });
@@ -1297,7 +1553,7 @@ async function send(x, body) {
   const failures = [];
   let spare = null; // a response that is better than an error of our own
   refill(relay.budget, 0.2);
-  for (const upstream of candidates(relay)) {
+  for (const upstream of candidates(x)) {
     if (failures.length > 0 && !takeRetry(relay.budget)) break;
     x.attempts++;
     x.upstream = upstream;
@@ -1319,11 +1575,25 @@ async function send(x, body) {
 }
 
 /** Returns the upstreams to try, at most three: the healthy ones as configured, then the others by how soon they are retried. */
-function candidates(relay) {
+function candidates(x) {
   const now = Date.now();
   const wait = (u) => Math.max(0, u.avoidUntil - now);
-  return [...relay.upstreams].sort((a, b) => wait(a) - wait(b)).slice(0, 3);
+  return route(x).sort((a, b) => wait(a) - wait(b)).slice(0, 3);
 }
+
+/**
+ * Returns the upstreams that may get the request: those that its token names. A client's
+ * own key goes to those that hold none, unless all do, where it is replaced.
+ */
+function route(x) {
+  const names = x.token?.upstreams ?? [];
+  const named = x.relay.upstreams.filter((u) => names.length === 0 || names.includes(u.name));
+  const keyless = x.clientKey ? named.filter((u) => u.apiKey === '') : [];
+  return keyless.length > 0 ? keyless : named;
+}
+
+/** Reports whether an account without credit sends the request on: not if it is the client's own. */
+const retriesQuota = (x) => x.relay.retryQuota && x.relay.upstreams.length > 1 && !x.clientKey && !x.keyless;
 
 /** The isolate's retry budget: a fifth of the requests and three a second, so that retries do not overload failing upstreams. */
 function refill(budget, share) {
@@ -1397,6 +1667,9 @@ const BROKEN_MS = 30_000; // what only the operator can fix
 const REFUSED_MS = 600_000; // a region that OpenAI does not serve
 const NEVER = -1;
 
+/** The API's word that the account of a key has no credit. */
+const OUT_OF_QUOTA = 'insufficient_quota';
+
 /** Statuses of Cloudflare's edge for a host that it could not reach, so nothing was processed. */
 const EDGE_UNREACHED = new Set([521, 522, 523, 525, 526, 530]);
 
@@ -1416,6 +1689,8 @@ async function judge(x, upstream, response) {
   let error;
   ({ response, error } = await peek(response));
   if (await isRefusal(x, upstream, response, error)) return fail('region_refused', false, REFUSED_MS, true);
+  if (status === 429 && error?.code === OUT_OF_QUOTA && retriesQuota(x)) return fail(OUT_OF_QUOTA, false, BROKEN_MS, true);
+  if (status === 429 && upstream.apiKey !== '' && upstream.token === '' && !upstream.marked) return { response: respondedWell(upstream, response) }; // the API's own limit
   if (status >= 300 && !upstream.official) {
     const code = headers.get('x-relay-error') ?? '';
     const verdict = marker === '' ? judgePage(upstream, response, error) : isRelayError(upstream, response) && judgeRelay(upstream, code);
@@ -1519,6 +1794,8 @@ function outboundHeaders(x, upstream) {
   if (!x.headers.has('authorization') && x.outbound.has('authorization')) headers.set('authorization', x.outbound.get('authorization'));
   const encoding = acceptedEncoding(x);
   if (encoding !== x.headers.get('accept-encoding')) headers.set('accept-encoding', encoding);
+  if (retriesQuota(x)) headers.set('accept-encoding', 'identity'); // peek reads no other
+  if (upstream.apiKey !== '' && !x.keyless) replaceKeys(headers, upstream.apiKey);
   if (!upstream.official) headers.set('relay-hop', String(hops(x) + 1));
   if (upstream.token !== '') headers.set('x-relay-token', upstream.token);
   if (isWebSocket(x)) {

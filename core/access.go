@@ -8,9 +8,12 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"example.com/relay/core/failover"
+	"example.com/relay/core/internal/apikey"
 	"example.com/relay/core/protocol"
 )
 
@@ -21,14 +24,6 @@ const (
 
 	// pathPrefix begins a path that carries a token.
 	pathPrefix = "/t/"
-
-	// keyProtocol is the WebSocket subprotocol in which browsers carry the
-	// API key, since they cannot set headers (openai-node, realtime).
-	keyProtocol = "openai-insecure-api-key."
-
-	// These two name the organization and the project of the client's key.
-	organizationProtocol = "openai-organization."
-	projectProtocol      = "openai-project."
 )
 
 // access is the stage that admits callers by their access token and sets the API
@@ -38,11 +33,12 @@ type access struct {
 	grants     []*grant            // of the tokens in sums; nil for those without a name
 	plain      []string            // tokens that are configured in plain text, without prefix
 	key        Secret              // the relay's own API key, or ""
+	pool       *failover.Pool      // whose upstreams may hold keys; nil: they do not
 	pathTokens bool                // a path may carry a token
 }
 
-func newAccess(cfg Config) *access {
-	a := &access{key: cfg.APIKey, pathTokens: cfg.PathTokens}
+func newAccess(cfg Config, pool *failover.Pool) *access {
+	a := &access{key: cfg.APIKey, pool: pool, pathTokens: cfg.PathTokens}
 	for _, token := range cfg.AccessTokens {
 		a.add(token, nil)
 	}
@@ -68,6 +64,21 @@ func (a *access) warnOfExpired(logger *slog.Logger) {
 		}
 	}
 }
+
+// warnOfRemoved logs the names of the tokens that name upstreams which are not among
+// urls.
+func (a *access) warnOfRemoved(logger *slog.Logger, urls []Secret) {
+	isGone := func(name string) bool { return !slices.ContainsFunc(urls, isNamed(name)) }
+	for _, g := range a.grants {
+		if g != nil && slices.ContainsFunc(g.Upstreams, isGone) {
+			logger.Warn("token", "token", g.Name, "problem", "it names an upstream that was removed: it may "+
+				"use the others that it names, if there are any")
+		}
+	}
+}
+
+// holdsKey reports whether the relay sends a key of its own in place of every client's.
+func (a *access) holdsKey() bool { return a.key != "" || a.pool != nil && a.pool.HoldsKeys() }
 
 // tokenSum returns the hash of a configured token.
 func tokenSum(token Secret) (sum [sha256.Size]byte) {
@@ -103,7 +114,7 @@ func (a *access) admit(req *http.Request) error {
 			return errDuplicateAuthorization
 		}
 	}
-	creds := credentials{req: req}
+	creds := credentials{req: req, held: a.holdsKey()}
 	creds.addToken(req.Header.Get(protocol.Token))
 	if a.pathTokens && strings.HasPrefix(req.URL.EscapedPath(), pathPrefix) {
 		token, rest, ok := cutPathToken(req.URL)
@@ -114,7 +125,7 @@ func (a *access) admit(req *http.Request) error {
 		req.URL = rest
 		recordOf(req).pathToken = pathPrefix + token
 	}
-	a.cutKeyTokens(&creds)
+	creds.cutKeyTokens()
 	if len(a.sums) > 0 {
 		caller := a.caller(creds.token)
 		if creds.token == "" || caller == 0 {
@@ -126,14 +137,8 @@ func (a *access) admit(req *http.Request) error {
 			return errTokenExpired
 		}
 	}
-	if a.key != "" {
-		// They belong to the client's key, not to ours.
-		creds.setHeader("Openai-Organization", "")
-		creds.setHeader("Openai-Project", "")
-		for _, name := range keyHeaders {
-			creds.setHeader(name, "")
-		}
-		creds.setHeader("Authorization", "Bearer "+string(a.key))
+	if creds.held {
+		apikey.Replace(creds.header(), string(a.key)) // an upstream with a key of its own gets that
 	}
 	if len(a.sums) > 0 && a.leaksToken(req, creds.token) {
 		return errMisplacedToken
@@ -145,6 +150,7 @@ func (a *access) admit(req *http.Request) error {
 // replaced.
 type credentials struct {
 	req    *http.Request
+	held   bool   // the client's keys are being replaced by the relay's
 	copied bool   // req.Header is a copy of our own
 	token  string // the first non-empty one, or ""
 }
@@ -174,40 +180,37 @@ func (c *credentials) setHeader(name, value string) {
 	}
 }
 
-// keyHeaders are the headers besides Authorization in which clients send API keys.
-var keyHeaders = []string{"Api-Key", "X-Api-Key", "X-Goog-Api-Key"}
-
 // credentialHeaders are the headers that may carry a token or a key. A request
 // must have at most one value of each: two servers could use different ones.
-var credentialHeaders = append([]string{"Authorization", protocol.Token}, keyHeaders...)
+var credentialHeaders = append([]string{"Authorization", protocol.Token}, apikey.Headers...)
 
 // cutKeyTokens removes the tokens from wherever clients send API keys.
-func (a *access) cutKeyTokens(creds *credentials) {
-	scheme, value := cutScheme(creds.req.Header.Get("Authorization"))
-	if token, key, ok := a.cutToken(value, strings.EqualFold(scheme, "Bearer")); ok {
-		creds.addToken(token)
+func (c *credentials) cutKeyTokens() {
+	scheme, value := cutScheme(c.req.Header.Get("Authorization"))
+	if token, key, ok := c.cutToken(value, strings.EqualFold(scheme, "Bearer")); ok {
+		c.addToken(token)
 		if key != "" {
 			key = "Bearer " + key
 		}
-		creds.setHeader("Authorization", key)
+		c.setHeader("Authorization", key)
 	}
-	for _, name := range keyHeaders {
-		if token, key, ok := a.cutToken(creds.req.Header.Get(name), false); ok {
-			creds.addToken(token)
-			creds.setHeader(name, key)
+	for _, name := range apikey.Headers {
+		if token, key, ok := c.cutToken(c.req.Header.Get(name), false); ok {
+			c.addToken(token)
+			c.setHeader(name, key)
 		}
 	}
-	offered := creds.req.Header["Sec-Websocket-Protocol"]
+	offered := c.req.Header["Sec-Websocket-Protocol"]
 	if len(offered) == 0 {
 		return
 	}
-	protocols, token, key := a.cutProtocols(offered)
-	creds.addToken(token)
-	if token != "" || a.key != "" {
-		if key != "" && a.key == "" {
-			protocols = append(protocols, keyProtocol+key)
+	protocols, token, key := c.cutProtocols(offered)
+	c.addToken(token)
+	if token != "" || c.held {
+		if key != "" && !c.held {
+			protocols = append(protocols, apikey.Protocol+key)
 		}
-		creds.setHeader("Sec-Websocket-Protocol", strings.Join(protocols, ", "))
+		c.setHeader("Sec-Websocket-Protocol", strings.Join(protocols, ", "))
 	}
 }
 
@@ -222,11 +225,10 @@ func cutScheme(value string) (scheme, rest string) {
 }
 
 // cutToken splits a value that carries a token, <token> or <token>.<key>. Without
-// the prefix, it is a token only if the relay has an API key of its own and the
-// value is a bearer's. A key that looks like a token is dropped: no token may be
-// forwarded.
-func (a *access) cutToken(value string, bearer bool) (token, key string, ok bool) {
-	if !strings.HasPrefix(value, tokenPrefix) && (a.key == "" || !bearer) {
+// the prefix, it is a token only if the relay holds the API key and the value is a
+// bearer's. A key that looks like a token is dropped: no token may be forwarded.
+func (c *credentials) cutToken(value string, bearer bool) (token, key string, ok bool) {
+	if !strings.HasPrefix(value, tokenPrefix) && (!c.held || !bearer) {
 		return "", "", false
 	}
 	token, key, _ = strings.Cut(value, ".")
@@ -238,32 +240,24 @@ func (a *access) cutToken(value string, bearer bool) (token, key string, ok bool
 
 // cutProtocols separates the API key from the subprotocols that a browser offers,
 // and the token from the key.
-func (a *access) cutProtocols(values []string) (rest []string, token, key string) {
+func (c *credentials) cutProtocols(values []string) (rest []string, token, key string) {
 	for _, value := range values {
 		for protocol := range strings.SplitSeq(value, ",") {
 			protocol = strings.TrimSpace(protocol)
-			value, ok := strings.CutPrefix(protocol, keyProtocol)
+			value, ok := strings.CutPrefix(protocol, apikey.Protocol)
 			if !ok {
-				if a.key == "" || !isCredential(protocol) {
+				if !c.held || !apikey.IsCredential(protocol) {
 					rest = append(rest, protocol)
 				}
 				continue
 			}
 			key = value
-			if t, k, ok := a.cutToken(value, true); ok {
+			if t, k, ok := c.cutToken(value, true); ok {
 				token, key = t, k
 			}
 		}
 	}
 	return rest, token, key
-}
-
-// isCredential reports whether a subprotocol carries an API key, or the
-// organization or project of one, however it is quoted or capitalized.
-func isCredential(protocol string) bool {
-	protocol = strings.ToLower(strings.Trim(protocol, "\"' \t"))
-	return strings.HasPrefix(protocol, keyProtocol) ||
-		strings.HasPrefix(protocol, organizationProtocol) || strings.HasPrefix(protocol, projectProtocol)
 }
 
 // cutPathToken splits /t/<token>/v1/… into the token and a URL without it.

@@ -201,7 +201,7 @@ func FuzzToken(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
-	a := newAccess(Config{AccessTokens: []Secret{canaryToken}})
+	a := newAccess(Config{AccessTokens: []Secret{canaryToken}}, nil)
 	f.Fuzz(func(t *testing.T, token, authorization, protocol string) {
 		req := &http.Request{Method: "GET", URL: mustURL(t, "/v1/models"), Header: http.Header{
 			"X-Relay-Token": {token}, "Authorization": {authorization}, "Sec-Websocket-Protocol": {protocol},

@@ -18,9 +18,10 @@ type Config struct {
 	// Upstreams are the base URLs of the API, or of relays of it, in order of
 	// preference, without the /v1 of its paths (a trailing /v1 is ignored). A
 	// URL may hold the access token of the relay there, as
-	// https://rt_token@host, and a name for logs, as https://host#name. A relay
-	// that holds such a token needs AccessTokens, or others could spend it (see
-	// Public). Plain http is allowed to loopback addresses only, see
+	// https://rt_token@host, an API key as password, as https://:key@host, and a
+	// name for logs, as https://host#name. A relay that holds such a token or key
+	// needs AccessTokens, or others could spend it (see Public). If one has a key,
+	// the others need one or a token, or there must be an APIKey. Plain http is allowed to loopback addresses only, see
 	// AllowPrivateHTTP. If empty, https://api.openai.com.
 	Upstreams []Secret
 
@@ -39,6 +40,10 @@ type Config struct {
 	// ResumeResponses lets the event stream of a background response continue
 	// through another upstream when it is interrupted.
 	ResumeResponses bool
+
+	// RetryQuota lets another upstream have a request whose API key the relay holds
+	// if one responds that the key's account has no credit left.
+	RetryQuota bool
 
 	// ProbeInterval is the time between health checks of each of several
 	// upstreams. If zero, 10 seconds; if negative, there are none. Serverless
@@ -60,8 +65,9 @@ type Config struct {
 	// without.
 	AllowAnyone bool
 
-	// APIKey is the API key that replaces the client's in every request. It needs
-	// AccessTokens. If empty, clients send their own.
+	// APIKey is the API key that replaces the client's in every request, but for
+	// upstreams with a key of their own. It needs AccessTokens. If empty, clients send
+	// their own.
 	APIKey Secret
 
 	// APIKeySecret names the secret in the platform's own store that holds the API

@@ -11,7 +11,7 @@
 //	            └─ routes                  paths.go
 //	                 ├─ /relay/health      health.go
 //	                 ├─ /                  page/: the web page
-//	                 └─ navigation → access → paths → limits
+//	                 └─ navigation → access → paths → limits → models
 //	                      └─ forwarder     forward.go: an exchange for each request
 //	                           ├─ failover      its own package: upstreams and connections
 //	                           ├─ respond       response.go: the response's header
@@ -28,6 +28,8 @@
 //
 //	origins.go    which web origins may call, for cors and SetUpstreams
 //	leak.go       access tokens that would still be forwarded after access
+//	jsonmodel.go  the model in a JSON body, for models
+//	formmodel.go  the model in a multipart form, for models
 //	sockets.go    how many WebSockets each caller has open, for limits
 //	lines.go      header lines, counted before net/http parses them
 //	headers.go    which headers are forwarded, in both directions
@@ -37,6 +39,7 @@
 //	errors.go     all errors that a client can get
 //	config.go     Config; validate.go checks it, settings.go reads the environment
 //	version.go    which version this is
+//	keys.go       API keys of upstreams: what they must agree with
 //	secret.go     strings that are never printed
 //	logline.go    the line that is logged for a record
 //	stdlog.go     what must not get into the standard logger

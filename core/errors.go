@@ -93,6 +93,13 @@ var (
 	errTokenNotAllowed = &Error{Status: http.StatusForbidden, Code: "token_not_allowed", NoRetry: true,
 		Msg: "This access token of the relay does not permit this path or method. With the token, /relay/health says " +
 			"what it does; its operator can change it."}
+	errModelNotAllowed = &Error{Status: http.StatusForbidden, Code: "token_not_allowed", NoRetry: true,
+		Msg: "This access token of the relay does not permit this model. With the token, /relay/health says which " +
+			"ones it does; its operator can change it."}
+	errModelUnknown = &Error{Status: http.StatusForbidden, Code: "token_not_allowed", NoRetry: true,
+		Msg: "This access token of the relay permits certain models only, and the relay cannot tell which one this " +
+			"request is for. Name it once, as model in a JSON object or multipart form that is not compressed, or in " +
+			"the query of a Realtime WebSocket; where the API has no such member, use another token."}
 	errTokenRate = &Error{Status: http.StatusTooManyRequests, Code: "token_rate_limited", RetryAfter: 8 * time.Second,
 		Msg: "This access token has reached its max number of requests per minute at this relay; the API was not " +
 			"called. Retry after a pause, or have its operator raise per_minute."}

@@ -65,7 +65,7 @@ func (x *exchange) poolError(err *failover.Error) error {
 		return errUpstreamReset.naming(err, " What happened: ")
 	case err.Ambiguous:
 		return x.blaming(errReset.because(err))
-	case x.pool.Several():
+	case x.pool.Several() || err.Only(failover.ClassRemoved):
 		return errAllFailed.naming(err, " They are: ")
 	}
 	return x.blaming(errConnect.because(err))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/relay/core/failover"
+	"example.com/relay/core/internal/apikey"
 	"example.com/relay/core/internal/replay"
 	"example.com/relay/core/protocol"
 )
@@ -18,6 +19,7 @@ type forwarder struct {
 	pool     *failover.Pool
 	inFlight inFlight
 
+	holdsKey    bool // Config.APIKey is set
 	hidesCuts   bool // see [Platform]
 	noWebSocket bool
 	logUsage    bool
@@ -31,6 +33,7 @@ type forwarder struct {
 func newForwarder(cfg Config, pool *failover.Pool) *forwarder {
 	return &forwarder{
 		pool:           pool,
+		holdsKey:       cfg.APIKey != "",
 		hidesCuts:      cfg.Platform.HidesCuts,
 		noWebSocket:    cfg.Platform.NoWebSocket,
 		logUsage:       cfg.LogUsage,
@@ -128,7 +131,7 @@ func (x *exchange) closeBody() { x.body.Close(controller(x.w)) }
 // timeout has passed.
 func (x *exchange) send() error {
 	var err error
-	x.res, x.sent, err = x.pool.Send(x.outbound())
+	x.res, x.sent, err = x.pool.Send(x.outbound(), x.route())
 	x.patience.end()
 	recordOf(x.req).sent(x.sent)
 	x.lookForRefusal(x.res)
@@ -144,6 +147,18 @@ func (x *exchange) send() error {
 // lookForRefusal sets refused, if a gateway is to be told. res may be nil.
 func (x *exchange) lookForRefusal(res *http.Response) {
 	x.refused = res != nil && protocol.Hops(x.req.Header) > 0 && x.pool.RefusesRegion(x.ctx, res, x.sent)
+}
+
+// route returns where the request may go: where its access token permits, and with the
+// client's own key to no upstream that holds one.
+func (x *exchange) route() (route failover.Route) {
+	if g := recordOf(x.req).grant; g != nil {
+		route.Upstreams = g.Upstreams
+	}
+	if !x.holdsKey && apikey.IsIn(x.req.Header) {
+		route.Key = failover.ClientsKey
+	}
+	return route
 }
 
 // outbound returns the request to the upstream. It is built from scratch, so that

@@ -69,8 +69,8 @@ func (g *grant) end() {
 
 // report returns what the token's holder may know of it.
 func (g *grant) report() *protocol.TokenHealth {
-	r := &protocol.TokenHealth{Name: g.Name, Paths: g.Paths, Methods: g.Methods, MaxInFlight: g.MaxInFlight,
-		PerMinute: g.PerMinute}
+	r := &protocol.TokenHealth{Name: g.Name, Paths: g.Paths, Methods: g.Methods, Models: g.Models, Upstreams: g.Upstreams,
+		MaxInFlight: g.MaxInFlight, PerMinute: g.PerMinute}
 	if !g.Expires.IsZero() {
 		r.Expires = g.Expires.UTC().Format(time.RFC3339)
 	}

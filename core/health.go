@@ -55,7 +55,6 @@ func newHealth(cfg Config, pool *failover.Pool, access *access, target *target) 
 		Region:        cfg.Region,
 		Platform:      platform,
 		TokenRequired: cfg.TokenNeeded(),
-		HoldsKey:      cfg.APIKey != "",
 		MaxBodyBytes:  cfg.MaxBodyBytes,
 		WebSocket:     !cfg.Platform.NoWebSocket,
 	}}
@@ -73,6 +72,7 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	report, status := hl.about, http.StatusOK
+	report.HoldsKey = hl.access.holdsKey()
 	if query.Get("deep") == "1" {
 		deep := hl.check(req.Context())
 		report.Upstream = &deep
@@ -189,7 +189,7 @@ func (hl *health) probe(ctx context.Context) protocol.DeepCheck {
 	}
 	req := (&http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/v1/models"}, Header: header}).WithContext(ctx)
 	start := time.Now()
-	res, sent, err := hl.pool.Send(req)
+	res, sent, err := hl.pool.Send(req, failover.Route{Key: failover.NoKey})
 	recordOf(req).sent(sent)
 	report := protocol.DeepCheck{LatencyMS: sinceMS(start, time.Now())}
 	if err != nil {

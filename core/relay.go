@@ -24,6 +24,8 @@ type Relay struct {
 	open     bool             // no access token is needed
 	public   bool             // reachable from other machines
 	options  failover.Options // of upstreams' URLs
+	keys     keyPolicy        // of upstreams' API keys
+	changed  func([]Secret)   // is told the new upstreams
 
 	mu      sync.Mutex    // guards what follows
 	active  int           // requests in flight
@@ -43,11 +45,11 @@ func New(cfg Config) (*Relay, error) {
 	}
 	forward := newForwarder(cfg, pool)
 	relayed := paths(cfg.Paths)
-	access := newAccess(cfg)
+	access := newAccess(cfg, pool)
 	target := newTarget(cfg)
 	routes := &routes{
 		health: newHealth(cfg, pool, access, target),
-		api:    stages(forward, navigation{}, access, relayed, newLimits(cfg)),
+		api:    stages(forward, navigation{}, access, relayed, newLimits(cfg), models{}),
 		toAPI:  relayed,
 	}
 	if cfg.PathTokens {
@@ -70,6 +72,8 @@ func New(cfg Config) (*Relay, error) {
 		open:    !cfg.TokenNeeded(),
 		public:  cfg.isPublic(),
 		options: cfg.upstreamOptions(),
+		keys:    cfg.keyPolicy(),
+		changed: func(urls []Secret) { access.warnOfRemoved(record.logger, urls) },
 	}
 	r.origins.exposed.Store(r.open && holdToken(cfg.Upstreams))
 	access.warnOfExpired(record.logger)
@@ -82,6 +86,7 @@ func newPool(cfg Config) (*failover.Pool, error) {
 	opts.Policy = cfg.Policy
 	opts.ResendAmbiguous = cfg.ResendAmbiguous
 	opts.ResumeResponses = cfg.ResumeResponses
+	opts.RetryQuota = cfg.RetryQuota
 	opts.ProbeInterval = cfg.ProbeInterval
 	opts.Serverless = cfg.Platform.Serverless
 	opts.HTTP1 = cfg.Platform.SingleRequest
@@ -121,7 +126,7 @@ func (r *Relay) SetUpstreams(urls []Secret) error {
 	if r.pool == nil {
 		return errMisconfigured
 	}
-	if err := oneLine(upstreamProblems(urls, r.options)); err != nil {
+	if err := oneLine(append(upstreamProblems(urls, r.options), r.keys.problems(urls)...)); err != nil {
 		return err
 	}
 	exposed := r.open && holdToken(urls)
@@ -135,6 +140,8 @@ func (r *Relay) SetUpstreams(urls []Secret) error {
 	err := r.pool.SetUpstreams(plain(urls))
 	if err != nil {
 		exposed = before
+	} else {
+		r.changed(urls)
 	}
 	r.origins.exposed.Store(exposed)
 	return err

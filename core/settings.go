@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,11 +29,10 @@ func Settings() []Setting { return slices.Clone(settings) }
 var settings = []Setting{
 	{"RELAY_UPSTREAMS", defaultUpstream,
 		"base URLs of the API or of relays, comma-separated, in order of preference, with or without `/v1`; " +
-			"`https://rt_<token>@host#name` adds a relay's access token and a name; " +
+			"`https://rt_<token>@host#name` adds a relay's access token and a name; or a JSON list of objects with " +
+			"`url`, `name`, `token` and `api_key`, the API key for that upstream; " +
 			"plain http to loopback addresses only, unless `RELAY_ALLOW_PRIVATE_HTTP`",
-		func(cfg *Config, v string) error {
-			return setList(&cfg.Upstreams, v)
-		}},
+		parseUpstreams},
 	{"RELAY_ALLOW_PRIVATE_HTTP", "false",
 		"`true`: allow plain http to upstreams at private addresses and at names without a dot, such as " +
 			"`http://ollama:11434`; everyone on that network can read the keys and prompts",
@@ -60,6 +60,13 @@ var settings = []Setting{
 			cfg.ResumeResponses, err = parseBool(v)
 			return err
 		}},
+	{"RELAY_RETRY_QUOTA", "false",
+		"`true`: try the next upstream if one responds with the error `insufficient_quota`, for requests whose API " +
+			"key the relay holds",
+		func(cfg *Config, v string) (err error) {
+			cfg.RetryQuota, err = parseBool(v)
+			return err
+		}},
 	{"RELAY_PROBE_INTERVAL", "10s",
 		"time between health probes of each upstream, if there are several; six times as long without traffic; " +
 			"`off` for none; functions never probe",
@@ -79,7 +86,8 @@ var settings = []Setting{
 			return err
 		}},
 	{"RELAY_API_KEY", "",
-		"API key that the relay sends in place of the client's; requires access tokens",
+		"API key that the relay sends in place of the client's, to upstreams without a key of their own; requires " +
+			"access tokens",
 		func(cfg *Config, v string) error {
 			cfg.APIKey = Secret(v)
 			return nil
@@ -237,7 +245,7 @@ const levelOff = slog.Level(100)
 // unset. The error names every unknown RELAY_* variable and every bad value at
 // once, on one line, without the values. What ParseEnv accepts, [New] accepts,
 // but for upstreams that hold tokens on a relay which is public, see
-// [Config.Public].
+// [Config.Public], and for the names of tokens' upstreams if there are no upstreams.
 func ParseEnv(environ []string) (Config, error) {
 	var cfg Config
 	var errs []error
@@ -247,6 +255,7 @@ func ParseEnv(environ []string) (Config, error) {
 			env[name] = value // as in a process, the last one counts
 		}
 	}
+	env = withoutLinks(env)
 	for _, s := range settings {
 		value := strings.TrimSpace(env[s.Name])
 		if value == "" {
@@ -282,14 +291,24 @@ func platformRegion(env map[string]string) string {
 // in alphabetical order.
 func unknownSettings(env map[string]string) []error {
 	var errs []error
-	for name, value := range env {
+	for name := range env {
 		known := slices.ContainsFunc(settings, func(s Setting) bool { return s.Name == name })
-		if strings.HasPrefix(name, "RELAY_") && !known && !isServiceLink(name, value) {
+		if strings.HasPrefix(name, "RELAY_") && !known {
 			errs = append(errs, fmt.Errorf("%q: no such setting%s", name, nearest(name)))
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errs
+}
+
+// withoutLinks returns env without the variables that Kubernetes and Docker set to
+// describe another service or container, of which relay is a likely name.
+func withoutLinks(env map[string]string) map[string]string {
+	rest := maps.Clone(env)
+	maps.DeleteFunc(rest, func(name, value string) bool {
+		return isServiceLink(name, value) || isContainerLink(name, env)
+	})
+	return rest
 }
 
 // isServiceLink reports whether a variable is one that Kubernetes sets in every
@@ -310,6 +329,27 @@ var (
 		`^RELAY_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR))$`)
 	servicePort = regexp.MustCompile(`^RELAY_(.*_)?PORT(_\d+_(TCP|UDP|SCTP))?$`)
 )
+
+// isContainerLink reports whether the variable called name is one that Docker's
+// legacy --link sets for a container whose alias begins with relay. For the alias
+// relay-eu, RELAY_EU_NAME is /web/relay-eu, and RELAY_EU_ENV_LANG is the LANG of
+// that container. The ports have the same form as a Service's.
+func isContainerLink(name string, env map[string]string) bool {
+	if prefix, ok := strings.CutSuffix(name, "_NAME"); ok {
+		return isContainerName(prefix, env[name])
+	}
+	prefix, _, ok := strings.Cut(name, "_ENV_")
+	// The name may be set again, to name this relay. The port still shows the link.
+	return ok && (isContainerName(prefix, env[prefix+"_NAME"]) || strings.Contains(env[prefix+"_PORT"], "://"))
+}
+
+// isContainerName reports whether value is the name that Docker gives a container
+// linked under the alias in prefix: /this-container/alias.
+func isContainerName(prefix, value string) bool {
+	parts := strings.Split(value, "/")
+	return len(parts) == 3 && parts[0] == "" && parts[1] != "" &&
+		strings.ToUpper(strings.ReplaceAll(parts[2], "-", "_")) == prefix
+}
 
 // nearest returns ", did you mean …" for the setting that has most of its
 // beginning and end in common with name, or "" if none is near.

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -280,7 +281,8 @@ func FuzzParseEnv(f *testing.F) {
 	for _, seed := range []string{
 		"RELAY_UPSTREAMS=https://a", "RELAY_UPSTREAMS=http://[::1]%25", "RELAY_ACCESS_TOKENS=a,b", "RELAY_API_KEY=k\nRELAY_ACCESS_TOKENS=t",
 		"RELAY_PATHS=/v1/,/%2e/", "RELAY_ALLOWED_ORIGINS=null", "RELAY_NAME=\x00", "RELAY_IDLE_TIMEOUT=1ns", "RELAY_MAX_BODY_BYTES=9223372036854775807",
-		"RELAY_UPSTREAMS=https://h:99999", "RELAY_UPSTREAMS=https://h/%zz", "=", "RELAY_",
+		"RELAY_UPSTREAMS=https://h:99999", `RELAY_UPSTREAMS=[{"url":"https://a","api_key":"k%"},{"url":"https://b","token":"t"}]` + "\nRELAY_ACCESS_TOKENS=t",
+		`RELAY_ACCESS_TOKENS=[{"name":"a","token":"t","upstreams":["a"]}]` + "\nRELAY_UPSTREAMS=https://h#a", "RELAY_UPSTREAMS=https://h/%zz", "=", "RELAY_",
 	} {
 		f.Add(seed, "CANARYVALUE")
 	}
@@ -295,6 +297,9 @@ func FuzzParseEnv(f *testing.F) {
 				t.Errorf("more than one line: %q", err)
 			}
 			return
+		}
+		if slices.ContainsFunc(cfg.NamedTokens, func(token NamedToken) bool { return len(token.Upstreams) > 0 }) && len(cfg.Upstreams) == 0 {
+			return // relay serve may have them from a file
 		}
 		if _, err := New(cfg); err != nil {
 			t.Errorf("%q: ParseEnv accepts, New says %v", lines, err)
@@ -317,6 +322,37 @@ func TestServiceLinksAreNotSettings(t *testing.T) {
 	for _, entry := range []string{"RELAY_PORT=8787", "RELAY_LISTEN=:80", "RELAY_UPSTREAM_PORT=443", "RELAY_SERVICE=x", "RELAY_PORT_8787=x"} {
 		if _, err := ParseEnv([]string{entry}); err == nil {
 			t.Errorf("ParseEnv(%s) accepts it", entry)
+		}
+	}
+}
+
+// Docker's legacy --link sets variables for the linked container: its ports as
+// Kubernetes does, its name, and each of its own variables.
+func TestContainerLinksAreNotSettings(t *testing.T) {
+	for _, tt := range []struct {
+		about   string
+		environ []string
+		name    string // of this relay
+	}{
+		{"alias relay", []string{"RELAY_NAME=/web/relay", "RELAY_ENV_LANG=C", "RELAY_ENV_RELAY_API_KEY=sk-x"}, ""},
+		{"alias relay-2", []string{"RELAY_2_NAME=/web/relay-2", "RELAY_2_ENV_LANG=C"}, ""},
+		{"named itself", []string{"RELAY_NAME=eu", "RELAY_PORT=tcp://172.17.0.2:8787", "RELAY_ENV_LANG=C"}, "eu"},
+	} {
+		if cfg, err := ParseEnv(tt.environ); err != nil || cfg.Name != tt.name || cfg.APIKey != "" {
+			t.Errorf("%s: ParseEnv = name %q, %v, want name %q", tt.about, cfg.Name, err, tt.name)
+		}
+	}
+	for _, environ := range [][]string{
+		{"RELAY_NAME=/web/eu"},
+		{"RELAY_ENV_LANG=C"},
+		{"RELAY_NAME=eu", "RELAY_ENV_LANG=C"},
+		{"RELAY_NAME=/web/relay", "RELAY_ENVLANG=C"},
+		{"RELAY_NAME=/web/relay", "RELAY_2_ENV_LANG=C"},
+		{"RELAY_NAME=/web/relay", "RELAY_UPSTREAM=https://api.openai.com"},
+		{"RELAY_UPSTREAM_NAME=/web/relay"},
+	} {
+		if _, err := ParseEnv(environ); err == nil {
+			t.Errorf("ParseEnv(%q) accepts it", environ)
 		}
 	}
 }

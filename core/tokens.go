@@ -35,6 +35,15 @@ type NamedToken struct {
 	// is a GET. If empty, all that the relay forwards.
 	Methods []string
 
+	// Models are the models that the token may use, by the names in its requests; a
+	// trailing * stands for anything. Bodies of the token's requests are read, and
+	// what has no model that can be told is refused. If empty, all of them.
+	Models []string
+
+	// Upstreams are the names of the upstreams that the token may use. They must exist
+	// when the relay starts. If empty, all.
+	Upstreams []string
+
 	// MaxInFlight is the max number of the token's requests in flight in this
 	// process, WebSockets included. If zero, there is no limit.
 	MaxInFlight int
@@ -123,6 +132,10 @@ func (t *NamedToken) set(name string, value json.RawMessage, hash, plain *string
 		ok, form = decodedList(value, &t.Paths), "a list of strings that is not empty"
 	case "methods":
 		ok, form = decodedList(value, &t.Methods), "a list of strings that is not empty"
+	case "models":
+		ok, form = decodedList(value, &t.Models), "a list of strings that is not empty"
+	case "upstreams":
+		ok, form = decodedList(value, &t.Upstreams), "a list of strings that is not empty"
 	case "expires":
 		ok, form = decodedTime(value, &t.Expires), "a time such as 2027-01-31T00:00:00Z"
 	case "max_in_flight":
@@ -130,8 +143,8 @@ func (t *NamedToken) set(name string, value json.RawMessage, hash, plain *string
 	case "per_minute":
 		ok, form = decodedLimit(value, &t.PerMinute), "a whole number from 1 to 1000000"
 	default:
-		return errors.New("has a member other than name, sha256, token, expires, paths, methods, max_in_flight " +
-			"and per_minute")
+		return errors.New("has a member other than name, sha256, token, expires, paths, methods, models, upstreams, " +
+			"max_in_flight and per_minute")
 	}
 	if !ok && !isNull {
 		return fmt.Errorf("%s must be %s", name, form)
@@ -261,8 +274,17 @@ func (cfg Config) checkNamed(t NamedToken) error {
 			return errors.New("has another method than GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in capitals")
 		}
 	}
-	return nil
+	for _, model := range t.Models {
+		if !modelForm.MatchString(model) {
+			return errors.New("has a model that is not 1 to 100 letters, digits and the characters ._:/@+-, of " +
+				"which a * may follow")
+		}
+	}
+	return cfg.checkTokenUpstreams(t.Upstreams)
 }
+
+// modelForm is that of a model's name, which may end in a wildcard.
+var modelForm = regexp.MustCompile(`^[A-Za-z0-9._:/@+-]{1,100}\*?$`)
 
 // checkTokenPath reports why a token's path cannot be used, or nil.
 func (cfg Config) checkTokenPath(path string) error {

@@ -120,42 +120,42 @@ func TestWrongTokensDoNotShowThatTokensHaveNames(t *testing.T) {
 	}
 }
 
-// Of requests at the same time, only as many as allowed are in flight, and each that
-// ends makes room for another.
+// Of requests at the same time, exactly as many as allowed are in flight, and their
+// end makes room for as many.
 func TestTokenInFlight(t *testing.T) {
-	const limit, clients, rounds = 3, 12, 10
-	var inFlight, highest, served, refused atomic.Int64
+	const limit, clients = 3, 100
+	release := make(chan struct{})
 	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
-		n := inFlight.Add(1)
-		defer inFlight.Add(-1)
-		for seen := highest.Load(); n > seen && !highest.CompareAndSwap(seen, n); seen = highest.Load() {
-		}
+		<-release
 		ok(w, req)
 	}, withTokens(NamedToken{Name: "alice", Token: canaryToken, MaxInFlight: limit}, NamedToken{Name: "bob", Token: "other-token"}))
-	var wait sync.WaitGroup
-	for range clients {
-		wait.Go(func() {
-			for range rounds {
+	for round := range 3 {
+		var wait sync.WaitGroup
+		var served, refused atomic.Int64
+		for range clients {
+			wait.Go(func() {
 				res, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken)
 				if res.StatusCode == 200 {
 					served.Add(1)
-					continue
+					return
 				}
-				refused.Add(1)
 				wantError(t, res, body, errTokenInFlight)
-			}
-		})
-	}
-	wait.Wait()
-	// One that is refused means that as many as allowed are being served.
-	if highest.Load() > limit || served.Load() < limit || served.Load()+refused.Load() != clients*rounds {
-		t.Errorf("%d in flight, %d served, %d refused", highest.Load(), served.Load(), refused.Load())
-	}
-	for range limit + 1 { // one after the other
-		waitFor(t, "all requests to end", func() bool { return f.idle() })
-		if res, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken); res.StatusCode != 200 {
-			t.Errorf("after the load: %d %s", res.StatusCode, body)
+				refused.Add(1)
+			})
 		}
+		waitFor(t, "every request to be in flight or refused", func() bool {
+			return len(f.requests())-limit*round+int(refused.Load()) == clients
+		})
+		for range limit {
+			release <- struct{}{}
+		}
+		hangUp := time.AfterFunc(5*time.Second, func() { f.upstream.CloseClientConnections() }) // of any more
+		wait.Wait()
+		hangUp.Stop()
+		if served.Load() != limit || refused.Load() != clients-limit {
+			t.Fatalf("round %d: %d served, %d refused", round, served.Load(), refused.Load())
+		}
+		waitFor(t, "all requests to end", f.idle)
 	}
 }
 
@@ -254,9 +254,9 @@ func TestTokenPerMinuteRace(t *testing.T) {
 	var wait sync.WaitGroup
 	var served atomic.Int64
 	start := time.Now()
-	for range 16 {
+	for range 100 {
 		wait.Go(func() {
-			for range 10 {
+			for range 3 {
 				if res, _ := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken); res.StatusCode == 200 {
 					served.Add(1)
 				}
@@ -383,17 +383,56 @@ func TestTokenErrorsThroughAGateway(t *testing.T) {
 	}
 }
 
+// A gateway and its regions are relays. The one that a token is over its rate at says
+// when to retry, and remains in use; the API's and a platform's 429 look as they did.
+func TestTokenRateOfARegion(t *testing.T) {
+	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/v1/limited" {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Retry-After-Ms", "77")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = io.WriteString(w, `{"error":{"message":"m","type":"requests","param":null,"code":"rate_limit_exceeded"}}`)
+			return
+		}
+		ok(w, req)
+	}, withTokens(NamedToken{Name: "gateway", Token: canaryToken, PerMinute: 2}))
+	second := newFront(t, ok, nil)
+	region := strings.Replace(f.URL, "http://", "http://rt_"+canaryToken+"@", 1) + "#one"
+	gateway := newFront(t, ok, func(cfg *Config) {
+		cfg.Upstreams, cfg.ProbeInterval = []Secret{Secret(region), Secret(second.URL + "#two")}, -1
+	})
+	res, body := send(t, "POST", gateway.URL+"/v1/limited", "{}")
+	if res.StatusCode != 429 || res.Header.Get("X-Relay-Error") != "" || res.Header.Get("Retry-After-Ms") != "77" ||
+		!strings.Contains(body, "rate_limit_exceeded") || !strings.HasSuffix(res.Header.Get("X-Relay"), "origin=upstream") {
+		t.Errorf("the API's: %d %v %s", res.StatusCode, res.Header, body)
+	}
+	if res, body := send(t, "POST", gateway.URL+"/v1/chat/completions", "{}"); res.StatusCode != 200 {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+	for range 5 {
+		res, body := send(t, "POST", gateway.URL+"/v1/chat/completions", "{}")
+		wantError(t, res, body, errTokenRate)
+		if res.Header.Get("X-Relay-Upstream") != "one" || res.Header.Get("X-Relay-Attempts") != "1" {
+			t.Errorf("upstream %s after %s attempts", res.Header.Get("X-Relay-Upstream"), res.Header.Get("X-Relay-Attempts"))
+		}
+	}
+	second.untouched(t)
+	if st := gateway.relay.pool.Status()[0]; st.State != "up" {
+		t.Errorf("the region is %s", st.State)
+	}
+}
+
 func TestTokenInHealth(t *testing.T) {
 	end := time.Date(2999, 1, 31, 1, 2, 3, 0, time.FixedZone("", 3600))
 	f := newFront(t, ok, func(cfg *Config) {
 		cfg.AccessTokens = []Secret{"unnamed-token"}
 		cfg.NamedTokens = []NamedToken{
-			{Name: "alice", Token: canaryToken, Expires: end, Paths: []string{"/v1/models"}, Methods: []string{"GET"}, MaxInFlight: 2, PerMinute: 60},
+			{Name: "alice", Token: canaryToken, Expires: end, Paths: []string{"/v1/models"}, Methods: []string{"GET"}, Models: []string{"gpt-5*"}, MaxInFlight: 2, PerMinute: 60},
 			{Name: "bob", Token: "expired-token", Expires: time.Unix(1, 0)},
 		}
 	})
 	got, body := tokenHealth(t, f, canaryToken)
-	want := `{"name":"alice","expires":"2999-01-31T00:02:03Z","paths":["/v1/models"],"methods":["GET"],"max_in_flight":2,"per_minute":60}`
+	want := `{"name":"alice","expires":"2999-01-31T00:02:03Z","paths":["/v1/models"],"methods":["GET"],"models":["gpt-5*"],"max_in_flight":2,"per_minute":60}`
 	if text, _ := json.Marshal(got); string(text) != want || strings.Contains(body, "bob") || strings.Contains(body, "canary") {
 		t.Errorf("got %s, want the token %s", body, want)
 	}
@@ -420,8 +459,8 @@ func TestParseNamedTokens(t *testing.T) {
 	cfg, err := ParseEnv([]string{`RELAY_ACCESS_TOKENS= [
 		"plain-one", "` + hashOf("two") + `",
 		{"name": "alice@example.com", "sha256": "` + hash + `", "expires": "2027-01-31T00:00:00+01:00",
-		 "paths": ["/v1/chat/completions", "/v1/models/"], "methods": ["POST", "GET"], "max_in_flight": 4, "per_minute": 6e1},
-		{"name": "b.o-b_2", "token": "rt_three", "expires": null, "paths": null, "per_minute": null},
+		 "paths": ["/v1/chat/completions", "/v1/models/"], "methods": ["POST", "GET"], "models": ["gpt-5-mini", "ft:gpt-5*"], "max_in_flight": 4, "per_minute": 6e1},
+		{"name": "b.o-b_2", "token": "rt_three", "expires": null, "paths": null, "models": null, "per_minute": null},
 		{"name": "c", "sha256": "sha256:` + hashOf("four")[7:] + `"}]`})
 	if err != nil {
 		t.Fatal(err)
@@ -431,7 +470,7 @@ func TestParseNamedTokens(t *testing.T) {
 	}
 	alice := cfg.NamedTokens[0]
 	if string(alice.Token) != "sha256:"+hash || !alice.Expires.Equal(time.Date(2027, 1, 30, 23, 0, 0, 0, time.UTC)) ||
-		strings.Join(alice.Paths, " ") != "/v1/chat/completions /v1/models/" || strings.Join(alice.Methods, " ") != "POST GET" ||
+		strings.Join(alice.Paths, " ") != "/v1/chat/completions /v1/models/" || strings.Join(alice.Methods, " ") != "POST GET" || strings.Join(alice.Models, " ") != "gpt-5-mini ft:gpt-5*" ||
 		alice.MaxInFlight != 4 || alice.PerMinute != 60 {
 		t.Errorf("%+v", alice)
 	}
@@ -447,8 +486,8 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 		"not a JSON list":    {`[`, `[{]`, `[a,b]`, `[{"name":"hunter2"}`, `["hunter2"] x`},
 		"empty list":         {`[]`, `[ ]`},
 		"object or a string": {`[1]`, `[null]`, `[["hunter2"]]`, `[true]`},
-		"a member other": {entry(`,"hunter2":1`), entry(`,"Name":"x"`), entry(`,"models":["hunter2"]`),
-			entry(`,"upstreams":["hunter2"]`)},
+		"a member other": {entry(`,"hunter2":1`), entry(`,"Name":"x"`), entry(`,"model":["hunter2"]`),
+			entry(`,"upstream":["hunter2"]`)},
 		"name must be a string": {`[{"name":7,"sha256":"` + hash + `"}]`},
 		"must have a name": {`[{"sha256":"` + hash + `"}]`, `[{"name":"","token":"hunter2"}]`, `[{"name":"a b","token":"hunter2"}]`,
 			`[{"name":"\u00e4","token":"hunter2"}]`, `[{"name":"a\nb","token":"hunter2"}]`, `[{"name":"-a","token":"hunter2"}]`,
@@ -465,6 +504,9 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 		"paths must be": {entry(`,"paths":[]`), entry(`,"paths":"/v1/models"`), entry(`,"paths":[1]`), entry(`,"paths":[null]`)},
 		"below one of RELAY_PATHS": {entry(`,"paths":["/hunter2/"]`), entry(`,"paths":["v1/models"]`), entry(`,"paths":["/"]`), entry(`,"paths":[""]`),
 			entry(`,"paths":["/v1x"]`), entry(`,"paths":["/v1/../x"]`), entry(`,"paths":["/v1/a%2fb"]`), entry(`,"paths":["/v1/*","/relay/"]`)},
+		"models must be": {entry(`,"models":[]`), entry(`,"models":"hunter2"`), entry(`,"models":[null]`)},
+		"has a model that is not": {entry(`,"models":[""]`), entry(`,"models":["*"]`), entry(`,"models":["hunter 2"]`), entry(`,"models":["*hunter"]`),
+			entry(`,"models":["hunter*2"]`), entry(`,"models":["` + strings.Repeat("a", 101) + `"]`)},
 		"methods must be":       {entry(`,"methods":[]`), entry(`,"methods":"GET"`)},
 		"in capitals":           {entry(`,"methods":["get"]`), entry(`,"methods":["TRACE"]`), entry(`,"methods":[""]`)},
 		"max_in_flight must be": {entry(`,"max_in_flight":0`), entry(`,"max_in_flight":-1`), entry(`,"max_in_flight":1.5`), entry(`,"max_in_flight":"2"`)},
@@ -499,13 +541,14 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 func FuzzParseTokens(f *testing.F) {
 	for _, seed := range []string{
 		`[{"name":"a","token":"CANARY"}]`, `["CANARY",{"name":"b","sha256":"` + hashOf("x")[7:] + `","expires":"2027-01-31T00:00:00Z"}]`,
-		`[{"name":"a","token":"CANARY","paths":["/v1/CANARY"],"methods":["GET"],"max_in_flight":1,"per_minute":1e3}]`,
+		`[{"name":"a","token":"CANARY","paths":["/v1/CANARY"],"methods":["GET"],"models":["CANARY*"],"max_in_flight":1,"per_minute":1e3}]`,
+		`[{"name":"a","token":"CANARY","upstreams":["a"]},{"name":"b","token":"CANARY2","upstreams":["CANARY"]}]`,
 		`[{"name":"a","token":"CANARY","CANARY":null}]`, `[{"expires":"CANARY"}]`, `[]`, `[[[[`, `CANARY,CANARY two`,
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		cfg, err := ParseEnv([]string{"RELAY_ACCESS_TOKENS=" + value})
+		cfg, err := ParseEnv([]string{"RELAY_ACCESS_TOKENS=" + value, "RELAY_UPSTREAMS=https://a.example#a"})
 		if err != nil {
 			if text := err.Error(); strings.Contains(text, "CANARY") || strings.Contains(text, "\n") {
 				t.Errorf("%q: %v", value, err)
@@ -521,7 +564,7 @@ func FuzzParseTokens(f *testing.F) {
 		if strings.TrimSpace(value) != "" && relay.open {
 			t.Errorf("%q opens the relay", value)
 		}
-		a := newAccess(cfg)
+		a := newAccess(cfg, nil)
 		for i, token := range cfg.NamedTokens {
 			if text := string(token.Token); !strings.HasPrefix(text, "sha256:") && a.caller(text) != len(cfg.AccessTokens)+i+1 {
 				t.Errorf("%q: named token %d is taken for another", value, i+1)

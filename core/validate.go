@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,6 +25,7 @@ func (cfg Config) problems() []error {
 		}
 	}
 	errs = append(errs, upstreamProblems(cfg.Upstreams, cfg.upstreamOptions())...)
+	errs = append(errs, cfg.keyPolicy().problems(cfg.Upstreams)...)
 	switch cfg.Policy {
 	case "", failover.PreferOrder, failover.PreferFastest:
 	default:
@@ -113,8 +113,8 @@ func (cfg Config) exposure() []error {
 // holdToken reports whether one of urls holds an access token.
 func holdToken(urls []Secret) bool {
 	return slices.ContainsFunc(urls, func(address Secret) bool {
-		u, err := url.Parse(string(address))
-		return err == nil && u.User != nil
+		token, _ := failover.Credentials(string(address))
+		return token
 	})
 }
 

@@ -27,7 +27,7 @@ func TestWorkerVectors(t *testing.T) {
 		return server.URL
 	})
 	list := slices.Concat(targetVectors(), accessVectors(), headerVectors(), corsVectors(), responseVectors(),
-		streamVectors(), refusalVectors(), webSocketVectors(), namedTokenVectors())
+		streamVectors(), refusalVectors(), webSocketVectors(), namedTokenVectors(), modelVectors(), keyVectors())
 	for i, v := range list {
 		list[i].Want = runner.Run(t, v)
 	}
@@ -204,15 +204,108 @@ func namedTokenVectors() []vectors.Vector {
 	}
 	list = under(settings, list...)
 	for _, bad := range []string{
-		`[]`, `[{}]`, `[7]`, `[{"name":"a"}]`, `[{"name":"a","token":"b","models":["x"]}]`, `[{"name":"ä","token":"b"}]`,
+		`[]`, `[{}]`, `[7]`, `[{"name":"a"}]`, `[{"name":"a","token":"b","model":["x"]}]`, `[{"name":"ä","token":"b"}]`,
 		`[{"name":"a","token":"b"},{"name":"a","token":"c"}]`, `[{"name":"a","token":"b"},{"name":"c","token":"rt_b"}]`,
 		`[{"name":"a","token":"b","expires":"2027-02-30T00:00:00Z"}]`, `[{"name":"a","token":"b","expires":"2027-01-31"}]`,
 		`[{"name":"a","token":"b","paths":[]}]`, `[{"name":"a","token":"b","paths":["/v2/x"]}]`,
+		`[{"name":"a","token":"b","models":[]}]`, `[{"name":"a","token":"b","models":["*"]}]`, `[{"name":"a","token":"b","models":["a*b"]}]`,
 		`[{"name":"a","token":"b","methods":["get"]}]`, `[{"name":"a","token":"b","per_minute":1.5}]`,
 	} {
 		list = append(list, under([]string{"RELAY_ACCESS_TOKENS=" + bad}, get("tokens that are refused", "/v1/models"))...)
 	}
 	return list
+}
+
+// modelVectors are of a token with a list of models.
+func modelVectors() []vectors.Vector {
+	var list []vectors.Vector
+	for _, c := range modelCases() {
+		v := get("models, "+c.name, c.target, "X-Relay-Token: "+vectorToken)
+		v.Request.Method, v.Request.Body = c.method, c.body
+		if c.contentType != "" {
+			v.Request.Headers = append(v.Request.Headers, "Content-Type: "+c.contentType)
+		}
+		list = append(list, v)
+	}
+	encoded := post("models, compressed", "{}", "X-Relay-Token: "+vectorToken, "Content-Type: application/json", "Content-Encoding: gzip")
+	encoded.Request.Target = "/v1/responses"
+	socket := get("models, a WebSocket of another API", "/v1/responses?model=gpt-5-mini", "X-Relay-Token: "+vectorToken,
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+	return under([]string{`RELAY_ACCESS_TOKENS=[{"name":"alice","token":"` + vectorToken + `","models":["gpt-5-mini","text-*"]}]`},
+		append(list, encoded, socket, get("models in health", "/relay/health", "X-Relay-Token: "+vectorToken))...)
+}
+
+// Upstreams of the vectors that hold keys, and one that may. They must have no spaces.
+const (
+	upstreamA = `{"url":"{upstream}/a/v1","name":"a","api_key":"sk-a"}`
+	upstreamB = `{"URL":"{upstream}/b","name":"b","api_key":"sk-b","token":null}`
+	keylessB  = `{"url":"{upstream}/b","name":"b"}`
+	relayB    = `{"url":"{upstream}/b#x","name":"b","token":"rt_next-token-5512"}`
+)
+
+// keyVectors are of upstreams that hold keys, and of tokens that name upstreams.
+func keyVectors() []vectors.Vector {
+	const alice = "alice-token-93fe"
+	tokens := `RELAY_ACCESS_TOKENS=["` + vectorToken + `",{"name":"alice","token":"` + alice + `","upstreams":["b"]}]`
+	var list []vectors.Vector
+	for _, settings := range [][]string{
+		{"RELAY_UPSTREAMS=[" + upstreamA + "," + upstreamB + "]", tokens},
+		{"RELAY_UPSTREAMS=[" + upstreamA + "," + relayB + "]", tokens},
+		{"RELAY_UPSTREAMS=[" + upstreamA + "," + keylessB + "]", tokens, "RELAY_API_KEY=sk-held"},
+		{"RELAY_UPSTREAMS=[" + upstreamA + "," + relayB + "]", tokens, "RELAY_RETRY_QUOTA=true"},
+	} {
+		list = append(list, under(settings, slices.Concat(keyRequests(vectorToken), keyRequests(alice))...)...)
+	}
+	list = append(list, under([]string{"RELAY_UPSTREAMS=[" + upstreamA + "]", "RELAY_ACCESS_TOKENS=" + vectorToken},
+		keyRequests(vectorToken)...)...)
+	for _, settings := range [][]string{ // that are refused
+		{"RELAY_UPSTREAMS=[" + upstreamA + "," + keylessB + "]", tokens},
+		{"RELAY_UPSTREAMS=[" + upstreamA + "," + upstreamA + "]", tokens},
+		{"RELAY_UPSTREAMS=[" + upstreamA + "]", tokens},
+		{"RELAY_UPSTREAMS=[" + upstreamA + "]"},
+	} {
+		list = append(list, under(settings, keyRequests(vectorToken)[0])...)
+	}
+	quota := "RELAY_RETRY_QUOTA=true"
+	for _, settings := range [][]string{
+		{"RELAY_UPSTREAMS=[" + upstreamA + "," + upstreamB + "]", tokens},
+		{"RELAY_UPSTREAMS=[" + upstreamA + "," + upstreamB + "]", tokens, quota}, // b, too, has no credit
+		{"RELAY_UPSTREAMS=[" + relayB + "," + upstreamA + "]", tokens, quota},
+	} {
+		list = append(list, under(settings, refused("insufficient_quota", "Authorization: Bearer rt_"+alice+".sk-client"),
+			refused("insufficient_quota", "X-Relay-Token: "+vectorToken))...)
+	}
+	for _, bad := range []string{
+		`[]`, `[7]`, `[{}]`, `[null]`, `["{upstream}",` + keylessB + `]`, `[{"url":"{upstream}","key":"sk-a"}]`,
+		`[{"url":"{upstream}","api_key":7}]`, `[{"url":"{upstream}","api_key":"sk,a"}]`, `["http://:sk-a@127.0.0.1:1"]`,
+		`http://:sk-a@127.0.0.1:1`, `[{"url":"https://api.openai.com","token":"t"}]`,
+		`[{"url":"http://rt_t@127.0.0.1:1","token":"t"}]`, `[{"url":"{upstream}","name":"\u00e4"}]`,
+	} {
+		list = append(list, under([]string{"RELAY_UPSTREAMS=" + bad, "RELAY_ACCESS_TOKENS=" + vectorToken},
+			get("upstreams that are refused", "/v1/models", "X-Relay-Token: "+vectorToken))...)
+	}
+	return list
+}
+
+// keyRequests are requests with a token, some with a key of the client's.
+func keyRequests(token string) []vectors.Vector {
+	header := "X-Relay-Token: " + token
+	return []vectors.Vector{
+		get("key of an upstream, "+token, "/v1/models", header),
+		get("key of an upstream, client's key, "+token, "/v1/models", "Authorization: Bearer rt_"+token+".sk-client",
+			"OpenAI-Organization: org-1", "OpenAI-Project: proj_1"),
+		get("key of an upstream, client's key in another header, "+token, "/v1/models", header, "Api-Key: sk-client"),
+		get("key of an upstream, bare token, "+token, "/v1/models", "Authorization: Bearer "+token),
+		refused("rate_limit_exceeded", header),
+	}
+}
+
+// refused returns a vector of a request to which the API responds with 429 and a code.
+func refused(code, header string) vectors.Vector {
+	v := get("429 "+code+", "+header, "/v1/models", header)
+	v.Response = &vectors.Message{Status: 429, Headers: []string{"Content-Type: application/json"},
+		Body: `{"error":{"message":"m","type":"t","param":null,"code":"` + code + `"}}`}
+	return v
 }
 
 func headerVectors() []vectors.Vector {

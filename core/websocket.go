@@ -80,7 +80,7 @@ func (x *exchange) rewriteUpgrade(pr *httputil.ProxyRequest) {
 // sendUpgrade sends the handshake. The context is the exchange's rather than the
 // proxy's, whose trace would forward 1xx responses.
 func (x *exchange) sendUpgrade(out *http.Request) (res *http.Response, err error) {
-	res, x.sent, err = x.pool.Send(out.WithContext(x.ctx))
+	res, x.sent, err = x.pool.Send(out.WithContext(x.ctx), x.route())
 	recordOf(x.req).sent(x.sent)
 	x.setUpstreamHeaders()
 	x.lookForRefusal(res)

@@ -122,7 +122,7 @@ func workerTables(t *testing.T) string {
 	fmt.Fprintf(&b, "\n/** The beginnings of more names in DROPPED_DOWN. */\nconst DROPPED_DOWN_PREFIXES = %s;\n",
 		jsList(append(src.strings(t, "droppedDownPrefixes"), "x-relay-")))
 	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n",
-		jsList(src.strings(t, "keyHeaders")))
+		jsList(src.strings(t, "Headers")))
 	fmt.Fprintf(&b, "\n/** What may be a part of the API that FAMILIES lacks. */\nconst PLAIN_WORDS = /%s/;\n", plainWords)
 	fmt.Fprintf(&b, "\n/** The paths of endpoints, which are no base URLs. */\nconst ENDPOINT = /%s/;\n",
 		strings.ReplaceAll(failover.EndpointPattern, "/", `\/`))
@@ -138,8 +138,8 @@ func workerTables(t *testing.T) string {
 	return b.String()
 }
 
-// A source is what this package and core/protocol declare, by name: a variable
-// cannot be asked for its name.
+// A source is what this package, core/protocol and core/internal/apikey declare, by
+// name: a variable cannot be asked for its name.
 type source struct {
 	names  []string // in the order of the source
 	values map[string]ast.Expr
@@ -150,7 +150,8 @@ func parseSource(t *testing.T) source {
 	src := source{values: make(map[string]ast.Expr)}
 	files, _ := filepath.Glob("*.go")
 	more, _ := filepath.Glob("protocol/*.go")
-	for _, file := range append(files, more...) {
+	keys, _ := filepath.Glob("internal/apikey/*.go")
+	for _, file := range slices.Concat(files, more, keys) {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 // function is the function's program, as gcf/cmd.
 var function = proc.NewProgram("function", proc.GoBuild("./cmd"))
 
-func TestMain(m *testing.M) { os.Exit(function.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, function)) }
 
 // A process is a running function.
 type process struct {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/pem"
 	"io"
 	"net/http"
@@ -20,11 +19,9 @@ import (
 )
 
 // bootstrap is the deployed binary, apart from its architecture.
-var bootstrap = proc.NewProgram("bootstrap", func(ctx context.Context, file string) error {
-	return build.Lambda.Build(ctx, build.Target{}, file)
-})
+var bootstrap = proc.NewProgram("bootstrap", build.Lambda.BuildHere)
 
-func TestMain(m *testing.M) { os.Exit(bootstrap.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, bootstrap)) }
 
 // serveFunction serves the function with environ, after change, if not nil, has
 // changed how.

@@ -67,8 +67,8 @@ func (e *extension) environ() []string {
 	}
 }
 
-// ask posts a chat with an access token and no key.
-func ask(t *testing.T, base string) (int, string) {
+// postChat posts a chat with an access token and no key.
+func postChat(t *testing.T, base string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "POST", base+"/v1/chat/completions",
 		strings.NewReader(`{"model":"m","messages":[{"role":"user","content":"hello"}]}`))
@@ -95,7 +95,7 @@ func TestKeyFromSecret(t *testing.T) {
 	s := serveFunction(t, append(e.environ(), "RELAY_UPSTREAMS="+u.URL),
 		func(f *lambdaemu.Function) { f.Concurrency = 1 })
 	for range 3 {
-		if status, body := ask(t, s.URL); status != http.StatusOK {
+		if status, body := postChat(t, s.URL); status != http.StatusOK {
 			t.Fatalf("got %d %s", status, body)
 		}
 	}
@@ -132,7 +132,7 @@ func TestUnreadableSecretFailsClosed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			e.respond(test.status, test.body)
 			s := serveFunction(t, append(e.environ(), "RELAY_UPSTREAMS="+u.URL), nil)
-			if status, body := ask(t, s.URL); status != http.StatusInternalServerError ||
+			if status, body := postChat(t, s.URL); status != http.StatusInternalServerError ||
 				!strings.Contains(body, `"relay_misconfigured"`) {
 				t.Errorf("got %d %s", status, body)
 			}

@@ -44,13 +44,15 @@ case $1 in auth) echo token ;; *) echo "$CLOUDSDK_AUTH_ACCESS_TOKEN $*" >>'`+fil
 	return &workspace{t, terraform, dir}
 }
 
-// apply applies config and returns the begin and the end of each step, in order, as
-// "update module.relay.google_….this[0] begins" and "… ends".
-func (w *workspace) apply(config string) (steps []string) {
+// apply applies config, with more options of terraform apply, and returns the begin
+// and the end of each step, in order, as "update module.relay.google_….this[0] begins"
+// and "… ends".
+func (w *workspace) apply(config string, options ...string) (steps []string) {
 	w.t.Helper()
 	write(w.t, filepath.Join(w.dir, "main.tf"), config)
 	run(w.t, w.dir, w.terraform, "init", "-input=false", "-no-color")
-	for line := range strings.Lines(run(w.t, w.dir, w.terraform, "apply", "-auto-approve", "-input=false", "-json")) {
+	args := append([]string{"apply", "-auto-approve", "-input=false", "-json"}, options...)
+	for line := range strings.Lines(run(w.t, w.dir, w.terraform, args...)) {
 		var event struct {
 			Type string
 			Hook struct {
@@ -256,6 +258,31 @@ func TestTerraformAppliesRegionsOnAWS(t *testing.T) {
 	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
 }
 
+// Regions change the dashboard in place, and another order of them does not at all.
+func TestTerraformChangesRegionsOfADashboard(t *testing.T) {
+	w := newWorkspace(t)
+	config := func(regions ...string) string {
+		return lambda(`  regions   = ["` + strings.Join(regions, `", "`) + `"]
+  package   = { path = "bin/gcloud" } # any file will do
+  dashboard = true
+`)
+	}
+	const dashboard = "module.relay.aws_cloudwatch_dashboard.this[0]"
+	if steps := w.apply(config("us-east-1", "eu-west-3")); !slices.Contains(steps, "create "+dashboard+" ends") {
+		t.Errorf("there is no dashboard: %q", steps)
+	}
+	if steps := w.apply(config("eu-west-3", "us-east-1")); len(steps) > 0 {
+		t.Errorf("another order of regions: %q, want nothing", steps)
+	}
+	for _, regions := range [][]string{{"eu-west-3", "ap-northeast-1", "us-east-1"}, {"us-east-1"}} {
+		steps := w.apply(config(regions...))
+		if !slices.Contains(steps, "update "+dashboard+" ends") {
+			t.Errorf("to %q: %q, want the dashboard to be updated in place", regions, steps)
+		}
+	}
+	run(t, w.dir, w.terraform, "destroy", "-auto-approve", "-input=false", "-no-color")
+}
+
 // With hashes in place of tokens, and a secret's name in place of the key, neither
 // is in the state.
 func TestTerraformAppliesWithoutASecretInTheState(t *testing.T) {
@@ -355,9 +382,11 @@ func TestTerraformRotatesOneNamedToken(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.tokens, got, test.want)
 		}
 	}
-	out := run(t, w.dir, w.terraform, "apply", "-auto-approve", "-input=false", "-no-color", "-replace="+resource+`alice"]`)
-	if !strings.Contains(out, resource+`alice"]: Creation complete`) || strings.Contains(out, resource+`carol"]: D`) {
-		t.Errorf("a rotation of alice's token:\n%s", out)
+	got := changed(w.apply(config("{ alice = { per_minute = 5 }, carol = {} }"), "-replace="+resource+`alice"]`))
+	slices.Sort(got)
+	want := []string{"create " + resource + `alice"] begins`, "delete " + resource + `alice"] begins`}
+	if !slices.Equal(got, want) {
+		t.Errorf("a rotation of alice's token: %q, want %q", got, want)
 	}
 	state, err := os.ReadFile(filepath.Join(w.dir, "terraform.tfstate"))
 	if err != nil {

@@ -100,7 +100,8 @@ func TestVariablesAndOutputsAreInOrder(t *testing.T) {
 // Variables and outputs that all modules have are named and typed alike.
 func TestModulesAgreeOnVariables(t *testing.T) {
 	common := []string{
-		"access_tokens", "allowed_origins", "api_key", "domain", "name", "regions", "settings", "upstreams",
+		"access_tokens", "allowed_origins", "api_key", "domain", "name", "regions", "settings",
+		"upstream_api_keys", "upstreams",
 	}
 	results := []string{"access_token", "base_urls", "endpoints", "try", "urls"}
 	first := load(t, modules[0])
@@ -135,12 +136,12 @@ func find(list []tfdoc.Block, name string) *tfdoc.Block {
 func TestSecretsAreSensitive(t *testing.T) {
 	for _, module := range modules {
 		m := load(t, module)
-		for _, name := range []string{"access_tokens", "api_key", "upstreams"} {
+		for _, name := range []string{"access_tokens", "api_key", "upstream_api_keys", "upstreams"} {
 			if v := find(m.Variables, name); v == nil || !v.Sensitive {
 				t.Errorf("%s: the variable %s is not sensitive", module, name)
 			}
 		}
-		for _, name := range []string{"access_token", "endpoints"} {
+		for _, name := range []string{"access_token", "endpoints", "tokens"} {
 			if o := find(m.Outputs, name); o == nil || !o.Sensitive {
 				t.Errorf("%s: the output %s is not sensitive", module, name)
 			}

@@ -85,6 +85,7 @@ var rules = map[string]rule{
 	"RELAY_IDLE_CONNECTION_TIMEOUT": {like: whole(duration)},
 	"RELAY_RESEND_AMBIGUOUS":        {like: whole(boolean)},
 	"RELAY_RESUME_RESPONSES":        {like: whole(boolean)},
+	"RELAY_RETRY_QUOTA":             {like: whole(boolean)},
 	"RELAY_PROBE_INTERVAL":          {like: whole(seconds)},
 	"RELAY_ACCESS_TOKENS":           elsewhere,
 	"RELAY_API_KEY":                 elsewhere,

@@ -176,6 +176,13 @@ func TestTerraformEnvironmentIsAccepted(t *testing.T) {
 				t.Errorf("%s: a token is in the environment in plain text", module)
 			}
 		}
+		cfg, err = core.ParseEnv(environ(runs["a_function_whose_upstreams_hold_keys"]))
+		want := []core.Secret{"https://:sk-openai@api.openai.com",
+			"https://:az-%3C&%3E%22=@NAME.openai.azure.com/openai/v1#azure"}
+		if err != nil || !slices.Equal(cfg.Upstreams, want) || !cfg.HoldsKey() || len(cfg.NamedTokens) != 1 ||
+			!slices.Equal(cfg.NamedTokens[0].Upstreams, []string{"azure"}) {
+			t.Errorf("%s: with keys of upstreams: %v, %d upstreams, %+v", module, err, len(cfg.Upstreams), cfg)
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 var program = proc.NewProgram("user-server", proc.GoBuild("-ldflags", "-s -w", "."))
 
 func TestMain(m *testing.M) {
-	status := program.Main(m)
+	status := proc.Main(m, program)
 	vercelbuild.Clean()
 	os.Exit(status)
 }

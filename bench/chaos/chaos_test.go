@@ -18,10 +18,11 @@ import (
 	"time"
 
 	"example.com/relay/internal/load"
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
 )
 
-func TestMain(m *testing.M) { os.Exit(regions.Program.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, regions.Program)) }
 
 // brief is a plan for tests.
 var brief = plan{rate: 200, killAt: 600 * time.Millisecond, outage: 400 * time.Millisecond, runFor: 1500 * time.Millisecond, useFor: time.Second}

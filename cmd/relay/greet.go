@@ -21,7 +21,7 @@ func greet(out io.Writer, addr net.Addr, cfg core.Config, notes []string) {
 	}
 	if cfg.TokenNeeded() {
 		access, key = "access token required", "rt_$TOKEN.$OPENAI_API_KEY"
-		if cfg.APIKey != "" {
+		if cfg.HoldsKey() {
 			key = "rt_$TOKEN"
 		}
 	}

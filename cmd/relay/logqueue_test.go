@@ -65,7 +65,7 @@ func TestLogQueueDropsLines(t *testing.T) {
 	})
 }
 
-// The whole program, with a pipe as standard error that nobody reads: it goes on
+// The whole program, with a pipe as standard error that is not read: it keeps
 // serving, and SIGTERM stops it.
 func TestServeWithAStalledLog(t *testing.T) {
 	if testing.Short() {

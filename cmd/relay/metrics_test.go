@@ -307,7 +307,7 @@ func dashboardQueries(t *testing.T) []string {
 // metricNames are the names in PromQL and in the exposition format.
 var metricNames = regexp.MustCompile(`\b(relay|go|process)_[a-z_]+`)
 
-// The dashboard asks for metrics that there are, and docs/server.md lists those of
+// The dashboard queries metrics that exist, and docs/server.md lists those of
 // the relay.
 func TestMetricsAreDocumented(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
@@ -317,7 +317,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	exercise(t, s)
 	awaitSamples(t, address, map[string]float64{
 		`relay_cut_responses_total{route="chat",upstream="in"}`: 1,
-		`relay_usage_tokens_total{kind="output",token=""}`:      8, // that of the one chat whose response says it
+		`relay_usage_tokens_total{kind="output",token=""}`:      8, // of the one chat whose response reports usage
 	})
 	exposed := make(map[string]bool)
 	for series := range scrape(t, address) {
@@ -423,16 +423,16 @@ func hasResult(t *testing.T, base, query string) bool {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	var answer struct {
+	var reply struct {
 		Error string
 		Data  struct{ Result []json.RawMessage }
 	}
-	err = json.NewDecoder(res.Body).Decode(&answer)
+	err = json.NewDecoder(res.Body).Decode(&reply)
 	if res.StatusCode == http.StatusServiceUnavailable { // still starting
 		return false
 	}
 	if err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("%s: Prometheus says %s %s, %v", query, res.Status, answer.Error, err)
+		t.Fatalf("%s: Prometheus says %s %s, %v", query, res.Status, reply.Error, err)
 	}
-	return len(answer.Data.Result) > 0
+	return len(reply.Data.Result) > 0
 }

@@ -151,7 +151,7 @@ func endsTruncatedCleanly(t *testing.T) bool {
 	t.Helper()
 	version, ok := proc.Output(t.Context(), "caddy", "version")
 	if !ok {
-		t.Fatal("caddy does not tell its version")
+		t.Fatal("caddy does not print its version")
 	}
 	return strings.HasPrefix(strings.TrimPrefix(version, "v"), "2.6.")
 }

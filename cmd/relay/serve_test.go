@@ -312,7 +312,7 @@ func TestServeSignals(t *testing.T) {
 // program is this command as a program.
 var program = proc.NewProgram("relay", proc.GoBuild("."))
 
-func TestMain(m *testing.M) { os.Exit(program.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, program)) }
 
 // A log reader that exits does not end the relay, the proxy is printed without its
 // password, and SIGHUP stays ignored if it was ignored at the start.

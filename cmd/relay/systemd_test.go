@@ -62,14 +62,14 @@ func activate(t *testing.T, ln *net.TCPListener, environ ...string) *activated {
 	return a
 }
 
-// wait returns when the relay has told its service manager state.
+// wait returns when the relay has reported state to its service manager.
 func (a *activated) wait(t *testing.T, state string) {
 	t.Helper()
 	_ = a.notify.SetReadDeadline(time.Now().Add(20 * time.Second))
 	b := make([]byte, 100)
 	n, err := a.notify.Read(b)
 	if err != nil || string(b[:n]) != state {
-		t.Fatalf("the service manager was told %q, %v; want %q", b[:n], err, state)
+		t.Fatalf("the service manager got %q, %v; want %q", b[:n], err, state)
 	}
 }
 

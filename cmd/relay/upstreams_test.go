@@ -176,6 +176,31 @@ func TestServeReloads(t *testing.T) {
 	}
 }
 
+// Keys in the file go to their upstreams, and a new file takes them back.
+func TestServeKeysOfUpstreams(t *testing.T) {
+	a, b := fakeopenai.StartUpstream(t), fakeopenai.StartUpstream(t)
+	entry := func(name, url, key string) string {
+		return `{"name":"` + name + `","url":"` + url + `/v1","api_key":"` + key + `"}`
+	}
+	file := newFile(t, `[`+entry("dead", refusing(t), "sk-CANARY-0")+`,`+entry("a", a.URL, "sk-CANARY-a")+`]`)
+	s := startServe(t, []string{"RELAY_ACCESS_TOKENS=" + serveKey}, "-upstreams-file", file)
+	if !strings.Contains(s.stdout.String(), `Bearer rt_$TOKEN"`) {
+		t.Errorf("clients are told to send a key:\n%s", s.stdout)
+	}
+	if upstream, status := s.chat(t); upstream != "a" || status != 200 || a.Last().Header.Get("Authorization") != "Bearer sk-CANARY-a" {
+		t.Errorf("got %d from %q, which got %q", status, upstream, a.Last().Header.Get("Authorization"))
+	}
+	writeFile(t, file, `[`+entry("b", b.URL, "sk-CANARY-b")+`,{"url":"`+a.URL+`"}]`) // which lacks a key
+	s.waitForLog(t, "has neither an API key nor a token", 1)
+	writeFile(t, file, `[`+entry("b", b.URL, "sk-CANARY-b")+`,`+entry("a", a.URL, "sk-CANARY-2")+`]`)
+	s.waitForLog(t, "upstreams file read", 1)
+	if upstream, status := s.chat(t); upstream != "b" || status != 200 || b.Last().Header.Get("Authorization") != "Bearer sk-CANARY-b" {
+		t.Errorf("got %d from %q, which got %q", status, upstream, b.Last().Header.Get("Authorization"))
+	}
+	s.waitForLog(t, `"upstream":"b"`, 1)
+	s.wantNoSecret(t)
+}
+
 // A file that cannot be used changes nothing.
 func TestServeKeepsItsUpstreams(t *testing.T) {
 	u, other := fakeopenai.StartUpstream(t), fakeopenai.StartUpstream(t)

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -16,34 +17,54 @@ import (
 // CheckURL returns nil if address can be an upstream of a pool with opts, that is, a
 // base URL that [New] accepts. Otherwise it returns the reason, without quoting address.
 func CheckURL(address string, opts Options) error {
-	_, _, _, err := parseUpstream(address, opts)
+	_, err := parseUpstream(address, opts)
 	return err
 }
 
+// The parts of an upstream's address. Only base is never zero.
+type parts struct {
+	base             *url.URL // its path without a trailing slash or /v1
+	name, token, key string
+}
+
 // parseUpstream is parseURL for a pool with opts, which may not allow plain http.
-func parseUpstream(address string, opts Options) (base *url.URL, name, token string, err error) {
-	if base, name, token, err = parseURL(address); err != nil {
-		return nil, "", "", err
+func parseUpstream(address string, opts Options) (parts, error) {
+	p, err := parseURL(address)
+	if err != nil {
+		return parts{}, err
 	}
-	switch host := base.Hostname(); {
-	case base.Scheme == "https" || isLoopback(host) || opts.AllowPrivateHTTP && isPrivate(host):
-		return base, name, token, nil
+	switch host := p.base.Hostname(); {
+	case p.base.Scheme == "https" || isLoopback(host) || opts.AllowPrivateHTTP && isPrivate(host):
+		return p, nil
 	case isPrivate(host):
-		return nil, "", "", errors.New("must be https: plain http would show keys to the network, and is " +
+		return parts{}, errors.New("must be https: plain http would show keys to the network, and is " +
 			"allowed to loopback addresses only; RELAY_ALLOW_PRIVATE_HTTP=true allows it to private addresses too")
 	case opts.AllowPrivateHTTP:
-		return nil, "", "", errors.New("must be https: plain http is allowed to loopback and private addresses " +
+		return parts{}, errors.New("must be https: plain http is allowed to loopback and private addresses " +
 			"and to names without a dot only")
 	}
-	return nil, "", "", errors.New("must be https: plain http would show keys to the network, " +
+	return parts{}, errors.New("must be https: plain http would show keys to the network, " +
 		"and is allowed to loopback addresses only")
 }
 
-// Base returns the base URL in address, without access token and name, and whether
-// address is valid. The path has no trailing slash or /v1.
+// Base returns the base URL in address, without access token, API key and name, and
+// whether address is valid. The path has no trailing slash or /v1.
 func Base(address string) (base *url.URL, ok bool) {
-	base, _, _, err := parseURL(address)
-	return base, err == nil
+	p, err := parseURL(address)
+	return p.base, err == nil
+}
+
+// Name returns the name of the upstream at address: its own, or else that of its host
+// with the path. It returns "" if address is not valid.
+func Name(address string) string {
+	p, _ := parseURL(address)
+	return p.name
+}
+
+// Credentials reports what address holds: an access token, an API key, or both.
+func Credentials(address string) (token, key bool) {
+	p, _ := parseURL(address)
+	return p.token != "", p.key != ""
 }
 
 // IsOfficial reports whether host is one of OpenAI's, which are not relays.
@@ -52,40 +73,38 @@ func IsOfficial(host string) bool {
 	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
 }
 
-// parseURL parses an upstream's address: a base URL, which may hold an access
-// token as user name and the upstream's name as fragment.
-func parseURL(address string) (base *url.URL, name, token string, err error) {
+// parseURL parses an upstream's address: a base URL, which may hold an access token as
+// user name, an API key as password, and the upstream's name as fragment.
+func parseURL(address string) (parts, error) {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return nil, "", "", errors.New("must be a base URL such as https://api.openai.com")
+		return parts{}, errors.New("must be a base URL such as https://api.openai.com")
 	case !isPort(u):
-		return nil, "", "", errors.New("has an invalid port")
+		return parts{}, errors.New("has an invalid port")
 	case u.RawQuery != "" || u.ForceQuery:
-		return nil, "", "", errors.New("must not have a query")
+		return parts{}, errors.New("must not have a query")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, "", "", errors.New("must begin with https://")
+		return parts{}, errors.New("must begin with https://")
 	case strings.ContainsFunc(u.Fragment, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return nil, "", "", errors.New("has a name, after #, with characters that are not visible ASCII")
+		return parts{}, errors.New("has a name, after #, with characters that are not visible ASCII")
 	}
-	if token, err = userToken(u); err != nil {
-		return nil, "", "", err
+	token, key, err := userinfo(u)
+	if err != nil {
+		return parts{}, err
 	}
 	path := strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/v1")
 	switch {
 	case path != "" && !isPlain(path):
-		return nil, "", "", errors.New("has a path that cannot be relayed to")
+		return parts{}, errors.New("has a path that cannot be relayed to")
 	case endpoint.MatchString(path):
-		return nil, "", "", errors.New("is the address of an endpoint: leave out what follows /v1, which clients add")
+		return parts{}, errors.New("is the address of an endpoint: leave out what follows /v1, which clients add")
 	}
-	base = &url.URL{Scheme: u.Scheme, Host: u.Host, RawPath: path}
+	base := &url.URL{Scheme: u.Scheme, Host: u.Host, RawPath: path}
 	if base.Path, err = url.PathUnescape(path); err != nil {
-		return nil, "", "", errors.New("has a path that cannot be relayed to")
+		return parts{}, errors.New("has a path that cannot be relayed to")
 	}
-	if name = u.Fragment; name == "" {
-		name = base.Host + path
-	}
-	return base, name, token, nil
+	return parts{base, cmp.Or(u.Fragment, base.Host+path), token, key}, nil
 }
 
 // EndpointPattern is a regular expression for the escaped paths of the API's endpoints.
@@ -99,22 +118,33 @@ const EndpointPattern = `(^|/)chat/completions$|` +
 
 var endpoint = regexp.MustCompile(EndpointPattern)
 
-// userToken returns the access token in u, which is its user name, or "".
-func userToken(u *url.URL) (string, error) {
+// userinfo returns the access token in u, which is its user name, and the API key,
+// which is its password; each may be "".
+func userinfo(u *url.URL) (token, key string, err error) {
 	if u.User == nil {
-		return "", nil
+		return "", "", nil
 	}
-	_, hasPassword := u.User.Password()
-	token, ok := strings.CutPrefix(u.User.Username(), protocol.TokenPrefix)
+	key, hasKey := u.User.Password()
+	token, hasToken := strings.CutPrefix(u.User.Username(), protocol.TokenPrefix)
 	switch {
-	case hasPassword || !ok:
-		return "", errors.New("must not hold a user name or password, only an access token as https://rt_token@host")
-	case token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' }):
-		return "", errors.New("holds an access token that is empty or has characters that are not visible ASCII")
-	case IsOfficial(u.Hostname()):
-		return "", errors.New("must not hold an access token: OpenAI's own hosts take none")
+	case !hasToken && (u.User.Username() != "" || !hasKey):
+		return "", "", errors.New("must not hold a user name or password, only an access token as " +
+			"https://rt_token@host")
+	case hasToken && !isCredential(token):
+		return "", "", errors.New("holds an access token that is empty or has characters that are not visible ASCII")
+	case hasToken && IsOfficial(u.Hostname()):
+		return "", "", errors.New("must not hold an access token: OpenAI's own hosts take none")
+	case hasKey && !isCredential(key):
+		return "", "", errors.New("has an API key that is empty or has a character that no API key has, such as a " +
+			"space or a line break")
 	}
-	return token, nil
+	return token, key, nil
+}
+
+// isCredential reports whether s can be an access token or an API key: visible ASCII
+// without a comma.
+func isCredential(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == ',' })
 }
 
 // isPlain reports whether every server reads an escaped path in the same way.

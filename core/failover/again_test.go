@@ -89,7 +89,7 @@ func TestEarlyResponseAnywhere(t *testing.T) {
 			req.Body, req.GetBody = kept.Open(), kept.Reopen
 			t.Cleanup(kept.Discard) // as core does when it is done with a request
 		}
-		res, sent, err := p.Send(req)
+		res, sent, err := p.Send(req, Route{})
 		d.goOn()
 		switch e, ok := errors.AsType[*Error](err); {
 		case err == nil && res.StatusCode == 200:
@@ -154,7 +154,7 @@ func TestBodyOfAnotherLength(t *testing.T) {
 			if again {
 				req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("hello")), nil }
 			}
-			res, _, err := p.Send(req)
+			res, _, err := p.Send(req, Route{})
 			switch {
 			case length == 3 && (err != nil || res.StatusCode != 200): // as much as it says
 				t.Errorf("length %d: %v", length, err)

@@ -18,6 +18,7 @@ import (
 type call struct {
 	pool  *Pool
 	req   *http.Request
+	route Route
 	start time.Time
 
 	queue  queue
@@ -41,10 +42,10 @@ type call struct {
 	checks []<-chan struct{} // of upstreams that this request made suspicious
 }
 
-// newCall returns the call for a request. end must be called.
-func (p *Pool) newCall(req *http.Request) *call {
+// newCall returns the call for a request on a route. end must be called.
+func (p *Pool) newCall(req *http.Request, route Route) *call {
 	list := p.list()
-	c := &call{pool: p, req: req, start: time.Now(), size: -1}
+	c := &call{pool: p, req: req, route: route, start: time.Now(), size: -1}
 	c.result.Several = len(list) > 1
 	if c.result.Several {
 		c.queue.candidates = p.order(list)
@@ -52,7 +53,8 @@ func (p *Pool) newCall(req *http.Request) *call {
 		c.queue.only.upstream = list[0]
 		c.queue.candidates = append(c.queue.one[:0], &c.queue.only)
 	}
-	c.queue.left = min(len(list), maxAttempts)
+	c.queue.candidates = c.choose(c.queue.candidates, list)
+	c.queue.left = min(len(c.queue.candidates), maxAttempts)
 	p.budget.request()
 	if req.Body == nil || req.Body == http.NoBody {
 		return c
@@ -65,7 +67,7 @@ func (p *Pool) newCall(req *http.Request) *call {
 	if p.opts.ResumeResponses && mayResume(req) {
 		c.readAhead()
 	}
-	if c.result.Several {
+	if c.result.Several && len(c.queue.candidates) > 0 {
 		c.chooseBySize()
 	}
 	return c
@@ -165,8 +167,14 @@ func (c *call) outbound(cand *candidate) *http.Request {
 	if c.body != nil {
 		out.Body = c.body
 	}
+	if c.route.Key != NoKey {
+		out.Header = u.authorized(out.Header)
+	}
 	if cand.askFirst {
 		out.Header = askingFirst(out.Header)
+	}
+	if c.retriesQuota() {
+		out.Header = readable(out.Header)
 	}
 	return &out
 }
@@ -233,6 +241,9 @@ func (c *call) onResponse(cand *candidate, res *http.Response) step {
 	v := judge(u, c.req, res, isRelay)
 	if v.outcome == passThrough && c.pool.findsRefusal(c.req.Context(), u, res) {
 		v = regionRefused
+	}
+	if c.retriesQuota() && isOutOfQuota(res) {
+		v = outOfQuota
 	}
 	c.penalize(u, v)
 	if v.outcome == passThrough {

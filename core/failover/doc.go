@@ -28,7 +28,8 @@
 //
 //	Pool.Send               pool.go
 //	  └─ call               call.go: one request: what follows from each attempt
-//	       ├─ order         order.go: which upstreams, in which order
+//	       ├─ order         order.go: the upstreams, in which order
+//	       ├─ choose        route.go: which of them may get the request, with whose key
 //	       ├─ chooseBySize  size.go: which of them take the body
 //	       ├─ acquire       queue.go: the next candidate, and a connection to it
 //	       │    └─ race     race.go, connecting.go: hedged connects

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,6 +28,27 @@ func encodings(h http.Header) []string {
 		}
 	}
 	return codings
+}
+
+// readable returns a copy of h that accepts of its encodings only those that decode
+// supports.
+func readable(h http.Header) http.Header {
+	var accepted []string
+	for _, value := range h["Accept-Encoding"] {
+		for coding := range strings.SplitSeq(value, ",") {
+			name, _, _ := strings.Cut(strings.ToLower(coding), ";") // the rest is its weight
+			name = strings.Trim(name, " \t")
+			if name == "identity" || name != "" && areKnown([]string{name}) {
+				accepted = append(accepted, strings.Trim(coding, " \t"))
+			}
+		}
+	}
+	if len(accepted) == 0 {
+		accepted = []string{"identity"}
+	}
+	out := maps.Clone(h)
+	out["Accept-Encoding"] = []string{strings.Join(accepted, ", ")}
+	return out
 }
 
 // areKnown reports whether decode supports codings. The standard library has neither

@@ -29,6 +29,8 @@ const (
 	ClassInterrupted   = "interrupted"    // connection broken within a response
 	ClassRegionRefused = "region_refused" // OpenAI does not serve the region
 	ClassHeaders       = "headers"        // the request's headers are larger than it takes
+	ClassRemoved       = "removed"        // no longer one of the upstreams
+	classOutOfQuota    = "insufficient_quota"
 )
 
 // ClassPlatform is what the classes of a platform's pages begin with; the status

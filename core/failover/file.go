@@ -17,33 +17,45 @@ import (
 
 // ParseFile returns the base URLs that a file names for a pool with opts, in the
 // form that [New] takes. The file holds JSON: what terraform output -json endpoints
-// prints, a list of objects with url and, if they like, name and token; a list of
-// URLs; or one of the two as "endpoints" of an object, bare or as the "value" there.
-// It may be in UTF-16, as PowerShell writes it, and may begin with a byte order mark.
-// The error names the entry and never quotes it.
+// prints, a list of objects with url and, if they like, name, token and api_key; a
+// list of URLs; or one of the two as "endpoints" of an object, bare or as the "value"
+// there. It may be in UTF-16, as PowerShell writes it, and may begin with a byte order
+// mark. The error names the entry and never quotes it.
 func ParseFile(data []byte, opts Options) ([]string, error) {
 	data, err := toUTF8(data)
 	if err != nil {
 		return nil, err
 	}
+	urls, err := ParseList(data)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]int)
+	for i, address := range urls {
+		if err := CheckURL(address, opts); err != nil {
+			return nil, fmt.Errorf("entry %d: %w", i+1, err)
+		}
+		base, _ := Base(address)
+		if first, ok := known[base.String()]; ok {
+			return nil, fmt.Errorf("entry %d: is the same upstream as entry %d", i+1, first)
+		}
+		known[base.String()] = i + 1
+	}
+	return urls, nil
+}
+
+// ParseList is [ParseFile] for JSON in UTF-8, without a check of whether a pool accepts
+// the URLs.
+func ParseList(data []byte) ([]string, error) {
 	entries, err := fileEntries(data, 0)
 	if err != nil {
 		return nil, err
 	}
 	urls := make([]string, len(entries))
-	known := make(map[string]int)
 	for i, entry := range entries {
-		if urls[i], err = entry.address(); err == nil {
-			err = CheckURL(urls[i], opts)
-		}
-		if err != nil {
+		if urls[i], err = entry.address(); err != nil {
 			return nil, fmt.Errorf("entry %d: %w", i+1, err)
 		}
-		base, _ := Base(urls[i])
-		if first, ok := known[base.String()]; ok {
-			return nil, fmt.Errorf("entry %d: is the same upstream as entry %d", i+1, first)
-		}
-		known[base.String()] = i + 1
 	}
 	if len(urls) == 0 {
 		return nil, errors.New("names no upstream")
@@ -53,12 +65,13 @@ func ParseFile(data []byte, opts Options) ([]string, error) {
 
 // A fileEntry is an upstream in a file.
 type fileEntry struct {
-	URL   string `json:"url"`
-	Name  string `json:"name"`
-	Token string `json:"token"`
+	URL    string `json:"url"`
+	Name   string `json:"name"`
+	Token  string `json:"token"`
+	APIKey string `json:"api_key"`
 }
 
-var errFile = errors.New(`must be a JSON list of objects with "url", "name" and "token", ` +
+var errFile = errors.New(`must be a JSON list of objects with "url", "name", "token" and "api_key", ` +
 	"as terraform output -json endpoints prints it")
 
 // fileEntries returns the entries in data, which may wrap the list.
@@ -106,7 +119,7 @@ func listEntries(data []byte) ([]fileEntry, error) {
 	for i, entry := range members {
 		for name := range entry { // a misspelt "token" would be ignored
 			if !slices.ContainsFunc(fileMembers, func(m string) bool { return strings.EqualFold(m, name) }) {
-				return nil, fmt.Errorf(`entry %d: has %s, but may have "url", "name" and "token" only`,
+				return nil, fmt.Errorf(`entry %d: has %s, but may have "url", "name", "token" and "api_key" only`,
 					i+1, member(name))
 			}
 		}
@@ -119,7 +132,7 @@ func listEntries(data []byte) ([]fileEntry, error) {
 }
 
 // fileMembers are the members of a fileEntry.
-var fileMembers = []string{"url", "name", "token"}
+var fileMembers = []string{"url", "name", "token", "api_key"}
 
 // member names an unknown member, unless it may be something else in its place.
 func member(name string) string {
@@ -165,11 +178,21 @@ func (e fileEntry) address() (string, error) {
 	if err != nil || u.Host == "" {
 		return "", errors.New("needs a url such as https://relay.example")
 	}
+	if _, hasKey := u.User.Password(); hasKey {
+		return "", errors.New("must not hold a user name or password in its url: an API key is named api_key")
+	}
+	user := u.User.Username()
 	if e.Token != "" {
 		if u.User != nil {
 			return "", errors.New("has a token in its url and another beside it")
 		}
-		u.User = url.User(protocol.TokenPrefix + strings.TrimPrefix(e.Token, protocol.TokenPrefix))
+		user = protocol.TokenPrefix + strings.TrimPrefix(e.Token, protocol.TokenPrefix)
+	}
+	switch {
+	case e.APIKey != "":
+		u.User = url.UserPassword(user, e.APIKey)
+	case user != "":
+		u.User = url.User(user)
 	}
 	if e.Name != "" {
 		u.Fragment = e.Name

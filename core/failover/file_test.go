@@ -3,6 +3,7 @@ package failover
 import (
 	"encoding/binary"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -103,6 +104,25 @@ func TestParseFileReachesThePool(t *testing.T) {
 	}
 }
 
+// A key is sent as it is in the file, whatever characters it has.
+func TestParseFileKeys(t *testing.T) {
+	const key = `a/b:c@d?e#f%g"h\`
+	urls, err := ParseFile([]byte(`[{"url":"https://a.example/openai/v1","api_key":`+strconv.Quote(key)+`,"token":"t","name":"azure"},`+
+		`{"url":"https://rt_u@b.example","api_key":"k"},{"url":"https://api.openai.com","api_key":"o"}]`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := openPool(t, Options{}, urls...).list()
+	for i, want := range []struct{ key, token, base, name string }{
+		{key, "t", "https://a.example/openai", "azure"}, {"k", "u", "https://b.example", "b.example"},
+		{"o", "", "https://api.openai.com", "api.openai.com"},
+	} {
+		if u := list[i]; u.key != want.key || u.token != want.token || u.base.String() != want.base || u.name != want.name {
+			t.Errorf("upstream %d has %q %q %s %s, want %+v", i+1, u.key, u.token, u.base, u.name, want)
+		}
+	}
+}
+
 // quoted returns JSON as a JSON string.
 func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(text) + `"`
@@ -146,6 +166,10 @@ func TestParseFileRefuses(t *testing.T) {
 		{"a token that is a prefix", `[{"url":"https://a.example","token":"rt_"}]`, "entry 1: holds an access token that is empty or has"},
 		{"a token for OpenAI", `[{"url":"https://api.openai.com","token":` + token + `}]`, "entry 1: must not hold an access token"},
 		{"a name with a line break", `[{"url":"https://a.example","name":"a\r\nb","token":` + token + `}]`, "entry 1: has a name"},
+		{"a key with a space", `[{"url":"https://a.example","api_key":"` + fileToken + ` "}]`, "entry 1: has an API key that is empty or has"},
+		{"a key that is no text", `[{"url":"https://a.example","api_key":7}]`, "JSON list"},
+		{"a key in the URL", `[{"url":"https://:` + fileToken + `@a.example"}]`, "entry 1: must not hold a user name or password"},
+		{"two keys of one API", `[{"url":"https://a.example","api_key":"x"},{"url":"https://a.example/v1","api_key":` + token + `}]`, "entry 2: is the same upstream as entry 1"},
 		{"twice the same", `["https://b.example","https://a.example/v1","https://rt_` + fileToken + `@a.example#x"]`, "entry 3: is the same upstream as entry 2"},
 		{"a deep nest", `{"value":{"value":{"value":{"value":["https://a.example"]}}}}`, "JSON list"},
 	}
@@ -173,6 +197,7 @@ func FuzzParseFile(f *testing.F) {
 		`[{"url":"https://rt_` + fileToken + `@a.example/%2f/v1","token":"` + fileToken + `"}]`,
 		`["https://rt_` + fileToken + `@a.example:0#x y"]`, `["https://a.example","https://a.example/v1"]`, `["http://[::1]:80/a%00"]`,
 		`[{"url":"https://` + fileToken + `%zz@a.example"}]`,
+		`[{"url":"https://a.example/openai/v1","api_key":"` + fileToken + `"},{"URL":"https://b.example","Api_Key":"a/b:@%"}]`,
 	} {
 		f.Add([]byte(seed))
 	}

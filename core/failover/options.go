@@ -23,6 +23,11 @@ type Options struct {
 	// through another upstream when it is cut. Incomplete events are held back.
 	ResumeResponses bool
 
+	// RetryQuota lets another upstream have a request to which one responds that the
+	// account has no credit left (429 insufficient_quota), for keys of the pool's owner
+	// only, see [Route]. Responses are then requested in encodings that can be read.
+	RetryQuota bool
+
 	// ProbeInterval is the time between probes of each upstream while there is
 	// traffic; without traffic, probes are six times as far apart. An upstream that
 	// is failing is probed more often, and one that lets a request wait for longer

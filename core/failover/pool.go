@@ -35,10 +35,10 @@ type Pool struct {
 
 // New returns a pool over base URLs, in order of preference, without the /v1 of
 // the API's paths (a trailing /v1 is ignored). A URL may hold an access token
-// for the relay there, as https://rt_token@host, and a name for logs, as
-// https://host#name; without one its name is its host. Plain http is allowed to
-// loopback addresses only. The error does not quote URLs. A pool with probes
-// must be closed.
+// for the relay there, as https://rt_token@host, an API key as its password, as
+// https://:key@host, and a name for logs, as https://host#name; without one its name
+// is its host. Plain http is allowed to loopback addresses only. The error does not
+// quote URLs. A pool with probes must be closed.
 func New(urls []string, opts Options) (*Pool, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	p := &Pool{running: ctx, stop: stop, opts: opts, logger: opts.Logger, clock: time.Now}
@@ -137,18 +137,19 @@ type Result struct {
 }
 
 // RoundTrip sends req to the first upstream that can take it, whatever the host
-// of its URL, and returns the response. Its error is an *[Error], or that of
+// of its URL, and returns the response. An upstream that holds an API key gets that
+// in place of the request's own. Its error is an *[Error], or that of
 // req's context or body. If req has a body and no GetBody, up to 1 MiB of it is
 // kept to be sent again.
 func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
-	res, _, err := p.Send(req)
+	res, _, err := p.Send(req, Route{})
 	return res, err
 }
 
-// Send is RoundTrip that also says how the request was sent.
-func (p *Pool) Send(req *http.Request) (*http.Response, Result, error) {
+// Send is RoundTrip by a route, that also says how the request was sent.
+func (p *Pool) Send(req *http.Request, route Route) (*http.Response, Result, error) {
 	p.thaw()
-	c := p.newCall(req)
+	c := p.newCall(req, route)
 	defer c.end()
 	res, err := c.send()
 	if err != nil {
@@ -169,7 +170,7 @@ func (p *Pool) apply(u *upstream, v verdict) {
 	case strike:
 		p.strike(u, v.class, 1)
 	case eject:
-		p.eject(u, v.class, brokenPeriod, protocol.IsOfToken(v.class))
+		p.eject(u, v.class, brokenPeriod, protocol.IsOfToken(v.class) || v.class == classOutOfQuota)
 	case ban:
 		p.eject(u, v.class, refusedPeriod, false)
 	}

@@ -150,7 +150,7 @@ func request(t *testing.T, p *Pool, method, body string) (int, string, Result, e
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, sent, err := p.Send(req)
+	res, sent, err := p.Send(req, Route{})
 	if err != nil {
 		return 0, "", sent, err
 	}

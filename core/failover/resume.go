@@ -63,7 +63,11 @@ func (s *call) readAhead() {
 // from any sequence number on (GET /v1/responses/{id}?starting_after=N).
 func (s *call) makeResumable(res *http.Response) {
 	if s.resumable && isPlainEventStream(res) {
-		res.Body = &resuming{pool: s.pool, req: s.req, from: s.result.Upstream, current: res.Body, last: -1}
+		route := s.route
+		route.account = s.result.from
+		res.Body = &resuming{
+			pool: s.pool, req: s.req, route: route, from: s.result.Upstream, current: res.Body, last: -1,
+		}
 	}
 }
 
@@ -80,6 +84,7 @@ func isPlainEventStream(res *http.Response) bool {
 type resuming struct {
 	pool    *Pool
 	req     *http.Request // created the response
+	route   Route         // of req, to upstreams that have the response
 	from    string        // upstream of current
 	current io.ReadCloser
 
@@ -242,7 +247,7 @@ func (r *resuming) resume() bool {
 		}
 		r.resumes++
 		r.barren++
-		s := r.pool.newCall(r.next())
+		s := r.pool.newCall(r.next(), r.route)
 		s.queue.avoid(r.from)
 		res, err := s.send()
 		s.end()

@@ -259,3 +259,65 @@ func TestStreamThatBreaksAfterItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// What one account stores, others do not have: a stream continues where the API key is
+// the same, and where its route leads.
+func TestResumeStaysInItsAccount(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		keys  []string // of the upstreams 0, 1 and 2
+		route Route
+		saw   string // which of them saw a request
+	}{
+		{"same key elsewhere", []string{"sk-test", "sk-other", "sk-test"}, Route{}, "02"},
+		{"another key, and none", []string{"sk-test", "sk-other", ""}, Route{}, "00"},
+		{"client's key", []string{"", "sk-other", ""}, Route{Key: ClientsKey}, "02"},
+		{"by name", []string{"sk-test", "sk-test", "sk-test"}, Route{Upstreams: []string{"0", "2"}}, "02"},
+		{"one name", []string{"sk-test", "sk-test", "sk-test"}, Route{Upstreams: []string{"0"}}, "00"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bg := &background{events: storedEvents(), cut: func(n int) (int, string) {
+				if n == 0 {
+					return 4, "reset"
+				}
+				return -1, ""
+			}}
+			var mu sync.Mutex
+			saw := ""
+			urls := make([]string, 3)
+			for i := range urls {
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+					if req.URL.Path != protocol.HealthPath {
+						mu.Lock()
+						saw += strconv.Itoa(i)
+						mu.Unlock()
+					}
+					bg.ServeHTTP(w, req)
+				}))
+				t.Cleanup(server.Close)
+				urls[i] = server.URL + "#" + strconv.Itoa(i)
+				if key := test.keys[i]; key != "" {
+					urls[i] = strings.Replace(urls[i], "://", "://:"+key+"@", 1)
+				}
+			}
+			p := openPool(t, Options{ResumeResponses: true}, urls...)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses", strings.NewReader(backgroundRequest))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer sk-test")
+			res, _, err := p.Send(req, test.route)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			got, err := io.ReadAll(res.Body)
+			if want := strings.Join(storedEvents(), ""); string(got) != want || err != nil {
+				t.Errorf("%d bytes and %v, want %d", len(got), err, len(want))
+			}
+			if saw != test.saw {
+				t.Errorf("upstreams %q saw a request, want %q", saw, test.saw)
+			}
+		})
+	}
+}

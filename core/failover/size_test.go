@@ -95,7 +95,7 @@ func sendBody(t *testing.T, p *Pool, size int, known bool, header ...string) (*h
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	res, sent, err := p.Send(req)
+	res, sent, err := p.Send(req, Route{})
 	if err != nil {
 		return nil, "", sent, err
 	}

@@ -1,12 +1,14 @@
 package failover
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
 
 	"example.com/relay/core/failover/internal/conn"
+	"example.com/relay/core/internal/apikey"
 	"example.com/relay/core/protocol"
 )
 
@@ -15,6 +17,7 @@ type upstream struct {
 	base     *url.URL // its path without a trailing slash or /v1
 	name     string   // for people: logs, headers, health
 	token    string   // access token; never printed
+	key      string   // API key; never printed
 	official bool     // OpenAI's own host
 
 	connections *conn.Set
@@ -33,16 +36,17 @@ type upstream struct {
 }
 
 // address identifies an upstream across SetUpstreams.
-func (u *upstream) address() string { return u.token + "@" + u.base.String() }
+func (u *upstream) address() string { return u.token + ":" + u.key + "@" + u.base.String() }
 
 func newUpstream(address string, opts Options) (*upstream, error) {
-	base, name, token, err := parseUpstream(address, opts)
+	parts, err := parseUpstream(address, opts)
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{base: base, name: name, token: token, official: IsOfficial(base.Hostname())}
+	u := &upstream{base: parts.base, name: parts.name, token: parts.token, key: parts.key,
+		official: IsOfficial(parts.base.Hostname())}
 	u.connections = conn.NewSet(conn.Options{
-		Base:      base,
+		Base:      parts.base,
 		TLS:       opts.TLS,
 		HTTP1:     opts.HTTP1,
 		Proxy:     opts.Proxy,
@@ -87,6 +91,21 @@ func (u *upstream) header(in http.Header) http.Header {
 	}
 	return out
 }
+
+// authorized returns h with the upstream's API key, if it has one, in place of every
+// other key.
+func (u *upstream) authorized(h http.Header) http.Header {
+	if u.key == "" {
+		return h
+	}
+	out := maps.Clone(h)
+	apikey.Replace(out, u.key)
+	return out
+}
+
+// isAPI reports whether the upstream is certainly no relay: it has a key of the API
+// and no access token, and never responded as a relay.
+func (u *upstream) isAPI() bool { return u.key != "" && u.token == "" && !u.health.isMarked() }
 
 // join and leave keep the attempts that are under way.
 func (u *upstream) join(a *attempt) {

@@ -62,6 +62,10 @@ var forward = verdict{outcome: passThrough, penalty: credit, selfExplaining: tru
 // regionRefused is the verdict on the API's refusal of the upstream's region.
 var regionRefused = verdict{outcome: unprocessed, class: ClassRegionRefused, penalty: ban, selfExplaining: true}
 
+// outOfQuota is the verdict on the API's word that the key's account has no credit. No
+// probe can tell when that is over.
+var outOfQuota = verdict{outcome: unprocessed, class: classOutOfQuota, penalty: eject, selfExplaining: true}
+
 // judge returns what a response to req from u proves, where other upstreams
 // could take its place. isRelay says that u is known to be a relay: then its own
 // headers can be believed, and a page without them is its platform's. judge may
@@ -72,7 +76,7 @@ func judge(u *upstream, req *http.Request, res *http.Response, isRelay bool) ver
 		return forward // whatever its headers say: it was processed
 	case res.StatusCode == http.StatusForbidden && (isRelay && saysRefused(res) || isRefusal(res)):
 		return regionRefused
-	case u.official:
+	case u.official || res.StatusCode == http.StatusTooManyRequests && u.isAPI():
 		return forward
 	case res.Header.Get(protocol.Marker) == "":
 		return judgePage(res, isRelay || u.health.isMarked())
@@ -264,6 +268,12 @@ func errorCode(body []byte) string {
 		_ = json.Unmarshal(e.Error.Code, &code)
 	}
 	return code
+}
+
+// isOutOfQuota reports whether a response is the API's word that the key's account has
+// no credit. It is false for other limits, and if the body cannot be read.
+func isOutOfQuota(res *http.Response) bool {
+	return res.StatusCode == http.StatusTooManyRequests && errorCode(peek(res)) == classOutOfQuota
 }
 
 // isAPIError reports whether body is an error in the API's shape. Platforms'

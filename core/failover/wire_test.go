@@ -74,7 +74,7 @@ func TestRequestHiddenInABody(t *testing.T) {
 					if i == 0 {
 						req.Header["Expect"] = test.expect
 					}
-					res, _, err := p.Send(req)
+					res, _, err := p.Send(req, Route{})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -192,7 +192,7 @@ func TestReadAfterClose(t *testing.T) {
 			})
 			p := openPool(t, Options{}, upstream)
 			req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://any.example/v1/x", nil)
-			res, _, err := p.Send(req)
+			res, _, err := p.Send(req, Route{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -221,7 +221,7 @@ func TestBodyThatGivesNothing(t *testing.T) {
 			Body: io.NopCloser(readerFunc(func([]byte) (int, error) { return 0, nil }))}, nil
 	})}, "http://127.0.0.1:1")
 	req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://any.example/v1/x", nil)
-	res, _, err := p.Send(req)
+	res, _, err := p.Send(req, Route{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestClosedWhileTheBodyComes(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.ContentLength = int64(len("second"))
-		res, sent, err := p.Send(req)
+		res, sent, err := p.Send(req, Route{})
 		if err != nil || res.StatusCode != 200 || sent.Attempts != 1 {
 			t.Fatalf("stray %q: %v %v, %d attempts", stray, res, err, sent.Attempts)
 		}

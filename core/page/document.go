@@ -7,9 +7,9 @@ import (
 	_ "embed" // document.html
 	"encoding/base64"
 	"encoding/hex"
-	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // html is the page, made by go generate.
@@ -67,17 +67,35 @@ func source(text string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// gzipBlock is how many bytes share one Huffman code. The page's markup, its
-// script and its Chinese words each compress better with one of their own.
-const gzipBlock = 13_000
-
+// compress ends a block after the style and where Chinese begins or ends: each
+// compresses better with a Huffman code of its own.
 func compress(p []byte) []byte {
+	const step, around = 32, 256
 	var b bytes.Buffer
 	zw, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // a valid level
-	for block := range slices.Chunk(p, gzipBlock) {
-		_, _ = zw.Write(block) // into memory
-		_ = zw.Flush()
+	style := bytes.Index(p, []byte("</style>"))
+	begin, chinese := 0, false
+	for at := step; at < len(p); at += step {
+		was := chinese
+		chinese = isChinese(p[max(0, at-around):min(at+around, len(p))])
+		if chinese != was || at-step <= style && style < at {
+			_, _ = zw.Write(p[begin:at]) // into memory
+			_ = zw.Flush()
+			begin = at
+		}
 	}
+	_, _ = zw.Write(p[begin:])
 	_ = zw.Close()
 	return b.Bytes()
+}
+
+// isChinese reports whether more than half of p is not ASCII.
+func isChinese(p []byte) bool {
+	n := 0
+	for _, c := range p {
+		if c >= utf8.RuneSelf {
+			n++
+		}
+	}
+	return n > len(p)/2
 }

@@ -147,7 +147,7 @@ func TestDocumentIsCurrent(t *testing.T) {
 		}
 		fmt.Fprintf(h, "%s %d\n%s", f.Name(), len(content), content)
 	}
-	if sum := fmt.Sprintf("sha256 %x", h.Sum(nil)); !bytes.Contains(html, []byte(sum)) {
+	if sum := fmt.Sprintf("sha256 %x", h.Sum(nil)[:8]); !bytes.Contains(html, []byte(sum)) {
 		t.Error("document.html is out of date: run go generate ./core/page")
 	}
 }

@@ -31,6 +31,8 @@ type TokenHealth struct {
 	Expires     string   `json:"expires,omitempty"` // RFC 3339, in UTC
 	Paths       []string `json:"paths,omitempty"`
 	Methods     []string `json:"methods,omitempty"`
+	Models      []string `json:"models,omitempty"`
+	Upstreams   []string `json:"upstreams,omitempty"` // names
 	MaxInFlight int      `json:"max_in_flight,omitempty"`
 	PerMinute   int      `json:"per_minute,omitempty"`
 }

@@ -92,6 +92,11 @@ func (p Program) Build(ctx context.Context, t Target, file string) error {
 	return Go(ctx, env, args...)
 }
 
+// BuildHere builds the program for this machine.
+func (p Program) BuildHere(ctx context.Context, file string) error {
+	return p.Build(ctx, Target{}, file)
+}
+
 // Go runs the go command at the root of the module, with env added to this
 // process's own environment.
 func Go(ctx context.Context, env []string, args ...string) error {

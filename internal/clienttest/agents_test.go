@@ -52,8 +52,8 @@ func TestAgents(t *testing.T) {
 				s := newStack(t, r)
 				wantReply(t, a.run(t, newHome(t), s.root))
 				seen := s.checkSeen(t, a.carrier, a.paths...)
-				for _, ask := range asked(seen) {
-					if bytes.Contains(ask.Body, []byte(`"stream":true`)) {
+				for _, req := range withPrompt(seen) {
+					if bytes.Contains(req.Body, []byte(`"stream":true`)) {
 						return
 					}
 				}

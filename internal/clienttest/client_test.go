@@ -119,7 +119,7 @@ func (s *stack) checkSeen(t *testing.T, carrier string, paths ...string) []*fake
 			t.Errorf("%s %s has %s: %q, want %q", r.Method, r.RequestURI, carrier, got, want)
 		}
 		if r.BodyErr != nil {
-			t.Errorf("%s %s: the body broke off: %v", r.Method, r.RequestURI, r.BodyErr)
+			t.Errorf("%s %s: the body is truncated: %v", r.Method, r.RequestURI, r.BodyErr)
 		}
 		checkNoToken(t, r)
 	}
@@ -164,8 +164,8 @@ func checkNoToken(t *testing.T, r *fakeopenai.Request) {
 	}
 }
 
-// asked returns the requests whose body has the prompt in a JSON string.
-func asked(seen []*fakeopenai.Request) []*fakeopenai.Request {
+// withPrompt returns the requests whose body contains the prompt.
+func withPrompt(seen []*fakeopenai.Request) []*fakeopenai.Request {
 	return slices.DeleteFunc(slices.Clone(seen), func(r *fakeopenai.Request) bool {
 		return !bytes.Contains(r.Body, []byte(prompt))
 	})

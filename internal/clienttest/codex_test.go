@@ -88,7 +88,7 @@ func TestCodexHTTP(t *testing.T) {
 			s := newStack(t, r)
 			codexExec(t, s, codexProvider, "OPENAI_API_KEY="+key)
 			seen := s.checkSeen(t, "Authorization", "POST /v1/responses")
-			if len(asked(seen)) == 0 || !bytes.Contains(seen[0].Body, []byte(`"stream":true`)) {
+			if len(withPrompt(seen)) == 0 || !bytes.Contains(seen[0].Body, []byte(`"stream":true`)) {
 				t.Errorf("the upstream saw %d requests, want the prompt in one that is to be streamed", len(seen))
 			}
 			for _, a := range s.front.arrivals() {
@@ -138,7 +138,7 @@ func TestCodexCut(t *testing.T) {
 				t.Errorf("Codex printed\n%s\nwant that it reconnects", printed)
 			}
 			if seen := s.checkSeen(t, "Authorization", "POST /v1/responses"); len(seen) != 2 {
-				t.Errorf("the upstream saw %d requests, want the one that broke off and another", len(seen))
+				t.Errorf("the upstream saw %d requests, want the truncated one and another", len(seen))
 			}
 		})
 	}

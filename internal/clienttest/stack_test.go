@@ -2,13 +2,10 @@ package clienttest
 
 import (
 	"bufio"
-	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -27,26 +24,13 @@ const (
 	key    = "rt_" + token + "." + apiKey
 )
 
-// The programs that are tested, built once.
-var relayProgram, lambdaProgram string
+// The programs that are tested.
+var (
+	relayProgram  = proc.NewProgram("relay", build.Relay.BuildHere)
+	lambdaProgram = proc.NewProgram("bootstrap", build.Lambda.BuildHere)
+)
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "clienttest-")
-	if err == nil {
-		relayProgram, lambdaProgram = filepath.Join(dir, "relay"), filepath.Join(dir, "bootstrap")
-		err = build.Relay.Build(context.Background(), build.Target{}, relayProgram)
-	}
-	if err == nil {
-		err = build.Lambda.Build(context.Background(), build.Target{}, lambdaProgram)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	status := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, relayProgram, lambdaProgram)) }
 
 // A route is a way from a client to the upstream.
 type route struct {
@@ -57,10 +41,11 @@ type route struct {
 var (
 	relay   = route{"relay", startRelay}
 	gateway = route{"gateway", startGateway}
-	lambda  = route{"lambda", startFunction}
+	lambda  = route{"lambda", startFunction(lambdaemu.CutBroken)}
 	routes  = []route{relay, gateway, lambda}
 
-	cleanLambda = route{"lambda, clean", startCleanFunction}
+	// cleanLambda ends a stream cleanly when the function truncates it, which AWS may do.
+	cleanLambda = route{"lambda, clean", startFunction(lambdaemu.CutClean)}
 )
 
 // startRelay starts a relay with access tokens.
@@ -81,7 +66,8 @@ func startGateway(t *testing.T, upstream string, env []string) string {
 func startProcess(t *testing.T, env []string) string {
 	t.Helper()
 	var log proc.Buffer
-	p, err := proc.Start(proc.Options{Bare: true, Env: slices.Clone(env), Log: &log}, relayProgram, "serve", "-listen", "127.0.0.1:0")
+	opts := proc.Options{Bare: true, Env: slices.Clone(env), Log: &log}
+	p, base, err := proc.StartRelay(t.Context(), opts, relayProgram.Path(t), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,39 +80,28 @@ func startProcess(t *testing.T, env []string) string {
 			t.Logf("log of the relay:\n%s", &log)
 		}
 	})
-	base, err := p.Await(t.Context(), "base URL: ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSuffix(base, "/v1")
+	return base
 }
 
-// startFunction starts the Lambda function behind a function URL that streams.
-func startFunction(t *testing.T, upstream string, env []string) string {
-	return startFunctionAs(t, lambdaemu.CutBroken, upstream, env)
-}
-
-// startCleanFunction is startFunction with a front that ends a stream cleanly when the
-// function breaks it, which AWS may do.
-func startCleanFunction(t *testing.T, upstream string, env []string) string {
-	return startFunctionAs(t, lambdaemu.CutClean, upstream, env)
-}
-
-func startFunctionAs(t *testing.T, cut lambdaemu.Cut, upstream string, env []string) string {
-	vars := map[string]string{"RELAY_UPSTREAMS": upstream, "RELAY_ACCESS_TOKENS": token}
-	for _, entry := range env {
-		name, value, _ := strings.Cut(entry, "=")
-		vars[name] = value
-	}
-	s := lambdaemu.Start(t, lambdaemu.Function{
-		Bootstrap: lambdaProgram, Mode: lambdaemu.ResponseStream, Cut: cut, Env: vars,
-	})
-	t.Cleanup(func() {
-		if strings.Contains(s.Logs(), "CANARY") {
-			t.Errorf("the function's log holds a token:\n%s", s.Logs())
+// startFunction returns a starter of the Lambda function behind a function URL that
+// streams, and that ends a stream in the given way when the function truncates it.
+func startFunction(cut lambdaemu.Cut) func(t *testing.T, upstream string, env []string) string {
+	return func(t *testing.T, upstream string, env []string) string {
+		vars := map[string]string{"RELAY_UPSTREAMS": upstream, "RELAY_ACCESS_TOKENS": token}
+		for _, entry := range env {
+			name, value, _ := strings.Cut(entry, "=")
+			vars[name] = value
 		}
-	})
-	return s.URL
+		s := lambdaemu.Start(t, lambdaemu.Function{
+			Bootstrap: lambdaProgram.Path(t), Mode: lambdaemu.ResponseStream, Cut: cut, Env: vars,
+		})
+		t.Cleanup(func() {
+			if strings.Contains(s.Logs(), "CANARY") {
+				t.Errorf("the function's log holds a token:\n%s", s.Logs())
+			}
+		})
+		return s.URL
+	}
 }
 
 // A stack is a route with both ends: the upstream, and the front at the client's
@@ -209,7 +184,7 @@ func (f *front) pass(client net.Conn, to string) {
 
 // watch records the requests that a client sends, until one becomes a WebSocket.
 func (f *front) watch(sent io.Reader) {
-	defer io.Copy(io.Discard, sent) //nolint:errcheck // so that the connection goes on
+	defer io.Copy(io.Discard, sent) //nolint:errcheck // so that the connection stays usable
 	for br := bufio.NewReader(sent); ; {
 		req, err := http.ReadRequest(br)
 		if err != nil {

@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// sessionOnly answers only to the key of a browser's session, as OpenAI does
+// sessionOnly responds only to the key of a browser's session, as OpenAI does
 // since 2023.
-func sessionOnly(body func() object) func(*call) answer {
-	return func(c *call) answer {
+func sessionOnly(body func() object) func(*call) response {
+	return func(c *call) response {
 		if !strings.HasPrefix(c.key, "sess-") {
 			return *invalidRequest(http.StatusForbidden, "Your request to %s %s must be made with a session key "+
 				"(that is, it can only be made from the browser). You made it with the following key type: secret.",
 				c.req.Method, c.req.URL.Path)
 		}
-		return jsonAnswer(200, body())
+		return jsonResponse(200, body())
 	}
 }
 
-// adminOnly answers only to an admin key, with a bucket of results for each day
+// adminOnly responds only to an admin key, with a bucket of results for each day
 // that the query asks for. The number of a day counts from the start.
-func adminOnly(results func(query url.Values, day int) []object) func(*call) answer {
-	return func(c *call) answer {
+func adminOnly(results func(query url.Values, day int) []object) func(*call) response {
+	return func(c *call) response {
 		if !strings.HasPrefix(c.key, "sk-admin-") {
 			return *invalidRequest(http.StatusForbidden, "You have insufficient permissions for this operation. "+
 				"Missing scopes: api.usage.read. Check that you have the correct role in your organization, "+
 				"and if you're using a restricted API key, that it has the necessary scopes.")
 		}
-		return jsonAnswer(200, usagePage(c.req.URL.Query(), results))
+		return jsonResponse(200, usagePage(c.req.URL.Query(), results))
 	}
 }
 
@@ -108,14 +108,14 @@ func organizationCosts(query url.Values, day int) []object {
 }
 
 // listProjects names the first of the projects that have costs.
-func listProjects(c *call) answer {
-	return jsonAnswer(200, object{"object": "list", "has_more": false, "data": []object{{
+func listProjects(c *call) response {
+	return jsonResponse(200, object{"object": "list", "has_more": false, "data": []object{{
 		"object": "organization.project", "id": "proj_fake1", "name": "Chat for customers", "status": "active",
 	}}})
 }
 
 // organizationUsage has the same results every day.
-func organizationUsage(kind string, fields object) func(*call) answer {
+func organizationUsage(kind string, fields object) func(*call) response {
 	fields["object"] = "organization.usage." + kind + ".result"
 	return adminOnly(func(url.Values, int) []object { return []object{fields} })
 }

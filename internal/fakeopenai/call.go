@@ -32,7 +32,7 @@ type call struct {
 type endpoint struct {
 	method  string
 	pattern string // "{id}" stands for one segment
-	answer  func(*call) answer
+	respond func(*call) response
 }
 
 // The order does not matter: no request fits two.
@@ -88,16 +88,16 @@ var endpoints = []endpoint{
 	{"GET", "/v1/organization/usage/vector_stores", organizationUsage("vector_stores", object{"usage_bytes": 4096})},
 }
 
-// serve answers a request whose body has been read.
+// serve responds to a request whose body has been read.
 func (c *call) serve() {
 	if c.fault.delay > 0 && !c.pause(c.fault.delay) {
 		panic(http.ErrAbortHandler)
 	}
-	if c.wantsWebSocket() && c.refusal() == nil && !c.fault.replacesAnswer() {
+	if c.wantsWebSocket() && c.refusal() == nil && !c.fault.replacesResponse() {
 		c.serveWebSocket()
 		return
 	}
-	c.write(c.answer())
+	c.write(c.respond())
 }
 
 // bases are the paths below which APIs of OpenAI's shape have what OpenAI has
@@ -141,23 +141,23 @@ func matchPath(pattern, path string) (id string, ok bool) {
 	return id, err == nil
 }
 
-// readsBody reports whether the body is read before the answer. A client that
+// readsBody reports whether the body is read before the response. A client that
 // expects 100 Continue learns of a refusal without having sent its body.
 func (c *call) readsBody() bool {
 	return c.fault.early == "" && (c.req.Header.Get("Expect") == "" || c.refusal() == nil)
 }
 
-// answer returns the answer that the client should get, before the fault has
+// respond returns the response that the client should get, before the fault has
 // its way with it.
-func (c *call) answer() answer {
+func (c *call) respond() response {
 	if a := c.refusal(); a != nil {
 		return *a
 	}
-	return c.endpoint.answer(c)
+	return c.endpoint.respond(c)
 }
 
-// refusal returns the error to answer regardless of the body, or nil.
-func (c *call) refusal() *answer {
+// refusal returns the error to respond with regardless of the body, or nil.
+func (c *call) refusal() *response {
 	method, path := c.req.Method, c.req.URL.Path
 	switch {
 	case c.endpoint == nil && c.allowed:
@@ -176,8 +176,8 @@ func (c *call) refusal() *answer {
 	return nil
 }
 
-// decode parses the JSON body into v, and returns what to answer if it cannot.
-func (c *call) decode(v any) *answer {
+// decode parses the JSON body into v, and returns the error response if it cannot.
+func (c *call) decode(v any) *response {
 	body := c.rec.Body
 	if c.req.Header.Get("Content-Encoding") == "gzip" {
 		zr, err := gzip.NewReader(bytes.NewReader(body))

@@ -55,7 +55,7 @@ func contentText(content json.RawMessage) string {
 	return strings.Join(text, " ")
 }
 
-func (c *call) chatCompletion() answer {
+func (c *call) chatCompletion() response {
 	var r chatRequest
 	if bad := c.decode(&r); bad != nil {
 		return *bad
@@ -65,7 +65,7 @@ func (c *call) chatCompletion() answer {
 	if r.Stream {
 		return eventStream(c.chatEvents(r, said, deltas))
 	}
-	return jsonAnswer(200, object{
+	return jsonResponse(200, object{
 		"id":      c.newID("chatcmpl-"),
 		"object":  "chat.completion",
 		"created": created,
@@ -112,7 +112,7 @@ func (c *call) chatEvents(r chatRequest, said string, deltas []string) [][]byte 
 	return append(events, []byte("data: [DONE]\n\n"))
 }
 
-func (c *call) completion() answer {
+func (c *call) completion() response {
 	var r chatRequest
 	if bad := c.decode(&r); bad != nil {
 		return *bad
@@ -131,7 +131,7 @@ func (c *call) completion() answer {
 	if !r.Stream {
 		whole := part(strings.Join(deltas, ""), "stop")
 		whole["usage"] = chatUsage(said, deltas)
-		return jsonAnswer(200, whole)
+		return jsonResponse(200, whole)
 	}
 	var events [][]byte
 	for _, delta := range deltas {
@@ -141,7 +141,7 @@ func (c *call) completion() answer {
 	return eventStream(events)
 }
 
-// Reply returns the text that the upstream answers to a user who said said,
+// Reply returns the text that the upstream writes to a user who said said,
 // if no fault changes it.
 func Reply(said string) string {
 	runes := []rune(said)

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// errClientGone ends an answer that nobody waits for any more.
+// errClientGone ends a response that nobody waits for any more.
 var errClientGone = errors.New("client gone")
 
 // write lets the fault have its way with a and writes the rest.
-// It panics with http.ErrAbortHandler if the answer is not complete.
-func (c *call) write(a answer) {
+// It panics with http.ErrAbortHandler if the response is not complete.
+func (c *call) write(a response) {
 	x := &wire{call: c}
 	defer x.release()
 	if c.fault.before != "" {
-		x.insteadOfAnswer(c.fault.before)
+		x.insteadOfResponse(c.fault.before)
 		return
 	}
 	a = c.fault.apply(a)
@@ -51,8 +51,8 @@ func (c *call) pause(d time.Duration) bool {
 	}
 }
 
-// replacesAnswer reports whether the endpoint is not to be asked at all.
-func (f Fault) replacesAnswer() bool {
+// replacesResponse reports whether the endpoint is not to be asked at all.
+func (f Fault) replacesResponse() bool {
 	return f.before != "" || f.code() != "" || f.regionRefused
 }
 
@@ -77,7 +77,7 @@ func (f Fault) code() string {
 }
 
 // apply returns a with another status, other pieces or another encoding.
-func (f Fault) apply(a answer) answer {
+func (f Fault) apply(a response) response {
 	if status := f.code(); status != "" {
 		n, _ := strconv.Atoi(status)
 		a = f.withStatus(a, n)
@@ -104,19 +104,19 @@ func (f Fault) apply(a answer) answer {
 }
 
 // withStatus keeps a body where the status is no error.
-func (f Fault) withStatus(a answer, status int) answer {
+func (f Fault) withStatus(a response, status int) response {
 	switch {
 	case status == http.StatusNoContent || status == http.StatusNotModified:
-		return answer{status: status, header: a.header, pieces: noPieces, length: -1}
+		return response{status: status, header: a.header, pieces: noPieces, length: -1}
 	case status >= 200 && status < 400:
 		a.status = status
 		return a
 	}
-	return statusAnswer(status)
+	return statusResponse(status)
 }
 
 // writeHead has net/http write status and header, and 103s before them.
-func (x *wire) writeHead(a *answer, f Fault) {
+func (x *wire) writeHead(a *response, f Fault) {
 	h := x.call.w.Header()
 	if f.informational > 0 {
 		h.Set("Link", "</style.css>; rel=preload; as=style")
@@ -147,8 +147,8 @@ func (x *wire) writeHead(a *answer, f Fault) {
 }
 
 // deliver sends the pieces one by one and breaks off where the fault says so.
-// An error means that the answer is incomplete, and has not been cut on purpose.
-func (x *wire) deliver(a answer) error {
+// An error means that the response is incomplete, and has not been cut on purpose.
+func (x *wire) deliver(a response) error {
 	f := x.call.fault
 	if x.call.req.Method == http.MethodHead {
 		return x.end()
@@ -177,7 +177,7 @@ func (x *wire) deliver(a answer) error {
 	return x.end()
 }
 
-func isEventStream(a answer) bool {
+func isEventStream(a response) bool {
 	return strings.HasPrefix(a.header.Get("Content-Type"), "text/event-stream")
 }
 

@@ -7,19 +7,19 @@
 //	faults.go     the directives for this request
 //	call.go       which endpoint it is for, and whether its key is good
 //	chat.go, responses.go, models.go, files.go, audio.go, billing.go
-//	              the answers, as a header and pieces of a body
+//	              the responses, as a header and pieces of a body
 //	messages.go   those of Anthropic's API
-//	answer.go     what these have in common
-//	websocket.go  the one endpoint that is no answer
-//	deliver.go    the answer piece by piece, with what the fault does to it
+//	response.go   what these have in common
+//	websocket.go  the one endpoint that is no response
+//	deliver.go    the response piece by piece, with what the fault does to it
 //	encode.go     the pieces in other encodings
 //	raw.go        heads that net/http would not write
 //	wire.go       the connection, and the ways to break it
 //
 // A key that begins with sk-, sess- or ek_ is good, unless it begins with
 // sk-invalid; sess- is for the billing endpoints, sk-admin- for organization.
-// The answer to a chat is Reply, in eight events of text if streamed. Binary
-// answers are the Pattern. A response that is streamed in the background is kept,
+// The response to a chat is Reply, in eight events of text if streamed. Binary
+// responses are the Pattern. A response that is streamed in the background is kept,
 // so that GET /v1/responses/{id}?stream=true&starting_after=N gives the rest of
 // its events, to the byte, however its first stream ended.
 //
@@ -29,7 +29,7 @@
 // # Faults
 //
 // A request says in its header Fake-Fault, or a test by Upstream.SetFault or
-// Upstream.Script, how the answer to it is to go wrong. The directives are
+// Upstream.Script, how the response to it is to go wrong. The directives are
 // separated by spaces or commas:
 //
 //	events=N         N events of text instead of 8
@@ -38,7 +38,7 @@
 //	bytes=N          a body, or the text of a chat, of N bytes
 //	big-event=N      one more event, with N bytes of text, among the others
 //
-//	hang             never answer
+//	hang             never respond
 //	reset-before     RST instead of a header
 //	close-before     FIN instead of a header
 //	101              switch protocols unasked, then FIN
@@ -85,8 +85,8 @@
 //	bare-lf          a header whose lines end in LF
 //
 // Events count from the first of the stream, whatever is in it (a chat begins
-// with one that has no text). If there are fewer than k, the end is meant. An
-// answer that is no stream is cut into eight parts that count as events. On a
+// with one that has no text). If there are fewer than k, the end is meant. A
+// response that is no stream is cut into eight parts that count as events. On a
 // WebSocket the messages count, and cut, reset, silence and half-close work.
 //
 // Of two directives that exclude each other, the later counts. Those that break

@@ -9,7 +9,7 @@ import (
 
 // encoded returns a in a content encoding. Every piece is flushed by the
 // encoder, so that a stream stays one.
-func encoded(a answer, encoding string) answer {
+func encoded(a response, encoding string) response {
 	a.header.Set("Content-Encoding", encoding)
 	if encoding == "gzip" {
 		a.pieces = gzipped(a.pieces)

@@ -10,19 +10,19 @@ import (
 	"unicode"
 )
 
-// Fault is a parsed list of directives. The zero Fault is a faultless answer.
+// Fault is a parsed list of directives. The zero Fault is a faultless response.
 type Fault struct {
 	events     int // of text in a stream; if zero, defaultEvents
 	gap, delay time.Duration
 	bytes      *int // of a body; if nil, as the endpoint likes
 	bigEvent   int
 
-	before string // what happens instead of an answer: hang, reset-before, …
+	before string // what happens instead of a response: hang, reset-before, …
 	head   string // how the header is malformed: two-cl, obs-fold, …
-	stop   string // how the answer breaks off: cut, reset, silence, …
+	stop   string // how the response breaks off: cut, reset, silence, …
 	after  int    // how many events stop lets pass
 
-	status        string // of an error instead of the answer
+	status        string // of an error instead of the response
 	early         string // like status, without reading the request's body
 	regionRefused bool
 
@@ -190,7 +190,7 @@ func stop(how string) func(*Fault, string) error {
 	return number(func(f *Fault, n int) { f.stop, f.after = how, n })
 }
 
-// chunkStop is stop for what only a chunked answer can suffer.
+// chunkStop is stop for what only a chunked response can suffer.
 func chunkStop(how string) func(*Fault, string) error {
 	return number(func(f *Fault, n int) { f.stop, f.after, f.chunked = how, n, true })
 }

@@ -56,7 +56,7 @@ func post(path, fault, body string) string {
 }
 
 // read sends a request to a fresh recorder, so that IDs are the same each time,
-// and parses the answer. err is what ended the body.
+// and parses the response. err is what ended the body.
 func read(t *testing.T, u *Upstream, request string) (res *http.Response, body string, err error) {
 	t.Helper()
 	u.Reset()
@@ -289,8 +289,8 @@ func TestOddStreams(t *testing.T) {
 	}
 }
 
-// TestRawAnswers looks at the bytes, since no parser would tell them.
-func TestRawAnswers(t *testing.T) {
+// TestRawResponses looks at the bytes, since no parser would tell them.
+func TestRawResponses(t *testing.T) {
 	u := StartUpstream(t)
 	for _, tt := range []struct {
 		fault string
@@ -324,7 +324,7 @@ func TestRawAnswers(t *testing.T) {
 	}
 	raw, _ = exchange(t, u, chat("1xx=1"))
 	if _, final, _ := strings.Cut(raw, "HTTP/1.1 200"); strings.Contains(final, "X-Hop") || strings.Contains(final, "early=hint") {
-		t.Errorf("1xx=1 leaves its headers in the final answer: %q", final)
+		t.Errorf("1xx=1 leaves its headers in the final response: %q", final)
 	}
 }
 
@@ -365,7 +365,7 @@ func TestStatusFaults(t *testing.T) {
 	}
 }
 
-func TestAnswersBeforeBody(t *testing.T) {
+func TestResponseBeforeBody(t *testing.T) {
 	u := StartUpstream(t)
 	const head = "POST /v1/files HTTP/1.1\r\nHost: h\r\nContent-Length: 8000000\r\n"
 	for _, tt := range []struct{ name, header, want string }{

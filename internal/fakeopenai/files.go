@@ -22,7 +22,7 @@ type upload struct {
 var errNoFile = errors.New("the form has no file")
 
 // upload reads the form in the body.
-func (c *call) upload() (upload, *answer) {
+func (c *call) upload() (upload, *response) {
 	up, err := readUpload(c.req.Header.Get("Content-Type"), c.rec.Body)
 	if err != nil {
 		return upload{}, invalidRequest(http.StatusBadRequest, "Could not parse multipart form: %v", err)
@@ -66,9 +66,9 @@ func (up *upload) add(part *multipart.Part) error {
 	return err
 }
 
-// uploadFile keeps nothing: the ID is derived from the content, and the answer
+// uploadFile keeps nothing: the ID is derived from the content, and the response
 // has its SHA-256 in a field of its own, which the SDKs tolerate.
-func (c *call) uploadFile() answer {
+func (c *call) uploadFile() response {
 	up, bad := c.upload()
 	if bad != nil {
 		return *bad
@@ -76,25 +76,25 @@ func (c *call) uploadFile() answer {
 	o := file("file-"+up.sum[:24], up.name, up.size)
 	o["purpose"] = up.fields["purpose"]
 	o["sha256"] = up.sum
-	return jsonAnswer(200, o)
+	return jsonResponse(200, o)
 }
 
-func (c *call) listFiles() answer {
+func (c *call) listFiles() response {
 	data := []object{file("file-fake1", "one.jsonl", fileSize), file("file-fake2", "two.jsonl", fileSize)}
-	return jsonAnswer(200, object{
+	return jsonResponse(200, object{
 		"object": "list", "data": data, "first_id": "file-fake1", "last_id": "file-fake2", "has_more": false,
 	})
 }
 
-func (c *call) getFile() answer {
-	return jsonAnswer(200, file(c.id, "fake.jsonl", fileSize))
+func (c *call) getFile() response {
+	return jsonResponse(200, file(c.id, "fake.jsonl", fileSize))
 }
 
 // fileSize is the size of all files but those that bytes=N makes.
 const fileSize = 1024
 
-func (c *call) fileContent() answer {
-	a := patternAnswer("application/octet-stream", c.fault.size(fileSize))
+func (c *call) fileContent() response {
+	a := patternResponse("application/octet-stream", c.fault.size(fileSize))
 	a.header.Set("Content-Disposition", `attachment; filename="fake.jsonl"`)
 	return a
 }

@@ -9,7 +9,7 @@ import (
 
 // What matters of a request to Anthropic's API stands where OpenAI's chats have it.
 
-func (c *call) createMessage() answer {
+func (c *call) createMessage() response {
 	var r chatRequest
 	if bad := c.decode(&r); bad != nil {
 		return *bad
@@ -21,7 +21,7 @@ func (c *call) createMessage() answer {
 	message := c.message(r, object{"input_tokens": len(strings.Fields(r.lastMessage())), "output_tokens": len(deltas)})
 	message["content"] = []object{{"type": "text", "text": strings.Join(deltas, "")}}
 	message["stop_reason"] = "end_turn"
-	return jsonAnswer(http.StatusOK, message)
+	return jsonResponse(http.StatusOK, message)
 }
 
 // message returns a message without content, as it stands at the beginning of a
@@ -63,10 +63,10 @@ func (c *call) messageEvents(r chatRequest, deltas []string) [][]byte {
 }
 
 // countTokens counts a word as a token.
-func (c *call) countTokens() answer {
+func (c *call) countTokens() response {
 	var r chatRequest
 	if bad := c.decode(&r); bad != nil {
 		return *bad
 	}
-	return jsonAnswer(http.StatusOK, object{"input_tokens": len(strings.Fields(r.lastMessage()))})
+	return jsonResponse(http.StatusOK, object{"input_tokens": len(strings.Fields(r.lastMessage()))})
 }

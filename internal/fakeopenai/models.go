@@ -20,34 +20,34 @@ var models = []string{
 	"omni-moderation-latest", "whisper-1", "gpt-4o-mini-tts", "gpt-image-1",
 }
 
-func (c *call) listModels() answer {
+func (c *call) listModels() response {
 	var data []object
 	for _, id := range models {
 		data = append(data, model(id))
 	}
-	return jsonAnswer(200, object{"object": "list", "data": data})
+	return jsonResponse(200, object{"object": "list", "data": data})
 }
 
 // getModel knows the listed models and every fine-tuned one.
-func (c *call) getModel() answer {
+func (c *call) getModel() response {
 	if !slices.Contains(models, c.id) && !strings.HasPrefix(c.id, "ft:") {
 		return apiError(http.StatusNotFound, "invalid_request_error", "model_not_found",
 			"The model '"+c.id+"' does not exist")
 	}
-	return jsonAnswer(200, model(c.id))
+	return jsonResponse(200, model(c.id))
 }
 
 func model(id string) object {
 	return object{"id": id, "object": "model", "created": created, "owned_by": "system"}
 }
 
-func deleted(kind string) func(*call) answer {
-	return func(c *call) answer {
-		return jsonAnswer(200, object{"id": c.id, "object": kind, "deleted": true})
+func deleted(kind string) func(*call) response {
+	return func(c *call) response {
+		return jsonResponse(200, object{"id": c.id, "object": kind, "deleted": true})
 	}
 }
 
-func (c *call) embeddings() answer {
+func (c *call) embeddings() response {
 	var r struct {
 		Model      string          `json:"model"`
 		Input      json.RawMessage `json:"input"`
@@ -67,7 +67,7 @@ func (c *call) embeddings() answer {
 		}
 		data = append(data, o)
 	}
-	return jsonAnswer(200, object{
+	return jsonResponse(200, object{
 		"object": "list",
 		"data":   data,
 		"model":  cmp.Or(r.Model, "text-embedding-3-small"),
@@ -109,7 +109,7 @@ func packFloats(vector []float32) string {
 }
 
 // moderation flags a text that has the word "flagged" in it.
-func (c *call) moderation() answer {
+func (c *call) moderation() response {
 	var r struct {
 		Model string          `json:"model"`
 		Input json.RawMessage `json:"input"`
@@ -127,7 +127,7 @@ func (c *call) moderation() answer {
 		scores[category] = 0.01
 		types[category] = []string{"text"}
 	}
-	return jsonAnswer(200, object{
+	return jsonResponse(200, object{
 		"id":    c.newID("modr-"),
 		"model": cmp.Or(r.Model, "omni-moderation-latest"),
 		"results": []object{{
@@ -139,8 +139,8 @@ func (c *call) moderation() answer {
 	})
 }
 
-// images answers n PNGs of one pixel.
-func (c *call) images() answer {
+// images returns n PNGs of one pixel.
+func (c *call) images() response {
 	var r struct {
 		N int `json:"n"`
 	}
@@ -155,5 +155,5 @@ func (c *call) images() answer {
 	for range min(max(r.N, 1), 10) {
 		data = append(data, object{"b64_json": base64.StdEncoding.EncodeToString(pixel.Bytes())})
 	}
-	return jsonAnswer(200, object{"created": created, "data": data})
+	return jsonResponse(200, object{"created": created, "data": data})
 }

@@ -10,7 +10,7 @@ import (
 // writeRawHead takes the connection and writes a head that net/http would not:
 // one with a status or a framing that is wrong. The body follows in pieces, and
 // its end is the end of the connection.
-func (x *wire) writeRawHead(a answer, f Fault) {
+func (x *wire) writeRawHead(a response, f Fault) {
 	pieces := slices.Collect(a.pieces)
 	h := a.header.Clone()
 	h.Set("Connection", "close")

@@ -29,10 +29,10 @@ type Request struct {
 	Trailer          http.Header
 	StartedAt        time.Time // when the header had arrived
 
-	// Canceled is closed when the other side went away before the answer was
+	// Canceled is closed when the other side went away before the response was
 	// complete, or broke off its body.
 	Canceled <-chan struct{}
-	// Done is closed when the answer is complete or given up.
+	// Done is closed when the response is complete or given up.
 	Done <-chan struct{}
 
 	number         int // counts from 1, in order of arrival
@@ -81,17 +81,17 @@ func (r *Request) FinishedAt() time.Time {
 }
 
 // WaitCanceled waits until the other side has gone away, and returns when it
-// did. It fails the test if the answer is finished without that.
+// did. It fails the test if the response is finished without that.
 func (r *Request) WaitCanceled(t testing.TB) time.Time {
 	t.Helper()
 	await(t, r.Done, "the end of "+r.Method+" "+r.RequestURI)
 	if r.CanceledAt().IsZero() {
-		t.Fatalf("%s %s was answered in full, want it canceled", r.Method, r.RequestURI)
+		t.Fatalf("%s %s got its whole response, want it canceled", r.Method, r.RequestURI)
 	}
 	return r.CanceledAt()
 }
 
-// WaitDone waits until the answer is complete or given up.
+// WaitDone waits until the response is complete or given up.
 func (r *Request) WaitDone(t testing.TB) {
 	t.Helper()
 	await(t, r.Done, "the end of "+r.Method+" "+r.RequestURI)

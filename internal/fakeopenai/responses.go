@@ -63,7 +63,7 @@ func (r responseRequest) said() string {
 	return contentText(messages[len(messages)-1].Content)
 }
 
-func (c *call) createResponse() answer {
+func (c *call) createResponse() response {
 	var r responseRequest
 	if bad := c.decode(&r); bad != nil {
 		return *bad
@@ -77,14 +77,14 @@ func (c *call) createResponse() answer {
 		}
 		return eventStream(events)
 	}
-	return jsonAnswer(200, c.response(c.newID("resp_"), r, "completed", deltas))
+	return jsonResponse(200, c.response(c.newID("resp_"), r, "completed", deltas))
 }
 
-// getResponse answers a response, and streams it again after the event that the
+// getResponse returns a response, and streams it again after the event that the
 // query names, which is how a client resumes. Of a background response that was
 // streamed these are the events of then, to the byte, whether or not anybody
 // got them; any other is made up as if it had been stored.
-func (c *call) getResponse() answer {
+func (c *call) getResponse() response {
 	s, ok := c.u.find(c.id)
 	if !ok {
 		s.deltas = c.deltas("stored")
@@ -92,7 +92,7 @@ func (c *call) getResponse() answer {
 	}
 	query := c.req.URL.Query()
 	if query.Get("stream") != "true" {
-		return jsonAnswer(200, c.response(c.id, s.request, "completed", s.deltas))
+		return jsonResponse(200, c.response(c.id, s.request, "completed", s.deltas))
 	}
 	events := s.events
 	if n, err := strconv.Atoi(query.Get("starting_after")); err == nil && n >= 0 {

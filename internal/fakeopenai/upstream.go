@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Upstream is a fake api.openai.com: an http.Handler that answers as OpenAI
+// Upstream is a fake api.openai.com: an http.Handler that responds as OpenAI
 // does, records every request, and breaks in the ways it is told to (see
 // ParseFault). It is safe for concurrent use.
 type Upstream struct {
@@ -20,9 +20,9 @@ type Upstream struct {
 	// without "/v1". It is empty if the upstream was made by NewUpstream.
 	URL string
 
-	// Delay is a wait before each answer whose fault names none, to be set before
-	// the first request. No real upstream answers at once, and some proxies lose
-	// answers that overtake the end of their request.
+	// Delay is a wait before each response whose fault names none, to be set before
+	// the first request. No real upstream responds at once, and some proxies lose
+	// responses that overtake the end of their request.
 	Delay time.Duration
 
 	// Server serves a started upstream. It is nil if NewUpstream made it.
@@ -68,7 +68,7 @@ func StartUpstream(t testing.TB) *Upstream {
 	return u
 }
 
-// Close breaks off every answer under way, stops the server of a started
+// Close breaks off every response under way, stops the server of a started
 // upstream and returns when the last handler has.
 func (u *Upstream) Close() {
 	u.cancel()
@@ -90,7 +90,7 @@ func (u *Upstream) SetFault(f func(*http.Request) string) {
 }
 
 // Script gives the next request the first of faults, the one after it the
-// second, and so on; requests after the last are answered as they should be.
+// second, and so on; requests after the last get the right response.
 func (u *Upstream) Script(faults ...string) {
 	u.SetFault(func(*http.Request) string {
 		if len(faults) == 0 {

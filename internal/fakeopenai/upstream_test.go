@@ -144,7 +144,7 @@ func TestMessageStream(t *testing.T) {
 	}
 }
 
-func TestHeadAndEmptyAnswers(t *testing.T) {
+func TestHeadAndEmptyResponses(t *testing.T) {
 	u := StartUpstream(t)
 	res, body := do(t, u, "HEAD", "/v1/models", "sk-a", "", "")
 	if res.StatusCode != 200 || body != "" || res.ContentLength < 100 {
@@ -323,7 +323,7 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	u.Close()
 }
 
-// do sends a request and reads all of the answer.
+// do sends a request and reads all of the response.
 func do(t *testing.T, u *Upstream, method, path, key, contentType, body string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, u.URL+path, strings.NewReader(body))

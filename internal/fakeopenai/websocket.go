@@ -47,8 +47,8 @@ func (e closeError) Error() string {
 	return fmt.Sprintf("close %d", uint16(e))
 }
 
-// needsWebSocket answers requests that should have been upgrades.
-func needsWebSocket(c *call) answer {
+// needsWebSocket refuses requests that should have been upgrades.
+func needsWebSocket(c *call) response {
 	return *invalidRequest(http.StatusUpgradeRequired, "Missing WebSocket upgrade on %s.", c.req.URL.Path)
 }
 
@@ -66,7 +66,7 @@ func (c *call) wantsWebSocket() bool {
 // serveWebSocket serves a connection. On /v1/responses a response.create is
 // answered by the events of a response; every other frame of text or binary data
 // comes back as it was, however fragmented its message. It heeds the faults that
-// stop an answer, counting messages of the client instead of events.
+// stop a response, counting messages of the client instead of events.
 func (c *call) serveWebSocket() {
 	conn, rw, err := http.NewResponseController(c.w).Hijack()
 	if err != nil {
@@ -134,7 +134,7 @@ func (c *call) echo(conn net.Conn, br *bufio.Reader) error {
 	}
 }
 
-// replyTo returns the frames that answer f: the events of a response if f is a
+// replyTo returns the frames in response to f: the events of a response if f is a
 // whole response.create, or else f itself.
 func (c *call) replyTo(f frame) []frame {
 	var r struct {

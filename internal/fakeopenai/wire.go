@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// wire is where an answer is written: to net/http, or, once take was called,
+// wire is where a response is written: to net/http, or, once take was called,
 // to the connection itself.
 type wire struct {
 	call    *call
@@ -56,7 +56,7 @@ func (x *wire) flush() error {
 	return http.NewResponseController(x.call.w).Flush()
 }
 
-// end completes the answer. Connections that were taken end with it.
+// end completes the response. Connections that were taken end with it.
 func (x *wire) end() error {
 	if x.conn == nil {
 		return nil // net/http does the rest
@@ -89,8 +89,8 @@ func (x *wire) release() {
 	}
 }
 
-// insteadOfAnswer does what the directives say that come before any header.
-func (x *wire) insteadOfAnswer(what string) {
+// insteadOfResponse does what the directives say that come before any header.
+func (x *wire) insteadOfResponse(what string) {
 	switch what {
 	case "hang":
 		<-x.call.ctx.Done()
@@ -106,7 +106,7 @@ func (x *wire) insteadOfAnswer(what string) {
 	}
 }
 
-// breakOff ends the answer before piece, or within it, in one of the ways of
+// breakOff ends the response before piece, or within it, in one of the ways of
 // Fault.stop. piece is nil if there is none left.
 func (x *wire) breakOff(how string, piece []byte) error {
 	switch how {

@@ -62,7 +62,7 @@ func (c *client) next(ctx context.Context) (*event, error) {
 // said is the Runtime API's response to a POST.
 type said struct {
 	status int
-	kind   string // errorType, or status if it is none
+	kind   string // errorType, or status without an error
 }
 
 // post posts to the API, headers given as "Name", "value" in turn.

@@ -17,7 +17,7 @@
 //	runtime.go      the invocation, and its way through the runtime
 //	runtimeapi.go   the Runtime API (next, response, error), and as much of the
 //	                Extensions API as it takes to get a SIGTERM
-//	receive.go      the response on its way in, with its limits and Lambda's pace
+//	receive.go      the response on its way in, with its limits
 //	response.go     the response on its way out, streamed after its prelude or
 //	                whole, and the headers that are not the function's
 //
@@ -26,7 +26,7 @@
 // # What it guarantees
 //
 // An environment has one event at a time, and is not free before its runtime
-// asks for the next. It is frozen while it waits (Function.Freeze), killed at
+// requests the next. It is frozen while it waits (Function.Freeze), killed at
 // the deadline, and gone when it exits. A client that disconnects stops nothing.
 // A response of more than 6 MiB, or 200 MB if streamed, is refused with a 413,
 // and one that fails before its head is a 502. A process gets a SIGTERM, half a
@@ -54,8 +54,8 @@
 //   - what becomes of a client's own X-Forwarded-For: here it is appended to;
 //   - text bodies that are not UTF-8: here each bad byte becomes U+FFFD.
 //
-// Not emulated are memory limits and CPU shares, the shutdown of idle
-// environments, a second init after a failed one, the gateways' own timeouts of
-// 29 and 30 seconds, IAM, CORS, TLS, X-Ray, provisioned concurrency, SnapStart,
-// and runtimes that take several events at once.
+// Not emulated are memory limits, CPU shares, the bandwidth of streams, the
+// shutdown of idle environments, a second init after a failed one, the gateways'
+// own timeouts of 29 and 30 seconds, IAM, CORS, TLS, X-Ray, provisioned
+// concurrency, SnapStart, and runtimes that take several events at once.
 package lambdaemu

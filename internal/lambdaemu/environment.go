@@ -32,7 +32,7 @@ type state int
 const (
 	reserved state = iota // a request has an event for it
 	busy                  // it has an event
-	settling              // its response is complete, but it has not asked for the next event
+	settling              // its response is complete, but it has not requested the next event
 	idle                  // it waits for an event
 )
 

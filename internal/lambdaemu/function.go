@@ -37,18 +37,18 @@ type Function struct {
 	// Timeout kills an environment whose invocation takes longer. If zero, 15 minutes.
 	Timeout time.Duration
 
-	// InitTimeout kills an environment that takes longer to ask for its first
+	// InitTimeout kills an environment that takes longer to request its first
 	// event. If zero, 10 seconds.
 	InitTimeout time.Duration
 
-	// MemoryMB is what the function is told it has; nothing enforces it. If zero, 128.
+	// MemoryMB is the memory size reported to the function; nothing enforces it. If zero, 128.
 	MemoryMB int
 
 	// Concurrency is how many environments there may be. If zero, 10.
 	Concurrency int
 
 	// SettleTimeout is how long a request waits for an environment that has
-	// responded, but has not asked for its next event, before it takes another one
+	// responded, but has not requested its next event, before it takes another one
 	// or is throttled. Without it, sequential requests would race. If zero, one second.
 	SettleTimeout time.Duration
 
@@ -57,9 +57,6 @@ type Function struct {
 
 	// Cut is what a client sees of a truncated stream. If empty, CutBroken.
 	Cut Cut
-
-	// Bandwidth slows streamed responses to Lambda's pace: 6 MiB at once, then 2 MiB/s.
-	Bandwidth bool
 
 	Name   string // If empty, "relay".
 	Region string // If empty, "us-east-1".

@@ -23,8 +23,8 @@ import (
 // exits is a runtime that exits before it is ready.
 func exits(context.Context, string) error { return errors.New("exited") }
 
-// gate is where the processes of a test wait, if its URL stands in the header
-// Gate of their request.
+// gate is where the processes of a test wait, if their request has its URL in the
+// header Gate.
 type gate struct {
 	url     string
 	arrived chan struct{}
@@ -205,7 +205,7 @@ func TestProcessThatDies(t *testing.T) {
 				f.InitTimeout = 50 * time.Millisecond
 			}
 			s := startBootstrap(t, f)
-			for range 2 { // the second in another process, though there may be but one
+			for range 2 { // the second in another process, though only one may run at a time
 				res, body := get(t, s.URL+test.path)
 				if res.StatusCode != http.StatusBadGateway || body != "Internal Server Error" {
 					t.Errorf("got %d %q, want 502", res.StatusCode, body)
@@ -217,7 +217,7 @@ func TestProcessThatDies(t *testing.T) {
 			if fmt.Sprint(stats) != fmt.Sprint(test.stats) {
 				t.Errorf("%+v, want %+v", stats, test.stats)
 			}
-			for line := range strings.Lines(test.inLogs) { // two sides write them, in whatever order
+			for line := range strings.Lines(test.inLogs) { // two sides write them, in any order
 				if !strings.Contains(s.Logs(), line) {
 					t.Errorf("the logs lack %q:\n%s", line, s.Logs())
 				}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 )
 
 // limit returns the largest response, in bytes.
@@ -30,11 +29,7 @@ func (r *Runtime) receiveStream(inv *invocation, req *http.Request) error {
 	inv.result <- result{res: &Response{RequestID: inv.id, ContentType: req.Header.Get("Content-Type"), Body: body}}
 	r.mu.Unlock()
 
-	var to io.Writer = &forgetful{w: pipe}
-	if r.function.Bandwidth {
-		to = &paced{w: to, bucket: newBucket()}
-	}
-	err := r.receive(to, req)
+	err := r.receive(&forgetful{w: pipe}, req)
 	if err == nil {
 		err = trailerError(req)
 	}
@@ -97,53 +92,4 @@ func (f *forgetful) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	return n, err
-}
-
-// The pace of Lambda's streams.
-const (
-	burst  = 6 << 20
-	rate   = 2 << 20 // bytes per second
-	refill = 125 * time.Millisecond
-)
-
-// bucket is a token bucket that begins full. Like Lambda's it is refilled in
-// steps, not continuously.
-type bucket struct {
-	tokens int
-	filled time.Time // when the last step was
-}
-
-func newBucket() *bucket { return &bucket{tokens: burst, filled: time.Now()} }
-
-// take takes up to n tokens, at least one, and waits for it if there are none.
-func (b *bucket) take(n int) int {
-	b.fill()
-	for b.tokens == 0 {
-		time.Sleep(time.Until(b.filled.Add(refill)))
-		b.fill()
-	}
-	n = min(n, b.tokens)
-	b.tokens -= n
-	return n
-}
-
-func (b *bucket) fill() {
-	steps := int(time.Since(b.filled) / refill)
-	b.filled = b.filled.Add(time.Duration(steps) * refill)
-	b.tokens = min(burst, b.tokens+steps*int(rate*refill/time.Second))
-}
-
-// paced writes no faster than its bucket allows.
-type paced struct {
-	w      io.Writer
-	bucket *bucket
-}
-
-func (p *paced) Write(b []byte) (written int, err error) {
-	for written < len(b) && err == nil {
-		n := p.bucket.take(len(b) - written)
-		n, err = p.w.Write(b[written : written+n])
-		written += n
-	}
-	return written, err
 }

@@ -46,8 +46,7 @@ type hooks struct {
 
 // StartRuntime serves a Runtime API until the test ends, for a test that
 // brings its own runtime and its own events. Of f it uses only Mode, Timeout,
-// Bandwidth, Name and Region. An invocation fails at its deadline, but nothing is
-// killed.
+// Name and Region. An invocation fails at its deadline, but nothing is killed.
 func StartRuntime(t testing.TB, f Function) *Runtime {
 	t.Helper()
 	nothing := func() {}
@@ -78,7 +77,7 @@ func newRuntime(f Function, h hooks) (*Runtime, error) {
 
 // Invoke sends the event payload to the runtime, as soon as it is ready for one,
 // and returns its response. The error is a *FunctionError or wraps one of this
-// package's. If ctx ends, Invoke returns and the function goes on.
+// package's. If ctx ends, Invoke returns and the function keeps running.
 func (r *Runtime) Invoke(ctx context.Context, payload []byte) (*Response, error) {
 	inv := newInvocation(newRequestID(), newTraceID(), payload)
 	if err := r.dispatch(ctx, inv); err != nil {
@@ -106,15 +105,15 @@ func (r *Runtime) begin(inv *invocation) (deadline time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.current = inv
-	if r.err != nil { // it exited after it had asked for the event
+	if r.err != nil { // it exited after it had requested the event
 		r.giveUp(inv, r.err)
 	}
 	inv.timer = time.AfterFunc(r.function.Timeout, func() { r.expire(inv) })
 	return time.Now().Add(r.function.Timeout)
 }
 
-// end ends the current invocation, when the runtime asks for the next. It reports
-// false if the runtime may not ask yet, because it has not responded.
+// end ends the current invocation, when the runtime requests the next. It reports
+// false if that is too early, because the runtime has not responded.
 func (r *Runtime) end() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,7 +217,7 @@ func (e *FunctionError) Error() string {
 // Response is a function's response to one event.
 type Response struct {
 	RequestID   string
-	ContentType string // of the POST; it tells whether the body begins with a prelude
+	ContentType string // of the POST; it says whether the body begins with a prelude
 
 	// Body is what the runtime posts. In mode ResponseStream it arrives while it
 	// is read, and the runtime waits for the reader. It ends with an error if the

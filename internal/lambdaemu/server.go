@@ -90,7 +90,7 @@ func (s *Server) Logs() string { return s.logs.String() }
 
 // Invoke sends the function payload as an event, past the front. The error is a
 // *FunctionError or wraps one of this package's. If ctx ends, Invoke returns and
-// the function goes on.
+// the function keeps running.
 func (s *Server) Invoke(ctx context.Context, payload []byte) (*Response, error) {
 	return s.pool.invoke(ctx, newInvocation(newRequestID(), newTraceID(), payload))
 }

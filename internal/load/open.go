@@ -15,7 +15,7 @@ import (
 
 // An Open is an open loop: its requests are sent when they are due, however slow
 // the other responses are. Latencies are measured from the due time, so that every
-// delay counts. Every other request asks for a stream.
+// delay counts. Every second request is for a stream.
 type Open struct {
 	Base string        // URL of the relay, without "/v1"
 	Rate int           // requests per second
@@ -24,7 +24,7 @@ type Open struct {
 	// Streamed and Whole are directives of package fakeopenai, for responses of
 	// either kind. They may be empty.
 	Streamed, Whole string
-	// More, if not nil, reports after For whether the load goes on.
+	// More, if not nil, reports after For whether to continue the load.
 	More func() bool
 	// Reply returns the upstream's text for the prompt id.
 	Reply func(id string) string

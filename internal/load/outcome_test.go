@@ -33,7 +33,7 @@ func TestJudge(t *testing.T) {
 		{"of another", true, 200, nil, half + done, nil, Truncated},
 		{"cut in an event", true, 200, nil, half + other[:20], nil, Truncated},
 		{"cut in the last event", true, 200, nil, half + other + done[:len(done)-1], nil, Truncated},
-		{"with prose behind it", true, 200, nil, half + other + done + "A panic occurred.\n\n", nil, Truncated},
+		{"with prose after it", true, 200, nil, half + other + done + "A panic occurred.\n\n", nil, Truncated},
 		{"with prose in place of its end", true, 200, nil, half + other + "A panic occurred.", nil, Truncated},
 		{"with an error event", true, 200, nil, half + fault, nil, Cut},
 		{"with an error event in an event", true, 200, nil, half + other[:20] + "\n\n" + fault, nil, Cut},

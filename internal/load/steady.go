@@ -28,9 +28,9 @@ func (s Steady) Run(ctx context.Context) *Result {
 	defer runtime.UnlockOSThread()
 	total, began := new(Result), time.Now()
 	var (
-		mu     sync.Mutex // of total and idle
-		idle   []*Client
-		asking sync.WaitGroup
+		mu      sync.Mutex // of total and idle
+		idle    []*Client
+		sending sync.WaitGroup
 	)
 	for i := 0; ctx.Err() == nil && dueAt(i, s.Rate) < s.For; i++ {
 		due := began.Add(dueAt(i, s.Rate))
@@ -43,7 +43,7 @@ func (s Steady) Run(ctx context.Context) *Result {
 			c = NewClient(s.Addr, s.For+grace, s.TLS)
 		}
 		mu.Unlock()
-		asking.Go(func() {
+		sending.Go(func() {
 			late := time.Since(due)
 			err := c.Do(s.Request)
 			took := time.Since(due)
@@ -54,7 +54,7 @@ func (s Steady) Run(ctx context.Context) *Result {
 			idle = append(idle, c)
 		})
 	}
-	asking.Wait()
+	sending.Wait()
 	for _, c := range idle {
 		c.Close()
 	}

@@ -95,7 +95,7 @@ func bundle(module string) (string, error) {
 		Bundle:            true,
 		Format:            api.FormatESModule,
 		Charset:           api.CharsetUTF8, // half of the texts are Chinese
-		Plugins:           []api.Plugin{clients},
+		Plugins:           []api.Plugin{clients, words},
 		MinifyWhitespace:  true,
 		MinifySyntax:      true,
 		MinifyIdentifiers: true,
@@ -205,5 +205,5 @@ func digest(dir string) (string, error) {
 		}
 		fmt.Fprintf(h, "%s %d\n%s", f.Name(), len(content), content)
 	}
-	return fmt.Sprintf("%x", h.Sum(nil)), nil
+	return fmt.Sprintf("%x", h.Sum(nil)[:8]), nil
 }

@@ -53,6 +53,14 @@ func TestBuild(t *testing.T) {
 				"snippets": [{"lang": "sh", "when": "J (k)", "when_zh": "L", "text": "m"}]}, {"name": "E", "kind": "agent"},
 				{"name": "F", "kind": "agent", "package": "f", "relay": "G=h"}, {"name": "I", "kind": "sdk", "package": "i"}]}`,
 		}, `[{name:"A",kind:"chat",settings:[{where:"B",value:"{base}"}]},{name:"C",kind:"agent",env:{D:"{key}"},snippets:[{when:"J",when_zh:"L",text:"m"}]}];`},
+		{"texts by language", map[string]string{
+			"main.mjs": "import { words } from './i18n.mjs';\nconsole.log(words);\n",
+			"i18n.mjs": "export const words = {\n  a: ['An apple', '苹果'],\n\n  b: [\"A bird's egg\", '蛋'],\n};\nexport const c = 1;\n",
+		}, "`a An apple\nb A bird's egg`.split(`\n`),c=`苹果\n蛋`.split(`\n`)"},
+		{"texts with an escape", map[string]string{
+			"main.mjs": "import './i18n.mjs';\n", "i18n.mjs": "export const words = {\n  a: ['An \\u0041', '苹果'],\n};\n",
+		}, "not a name with two texts without escapes:   a: ['An \\u0041'"},
+		{"no texts", map[string]string{"main.mjs": "import './i18n.mjs';\n", "i18n.mjs": "export const words = [];\n"}, "i18n.mjs has no words"},
 		{"clients that are no JSON", map[string]string{
 			"main.mjs": "import { clients } from './clients.json';\nconsole.log(clients);\n", "clients.json": "{",
 		}, "unexpected end of JSON input"},

@@ -18,7 +18,7 @@ type Program struct {
 }
 
 // NewProgram returns a program that build writes to a file of the given name. The
-// package's TestMain must call Main.
+// package's TestMain must call [Main] with it.
 func NewProgram(name string, build func(ctx context.Context, file string) error) *Program {
 	p := new(Program)
 	p.path = sync.OnceValues(func() (file string, err error) {
@@ -54,8 +54,11 @@ func (p *Program) Path(tb testing.TB) string {
 	return file
 }
 
-// Main runs the package's tests, deletes the program and returns the exit status.
-func (p *Program) Main(m *testing.M) int {
-	defer func() { _ = os.RemoveAll(p.dir) }() // does nothing if it was not built
-	return m.Run()
+// Main runs a package's tests, deletes their programs and returns the exit status.
+func Main(m *testing.M, programs ...*Program) int {
+	status := m.Run()
+	for _, p := range programs {
+		_ = os.RemoveAll(p.dir) // does nothing if it was not built
+	}
+	return status
 }

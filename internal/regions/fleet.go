@@ -114,7 +114,7 @@ func (f *Fleet) URLs() []string {
 	return urls
 }
 
-// Authority returns who signed the regions' certificates, or nil over http.
+// Authority returns the authority of the regions' certificates, or nil over http.
 func (f *Fleet) Authority() *Authority { return f.authority }
 
 // Close stops the regions and the upstream.

@@ -17,10 +17,10 @@ import (
 	"example.com/relay/internal/proc"
 )
 
-func TestMain(m *testing.M) { os.Exit(Program.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(proc.Main(m, Program)) }
 
-// ask posts a chat and returns the response and its body.
-func ask(t *testing.T, client *http.Client, base string) (*http.Response, string, error) {
+// postChat posts a chat and returns the response and its body.
+func postChat(t *testing.T, client *http.Client, base string) (*http.Response, string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -51,7 +51,7 @@ func TestFleet(t *testing.T) {
 			t.Cleanup(transport.CloseIdleConnections)
 			client := &http.Client{Transport: transport}
 			for i, r := range f.Regions {
-				res, body, err := ask(t, client, r.Front.URL())
+				res, body, err := postChat(t, client, r.Front.URL())
 				if err != nil || res.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(res.Header.Get("X-Relay"), r.Name+";") {
 					t.Errorf("region %d without its token = %v, %q, %v", i, res, body, err)
 				}
@@ -67,14 +67,14 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 	f := StartTest(t, Options{Regions: 1})
 	region, client := f.Regions[0], &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(client.CloseIdleConnections)
-	mustAnswer := func() {
+	mustServe := func() {
 		t.Helper()
-		if res, body, err := ask(t, client, region.Front.URL()); err != nil || res.StatusCode != 200 || !strings.Contains(body, "hgfedcba") {
-			t.Fatalf("ask() = %v, %q, %v", res, body, err)
+		if res, body, err := postChat(t, client, region.Front.URL()); err != nil || res.StatusCode != 200 || !strings.Contains(body, "hgfedcba") {
+			t.Fatalf("postChat() = %v, %q, %v", res, body, err)
 		}
 	}
 	for _, end := range []func() error{region.Kill, region.Stop, region.Kill} {
-		mustAnswer()
+		mustServe()
 		url, process := region.Front.URL(), region.process
 		if err := end(); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 		if _, err := process.Usage(); err == nil {
 			t.Error("the process is still there")
 		}
-		if _, body, err := ask(t, client, url); err == nil {
+		if _, body, err := postChat(t, client, url); err == nil {
 			t.Errorf("the region responds %q without a process", body)
 		}
 		if err := region.Start(t.Context()); err != nil {
@@ -92,7 +92,7 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 			t.Errorf("the region came back at %s, was at %s", region.Front.URL(), url)
 		}
 	}
-	mustAnswer()
+	mustServe()
 	if got := f.Upstream.Arrived(); got != 4 {
 		t.Errorf("the upstream had %d requests, want 4", got)
 	}
@@ -103,9 +103,9 @@ func TestGatewayReachesRegionsOverHTTPS(t *testing.T) {
 	f := StartTest(t, Options{Regions: 1, TLS: true})
 	var log bytes.Buffer
 	g := f.GatewayTest(t, proc.Options{Env: []string{"RELAY_LOG_LEVEL=info"}, Log: &log})
-	res, body, err := ask(t, http.DefaultClient, g.Base)
+	res, body, err := postChat(t, http.DefaultClient, g.Base)
 	if err != nil || res.StatusCode != 200 || !strings.Contains(body, "hgfedcba") {
-		t.Errorf("ask() = %v, %q, %v", res, body, err)
+		t.Errorf("postChat() = %v, %q, %v", res, body, err)
 	}
 	if _, err := g.Usage(); err != nil {
 		t.Error(err)

@@ -51,7 +51,7 @@ func parsePlatforms(list string) ([]platform, error) {
 	var platforms []platform
 	for name := range strings.SplitSeq(list, ",") {
 		if !slices.Contains(allPlatforms, name) {
-			return nil, fmt.Errorf("platform %q is none of %s", name, strings.Join(allPlatforms, ", "))
+			return nil, fmt.Errorf("platform %q: want one of %s", name, strings.Join(allPlatforms, ", "))
 		}
 		system, arch, _ := strings.Cut(name, "/")
 		platforms = append(platforms, platform{system, arch})

@@ -357,7 +357,7 @@ func TestArguments(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(full, "folder")); err != nil {
-		t.Error("a folder that is none of a release's was emptied")
+		t.Error("a folder that does not belong to a release was emptied")
 	}
 }
 

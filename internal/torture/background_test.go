@@ -16,8 +16,8 @@ import (
 
 const backgroundRequest = `{"model":"gpt-4o-mini","input":"abcdefgh","stream":true,"background":true}`
 
-// C15: a background response whose stream is cut goes on through another region,
-// by the gateway if it may, or by a client that knows how.
+// C15: a background response whose stream is cut is resumed through another region,
+// by the gateway if it may, or by a client.
 func backgroundResponse(t *testing.T, note func(string)) {
 	uncut := ""
 	{
@@ -48,7 +48,7 @@ func backgroundResponse(t *testing.T, note func(string)) {
 					}
 					r.wantPosts(t, 1)
 					if n := len(r.Regions[1].Front.Served()); n != 1 {
-						t.Errorf("the second region had %d requests, want the one that goes on", n)
+						t.Errorf("the second region had %d requests, want the one that resumes", n)
 					}
 				})
 			}
@@ -68,11 +68,11 @@ func backgroundResponse(t *testing.T, note func(string)) {
 	note("compared byte by byte with a run without a fault; resumed by the gateway, and by a client with starting_after")
 }
 
-// readUntil reads a background response, and has something happen after some
-// events. It returns all events, and whether the stream says that it was cut.
+// readUntil reads a background response, and calls happen after some events. It
+// returns all events, and whether the stream reports that it was cut.
 func (r *rig) readUntil(t *testing.T, after int, happen func()) (events string, cut bool) {
 	t.Helper()
-	res, err := r.open(t.Context(), http.MethodPost, "/v1/responses", backgroundRequest, "Fake-Fault", "gap=20ms")
+	res, err := r.open(t.Context(), http.MethodPost, "/v1/responses", strings.NewReader(backgroundRequest), "Fake-Fault", "gap=20ms")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func (r *rig) readUntil(t *testing.T, after int, happen func()) (events string, 
 	}
 }
 
-// resume asks for the events behind those there are.
+// resume requests the events after those in got.
 func (r *rig) resume(t *testing.T, got string) string {
 	t.Helper()
 	var e struct {

@@ -8,35 +8,34 @@ import (
 	"example.com/relay/internal/regions"
 )
 
-// C18: what a client says of relays that its request has passed is no reason to
-// think less of a region.
+// C18: a client's own Relay-Hop does not count against a region.
 func hopsOfClients(t *testing.T, _ func(string)) {
 	r := startRig(t, "RELAY_PROBE_INTERVAL=off")
 	for range 10 {
 		for _, hops := range []string{"1", "01", "2", "x"} {
-			r.ask(t, "Relay-Hop", hops).wantError(t, http.StatusLoopDetected, "relay_loop")
+			r.sendChat(t, "Relay-Hop", hops).wantError(t, http.StatusLoopDetected, "relay_loop")
 		}
 	}
 	r.kill(t, 2)
 	for range 30 {
-		r.ask(t).want(t, http.StatusOK, "region-1", 1)
+		r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
 	}
 }
 
-// C19: a page that one client's prompts provoke everywhere takes no region from
-// the others.
+// C19: a firewall's page for one client's prompts, in every region, does not put
+// regions down for other clients.
 func firewalls(t *testing.T, _ func(string)) {
 	r := startRig(t, "RELAY_PROBE_INTERVAL=off")
 	for i := range r.Regions {
 		r.set(t, i, regions.Firewall("X-Prompt", regions.LambdaForbidden))
 	}
 	for range 20 {
-		if got := r.ask(t, "X-Prompt", "attack"); got.status < 400 {
+		if got := r.sendChat(t, "X-Prompt", "attack"); got.status < 400 {
 			t.Errorf("got %v", got)
 		}
 	}
 	for range 5 {
-		r.ask(t).want(t, http.StatusOK, "region-1", 1)
+		r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
 	}
 	for i, s := range r.states(t) {
 		if s.State != "up" {
@@ -45,12 +44,12 @@ func firewalls(t *testing.T, _ func(string)) {
 	}
 }
 
-// C20: a POST that the API answers in a relay's words reaches it once.
+// C20: a POST whose response forges a relay's headers reaches the API once.
 func forgedMarkers(t *testing.T, _ func(string)) {
 	r := startRig(t, "RELAY_PROBE_INTERVAL=off")
 	for _, status := range []int{200, 502, 503} {
 		r.Upstream.Reset()
-		got := r.ask(t, "Fake-Fault", fmt.Sprintf("status=%d header=X-Relay:relay;origin=relay header=X-Relay-Error:upstream_connect", status))
+		got := r.sendChat(t, "Fake-Fault", fmt.Sprintf("status=%d header=X-Relay:relay;origin=relay header=X-Relay-Error:upstream_connect", status))
 		got.want(t, status, "region-1", 1)
 		if marker := got.header.Get("X-Relay"); got.code() != "" || marker != "gateway; origin=upstream" {
 			t.Errorf("%d: X-Relay %q, X-Relay-Error %q", status, marker, got.code())

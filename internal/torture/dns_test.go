@@ -14,10 +14,9 @@ import (
 	"example.com/relay/internal/regions"
 )
 
-// C14: the name of the preferred region is not found, or only late. Nobody can
-// have a resolver of his own for a process without privileges, so here the
-// gateway is in the process of the test; one in its own asks whatever resolver
-// the machine has.
+// C14: the name of the preferred region is not found, or only after a delay. Without
+// privileges a process cannot be given another resolver, so here the gateway is in
+// the test's process; one in a process of its own uses the machine's resolver.
 func deafResolver(t *testing.T, note func(string)) {
 	var slowest time.Duration
 	for _, test := range []struct {
@@ -30,7 +29,7 @@ func deafResolver(t *testing.T, note func(string)) {
 		t.Run(test.name, func(t *testing.T) {
 			names.late.Store(int64(test.late))
 			defer names.late.Store(0)
-			asked := names.asked.Load()
+			before := names.queries.Load()
 			r := newRig(t, regions.Options{})
 			cfg := core.Config{Logger: slog.New(slog.NewJSONHandler(&r.gatewayLog, nil)), ProbeInterval: -1}
 			for _, upstream := range r.namedUpstreams() {
@@ -47,8 +46,8 @@ func deafResolver(t *testing.T, note func(string)) {
 				_ = gateway.Shutdown(t.Context())
 			})
 			slowest = max(slowest, r.wantSecond(t, 5))
-			if names.asked.Load() == asked {
-				t.Error("the resolver was not asked")
+			if names.queries.Load() == before {
+				t.Error("the resolver got no query")
 			}
 			if s := r.states(t)[0]; test.late == 0 && (s.State != "down" || s.LastError != "dns") {
 				t.Errorf("health says %+v", s)
@@ -65,19 +64,20 @@ func deafResolver(t *testing.T, note func(string)) {
 	note(fmt.Sprintf("slowest response %v, with names that are not found, at once or after 5 s", slowest.Round(time.Millisecond)))
 }
 
-// namedUpstreams has a name in place of the first region's address.
+// namedUpstreams returns the upstreams with a name in place of the first region's
+// address.
 func (r *rig) namedUpstreams() []string {
 	all := r.upstreams()
 	all[0] = "https://rt_" + canaryToken + "@region-1.invalid#region-1"
 	return all
 }
 
-// wantSecond fails the test unless n requests are answered by the second region,
-// none of them slower than by a stagger and what a slow machine takes.
+// wantSecond fails the test unless the second region serves n requests, none of them
+// slower than the hedging delay and what a slow machine adds.
 func (r *rig) wantSecond(t *testing.T, n int) (slowest time.Duration) {
 	t.Helper()
 	for range n {
-		a := r.ask(t)
+		a := r.sendChat(t)
 		if a.status != http.StatusOK || a.upstream != "region-2" || a.took > 1500*time.Millisecond {
 			t.Errorf("got %v", a)
 		}

@@ -2,7 +2,7 @@ package torture_test
 
 import (
 	"bufio"
-	"context"
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -32,9 +32,9 @@ func compressedRefusal(t *testing.T, _ func(string)) {
 					}
 					return ""
 				})
-				a := r.ask(t, "Accept-Encoding", "gzip, br")
+				a := r.sendChat(t, "Accept-Encoding", "gzip, br")
 				if a.status != http.StatusForbidden || a.code() != "" || a.header.Get("X-Relay-Refusal") != "" || a.attempts != 3 {
-					t.Errorf("while nobody is served: %v", a)
+					t.Errorf("while every region is refused: %v", a)
 				}
 				for i, s := range r.states(t) {
 					if i < 2 && (s.State != "down" || s.LastError != "region_refused") || s.LastError != "region_refused" {
@@ -42,13 +42,13 @@ func compressedRefusal(t *testing.T, _ func(string)) {
 					}
 				}
 				refused = false
-				r.ask(t).want(t, http.StatusOK, "region-3", 1) // the last one up
+				r.sendChat(t).want(t, http.StatusOK, "region-3", 1) // the last one up
 			})
 		}
 	}
 }
 
-// C22: the first region takes less than the others, or its platform does.
+// C22: the first region accepts smaller bodies than the others, or its platform does.
 func bodyTooLarge(t *testing.T, _ func(string)) {
 	large := `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"` + strings.Repeat("large ", 5<<20/6) + `"}]}`
 	upload := func(t *testing.T, r *rig, known bool) response {
@@ -57,20 +57,7 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 		if !known {
 			body = io.NopCloser(body)
 		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.base+"/v1/chat/completions", body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+canaryKey)
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("X-Large", "1")
-		res, err := r.client.Do(req)
-		if err != nil {
-			return response{err: err}
-		}
-		defer res.Body.Close()
-		b, err := io.ReadAll(res.Body)
-		return response{status: res.StatusCode, header: res.Header, body: string(b), err: err, upstream: res.Header.Get("X-Relay-Upstream")}
+		return r.sendFrom(t, http.MethodPost, "/v1/chat/completions", body, "X-Large", "1")
 	}
 	for _, probes := range []string{"off", "1s"} {
 		for _, known := range []bool{true, false} {
@@ -94,13 +81,13 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 	for probes, page := range map[string]regions.Page{"off": regions.LambdaTooLarge, "1s": regions.VercelTooLarge} {
 		t.Run("a platform, probes "+probes, func(t *testing.T) {
 			r := startRigOver(t, regions.Options{Regions: 2}, "RELAY_PROBE_INTERVAL="+probes)
-			r.ask(t).want(t, http.StatusOK, "region-1", 1)
+			r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
 			r.set(t, 0, regions.Firewall("X-Large", page)) // as platforms do, to large bodies only
 			if a := upload(t, r, true); a.status != http.StatusOK || a.upstream != "region-2" {
 				t.Errorf("got %v", a)
 			}
 			r.set(t, 1, regions.Firewall("X-Large", page))
-			for range 30 { // early answers must arrive: whose connection is reset retries
+			for range 30 { // early responses must arrive: a client whose connection is reset retries
 				a := upload(t, r, true)
 				if a.status != http.StatusRequestEntityTooLarge || a.code() != "body_too_large" || a.header.Get("X-Should-Retry") != "false" ||
 					!strings.Contains(a.body, ": platform_413") {
@@ -127,11 +114,11 @@ func hungRegion(t *testing.T, note func(string)) {
 			for _, interval := range []string{"2s", "10s"} {
 				t.Run(fmt.Sprintf("https %v, after %v, probes every %s", wire.TLS, since, interval), func(t *testing.T) {
 					r := startRigOver(t, wire, "RELAY_PROBE_INTERVAL="+interval)
-					r.ask(t).want(t, http.StatusOK, "region-1", 1)
+					r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
 					time.Sleep(since)
 					freeze(t, r.Regions[0], true)
 					time.Sleep(100 * time.Millisecond) // a busy machine stops its threads one by one
-					a := r.ask(t)
+					a := r.sendChat(t)
 					if a.status == http.StatusOK && a.upstream == "region-2" {
 						return // a probe had found it
 					}
@@ -147,7 +134,7 @@ func hungRegion(t *testing.T, note func(string)) {
 					} else {
 						slowest = max(slowest, a.took)
 					}
-					next := r.ask(t)
+					next := r.sendChat(t)
 					if next.status != http.StatusOK || next.upstream != "region-2" {
 						t.Errorf("the next request: %v", next)
 					}
@@ -187,7 +174,7 @@ func hungBetweenRequests(t *testing.T, note func(string)) {
 // sent for since, and returns how long a request then took.
 func askHungRegion(t *testing.T, wire regions.Options, since time.Duration, all bool) time.Duration {
 	r := startRigOver(t, wire)
-	await(t, "a response by region-1", func() bool { return r.ask(t).upstream == "region-1" })
+	await(t, "a response by region-1", func() bool { return r.sendChat(t).upstream == "region-1" })
 	posts := r.posts()
 	time.Sleep(since)
 	if all {
@@ -196,7 +183,7 @@ func askHungRegion(t *testing.T, wire regions.Options, since time.Duration, all 
 		freeze(t, r.Regions[0], true)
 	}
 	time.Sleep(1100 * time.Millisecond) // a probe may just have been answered
-	a := r.ask(t)
+	a := r.sendChat(t)
 	if a.status != http.StatusOK || a.upstream != "region-2" {
 		t.Errorf("got %v; want 200 by region-2", a)
 	}
@@ -218,7 +205,7 @@ func freeze(t *testing.T, region *regions.Region, frozen bool) {
 	}
 }
 
-// foreignWords are what APIs say that are neither relays nor OpenAI.
+// foreignWords are errors of APIs that are neither relays nor OpenAI.
 var foreignWords = []struct {
 	status            int
 	contentType, body string
@@ -231,8 +218,8 @@ var foreignWords = []struct {
 	{500, "text/plain", "Internal Server Error"},
 }
 
-// C24: what an API says that is no relay goes to the client, and is not held
-// against it.
+// C24: an error of an API that is not a relay goes to the client, and does not count
+// against the upstream.
 func foreignAPI(t *testing.T, _ func(string)) {
 	r := newRig(t, regions.Options{Regions: 1})
 	word := foreignWords[0]
@@ -261,10 +248,10 @@ func foreignAPI(t *testing.T, _ func(string)) {
 	}
 }
 
-// C25: what clients suffered from worst, through three regions of which the first
-// takes little, throttles, and is refused by OpenAI, one after the other: an upgrade,
-// a refusal that is compressed, a body that is too large, a region that answers
-// amid an upload, and errors that are not OpenAI's.
+// C25: the worst faults that clients have met, one after the other, through three
+// regions of which the first accepts small bodies only, throttles, and is refused by
+// OpenAI: an upgrade, a refusal that is compressed, a body that is too large, a region
+// that responds during an upload, and errors that are not OpenAI's.
 func reportsFromTheField(t *testing.T, _ func(string)) {
 	r := startRigOver(t, regions.Options{First: []string{"RELAY_MAX_BODY_BYTES=1048576"}}, "RELAY_PROBE_INTERVAL=1s")
 	t.Run("an upgrade", func(t *testing.T) {
@@ -279,7 +266,7 @@ func reportsFromTheField(t *testing.T, _ func(string)) {
 			t.Errorf("got %v, the upstream %d bytes", a, len(r.Upstream.Last().Body))
 		}
 	})
-	t.Run("an answer amid an upload", func(t *testing.T) {
+	t.Run("a response during an upload", func(t *testing.T) {
 		r.set(t, 0, regions.Serving(regions.GCFUnavailable))
 		defer r.set(t, 0, regions.None)
 		for range 20 {
@@ -288,7 +275,7 @@ func reportsFromTheField(t *testing.T, _ func(string)) {
 	})
 	r.awaitState(t, 0, "up")
 	t.Run("errors that are not OpenAI's", func(t *testing.T) {
-		a := r.ask(t, "Fake-Fault", "status=404 header=Content-Type:text/plain")
+		a := r.sendChat(t, "Fake-Fault", "status=404 header=Content-Type:text/plain")
 		if a.status != http.StatusNotFound || a.attempts != 1 || a.code() != "" {
 			t.Errorf("got %v", a)
 		}
@@ -302,7 +289,7 @@ func reportsFromTheField(t *testing.T, _ func(string)) {
 			}
 			return ""
 		})
-		r.ask(t, "Accept-Encoding", "gzip").want(t, http.StatusOK, "region-2", 2)
+		r.sendChat(t, "Accept-Encoding", "gzip").want(t, http.StatusOK, "region-2", 2)
 		if s := r.states(t)[0]; s.State != "down" || s.LastError != "region_refused" {
 			t.Errorf("health says %+v", s)
 		}
@@ -327,28 +314,16 @@ func (r *rig) upgrade(t *testing.T) int {
 	return res.StatusCode
 }
 
-// uploadNumbered posts a body of unknown length of which each four bytes tell
-// their place, and fails the test unless the upstream got it to the byte.
+// uploadNumbered posts a body of unknown length in which each four bytes are their
+// own offset, and fails the test unless the upstream got exactly that.
 func (r *rig) uploadNumbered(t *testing.T, size int) {
 	t.Helper()
 	body := make([]byte, 0, size+4)
 	for len(body) < size {
 		body = binary.BigEndian.AppendUint32(body, uint32(len(body)))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"/v1/files", io.NopCloser(strings.NewReader(string(body))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+canaryKey)
-	res, err := r.client.Do(req)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	res.Body.Close()
-	if got := r.Upstream.Last().Body; string(got) != string(body) {
-		t.Errorf("%d: the upstream got %d bytes, not those of the request", res.StatusCode, len(got))
+	a := r.sendFrom(t, http.MethodPost, "/v1/files", io.NopCloser(bytes.NewReader(body)))
+	if got := r.Upstream.Last().Body; a.err != nil || !bytes.Equal(got, body) {
+		t.Errorf("%v: the upstream got %d bytes, not those of the request", a, len(got))
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"example.com/relay/internal/torture"
 )
 
-// Streams that take a while, so that some are under way at any time, and answers
-// in one piece that do not come at once.
+// Streams that take a while, so that some are under way at any time, and responses
+// in one piece that are delayed.
 const (
 	streamed = "events=6 gap=10ms"
 	whole    = "delay=20ms"
@@ -43,7 +43,7 @@ func killPrimary(t *testing.T, note func(string)) {
 				t.Errorf("no stream was under way when the region was killed: %v", f)
 			}
 			for _, a := range f.responses {
-				// A request under way may have been sent, one that came later not.
+				// A request under way may have been sent; a later one must succeed.
 				if a.Outcome != load.Complete && (a.Due > killed+500*time.Millisecond || a.Due+a.End < killed) {
 					t.Errorf("%s, due at %v: %v, %v", a.ID, a.Due, a.Outcome, a.Err)
 				}
@@ -59,8 +59,7 @@ func killPrimary(t *testing.T, note func(string)) {
 	}
 }
 
-// C02: packets to the region in use get lost, on connections there are and for
-// new ones.
+// C02: packets to the region in use get lost, on existing connections and new ones.
 func blackHole(t *testing.T, note func(string)) {
 	var notes []string
 	defer func() { note(lengthNote() + strings.Join(notes, "; ")) }()
@@ -82,14 +81,14 @@ func blackHole(t *testing.T, note func(string)) {
 			if dead > 3500*time.Millisecond && f.timed() {
 				t.Errorf("the region was found dead after %v", dead)
 			}
-			// What is due when it breaks may be on its way already.
+			// Requests that are due before the break may have been sent.
 			late := 0
 			for _, a := range f.responses {
 				if a.Outcome == load.Ambiguous && a.Due > broken {
 					late++
 				}
 				if a.Outcome == load.Ambiguous && a.End > 5*time.Second {
-					t.Errorf("%s: told after %v", a.ID, a.End)
+					t.Errorf("%s: got its 502 after %v", a.ID, a.End)
 				}
 			}
 			if resend {
@@ -100,7 +99,7 @@ func blackHole(t *testing.T, note func(string)) {
 					t.Errorf("%d of %d requests got a 502 though they were sent after the region broke", late, len(f.responses))
 				}
 			}
-			// A connect that waits for its end takes three seconds.
+			// A connect takes three seconds to time out.
 			if p99 := f.first.Quantile(0.99); p99 > time.Second && f.timed() {
 				t.Errorf("the first byte came after %v (p99): %v", p99, f)
 			}
@@ -116,7 +115,7 @@ func slowRegion(t *testing.T, note func(string)) {
 	n := torture.Pick(500, 10_000)
 	slow := time.Second
 	f := r.load(t, load.Open{Rate: rate, For: time.Duration(n) * time.Second / rate}, func(c clock) {
-		// Again and again, as connections that there are serve on.
+		// Several times, as existing connections remain in use.
 		for at := slow; at < time.Duration(n-50)*time.Second/rate; at += 2 * time.Second {
 			c.until(at)
 			r.set(t, 0, regions.SlowConnect(time.Second))
@@ -127,7 +126,7 @@ func slowRegion(t *testing.T, note func(string)) {
 	}
 	r.wantNoDouble(t, f)
 	r.wantPosts(t, n)
-	// The connect that was raced takes a second by itself.
+	// The connect that was hedged takes a second by itself.
 	if slowest := f.first.Quantile(1); slowest >= time.Second && f.timed() {
 		t.Errorf("the slowest first byte came after %v, as if there were no hedge", slowest)
 	}
@@ -143,7 +142,7 @@ func slowRegion(t *testing.T, note func(string)) {
 	note(fmt.Sprintf("%s%v, %d by another region, each POST seen once", lengthNote(), f, elsewhere))
 }
 
-// C09: a region comes and goes.
+// C09: a region flaps.
 func flapping(t *testing.T, note func(string)) {
 	r := startRig(t, "RELAY_RESEND_AMBIGUOUS=true")
 	length := torture.Pick[time.Duration](8, 60) * time.Second
@@ -176,34 +175,27 @@ func regionReturns(t *testing.T, note func(string)) {
 	var used [2]time.Duration
 	var tries int
 	const rate = 100
-	again := func(c clock, i int, mend func()) {
-		mend()
-		mended := c.now()
+	again := func(c clock, i int, repair func()) {
+		repair()
+		repaired := c.now()
 		await(t, "the region to be used again", func() bool {
-			at, ok := r.used(0, rate, mended)
-			used[i] = at.Sub(time.Time(c)) - mended
+			at, ok := r.used(0, rate, repaired)
+			used[i] = at.Sub(time.Time(c)) - repaired
 			return ok
 		})
 	}
-	returned := make(chan struct{})
+	returning, returned := context.WithCancel(t.Context())
 	f := r.load(t, load.Open{
 		Rate: rate, For: time.Second, // and as long as it takes
-		More: func() bool {
-			select {
-			case <-returned:
-				return false
-			default:
-				return true
-			}
-		},
+		More: func() bool { return returning.Err() == nil },
 	}, func(c clock) {
-		defer close(returned)
+		defer returned()
 		c.until(500 * time.Millisecond)
 		r.kill(t, 0)
 		r.awaitState(t, 0, "down")
 		again(c, 0, func() { r.start(t, 0) })
 
-		// Whoever tries a region that hangs is there until it answers: count them.
+		// Attempts stay connected to a region that hangs: count them.
 		r.set(t, 0, regions.Silent)
 		r.awaitState(t, 0, "down")
 		before := front.Accepted()
@@ -237,19 +229,12 @@ func rollingRestart(t *testing.T, note func(string)) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := startRig(t, "RELAY_RESEND_AMBIGUOUS=true")
-			done := make(chan struct{})
+			restarting, done := context.WithCancel(t.Context())
 			f := r.load(t, load.Open{
 				Rate: torture.Pick(100, 200), For: time.Second, Streamed: streamed, Whole: whole,
-				More: func() bool {
-					select {
-					case <-done:
-						return false
-					default:
-						return true
-					}
-				},
+				More: func() bool { return restarting.Err() == nil },
 			}, func(c clock) {
-				defer close(done)
+				defer done()
 				c.until(300 * time.Millisecond)
 				for i, region := range r.Regions {
 					if err := test.end(region); err != nil {

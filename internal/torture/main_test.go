@@ -5,11 +5,12 @@ import (
 	"os"
 	"testing"
 
+	"example.com/relay/internal/proc"
 	"example.com/relay/internal/regions"
 )
 
 func TestMain(m *testing.M) {
-	// Nothing here is to be found by name but what a test makes up.
+	// No name is resolved by the machine's own resolver.
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: names.dial}
-	os.Exit(regions.Program.Main(m))
+	os.Exit(proc.Main(m, regions.Program))
 }

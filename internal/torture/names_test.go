@@ -12,10 +12,10 @@ import (
 // names is the resolver of this process.
 var names resolver
 
-// A resolver knows no name. It may take its time to say so.
+// A resolver responds to every query that there is no such name, after a delay.
 type resolver struct {
-	late  atomic.Int64 // as a duration
-	asked atomic.Int64 // questions
+	late    atomic.Int64 // as a duration
+	queries atomic.Int64 // so far
 }
 
 func (r *resolver) dial(context.Context, string, string) (net.Conn, error) {
@@ -37,10 +37,10 @@ func (r *resolver) serve(conn net.Conn) {
 		if _, err := io.ReadFull(conn, message); err != nil {
 			return
 		}
-		r.asked.Add(1)
+		r.queries.Add(1)
 		time.Sleep(time.Duration(r.late.Load()))
-		answer := refuse(message)
-		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)); err != nil {
+		response := refuse(message)
+		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(response))), response...)); err != nil {
 			return
 		}
 	}
@@ -53,10 +53,10 @@ func refuse(question []byte) []byte {
 	for end < len(question) && question[end] != 0 {
 		end += 1 + int(question[end])
 	}
-	answer := append([]byte(nil), question[:end+5]...) // with the type and the class
-	copy(answer[2:], []byte{
+	response := append([]byte(nil), question[:end+5]...) // with the type and the class
+	copy(response[2:], []byte{
 		0x81, 0x83, // a response, recursion available, NXDOMAIN
 		0, 1, 0, 0, 0, 0, 0, 0, // one question, nothing else
 	})
-	return answer
+	return response
 }

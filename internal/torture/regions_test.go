@@ -70,11 +70,11 @@ func platformPages(t *testing.T, _ func(string)) {
 			r := startRig(t, "RELAY_PROBE_INTERVAL=off")
 			r.set(t, 0, regions.Serving(test.page))
 			for i := range 5 {
-				attempts := 1 // it is left alone for a while
+				attempts := 1 // it is avoided for a while
 				if i < test.downs {
 					attempts = 2
 				}
-				r.ask(t).want(t, http.StatusOK, "region-2", attempts)
+				r.sendChat(t).want(t, http.StatusOK, "region-2", attempts)
 			}
 			r.wantPosts(t, 5)
 			if s := r.states(t)[0]; s.State != "down" || s.LastError != test.class {
@@ -89,12 +89,12 @@ func platformPages(t *testing.T, _ func(string)) {
 func platformAfterwards(t *testing.T, _ func(string)) {
 	r := startRig(t, "RELAY_PROBE_INTERVAL=off")
 	r.set(t, 0, regions.Serving(regions.LambdaCrash))
-	r.ask(t).wantError(t, http.StatusBadGateway, "platform_failed")
+	r.sendChat(t).wantError(t, http.StatusBadGateway, "platform_failed")
 	r.wantPosts(t, 1)
 	if got := len(r.Regions[1].Front.Served()) + len(r.Regions[2].Front.Served()); got != 0 {
 		t.Errorf("other regions had %d requests", got)
 	}
-	// What changes nothing may be asked again.
+	// A request that changes nothing may be retried.
 	r.send(t, http.MethodGet, "/v1/models", "").want(t, http.StatusOK, "region-2", 2)
 	if s := r.states(t)[0]; s.State != "suspect" || s.LastError != "platform_502" {
 		t.Errorf("health says %+v", s)
@@ -102,26 +102,26 @@ func platformAfterwards(t *testing.T, _ func(string)) {
 
 	resending := startRig(t, "RELAY_PROBE_INTERVAL=off", "RELAY_RESEND_AMBIGUOUS=true")
 	resending.set(t, 0, regions.Serving(regions.LambdaCrash))
-	resending.ask(t).want(t, http.StatusOK, "region-2", 2)
+	resending.sendChat(t).want(t, http.StatusOK, "region-2", 2)
 	resending.wantPosts(t, 2)
 	resending.set(t, 1, regions.Serving(regions.LambdaCrash)) // once more, not twice
-	resending.ask(t).wantError(t, http.StatusBadGateway, "platform_failed")
+	resending.sendChat(t).wantError(t, http.StatusBadGateway, "platform_failed")
 	resending.wantPosts(t, 4)
 }
 
-// C05: an error of the API itself is handed on to the byte, and is no reason to
-// think less of a region.
+// C05: an error of the API itself is forwarded unchanged, and does not count against
+// a region.
 func errorsOfTheAPI(t *testing.T, _ func(string)) {
 	r := startRig(t, "RELAY_PROBE_INTERVAL=off")
 	for _, status := range []string{"429", "500", "503", "502", "409"} {
 		for range 4 {
 			r.Upstream.Reset() // so that request ids are the same
 			fault := []string{"Fake-Fault", "status=" + status + " retry-after=1 retry-after-ms=20 header=X-Ratelimit-Remaining-Requests:7"}
-			got := r.ask(t, fault...)
+			got := r.sendChat(t, fault...)
 			r.wantPosts(t, 1)
 			r.Upstream.Reset()
 			direct := &rig{base: r.Upstream.URL, client: r.client}
-			want := direct.ask(t, fault...)
+			want := direct.sendChat(t, fault...)
 			got.want(t, want.status, "region-1", 1)
 			if fmt.Sprint(got.status) != status || got.body != want.body || got.code() != "" {
 				t.Errorf("got %v; the API said %q", got, want.body)
@@ -142,19 +142,19 @@ func errorsOfTheAPI(t *testing.T, _ func(string)) {
 func countryRefused(t *testing.T, _ func(string)) {
 	r := startRig(t)
 	r.Upstream.Script("region-refused")
-	r.ask(t).want(t, http.StatusOK, "region-2", 2)
+	r.sendChat(t).want(t, http.StatusOK, "region-2", 2)
 	r.wantPosts(t, 2) // the one that was refused, unprocessed
 	for range 3 {
-		r.ask(t).want(t, http.StatusOK, "region-2", 1)
+		r.sendChat(t).want(t, http.StatusOK, "region-2", 1)
 	}
 	if s := r.states(t)[0]; s.State != "down" || s.LastError != "region_refused" || s.RetryInMS < 5*60_000 {
 		t.Errorf("health says %+v", s)
 	}
 	r.awaitLog(t, "WARN", "upstream down", "region-1", "region_refused")
 
-	// Nobody is served: OpenAI's own words.
+	// Every region is refused: OpenAI's own error.
 	r.Upstream.SetFault(func(*http.Request) string { return "region-refused" })
-	if a := r.ask(t); a.status != http.StatusForbidden || a.code() != "" || !strings.Contains(a.body, "unsupported_country_region_territory") {
+	if a := r.sendChat(t); a.status != http.StatusForbidden || a.code() != "" || !strings.Contains(a.body, "unsupported_country_region_territory") {
 		t.Errorf("got %v", a)
 	}
 }
@@ -176,7 +176,7 @@ func allDown(t *testing.T, note func(string)) {
 				tries = 2 // which take their time
 			}
 			for i := range tries {
-				a := r.ask(t)
+				a := r.sendChat(t)
 				a.wantError(t, http.StatusBadGateway, "all_regions_failed")
 				if a.attempts < 1 || a.attempts > 3 || a.took > 3500*time.Millisecond {
 					t.Errorf("got %v", a)
@@ -188,14 +188,14 @@ func allDown(t *testing.T, note func(string)) {
 			r.wantPosts(t, 0)
 			all(r, regions.None)
 			begin := time.Now()
-			await(t, "a region to serve again", func() bool { return r.ask(t).status == http.StatusOK })
+			await(t, "a region to serve again", func() bool { return r.sendChat(t).status == http.StatusOK })
 			if took := time.Since(begin); took > 5*time.Second {
 				t.Errorf("the first response came %v after the regions", took)
 			}
 		})
 	}
 	if after > time.Second {
-		t.Errorf("regions known to be down were told to be so after %v, want at once", after)
+		t.Errorf("requests to regions known to be down got their 502 after %v, want at once", after)
 	}
 	note(fmt.Sprintf("502 after at most %v, and after %v if all refuse", slowest.Round(time.Millisecond), after.Round(time.Millisecond)))
 }
@@ -206,7 +206,7 @@ func twoOfThreeDown(t *testing.T, _ func(string)) {
 	r.kill(t, 0)
 	r.kill(t, 1)
 	for range 20 {
-		if a := r.ask(t); a.status != http.StatusOK || a.upstream != "region-3" || a.attempts > 3 {
+		if a := r.sendChat(t); a.status != http.StatusOK || a.upstream != "region-3" || a.attempts > 3 {
 			t.Errorf("got %v", a)
 		}
 	}
@@ -216,7 +216,7 @@ func twoOfThreeDown(t *testing.T, _ func(string)) {
 
 	r.set(t, 2, regions.Serving(regions.GCFUnavailable))
 	for range 6 {
-		if a := r.ask(t); a.status != http.StatusBadGateway || a.code() != "all_regions_failed" {
+		if a := r.sendChat(t); a.status != http.StatusBadGateway || a.code() != "all_regions_failed" {
 			t.Errorf("got %v", a)
 		}
 	}
@@ -224,13 +224,13 @@ func twoOfThreeDown(t *testing.T, _ func(string)) {
 		t.Errorf("health says %+v of the last region, want it down and in use", s)
 	}
 	r.set(t, 2, regions.None)
-	if a := r.ask(t); a.status != http.StatusOK || a.upstream != "region-3" {
+	if a := r.sendChat(t); a.status != http.StatusOK || a.upstream != "region-3" {
 		t.Errorf("got %v", a)
 	}
 }
 
-// C12: a body that is too large to be kept moves to another region only as long
-// as none of it was sent.
+// C12: a body that is too large to be kept moves to another region only if none of it
+// was sent.
 func largeBody(t *testing.T, _ func(string)) {
 	body := `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"` + strings.Repeat("large ", 2<<20/6) + `"}]}`
 	send := func(t *testing.T, r *rig) response {
@@ -249,12 +249,12 @@ func largeBody(t *testing.T, _ func(string)) {
 	for _, resend := range []string{"false", "true"} {
 		t.Run("while it is sent, resend "+resend, func(t *testing.T) {
 			r := startRig(t, "RELAY_PROBE_INTERVAL=off", "RELAY_RESEND_AMBIGUOUS="+resend)
-			r.ask(t).want(t, http.StatusOK, "region-1", 1) // there is a connection
+			r.sendChat(t).want(t, http.StatusOK, "region-1", 1) // there is a connection
 			r.set(t, 0, regions.Silent)
 			done := make(chan response, 1)
 			go func() { done <- send(t, r) }()
 			await(t, "the request to be sent", func() bool { return r.states(t)[0].InFlight == 1 })
-			time.Sleep(1500 * time.Millisecond) // the gateway waits for a second to hear that the body is wanted
+			time.Sleep(1500 * time.Millisecond) // the gateway waits a second for 100 (Continue)
 			r.set(t, 0, regions.Reset)
 			(<-done).wantError(t, http.StatusBadGateway, "upstream_reset")
 			r.wantPosts(t, 1) // the first
@@ -278,9 +278,9 @@ func expiredCertificate(t *testing.T, _ func(string)) {
 	r := newRig(t, regions.Options{TLS: true})
 	r.Regions[0].Expire(true)
 	r.startGateway(t, "RELAY_PROBE_INTERVAL=off")
-	r.ask(t).want(t, http.StatusOK, "region-2", 2)
+	r.sendChat(t).want(t, http.StatusOK, "region-2", 2)
 	for range 5 {
-		r.ask(t).want(t, http.StatusOK, "region-2", 1)
+		r.sendChat(t).want(t, http.StatusOK, "region-2", 1)
 	}
 	r.wantPosts(t, 6)
 	if s := r.states(t)[0]; s.State != "down" || s.LastError != "certificate" || s.RetryInMS < 10_000 {

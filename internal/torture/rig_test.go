@@ -27,7 +27,7 @@ const (
 	canaryToken = "CANARY0123456789abcdef"
 )
 
-// A rig is regions with a gateway before them, each a process of its own.
+// A rig is regions behind a gateway, each a process of its own.
 type rig struct {
 	*regions.Fleet
 	base       string
@@ -72,8 +72,8 @@ func (r *rig) startGateway(t *testing.T, settings ...string) {
 	r.base = r.GatewayTest(t, proc.Options{Env: settings, Log: &r.gatewayLog}).Base
 }
 
-// upstreams returns the regions as a gateway has them: with their names and the
-// access token.
+// upstreams returns the regions as a gateway is configured with them: with their
+// names and the access token.
 func (r *rig) upstreams() []string {
 	var all []string
 	for _, region := range r.Regions {
@@ -94,7 +94,7 @@ func wantCleanLog(t *testing.T, whose, text string) {
 	}
 }
 
-// set puts a fault in the way of a region.
+// set sets the fault of a region's front.
 func (r *rig) set(t *testing.T, region int, fault regions.Fault) {
 	t.Helper()
 	if err := r.Regions[region].Front.Set(fault); err != nil {
@@ -150,15 +150,19 @@ func (a response) wantError(t *testing.T, status int, code string) {
 		t.Errorf("got %v; want %d %s", a, status, code)
 	}
 	if status == http.StatusBadGateway && a.header.Get("Retry-After-Ms") == "" {
-		t.Errorf("%v does not invite to ask again", a)
+		t.Errorf("%v does not invite a retry", a)
 	}
 }
 
-const patience = 30 * time.Second
+// send sends a request, and fails the test if an error of the gateway itself is not
+// in OpenAI's shape.
+func (r *rig) send(t *testing.T, method, path, body string, headers ...string) response {
+	t.Helper()
+	return r.sendFrom(t, method, path, strings.NewReader(body), headers...)
+}
 
-// send sends a request, and fails the test if the gateway has other words for
-// an error of its own than OpenAI.
-func (r *rig) send(t *testing.T, method, path, body string, headers ...string) (a response) {
+// sendFrom is send for a body that may be of unknown length.
+func (r *rig) sendFrom(t *testing.T, method, path string, body io.Reader, headers ...string) (a response) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -175,16 +179,15 @@ func (r *rig) send(t *testing.T, method, path, body string, headers ...string) (
 	return a
 }
 
+const patience = 30 * time.Second
+
 // open sends a request and returns its response, whose body is to be closed.
-func (r *rig) open(ctx context.Context, method, path, body string, headers ...string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, r.base+path, strings.NewReader(body))
+func (r *rig) open(ctx context.Context, method, path string, body io.Reader, headers ...string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, r.base+path, body)
 	if err != nil {
 		return nil, err
 	}
-	if body == "" {
-		req.Body = http.NoBody
-	}
-	req.GetBody = nil
+	req.GetBody = nil // a client that does not retry
 	req.Header.Set("Authorization", "Bearer "+canaryKey)
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(headers); i += 2 {
@@ -195,8 +198,8 @@ func (r *rig) open(ctx context.Context, method, path, body string, headers ...st
 
 const chat = `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"abcdefgh"}]}`
 
-// ask asks for a chat in one piece.
-func (r *rig) ask(t *testing.T, headers ...string) response {
+// sendChat requests a chat in one piece.
+func (r *rig) sendChat(t *testing.T, headers ...string) response {
 	t.Helper()
 	a := r.send(t, http.MethodPost, "/v1/chat/completions", chat, headers...)
 	if a.status == http.StatusOK && a.err == nil && !strings.Contains(a.body, fakeopenai.Reply("abcdefgh")) {
@@ -205,7 +208,7 @@ func (r *rig) ask(t *testing.T, headers ...string) response {
 	return a
 }
 
-// wantWords fails the test if a relay answered by itself, and not in OpenAI's
+// wantWords fails the test if a response is a relay's own error and not in OpenAI's
 // shape.
 func wantWords(t *testing.T, res *http.Response, body []byte) {
 	t.Helper()
@@ -227,7 +230,7 @@ func wantWords(t *testing.T, res *http.Response, body []byte) {
 	}
 }
 
-// A state is what the gateway says of an upstream.
+// A state is an upstream's entry in the gateway's health.
 type state struct {
 	Name, State string
 	InFlight    int    `json:"in_flight"`
@@ -235,7 +238,7 @@ type state struct {
 	RetryInMS   int64  `json:"retry_in_ms"`
 }
 
-// states returns what the gateway says of the regions.
+// states returns the regions' states.
 func (r *rig) states(t *testing.T) []state {
 	t.Helper()
 	var report struct{ Upstreams []state }
@@ -257,7 +260,7 @@ func await(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// awaitState waits until the gateway says so of a region.
+// awaitState waits until a region is in a state.
 func (r *rig) awaitState(t *testing.T, region int, want string) (s state) {
 	t.Helper()
 	await(t, r.Regions[region].Name+" to be "+want, func() bool {
@@ -299,7 +302,7 @@ func (r *rig) wantPosts(t *testing.T, n int) {
 	}
 }
 
-// A figures is what clients saw of a load.
+// figures are what clients saw of a load.
 type figures struct {
 	responses []load.Response
 	outcomes  map[load.Outcome]int
@@ -308,7 +311,7 @@ type figures struct {
 	late      time.Duration  // how late a request was sent at most
 }
 
-// A clock counts from the moment at which a load began.
+// A clock measures time since a load began.
 type clock time.Time
 
 func (c clock) until(d time.Duration) { time.Sleep(time.Until(time.Time(c).Add(d))) }
@@ -345,8 +348,8 @@ func (r *rig) load(t *testing.T, l load.Open, act func(clock)) *figures {
 	return f
 }
 
-// timed reports whether times say something: on a machine where even the clients
-// come late, all processes of a rig wait for each other.
+// timed reports whether times are meaningful: on a machine where even the clients are
+// late, all processes of a rig wait for each other.
 func (f *figures) timed() bool { return f.late < 50*time.Millisecond }
 
 func (f *figures) String() string {
@@ -356,7 +359,7 @@ func (f *figures) String() string {
 	return fmt.Sprintf("%d requests: %s; first byte p99 %v, max %v", len(f.responses), f.ends(), f.first.Quantile(0.99).Round(time.Millisecond), f.first.Quantile(1).Round(time.Millisecond))
 }
 
-// ends says how many requests ended in which way.
+// ends returns how many requests ended in which way.
 func (f *figures) ends() string {
 	var list []string
 	for _, outcome := range slices.Sorted(maps.Keys(f.outcomes)) {
@@ -378,8 +381,8 @@ func (f *figures) wantAmbiguous(t *testing.T, n int) {
 	}
 }
 
-// wantNoDouble fails the test if the upstream had a POST of the load twice, or
-// one that nobody sent.
+// wantNoDouble fails the test if the upstream had a POST of the load twice, or one
+// that no client sent.
 func (r *rig) wantNoDouble(t *testing.T, f *figures) {
 	t.Helper()
 	times := make(map[string]int)
@@ -392,7 +395,7 @@ func (r *rig) wantNoDouble(t *testing.T, f *figures) {
 			continue
 		}
 		if n, known := times[id]; !known || n > 0 {
-			t.Errorf("the upstream had %q a time too often", id)
+			t.Errorf("the upstream had %q once too often", id)
 		}
 		times[id]++
 	}
@@ -403,8 +406,8 @@ func (r *rig) wantNoDouble(t *testing.T, f *figures) {
 	}
 }
 
-// used returns when the first request of a load came to a region that was due
-// after a time since the load began. What a front held back was due before.
+// used returns when a region got its first request that was due after a time since
+// the load began. Requests that a front has delayed were due before.
 func (r *rig) used(region, rate int, after time.Duration) (time.Time, bool) {
 	for _, s := range r.Regions[region].Front.Served() {
 		if due, ok := load.Due(s.ID, rate); ok && due > after {

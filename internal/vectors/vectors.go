@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 // A Vector is a request to a relay and the decision on it. In its strings {upstream}
@@ -127,6 +129,10 @@ func (r *Runner) Run(t *testing.T, v Vector) *Decision {
 
 // upstream records the request and sends the vector's response.
 func (r *Runner) upstream(w http.ResponseWriter, req *http.Request) {
+	if strings.HasSuffix(req.URL.Path, protocol.HealthPath) { // only core asks upstreams for it
+		http.NotFound(w, req)
+		return
+	}
 	body, _ := io.ReadAll(req.Body)
 	r.mu.Lock()
 	defer r.mu.Unlock()

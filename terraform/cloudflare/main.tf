@@ -21,15 +21,16 @@ locals {
 module "common" {
   source = "../common"
 
-  access_tokens    = var.access_tokens
-  allowed_origins  = var.allowed_origins
-  api_key          = var.api_key
-  holds_key        = false
-  managed_settings = local.managed_settings
-  name             = var.name
-  settings         = var.settings
-  tokens           = var.tokens
-  upstreams        = var.upstreams
+  access_tokens     = var.access_tokens
+  allowed_origins   = var.allowed_origins
+  api_key           = var.api_key
+  holds_key         = false
+  managed_settings  = local.managed_settings
+  name              = var.name
+  settings          = var.settings
+  tokens            = var.tokens
+  upstream_api_keys = var.upstream_api_keys
+  upstreams         = var.upstreams
 }
 
 # One upload has the code and its settings, so that there is no moment without access tokens.

@@ -108,9 +108,11 @@ variable "tokens" {
     expires       = optional(string)
     max_in_flight = optional(number)
     methods       = optional(list(string))
+    models        = optional(list(string))
     paths         = optional(list(string))
     per_minute    = optional(number)
     sha256        = optional(string)
+    upstreams     = optional(list(string))
   }))
   default  = {}
   nullable = false
@@ -119,6 +121,14 @@ variable "tokens" {
     condition     = alltrue([for token in values(var.tokens) : token.max_in_flight == null])
     error_message = "tokens must not have max_in_flight on Cloudflare, where each isolate knows its own requests only: remove it."
   }
+}
+
+variable "upstream_api_keys" {
+  description = "API keys of upstreams that have one of their own, which replaces every other key there, by the upstream's name, which follows # in its URL: { azure = \"…\" }. Without a name it is the host and path. They are in the state and in a secret of the Worker."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+  sensitive   = true
 }
 
 variable "upstreams" {

@@ -29,5 +29,17 @@ locals {
   }]
   tokens_setting = length(local.named_tokens) == 0 ? join(",", local.token_hashes) : jsonencode(concat(local.token_hashes, local.named_tokens))
 
+  # As the relay names them.
+  upstream_names = nonsensitive([for upstream in var.upstreams :
+    try(regex("#(.+)$", upstream)[0], replace(replace(regex("^https://(?:[^@/#]*@)?([^#]*)", upstream)[0], "/[/]+$/", ""), "/[/]v1$/", ""), "")
+  ])
+  upstreams_with_key = nonsensitive([for name in local.upstream_names : name if contains(keys(var.upstream_api_keys), name)])
+
+  # A list with commas where no upstream has a key.
+  upstreams_setting = length(local.upstreams_with_key) == 0 ? join(",", var.upstreams) : jsonencode([for i, upstream in var.upstreams : {
+    for member, value in { api_key = lookup(var.upstream_api_keys, local.upstream_names[i], null), url = upstream } : member => value if value != null
+  }])
+
+  holds_key      = var.holds_key || nonsensitive(var.api_key != null) || length(local.upstreams_with_key) == length(local.upstream_names)
   token_in_shell = nonsensitive(local.access_token == null) ? "$ACCESS_TOKEN" : "$(terraform output -raw access_token)"
 }

@@ -14,7 +14,7 @@ output "environment" {
       RELAY_ACCESS_TOKENS   = local.tokens_setting
       RELAY_ALLOWED_ORIGINS = join(",", var.allowed_origins)
       RELAY_NAME            = var.name
-      RELAY_UPSTREAMS       = join(",", var.upstreams)
+      RELAY_UPSTREAMS       = local.upstreams_setting
     },
     nonsensitive(var.api_key == null) ? {} : { RELAY_API_KEY = var.api_key },
   )
@@ -22,7 +22,7 @@ output "environment" {
 
 output "key_in_shell" {
   description = "What a client shows as its API key, as a shell writes it."
-  value       = nonsensitive(var.api_key == null) && !var.holds_key ? "rt_${local.token_in_shell}.$OPENAI_API_KEY" : "rt_${local.token_in_shell}"
+  value       = local.holds_key ? "rt_${local.token_in_shell}" : "rt_${local.token_in_shell}.$OPENAI_API_KEY"
 }
 
 output "tokens" {

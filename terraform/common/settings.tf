@@ -6,6 +6,7 @@ locals {
     "RELAY_POLICY",
     "RELAY_RESEND_AMBIGUOUS",
     "RELAY_RESUME_RESPONSES",
+    "RELAY_RETRY_QUOTA",
     "RELAY_PROBE_INTERVAL",
     "RELAY_ACCESS_TOKENS",
     "RELAY_ALLOW_ANYONE",
@@ -39,6 +40,7 @@ locals {
     RELAY_POLICY                  = { like = "^\\s*(order|latency)?\\s*$", unlike = "^\\b$" }
     RELAY_RESEND_AMBIGUOUS        = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }
     RELAY_RESUME_RESPONSES        = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }
+    RELAY_RETRY_QUOTA             = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }
     RELAY_PROBE_INTERVAL          = { like = "^\\s*(off|[+-]?0|[+-]?((0+(\\.0*)?|\\.0+)(h|m|s|ms|us|µs|ns))+|\\+?(([0-9]{1,6}(\\.[0-9]{0,9})?|\\.[0-9]{1,9})(h|m|s|ms|us|µs|ns))*(0*[1-9][0-9]{0,5}(\\.[0-9]{0,9})?(h|m|s)|0?\\.[1-9][0-9]{0,8}(h|m)|0*[1-9][0-9]{3,8}(\\.[0-9]{0,9})?ms)(([0-9]{1,6}(\\.[0-9]{0,9})?|\\.[0-9]{1,9})(h|m|s|ms|us|µs|ns))*)?\\s*$", unlike = "^\\b$" }
     RELAY_ALLOW_ANYONE            = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }
     RELAY_PATH_TOKENS             = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }

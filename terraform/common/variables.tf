@@ -83,9 +83,11 @@ variable "tokens" {
     expires       = optional(string)
     max_in_flight = optional(number)
     methods       = optional(list(string))
+    models        = optional(list(string))
     paths         = optional(list(string))
     per_minute    = optional(number)
     sha256        = optional(string)
+    upstreams     = optional(list(string))
   }))
   nullable = false
 
@@ -105,8 +107,16 @@ variable "tokens" {
     error_message = "paths must be below one of RELAY_PATHS, which are /v1/ and /dashboard/ by default, such as /v1/responses."
   }
   validation {
-    condition     = alltrue([for token in values(var.tokens) : try(length(token.paths), 1) > 0 && try(length(token.methods), 1) > 0])
-    error_message = "paths and methods must not be empty lists: leave them out to permit all, or remove the token."
+    condition     = alltrue([for token in values(var.tokens) : try(length(token.paths), 1) > 0 && try(length(token.methods), 1) > 0 && try(length(token.models), 1) > 0 && try(length(token.upstreams), 1) > 0])
+    error_message = "paths, methods, models and upstreams must not be empty lists: leave them out to permit all, or remove the token."
+  }
+  validation {
+    condition     = alltrue(flatten([for token in values(var.tokens) : [for model in coalesce(token.models, []) : can(regex("^[A-Za-z0-9._:/@+-]{1,100}\\*?$", model))]]))
+    error_message = "models must have 1 to 100 letters, digits and the characters ._:/@+- each, of which a * may follow, such as gpt-5-mini or text-embedding-*."
+  }
+  validation {
+    condition     = alltrue([for token in values(var.tokens) : length(setsubtract(coalesce(token.upstreams, []), local.upstream_names)) == 0])
+    error_message = "A token names an upstream that the variable upstreams does not have: the names are ${join(", ", local.upstream_names)}."
   }
   validation {
     condition     = alltrue(flatten([for token in values(var.tokens) : [for method in coalesce(token.methods, []) : contains(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], method)]]))
@@ -123,6 +133,29 @@ variable "tokens" {
   validation {
     condition     = length(distinct([for token in values(var.tokens) : lower(trimprefix(token.sha256, "sha256:")) if token.sha256 != null])) == length([for token in values(var.tokens) : token if token.sha256 != null])
     error_message = "tokens has a hash twice: each name has a token of its own."
+  }
+}
+
+variable "upstream_api_keys" {
+  description = "API keys of upstreams that have one of their own, by the upstream's name."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+  sensitive   = true
+
+  validation {
+    condition     = alltrue([for key in values(var.upstream_api_keys) : can(regex("^[!-+\\--~]+$", key))])
+    error_message = "upstream_api_keys has a key with a character that no API key has, such as a space, a comma or a line break: paste it again."
+  }
+  validation {
+    condition     = length(setsubtract(keys(var.upstream_api_keys), local.upstream_names)) == 0
+    error_message = "upstream_api_keys has a name that no upstream has: the names are ${join(", ", local.upstream_names)}."
+  }
+  validation {
+    condition = length(var.upstream_api_keys) == 0 || var.holds_key || nonsensitive(var.api_key != null) || alltrue([for i, upstream in var.upstreams :
+      contains(keys(var.upstream_api_keys), local.upstream_names[i]) || startswith(upstream, "https://rt_")
+    ])
+    error_message = "One upstream has an API key and another has neither a key nor a token: give it one too, or set api_key for all that have none."
   }
 }
 

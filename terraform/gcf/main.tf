@@ -25,6 +25,7 @@ locals {
     length(var.kms_keys) == 0 ? [] : ["cloudkms"],
     var.api_key_secret == null ? [] : ["secretmanager"],
     var.alarm_email == null ? [] : ["monitoring"],
+    var.log_metrics ? ["logging"] : [],
     var.monthly_budget == null ? [] : ["billingbudgets"],
     var.domain == null ? [] : ["compute"],
     try(var.domain.zone, null) == null ? [] : ["dns"],
@@ -34,15 +35,16 @@ locals {
 module "common" {
   source = "../common"
 
-  access_tokens    = var.access_tokens
-  allowed_origins  = var.allowed_origins
-  api_key          = var.api_key
-  holds_key        = var.api_key_secret != null
-  managed_settings = local.managed_settings
-  name             = var.name
-  settings         = var.settings
-  tokens           = var.tokens
-  upstreams        = var.upstreams
+  access_tokens     = var.access_tokens
+  allowed_origins   = var.allowed_origins
+  api_key           = var.api_key
+  holds_key         = var.api_key_secret != null
+  managed_settings  = local.managed_settings
+  name              = var.name
+  settings          = var.settings
+  tokens            = var.tokens
+  upstream_api_keys = var.upstream_api_keys
+  upstreams         = var.upstreams
 }
 
 # Older versions have the token here: keeps it.

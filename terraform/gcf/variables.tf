@@ -134,6 +134,18 @@ variable "labels" {
   nullable    = false
 }
 
+variable "log_metrics" {
+  description = "Whether to create log-based metrics in Cloud Monitoring: requests by status and access token, time to first byte, duration, and counts of input and output tokens. Google bills them by volume: see What it costs."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.log_metrics || !contains(["warn", "error", "off"], lower(lookup(var.settings, "RELAY_LOG_LEVEL", "info")))
+    error_message = "log_metrics counts the log's lines, and RELAY_LOG_LEVEL = \"${lookup(var.settings, "RELAY_LOG_LEVEL", "info")}\" leaves out the requests that succeed: remove it from settings, or leave log_metrics false."
+  }
+}
+
 variable "max_concurrency" {
   description = "Max concurrent requests per instance. They mostly wait, so one instance serves many."
   type        = number
@@ -275,12 +287,22 @@ variable "tokens" {
     expires       = optional(string)
     max_in_flight = optional(number)
     methods       = optional(list(string))
+    models        = optional(list(string))
     paths         = optional(list(string))
     per_minute    = optional(number)
     sha256        = optional(string)
+    upstreams     = optional(list(string))
   }))
   default  = {}
   nullable = false
+}
+
+variable "upstream_api_keys" {
+  description = "API keys of upstreams that have one of their own, which replaces every other key there, by the upstream's name, which follows # in its URL: { azure = \"…\" }. Without a name it is the host and path. They are in the state and in the function's environment."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+  sensitive   = true
 }
 
 variable "upstreams" {

@@ -80,6 +80,18 @@ variable "architecture" {
   }
 }
 
+variable "dashboard" {
+  description = "Whether to create a CloudWatch dashboard of requests, failures, time to first byte and usage in all regions, and saved queries for Logs Insights in each. AWS bills dashboards, and the log that each look at it reads: see What it costs."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !var.dashboard || !contains(["warn", "error", "off"], lower(lookup(var.settings, "RELAY_LOG_LEVEL", "info")))
+    error_message = "dashboard counts the log's lines, and RELAY_LOG_LEVEL = \"${lookup(var.settings, "RELAY_LOG_LEVEL", "info")}\" leaves out the requests that succeed: remove it from settings, or leave dashboard false."
+  }
+}
+
 variable "domain" {
   description = "Your own domain: name; via, \"api_gateway\" (every region, latency routing with health checks) or \"cloudfront\" (one region); zone_id, its Route 53 hosted zone (if null, set the records in the output dns_records elsewhere); certificate_arns, ACM certificates by region, in place of new ones (required without zone_id; CloudFront's is in us-east-1); deep_health, whether health checks call OpenAI too. If null, there are the regions' own URLs only."
   type = object({
@@ -347,12 +359,22 @@ variable "tokens" {
     expires       = optional(string)
     max_in_flight = optional(number)
     methods       = optional(list(string))
+    models        = optional(list(string))
     paths         = optional(list(string))
     per_minute    = optional(number)
     sha256        = optional(string)
+    upstreams     = optional(list(string))
   }))
   default  = {}
   nullable = false
+}
+
+variable "upstream_api_keys" {
+  description = "API keys of upstreams that have one of their own, which replaces every other key there, by the upstream's name, which follows # in its URL: { azure = \"…\" }. Without a name it is the host and path. They are in the state and in the function's environment."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+  sensitive   = true
 }
 
 variable "upstreams" {

@@ -16,3 +16,14 @@ variables {
 run "a_function_with_everything_set" {
   command = plan
 }
+
+run "a_function_whose_upstreams_hold_keys" {
+  command = plan
+
+  variables {
+    api_key           = null
+    tokens            = { alice = { sha256 = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100", upstreams = ["azure"] } }
+    upstream_api_keys = { "api.openai.com" = "sk-openai", azure = "az-<&>\"=" }
+    upstreams         = ["https://api.openai.com", "https://NAME.openai.azure.com/openai/v1#azure"]
+  }
+}

@@ -113,12 +113,22 @@ variable "tokens" {
     expires       = optional(string)
     max_in_flight = optional(number)
     methods       = optional(list(string))
+    models        = optional(list(string))
     paths         = optional(list(string))
     per_minute    = optional(number)
     sha256        = optional(string)
+    upstreams     = optional(list(string))
   }))
   default  = {}
   nullable = false
+}
+
+variable "upstream_api_keys" {
+  description = "API keys of upstreams that have one of their own, which replaces every other key there, by the upstream's name, which follows # in its URL: { azure = \"…\" }. Without a name it is the host and path. They are in the state and in the project's sensitive environment variables."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+  sensitive   = true
 }
 
 variable "upstreams" {

@@ -1,17 +1,21 @@
-// The access token, where the relay wants one, and what of it and of keys is kept.
+// The access token, where the relay wants one, what it permits, and what of it and
+// of keys is kept.
 
-import { $ } from './dom.mjs';
+import { $, signs } from './dom.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { forgetModels } from './models.mjs';
 import { ask, relay } from './relay.mjs';
-import { cleanToken, isMalformed } from './text.mjs';
+import { ago, cleanToken, day, isMalformed, joined } from './text.mjs';
 
 const storageName = 'relay-page';
 
-let state = ''; // what is known of the token: '', checking, good, wrong, malformed or unknown
+const week = 7 * 86400e3; // ms
+
+let state = ''; // what is known of the token: '', checking, good, wrong, expired, malformed or unknown
 let changed = () => {};
 
-// startAccess wires the token's field. tokenChanged is called with a new token.
+// startAccess wires the token's field. tokenChanged is called when the token
+// changes, and with the relay's health when it has been checked.
 export function startAccess(tokenChanged) {
   changed = tokenChanged;
   restore();
@@ -20,6 +24,7 @@ export function startAccess(tokenChanged) {
     state = isMalformed(relay.token) ? 'malformed' : '';
     store();
     renderAccess();
+    changed();
   });
   $('token').addEventListener('change', checkToken);
   $('access-form').addEventListener('submit', (event) => {
@@ -34,26 +39,47 @@ export function startAccess(tokenChanged) {
 
 let checking = null; // the token that is being checked
 
-// checkToken finds out whether the relay takes the token, by a call without a key.
+// checkToken finds out whether the relay accepts the token, by calls without a key.
 async function checkToken() {
   const token = relay.token;
-  if (!token || isMalformed(token) || checking === token || (state === 'good')) return;
+  if (!token || isMalformed(token) || checking === token) return;
   checking = token;
   state = 'checking';
   renderAccess();
   forgetModels();
-  const { failure } = await ask('v1/models');
+  const { json } = await ask('relay/health');
+  // Who is told of upstreams is known. Why others are not, another call says; the
+  // API's own refusal of it means that the relay has let it pass.
+  const { failure } = json?.upstreams ? {} : await ask('v1/models');
   checking = null;
   if (relay.token !== token) return;
-  // The API's own refusal means that the relay has let the call pass.
-  state = !failure || failure.from === 'api' ? 'good' : failure.code === 'invalid_access_token' ? 'wrong' : 'unknown';
+  state = !failure || failure.from === 'api' ? 'good'
+    : { invalid_access_token: 'wrong', token_expired: 'expired' }[failure.code] ?? 'unknown';
+  changed(json);
   renderAccess();
-  changed();
 }
 
-// resumeToken checks a token that was kept, once the relay is known to want it.
+// resumeToken checks a token that was kept, once the relay is known to want it, and
+// one of which health now says something else.
 export function resumeToken() {
-  if (state === '' && relay.health?.token_required) checkToken();
+  const { token_required, upstreams } = relay.health ?? {};
+  if (token_required && (!state || (state === 'good') !== Boolean(upstreams))) checkToken();
+}
+
+// named returns what health says of the token, if it has a name and is accepted.
+const named = () => (state === 'good' && relay.health?.token) || {};
+
+// tokenFacts returns the token's name and end, and its limits; nothing if it has no
+// name.
+export function tokenFacts() {
+  const { name, expires, paths, methods, max_in_flight, per_minute } = named();
+  const end = Date.parse(expires);
+  return name ? [
+    joined([name, end && t('expires', { day: day(end / 1000, { timeStyle: 'short' }) })]),
+    joined([
+      per_minute && t('per_minute', { n: per_minute }), max_in_flight && t('at_once', { n: max_in_flight }), methods?.join(', '), paths?.join(', '),
+    ]) || t('none'),
+  ] : [];
 }
 
 // renderAccess shows the field where it is needed.
@@ -61,9 +87,13 @@ export function renderAccess() {
   const { token_required, holds_key } = relay.health ?? {};
   $('access').hidden = !token_required;
   $('access-hint').textContent = t('token_hint') + (holds_key ? ' ' + t('held') : '');
-  $('token-state').textContent = state && t(state === 'checking' ? state : 'token_' + state);
-  $('token-state').className = { good: 'good', wrong: 'bad', malformed: 'bad', unknown: 'warn' }[state] ?? 'hint';
-  $('token').setAttribute('aria-invalid', state === 'wrong' || state === 'malformed');
+  const { name, expires } = named();
+  const left = Date.parse(expires) - Date.now();
+  const soon = left < week && t('token_ends', { when: ago(-Math.max(left, 0)) });
+  const look = soon ? 'warn' : { '': '', checking: '', good: 'good', unknown: 'warn' }[state] ?? 'bad';
+  $('token-state').textContent = state && (look && signs[look] + ' ') + joined([t(look ? 'token_' + state : state), name, soon]);
+  $('token-state').className = look || 'hint';
+  $('token').setAttribute('aria-invalid', look === 'bad');
 }
 
 // The fields that are kept in this tab, if the user wants that.

@@ -3,7 +3,7 @@
 import { el } from './dom.mjs';
 import { t } from './i18n.mjs';
 import { ask, failureText } from './relay.mjs';
-import { day, isoDay, kindOf, money } from './text.mjs';
+import { day, isoDay, joined, kindOf, money } from './text.mjs';
 
 const website = 'https://platform.openai.com/settings/organization/billing/overview';
 
@@ -58,7 +58,7 @@ function prepaid(balance) {
 
 // balanceText returns what was said as elements, and why the rest was not.
 export function balanceText({ left, granted, used, limit, until, plan, used30, unlimited, failure }) {
-  const lines = [
+  const said = joined([
     left != null && t('credit_left', { left: money(left) }),
     granted != null && t('credit_granted', { granted: money(granted) }),
     unlimited && t('unlimited'),
@@ -67,8 +67,7 @@ export function balanceText({ left, granted, used, limit, until, plan, used30, u
     limit != null && t('limit_month', { limit: money(limit) }),
     plan && t('plan', { plan }),
     until != null && t('expires', { day: day(until) }),
-  ].filter(Boolean);
-  if (lines.length > 0) return lines.join(' · ');
-  return [el('p', null, t('no_balance'), ' ', el('a', { href: website, target: '_blank', rel: 'noopener noreferrer' }, t('link_billing'))),
+  ]);
+  return said || [el('p', null, t('no_balance'), ' ', el('a', { href: website, target: '_blank', rel: 'noopener noreferrer' }, t('link_billing'))),
     failure && failureText(failure, '')];
 }

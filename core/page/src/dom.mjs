@@ -4,6 +4,9 @@ import { t } from './i18n.mjs';
 
 export const $ = (id) => document.getElementById(id);
 
+// signs are what kinds of news begin with, for those who see no colours.
+export const signs = { good: '✓', warn: '!', bad: '✗', '': '…' };
+
 // el returns an element with attributes and children. An attribute that begins
 // with "on" is a listener; children that are null, false or '' are left out.
 export function el(name, attributes, ...children) {
@@ -25,7 +28,7 @@ function fill(e, attributes, children) {
 
 // facts returns the pairs of a description list, without those that are empty.
 export function facts(pairs) {
-  return pairs.filter(([, value]) => value).map(([name, value]) => [el('dt', null, name), el('dd', null, value)]);
+  return pairs.filter(([, value]) => value).flatMap(([name, value]) => [el('dt', null, name), el('dd', null, value)]);
 }
 
 // table returns a table whose rows begin with a heading. Columns of numbers are
@@ -43,18 +46,13 @@ export const callout = (kind, ...children) => el('div', { class: 'callout ' + ki
 
 export const button = (text, onclick, attributes) => el('button', { type: 'button', ...attributes, onclick }, text);
 
-// copyButton copies what get returns when it is pressed, and says so for a while.
-export function copyButton(get, attributes) {
-  const b = button(t('copy'), async () => {
-    await copy(get());
-    b.textContent = t('copied');
-    setTimeout(() => (b.textContent = t('copy')), 2000);
-  }, { class: 'copy', ...attributes });
-  return b;
-}
+// copyButton copies what get returns when it is pressed.
+export const copyButton = (get, attributes) =>
+  button(t('copy'), ({ target }) => copy(get(), target, 'copy'), { class: 'copy', ...attributes });
 
-// copy puts text on the clipboard, also where the address is plain http.
-export async function copy(text) {
+// copy puts text on the clipboard, also where the address is plain http, and has the
+// button say so in place of its word for a while.
+export async function copy(text, button, word) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -67,6 +65,8 @@ export async function copy(text) {
     area.remove();
     focus?.focus();
   }
+  button.textContent = t('copied');
+  setTimeout(() => (button.textContent = t(word)), 2000);
 }
 
 // save hands text out as a file.

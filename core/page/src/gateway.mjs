@@ -73,7 +73,7 @@ function renderUpstreams() {
   const up = upstreams.filter(({ state }) => state === 'up').length;
   $('gateway-sum').textContent = stale ? '' : t('n_up', { up, all: upstreams.length });
   $('gateway-sum').className = up === 0 ? 'bad' : up < upstreams.length ? 'warn' : 'good';
-  $('gateway-hint').textContent = stale ? t('gateway_stale', { age: ago(performance.now() - seenAt) }) : t('gateway_live');
+  $('gateway-hint').textContent = stale ? `${t('v_unreachable')} · ${t('as_of', { age: ago(performance.now() - seenAt) })}` : t('gateway_live');
   $('gateway').classList.toggle('old', stale);
   $('upstreams').replaceChildren(...upstreams.map(row));
 }

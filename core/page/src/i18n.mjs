@@ -46,16 +46,22 @@ export const words = {
   access: ['Access token', '访问令牌'],
   access_step: ['Step 1', '第 1 步'],
   token_hint: ['This relay needs one: ask whoever runs it.', '此中继需要访问令牌，请向运营者索取。'],
-  token_good: ['✓ accepted', '✓ 有效'],
-  token_wrong: ['✗ This relay does not know that token.', '✗ 此中继不认识该令牌。'],
+  token_good: ['accepted', '有效'],
+  token_ends: ['expires {when}', '{when}到期'],
+  token_limits: ['Token limits', '令牌限制'],
+  per_minute: ['{n} requests a minute', '每分钟 {n} 次请求'],
+  at_once: ['{n} at a time', '同时 {n} 个'],
+  token_wrong: ['This relay does not know that token.', '此中继不认识该令牌。'],
+  token_expired: ['This access token has expired: ask whoever runs the relay for a new one.', '此访问令牌已过期，请向运营者索取新的。'],
+  token_not_allowed: ['This access token does not permit that: see its limits in “About this relay”.', '此访问令牌不允许此操作：限制见“关于此中继”。'],
+  token_rate_limited: ['This access token has reached its limit of requests. Try again in a moment.', '此访问令牌的请求数已达上限，请稍后重试。'],
   token_malformed: ['The access token contains a character that no token has.', '访问令牌中包含令牌不会有的字符。'],
-  token_unknown: ['? could not be checked', '? 无法检查'],
+  token_unknown: ['could not be checked', '无法检查'],
   show: ['Show keys', '显示密钥'],
   keep: ['Keep keys and token in this tab', '在此标签页中保留密钥和令牌'],
 
   gateway: ['Upstreams', '上游'],
   gateway_live: ['live', '实时'],
-  gateway_stale: ['The gateway does not respond. This is from {age}.', '网关没有响应，以下为{age}的数据。'],
   n_up: ['{up} of {all} up', '{up}/{all} 正常'],
   upstream: ['Upstream', '上游'],
   state: ['State', '状态'],
@@ -72,8 +78,7 @@ export const words = {
 
   use: ['Connect', '接入'],
   use_hint: ['Your API key goes where it always goes.', 'API 密钥仍填在原来的位置。'],
-  use_token: ['In place of an API key, enter rt_<token>.<API key>.', 'API 密钥处填写 rt_<令牌>.<API 密钥>。'],
-  use_held: ['In place of an API key, enter rt_<token>.', 'API 密钥处填写 rt_<令牌>。'],
+  use_token: ['In place of an API key, enter {key}.', 'API 密钥处填写 {key}。'],
   with_key: ['Include my key in what I copy or open', '复制和打开时填入我自己的密钥'],
   place_key: ['<API key>', '<API 密钥>'],
   place_held: ['rt_<token>', 'rt_<令牌>'],
@@ -130,7 +135,7 @@ export const words = {
   plan: ['plan {plan}', '套餐 {plan}'],
   used_30: ['{used} used in 30 days', '30 天内已用 {used}'],
   expires: ['until {day}', '有效期至 {day}'],
-  no_balance: ["OpenAI does not tell API keys their balance, and this page makes none up. An admin key (sk-admin-…) shows the organization's costs.", 'OpenAI 不向 API 密钥提供余额，此处不作编造。管理密钥（sk-admin-…）可查看组织的费用。'],
+  no_balance: ["OpenAI does not tell API keys their balance. An admin key (sk-admin-…) shows the organization's costs.", 'OpenAI 不向 API 密钥提供余额。管理密钥（sk-admin-…）可查看组织的费用。'],
   link_billing: ["Credit balance, on OpenAI's website", '在 OpenAI 官网查看余额'],
 
   costs: ['Costs', '费用'],
@@ -187,6 +192,8 @@ export const words = {
 
 let language = 0; // an index into each of words
 
+const switches = [['lang-en', false], ['lang-zh', true]];
+
 const listeners = [];
 
 // t returns a text in the page's language, with values for its {names}.
@@ -215,9 +222,7 @@ function speak(chinese) {
   ]) {
     for (const e of document.querySelectorAll(`[${attribute}]`)) set(e, t(e.getAttribute(attribute)));
   }
-  for (const [id, on] of [['lang-en', !chinese], ['lang-zh', chinese]]) {
-    document.getElementById(id).setAttribute('aria-pressed', on);
-  }
+  for (const [id, its] of switches) document.getElementById(id).setAttribute('aria-pressed', its === chinese);
   for (const render of listeners) render();
 }
 
@@ -225,7 +230,7 @@ function speak(chinese) {
 // of the browser. The switch writes it into the address, so that nothing needs
 // to be stored.
 export function startLanguage() {
-  for (const [id, chinese] of [['lang-en', false], ['lang-zh', true]]) {
+  for (const [id, chinese] of switches) {
     document.getElementById(id).addEventListener('click', () => {
       history.replaceState(null, '', chinese ? '#zh' : '#en');
       speak(chinese);

@@ -2,12 +2,12 @@
 
 import { balanceOf, balanceText, forgetRefusals } from './balance.mjs';
 import { costsOf, costsPanel, totals } from './costs.mjs';
-import { $, button, copy, el, facts, save } from './dom.mjs';
+import { $, button, copy, el, facts, save, signs } from './dom.mjs';
 import { store } from './access.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { cheapest, forgetModels, modelsFor } from './models.mjs';
-import { ask, base, failureText, relay } from './relay.mjs';
-import { csv, isMalformed, kindOf, mask, money, number, splitKeys } from './text.mjs';
+import { ask, base, failureText, relay, sentence } from './relay.mjs';
+import { csv, isMalformed, joined, kindOf, mask, money, number, splitKeys } from './text.mjs';
 import { chosenModel, useKey } from './tryit.mjs';
 
 const atOnce = 3;
@@ -26,7 +26,7 @@ export function startKeys() {
   });
   $('stop-check').addEventListener('click', () => run?.abort());
   $('filter').addEventListener('change', renderFilter);
-  $('copy-valid').addEventListener('click', copyValid);
+  $('copy-valid').addEventListener('click', ({ target }) => copy(results.filter(isUsable).map(({ key }) => key).join('\n'), target, 'copy_valid'));
   $('clear-invalid').addEventListener('click', clearInvalid);
   $('export').addEventListener('click', download);
   onLanguage(renderKeys);
@@ -51,7 +51,7 @@ async function checkAll() {
   const work = async () => {
     for (let r; (r = waiting.shift());) {
       if (!mine.signal.aborted) await check(r, mine.signal);
-      if (mine.signal.aborted) Object.assign(r, { state: r.state ?? 'unchecked', failure: r.failure ?? { word: 'stopped', code: 'stopped' } });
+      if (mine.signal.aborted) Object.assign(r, { state: r.state ?? 'unchecked', failure: r.failure ?? { word: 'stopped' } });
       if (results.includes(r)) renderKeys(r);
     }
   };
@@ -61,7 +61,7 @@ async function checkAll() {
 }
 
 async function check(r, signal) {
-  if (isMalformed(r.key)) return Object.assign(r, { state: 'invalid', failure: { word: 'malformed', code: 'malformed' } });
+  if (isMalformed(r.key)) return Object.assign(r, { state: 'invalid', failure: { word: 'malformed' } });
   if (r.kind === 'admin') {
     const costs = await costsOf(r.key, 30, signal);
     return Object.assign(r, costs.failure ? { state: stateOf(costs.failure), failure: costs.failure } : { state: 'admin', costs });
@@ -113,11 +113,10 @@ function limitsOf(headers) {
 }
 
 const looks = {
-  works: ['good', '✓ '], accepted: ['good', '✓ '], admin: ['good', '✓ '], nocredit: ['warn', '! '], limited: ['warn', '! '],
-  blocked: ['bad', '✗ '], invalid: ['bad', '✗ '], unchecked: ['warn', '? '],
+  works: 'good', accepted: 'good', admin: 'good', nocredit: 'warn', limited: 'warn', blocked: 'bad', invalid: 'bad', unchecked: 'warn',
 };
 
-const isUsable = ({ state }) => ['works', 'accepted', 'admin'].includes(state);
+const isUsable = ({ state }) => looks[state] === 'good';
 
 // renderKeys renders all keys, or only one whose result has changed.
 export function renderKeys(only) {
@@ -159,16 +158,15 @@ function renderFilter() {
 
 // brief is what of a key stands in its row.
 function brief({ models, balance, costs }) {
-  return [
+  return joined([
     models && t('models_n', { n: number(models.length) }),
     balance?.left != null && t('credit_left', { left: money(balance.left) }),
     costs && totals(costs).map(([currency, sum]) => t('costs_sum', { sum: money(sum, currency), n: costs.days })).join(' + '),
-  ].filter(Boolean).join(' · ');
+  ]);
 }
 
 function renderCard(r) {
   const { key, kind, state, failure, models, limits, credit, balance, costs, card } = r;
-  const [look, sign] = looks[state] ?? ['hint', ''];
   const focused = card.contains(document.activeElement) && document.activeElement.className;
   const more = el('div', { class: 'more', hidden: r.open ? null : '' }, state && el('dl', null, facts([
     [t('answer'), failure && failureText(failure)],
@@ -185,18 +183,12 @@ function renderCard(r) {
   }, { class: 'toggle', 'aria-expanded': Boolean(r.open) });
   card.replaceChildren(el('div', { class: 'key-row' },
     el('h3', { class: 'code' }, nameOf(key)),
-    el('span', { class: look }, state ? sign + t('key_' + state) : t('checking')),
+    el('span', { class: looks[state] ?? 'hint' }, state ? `${state === 'unchecked' ? '?' : signs[looks[state]]} ${t('key_' + state)}` : t('checking')),
     el('span', { class: 'hint grow' }, brief(r)),
     state && kind !== 'admin' && state !== 'invalid' && button(t(r.testing ? 'checking' : 'test_credit'), () => r.testing || testCredit(r), { class: 'test' }),
     state && kind !== 'admin' && kind !== 'held' && isUsable(r) && button(t('use_key'), () => useKey(key), { class: 'use' }),
     state && toggle), more);
   if (focused) card.querySelector('.' + focused.split(' ')[0])?.focus();
-}
-
-async function copyValid({ target }) {
-  await copy(results.filter(isUsable).map(({ key }) => key).join('\n'));
-  target.textContent = t('copied');
-  setTimeout(() => (target.textContent = t('copy_valid')), 2000);
 }
 
 function clearInvalid() {
@@ -217,7 +209,7 @@ function download() {
     const why = f ?? credit?.failure ?? {};
     const limit = (what) => limits?.find((l) => l.what === what)?.limit;
     const sum = costs && totals(costs).map(([currency, value]) => `${value} ${currency}`).join(' + ');
-    return [now, base, mask(key), kind, state, why.status, why.code, why.word ? t(why.word) : why.message, models?.length,
+    return [now, base, mask(key), kind, state, why.status, why.code ?? why.word, sentence(why), models?.length,
       limit('requests'), limit('tokens'), b?.left, b?.granted, b?.used, b?.used30, sum];
   });
   save('keys.csv', csv([head, ...rows]));

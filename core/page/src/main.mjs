@@ -2,12 +2,12 @@
 
 import { renderAccess, resumeToken, startAccess } from './access.mjs';
 import { $ } from './dom.mjs';
-import { showUpstreams, startGateway } from './gateway.mjs';
+import { startGateway } from './gateway.mjs';
 import { startLanguage, t } from './i18n.mjs';
 import { renderForm, startKeys } from './keys.mjs';
-import { ask, relay } from './relay.mjs';
+import { relay } from './relay.mjs';
 import { renderSnippets, startSnippets } from './snippets.mjs';
-import { checkStatus, startStatus } from './status.mjs';
+import { checkStatus, renderStatus, startStatus, takeHealth } from './status.mjs';
 import { scrub } from './text.mjs';
 import { chatKey, renderChat, startTryIt } from './tryit.mjs';
 
@@ -37,10 +37,10 @@ const seen = () => main.classList.remove('waiting');
 setTimeout(seen, 2000);
 start(startLanguage);
 start(() => startGateway(checkStatus));
-start(() => startAccess(async () => {
+start(() => startAccess((health) => {
+  if (health?.name) takeHealth(health); // which tells more to those it knows
+  renderStatus();
   renderSnippets();
-  const { json } = await ask('relay/health'); // a gateway tells more to those it knows
-  if (json) showUpstreams(json);
 }));
 start(() => startTryIt(renderSnippets));
 start(startSnippets);

@@ -32,7 +32,7 @@ export async function modelsFor(key, signal) {
   if (lists.has(key)) return { models: lists.get(key) };
   const { failure, json, headers } = await ask('v1/models', { key, signal });
   if (failure) return { failure, headers };
-  if (!Array.isArray(json.data)) return { failure: { word: 'no_list', code: 'no_list' } };
+  if (!Array.isArray(json.data)) return { failure: { word: 'no_list' } };
   const models = json.data.filter((model) => typeof model?.id === 'string');
   lists.set(key, models);
   return { models, headers };

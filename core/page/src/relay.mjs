@@ -1,7 +1,7 @@
 // Calling the relay that the page came from.
 
 import { callout, el } from './dom.mjs';
-import { t } from './i18n.mjs';
+import { t, words } from './i18n.mjs';
 import { isMalformed, scrub } from './text.mjs';
 
 // home is the relay's address, with a slash at its end.
@@ -32,8 +32,8 @@ const isHealth = (path) => path.startsWith('relay/');
 // neither token nor key.
 export function refusal(path, key) {
   if (isHealth(path)) return null;
-  if (isMalformed(relay.token)) return { word: 'token_malformed', code: 'malformed' };
-  return isMalformed(key ?? '') ? { word: 'malformed', code: 'malformed' } : null;
+  if (isMalformed(relay.token)) return { word: 'token_malformed' };
+  return isMalformed(key ?? '') ? { word: 'malformed' } : null;
 }
 
 // request calls a path of the relay, with a key or without one.
@@ -64,8 +64,7 @@ export async function ask(path, { key, body, signal } = {}) {
     res = await request(path, { key, body, signal: signal ? AbortSignal.any([signal, timeout]) : timeout });
     text = await res.text();
   } catch {
-    const word = signal?.aborted ? 'stopped' : timeout.aborted ? 'timed_out' : 'unreachable';
-    return { failure: { word, code: word } };
+    return { failure: { word: signal?.aborted ? 'stopped' : timeout.aborted ? 'timed_out' : 'unreachable' } };
   }
   const json = parse(text);
   const answer = { status: res.status, headers: res.headers, json };
@@ -103,11 +102,15 @@ export function failureOf(res, text, key) {
   };
 }
 
+// sentence returns what a failure says: in the page's words if it has some for the
+// page's or the relay's own code.
+export const sentence = ({ word, from, code, message }) => (word ? t(word) : from === 'relay' && words[code] ? t(code) : message);
+
 // failureText returns a failure as an element to show.
 export function failureText(failure, kind = 'bad') {
-  if (failure.word) return callout(kind, t(failure.word));
-  const { from, status, code, message, id } = failure;
-  return callout(kind,
-    el('p', null, `${t('says_' + from)}${status ? ` (${status})` : ''}: ${message} `, code && el('code', null, code)),
-    id && el('small', null, id));
+  const { word, from, status, code, id } = failure;
+  return callout(kind, word ? sentence(failure) : [
+    el('p', null, `${t('says_' + from)}${status ? ` (${status})` : ''}: ${sentence(failure)} `, code && el('code', null, code)),
+    id && el('small', null, id),
+  ]);
 }

@@ -4,7 +4,7 @@ import { clients } from './clients.json';
 import { $, copyButton, el } from './dom.mjs';
 import { isChinese, onLanguage, t } from './i18n.mjs';
 import { base, home, relay } from './relay.mjs';
-import { mask } from './text.mjs';
+import { joined, mask } from './text.mjs';
 import { chatKey, chosenModel } from './tryit.mjs';
 
 const root = home.slice(0, -1);
@@ -85,6 +85,10 @@ function credential() {
     const own = token_required ? 'rt_' + [relay.token, key].filter(Boolean).join('.') : key;
     return { own, plain: own, shell: own };
   }
+  return placeholder({ token_required, holds_key });
+}
+
+function placeholder({ token_required, holds_key }) {
   if (holds_key) return { shell: 'rt_$RELAY_TOKEN', plain: t('place_held') };
   if (token_required) return { shell: 'rt_$RELAY_TOKEN.$OPENAI_API_KEY', plain: `${t('place_held')}.${t('place_key')}` };
   return { shell: '$OPENAI_API_KEY', plain: t('place_key') };
@@ -115,7 +119,7 @@ function chatRow({ name, settings, link }) {
 // codeRow tells what to write where for a program with files or variables.
 function codeRow({ name, env, snippets = [] }) {
   const blocks = snippets.map(({ file, when, when_zh, text }) =>
-    block(text, [file, (isChinese() && when_zh) || when].filter(Boolean).join(' · ')));
+    block(text, joined([file, (isChinese() && when_zh) || when])));
   if (env) blocks.push(...assignments(env).map(([shell, text]) => block(text, shell)));
   return el('details', { class: 'client' }, el('summary', null, name), blocks);
 }
@@ -139,9 +143,9 @@ function opener(name, { url, payload, encode, key: wants }) {
 }
 
 export function renderSnippets() {
-  const { token_required, holds_key } = relay.health ?? {};
+  const health = relay.health ?? {};
   $('use-hint').textContent = t($('with-key').checked && !credential().own ? 'no_keys'
-    : holds_key ? 'use_held' : token_required ? 'use_token' : 'use_hint');
+    : health.holds_key || health.token_required ? 'use_token' : 'use_hint', { key: placeholder(health).plain });
   for (const name of names) {
     const tab = $('tab-' + name);
     tab.textContent = name in snippets ? name : t('tab_' + name);

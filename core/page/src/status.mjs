@@ -1,12 +1,13 @@
 // Whether this relay works, what it is, and whether streams stream.
 
-import { $, callout, copyButton, el, facts, svg } from './dom.mjs';
+import { tokenFacts } from './access.mjs';
+import { $, callout, copyButton, el, facts, signs, svg } from './dom.mjs';
 import { events, howTheyCame, spreadOf } from './events.mjs';
 import { showUpstreams } from './gateway.mjs';
 import { onLanguage, t } from './i18n.mjs';
 import { qr } from './qr.mjs';
 import { ask, base, failureText, onDoubt, parse, relay, request } from './relay.mjs';
-import { ago, duration, megabytes } from './text.mjs';
+import { ago, duration, joined, megabytes } from './text.mjs';
 
 const ageEvery = 5000; // ms between two updates of the age
 const doubtEvery = 5000; // ms between two checks for calls that failed
@@ -39,6 +40,12 @@ export function startStatus(whenKnown) {
   checkStatus();
 }
 
+// takeHealth takes in what the relay says of itself.
+export function takeHealth(health) {
+  relay.health = health;
+  showUpstreams(health);
+}
+
 export async function checkStatus() {
   if (state.busy) return;
   state.busy = true;
@@ -49,8 +56,7 @@ export async function checkStatus() {
   state.failure = shallow.json?.name ? null : shallow.failure ?? { word: 'unreachable' };
   if (!state.failure) {
     state.wellAt = state.at;
-    relay.health = shallow.json;
-    showUpstreams(shallow.json);
+    takeHealth(shallow.json);
   }
   known();
   if (!state.failure) {
@@ -128,14 +134,12 @@ function verdict() {
   return { broken: ['bad', 'v_broken'], bursts: ['warn', 'v_buffered'], once: ['warn', 'v_buffered'] }[stream.how] ?? ['good', 'v_well'];
 }
 
-const signs = { good: '✓', warn: '!', bad: '✗', '': '…' };
-
-function renderStatus() {
+export function renderStatus() {
   const { failure, deep, stream, busy } = state;
   const health = relay.health ?? {};
-  const name = typeof health.name === 'string' ? health.name : '';
-  $('name').textContent = name === 'relay' ? '' : name;
-  document.title = name && name !== 'relay' ? `${name} · relay` : 'relay';
+  const name = typeof health.name === 'string' && health.name !== 'relay' ? health.name : '';
+  $('name').textContent = name;
+  document.title = joined([name, 'relay']);
   const [kind, sentence] = verdict();
   const sub = { v_well: 'sub', v_buffered: 'sub_buffered' }[sentence];
   $('banner').className = kind;
@@ -153,15 +157,17 @@ function renderStatus() {
   big('streaming', stream ? t('stream_' + stream.how) : wait,
     stream?.ms ? t('stream_events', { n: stream.n, ms: duration(stream.ms) }) : '', stream && how);
   const value = (text) => (relay.health ? text || '—' : wait);
+  const [token, limits] = tokenFacts();
   $('facts').replaceChildren(...facts([
     [t('region'), value(health.region)],
     [t('platform'), value(health.platform)],
     [t('version'), value(health.version)],
-    [t('access'), value(t(health.token_required ? 'needed' : 'no'))],
     [t('key'), value(t(health.holds_key ? 'key_held' : 'key_yours'))],
+    [t('access'), value(token ?? t(health.token_required ? 'needed' : 'no'))],
+    [t('token_limits'), limits],
     [t('body_limit'), value(health.max_body_bytes && megabytes(health.max_body_bytes))],
     ['WebSocket', value(t(health.websocket ? 'yes' : 'no'))],
-  ]).flat());
+  ]));
   renderAge();
 }
 

@@ -4,22 +4,28 @@ import { locale } from './i18n.mjs';
 
 export const number = (n, options) => new Intl.NumberFormat(locale(), options).format(n);
 
-export const day = (seconds, dateStyle = 'medium') =>
-  new Intl.DateTimeFormat(locale(), { dateStyle, timeZone: 'UTC' }).format(new Date(seconds * 1000));
+// day writes a day in UTC; with other options, a time in the user's own zone.
+export const day = (seconds, options = { timeZone: 'UTC' }) =>
+  new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', ...options }).format(seconds * 1000);
 
 export const isoDay = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 10);
 
-export const duration = (ms) =>
-  ms < 1000 ? number(ms, { style: 'unit', unit: 'millisecond', maximumFractionDigits: ms < 10 ? 1 : 0 })
-    : number(ms / 1000, { style: 'unit', unit: 'second', maximumFractionDigits: ms < 10000 ? 2 : 0 });
+const quantity = (n, unit, maximumFractionDigits) => number(n, { style: 'unit', unit, maximumFractionDigits });
 
-// ago says how long ago something was that is ms old.
+export const duration = (ms) =>
+  ms < 1000 ? quantity(ms, 'millisecond', ms < 10 ? 1 : 0) : quantity(ms / 1000, 'second', ms < 10000 ? 2 : 0);
+
+// ago says how long ago something was that is ms old, or in how long it will be.
 export function ago(ms) {
-  const [n, unit] = ms < 90e3 ? [ms / 1e3, 'second'] : ms < 5400e3 ? [ms / 60e3, 'minute'] : [ms / 3600e3, 'hour'];
-  return new Intl.RelativeTimeFormat(locale(), { style: 'short' }).format(-Math.round(n), unit);
+  const size = Math.abs(ms);
+  const [one, unit] = size < 90e3 ? [1e3, 'second'] : size < 5400e3 ? [60e3, 'minute'] : size < 1296e5 ? [3600e3, 'hour'] : [86400e3, 'day'];
+  return new Intl.RelativeTimeFormat(locale(), { style: 'short' }).format(-Math.round(ms / one), unit);
 }
 
-export const megabytes = (bytes) => number(bytes / 1e6, { style: 'unit', unit: 'megabyte', maximumFractionDigits: 1 });
+// joined writes what there is of parts on one line.
+export const joined = (parts) => parts.filter(Boolean).join(' · ');
+
+export const megabytes = (bytes) => quantity(bytes / 1e6, 'megabyte', 1);
 
 // money writes an amount in a currency such as usd; small ones with four places.
 export function money(amount, currency = 'usd') {
@@ -51,9 +57,9 @@ export function scrub(text, secrets) {
 }
 
 // What comes with a key from a mail, a chat, a script or a settings file.
-const invisible = /[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]/g;
-const dashes = /[\u2010-\u2015\u2212]/g; // put in by word processors
-const quotes = /["'`\u00ab\u00bb\u2018-\u201f\u2039\u203a\u300c-\u300f]/g;
+const invisible = /\p{Cf}/gu;
+const dashes = /[\p{Pd}\u2212]/gu; // put in by word processors
+const quotes = /["'`\p{Pi}\p{Pf}‚„「-』]/gu;
 const names = /(^|[\s,;])(export\s+|set\s+|\$env:)?[a-z_][\w-]*(\s*:(?=\s)|[ \t]*=(?=[ \t]*[^\s=]))/gi; // NAME=, name:
 const schemes = /(^|\s)bearer\s+(?=\S)/gi;
 

@@ -168,8 +168,10 @@ async function findModel(turn, key) {
   const { models, failure } = await modelsFor(key, stop.signal);
   if (stop.signal.aborted) throw stop.signal.reason;
   const model = models && cheapest(models);
-  if (failure) turn.failure = failure;
-  else if (!model) turn.failure = { word: 'no_model' };
+  if (failure) {
+    turn.failure = failure;
+    if (failure.code === 'token_not_allowed') turn.note = 'no_model'; // others may be permitted
+  } else if (!model) turn.failure = { word: 'no_model' };
   else {
     $('try-model').value = model;
     changed();
@@ -238,7 +240,7 @@ function renderTurn() {
       [t('speed'), end && tokens > 1 && spread > 20 && t('per_second', { n: number(((tokens - 1) / spread) * 1000, { maximumFractionDigits: 1 }) })],
       [t('total'), end && tokens && t('total_value', { ms: duration(end - start), n: number(tokens) })],
       [t('route'), route && t('attempts', { name: route, n: attempts ?? '1' })],
-    ]).flat()),
+    ])),
     end && arrivals.length ? ticks(arrivals, start, end, came) : '');
 }
 

@@ -65,7 +65,6 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&f.Freeze, "freeze", false, "stop processes while they are idle")
 	flags.StringVar((*string)(&f.Cut), "cut", string(lambdaemu.CutBroken),
 		"how a truncated stream ends: broken or clean")
-	flags.BoolVar(&f.Bandwidth, "bandwidth", false, "slow streams to Lambda's pace: 6 MiB at once, then 2 MiB/s")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

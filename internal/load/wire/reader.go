@@ -33,13 +33,13 @@ type Reader struct {
 	start   []byte
 	left    int64 // of the body, or of its chunk
 	chunked bool  // more chunks may come
-	inChunk bool  // the line end behind a chunk has not been read
+	inChunk bool  // the line end after a chunk has not been read
 }
 
 // A Head is the beginning of a message.
 type Head struct {
 	Start []byte // first line, good until the next ReadHead
-	Close bool   // nothing comes behind this message
+	Close bool   // nothing follows this message
 }
 
 // NewReader returns a Reader of the messages that r brings.

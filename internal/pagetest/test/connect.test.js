@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { canary, fits, isAccessible, openPage, phone, settled, standsStill, startBrowser, startStack, text } from '../browser.js';
+import { canary, fits, isAccessible, json, openPage, phone, settled, standsStill, startBrowser, startStack, stubHealth, text } from '../browser.js';
 
 const stack = await startStack();
 const browser = await startBrowser();
@@ -146,4 +146,110 @@ test('a relay that holds the key says so', async (t) => {
   await page.press('#token', 'Tab');
   await page.waitForFunction(() => /✓ accepted/.test(document.getElementById('token-state').textContent));
   await isAccessible(page, 'held');
+});
+
+// withToken opens the page of the relay with named tokens and enters one of them.
+async function withToken(t, name, options) {
+  const page = await openPage(t, browser, stack.named, { expected: /status of 4\d\d/, timezoneId: 'UTC', ...options });
+  await settled(page);
+  await page.fill('#token', `${stack.accessToken}-${name}`);
+  await page.press('#token', 'Enter');
+  return page;
+}
+
+const tokenState = (page, says) => page.waitForFunction((says) => new RegExp(says).test(document.getElementById('token-state').textContent), says);
+
+test("a token's own name, end and limits", async (t) => {
+  const page = await withToken(t, 'alice');
+  await tokenState(page, '^✓ accepted · alice$');
+  await standsStill(page, 'named token');
+  await page.click('#about summary');
+  assert.match(await text(page, '#facts'), /Access token\s+alice · until Jan 1, 2099, 12:00\sAM\s+Token limits\s+60 requests a minute · 4 at a time/);
+  await isAccessible(page, 'named token');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.click('#lang-zh');
+  assert.match(await text(page, '#token-state'), /^✓ 有效 · alice$/);
+  assert.match(await text(page, '#facts'), /访问令牌\s+alice · 有效期至 2099年1月1日 00:00\s+令牌限制\s+每分钟 60 次请求 · 同时 4 个/);
+  await page.setViewportSize(phone);
+  await fits(page, 'named token');
+  await isAccessible(page, 'named token on a phone, dark');
+  await page.press('#token', 'x');
+  assert.equal(await text(page, '#token-state'), '');
+  assert.match(await text(page, '#facts'), /访问令牌\s+需要/, 'facts of another token');
+});
+
+test('a token that soon expires', async (t) => {
+  const page = await withToken(t, 'soon');
+  await tokenState(page, '^! accepted · soon · expires in 3 days$');
+  assert.equal(await page.getAttribute('#token-state', 'class'), 'warn');
+  await page.click('#about summary');
+  assert.match(await text(page, '#facts'), /Access token\s+soon · until .*\s+Token limits\s+none/);
+  await isAccessible(page, 'a token that soon expires');
+  await page.click('#lang-zh');
+  assert.match(await text(page, '#token-state'), /^! 有效 · soon · 3天后到期$/);
+});
+
+test('a token that has expired is told as that', async (t) => {
+  const page = await withToken(t, 'gone');
+  await tokenState(page, '^✗ This access token has expired: ask whoever runs the relay for a new one\\.$');
+  assert.equal(await page.getAttribute('#token-state', 'class'), 'bad');
+  assert.equal(await page.getAttribute('#token', 'aria-invalid'), 'true');
+  await page.fill('#try-key', key);
+  await page.click('#send');
+  await page.waitForFunction(() => /The relay says \(401\): This access token has expired.* token_expired/.test(document.getElementById('figures').innerText));
+  await page.fill('#key-list', key);
+  await page.click('#check');
+  await page.waitForSelector('#check:visible');
+  assert.match(await text(page, '#results'), /\? could not check[\s\S]*This access token has expired/);
+  await isAccessible(page, 'expired');
+  await page.click('#lang-zh');
+  for (const part of ['#token-state', '#figures', '#results']) assert.match(await text(page, part), /此访问令牌已过期，请向运营者索取新的。/);
+});
+
+test('a token that expires while the page is open', async (t) => {
+  let expired = false;
+  const page = await withToken(t, 'alice', {
+    before: async (page) => {
+      await stubHealth(page, ({ token, upstreams, ...health }) => (expired ? health : { ...health, token, upstreams }));
+      await page.route('**/v1/models', (route) => route.fulfill(json({ error: { message: 'It has expired.', type: 'relay_error', code: 'token_expired' } },
+        { status: 401, headers: { 'X-Relay': 'relay; origin=relay' } })));
+    },
+  });
+  await tokenState(page, '✓ accepted · alice');
+  expired = true;
+  await page.click('#recheck');
+  await tokenState(page, '^✗ This access token has expired');
+  expired = false;
+  await settled(page);
+  await page.click('#recheck');
+  await tokenState(page, '✓ accepted · alice');
+});
+
+test('a token that permits only some paths', async (t) => {
+  const page = await withToken(t, 'narrow');
+  await tokenState(page, '^✓ accepted · narrow$');
+  await page.click('#about summary');
+  assert.match(await text(page, '#facts'), /Token limits\s+POST · \/v1\/chat\/completions/);
+  await page.fill('#try-key', key);
+  await page.click('#send');
+  await page.waitForFunction(() => /The relay says \(403\): This access token does not permit that.* token_not_allowed/.test(document.getElementById('figures').innerText));
+  assert.match(await text(page, '#figures'), /No chat model is listed: enter one/);
+  await page.fill('#try-model', 'gpt-5-mini');
+  await page.click('#send');
+  await page.waitForSelector('.ticks');
+  await page.click('#models');
+  await page.waitForFunction(() => /does not permit that/.test(document.getElementById('model-list').innerText));
+});
+
+test('a token that has reached its limit', async (t) => {
+  const page = await withToken(t, 'slow');
+  await tokenState(page, '^✓ accepted · slow$');
+  await page.fill('#try-key', key);
+  await page.fill('#try-model', 'gpt-5-mini');
+  await page.click('#send');
+  await page.waitForSelector('.ticks'); // the check of the token has not used it up
+  await page.click('#send');
+  await page.waitForFunction(() => /The relay says \(429\): This access token has reached its limit.* token_rate_limited/.test(document.getElementById('figures').innerText));
+  await page.click('#lang-zh');
+  assert.match(await text(page, '#figures'), /中继返回 \(429\): 此访问令牌的请求数已达上限/);
 });

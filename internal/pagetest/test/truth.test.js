@@ -103,7 +103,7 @@ test('an unexpected error is one sentence, and the rest of the page works', asyn
 
 test('health with odd fields', async (t) => {
   const page = await openPage(t, browser, stack.open, {
-    before: (page) => stubHealth(page, (health) => ({ ...health, name: { a: 1 }, region: null, platform: 7, max_body_bytes: 'x', upstreams: {} })),
+    before: (page) => stubHealth(page, (health) => ({ ...health, name: { a: 1 }, region: null, platform: 7, max_body_bytes: 'x', upstreams: {}, token: 7 })),
   });
   await settled(page);
   assert.match(await text(page, '#verdict'), /This relay works/);

@@ -82,6 +82,7 @@ test('the cheapest model that chats', () => {
 test('how old something is', () => {
   assert.deepEqual([0, 400, 8000, 89_000, 120_000, 5_000_000, 7_200_000].map(ago),
     ['0 sec. ago', '0 sec. ago', '8 sec. ago', '89 sec. ago', '2 min. ago', '83 min. ago', '2 hr. ago']);
+  assert.deepEqual([-0, -30_000, -3 * 3600e3, -35 * 3600e3, -75 * 3600e3].map(ago), ['in 0 sec.', 'in 30 sec.', 'in 3 hr.', 'in 35 hr.', 'in 3 days']);
 });
 
 test('a file for spreadsheets holds no formula', () => {

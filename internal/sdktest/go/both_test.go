@@ -52,15 +52,14 @@ func newAPI(u *fakeopenai.Upstream, base string, opts ...option.RequestOption) *
 // both calls f with a client that talks to an upstream directly, and then with
 // one that talks to another through a relay. It fails the test unless f
 // returned the same, and the upstreams saw the same requests. What f returns
-// should be all that a program can tell; f itself checks that it is right.
+// should be all that a program can observe; f itself checks that it is right.
 func both[T any](t *testing.T, f func(t *testing.T, a *api) T) {
 	t.Helper()
-	bothBy(t, "relayed", func(t *testing.T, u *fakeopenai.Upstream) string { return startRelay(t, relayTo(u)).url }, f)
+	bothBy(t, inProcess, f)
 }
 
-// bothBy is both for any relay. serve starts one to u and returns its URL
-// without "/v1"; name is what the test calls the way through it.
-func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *fakeopenai.Upstream) string, f func(t *testing.T, a *api) T) {
+// bothBy is [both] for a relay on any platform.
+func bothBy[T any](t *testing.T, w way, f func(t *testing.T, a *api) T) {
 	t.Helper()
 	var direct, relayed T
 	var saw, sawRelayed []sighting
@@ -69,9 +68,9 @@ func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *fakeop
 		direct = f(t, newAPI(u, u.URL))
 		saw = sightings(u)
 	})
-	t.Run(name, func(t *testing.T) {
+	t.Run(w.name, func(t *testing.T) {
 		u := fakeopenai.StartUpstream(t)
-		relayed = f(t, newAPI(u, serve(t, u)))
+		relayed = f(t, newAPI(u, w.serve(t, u)))
 		sawRelayed = sightings(u)
 	})
 	if t.Failed() {
@@ -84,7 +83,7 @@ func bothBy[T any](t *testing.T, name string, serve func(t *testing.T, u *fakeop
 		t.Fatalf("relayed, the upstream saw %d requests, want %d as directly", len(sawRelayed), len(saw))
 	}
 	for i := range saw {
-		if name == "function" {
+		if w.identity {
 			saw[i].Header.Del("Accept-Encoding")
 			sawRelayed[i].Header.Del("Accept-Encoding")
 		}
@@ -153,7 +152,7 @@ func startRelay(t *testing.T, cfg core.Config) *relay {
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
-		// A hijacked connection is none of the server's any more.
+		// A hijacked connection does not belong to the server any more.
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := handler.Shutdown(ctx); err != nil {
@@ -172,7 +171,7 @@ func startRelay(t *testing.T, cfg core.Config) *relay {
 	return r
 }
 
-// wantHits fails the test unless the relay was asked n times.
+// wantHits fails the test unless the relay got n requests.
 func (r *relay) wantHits(t *testing.T, n int) {
 	t.Helper()
 	if got := int(r.hits.Load()); got != n {
@@ -188,7 +187,7 @@ func (a *api) wantRequests(t *testing.T, n int) {
 	}
 }
 
-// A failure is what a program can tell of an error of the SDK.
+// A failure is what a program can observe of an error of the SDK.
 type failure struct {
 	Kind                       string // Go type
 	Status                     int
@@ -198,7 +197,7 @@ type failure struct {
 	RetryAfterMs, ShouldRetry  string
 }
 
-// failureOf returns what can be told of err, which must not be nil.
+// failureOf returns the failure in err, which must not be nil.
 func failureOf(t *testing.T, err error) failure {
 	t.Helper()
 	if err == nil {

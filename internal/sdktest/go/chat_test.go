@@ -43,11 +43,6 @@ func (a *api) streamChat(ctx context.Context, params openai.ChatCompletionNewPar
 	return s
 }
 
-func TestChatCompletion(t *testing.T) {
-	t.Parallel()
-	both(t, completeChat)
-}
-
 func completeChat(t *testing.T, a *api) *openai.ChatCompletion {
 	res, err := a.Chat.Completions.New(t.Context(), chatParams())
 	if err != nil {
@@ -60,11 +55,6 @@ func completeChat(t *testing.T, a *api) *openai.ChatCompletion {
 	return res
 }
 
-func TestChatStream(t *testing.T) {
-	t.Parallel()
-	both(t, streamWholeChat)
-}
-
 func streamWholeChat(t *testing.T, a *api) streamed {
 	params := chatParams()
 	params.StreamOptions.IncludeUsage = openai.Bool(true)
@@ -72,7 +62,7 @@ func streamWholeChat(t *testing.T, a *api) streamed {
 	if s.err != nil {
 		t.Fatal(s.err)
 	}
-	// The role comes before the text, the reason of the end and the usage behind.
+	// The role comes before the text, the finish reason and the usage after it.
 	if got, want := len(s.chunks), 1+textEvents+2; got != want {
 		t.Errorf("the stream had %d chunks, want %d", got, want)
 	}
@@ -91,18 +81,15 @@ func TestChatStreamShapes(t *testing.T) {
 	for _, fault := range []string{
 		"events=300", "big-event=1000000", "byte-writes", "comments", "gzip", "gzip byte-writes", "trailers", "1xx=3", "no-done",
 	} {
-		t.Run(fault, func(t *testing.T) {
-			t.Parallel()
-			both(t, func(t *testing.T, a *api) streamed {
-				s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", fault))
-				if s.err != nil {
-					t.Fatal(s.err)
-				}
-				if !strings.HasPrefix(s.content, "Backwards → ") || s.chunks[len(s.chunks)-1].Choices[0].FinishReason != "stop" {
-					t.Errorf("the stream is incomplete: %d chunks, content %.60q", len(s.chunks), s.content)
-				}
-				return s
-			})
+		runBoth(t, inProcess, fault, func(t *testing.T, a *api) streamed {
+			s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", fault))
+			if s.err != nil {
+				t.Fatal(s.err)
+			}
+			if !strings.HasPrefix(s.content, "Backwards → ") || s.chunks[len(s.chunks)-1].Choices[0].FinishReason != "stop" {
+				t.Errorf("the stream is incomplete: %d chunks, content %.60q", len(s.chunks), s.content)
+			}
+			return s
 		})
 	}
 }

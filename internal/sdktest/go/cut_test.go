@@ -13,13 +13,12 @@ import (
 	"github.com/openai/openai-go/v3/packages/ssestream"
 )
 
-// A cut is a way in which a stream breaks off.
+// A cut is a truncated stream.
 type cut struct {
 	fault  string
-	events int // that come whole
+	events int // that are complete
 }
 
-// cuts are the ways in which a stream can break off.
 var cuts = []cut{
 	{"cut=0", 0},
 	{"cut=1", 1},
@@ -36,27 +35,13 @@ var cuts = []cut{
 	{"bad-chunk=0", 0},
 	{"bad-chunk=3", 3},
 	{"gzip cut=3", 3},
-	{"comments cut=3", 2}, // the first that is cut off is a BOM with a comment
+	{"comments cut=3", 2}, // the first that is missing is a BOM with a comment
 	{"1xx=2 cut=3", 3},
-}
-
-// TestCutStreams has streams that break off, which must never look complete.
-func TestCutStreams(t *testing.T) {
-	for _, c := range cuts {
-		t.Run("chat "+c.fault, func(t *testing.T) {
-			t.Parallel()
-			both(t, c.meetInChat)
-		})
-		t.Run("response "+c.fault, func(t *testing.T) {
-			t.Parallel()
-			both(t, c.meetInResponse)
-		})
-	}
 }
 
 func (c cut) option() option.RequestOption { return option.WithHeader("Fake-Fault", c.fault) }
 
-// meetInChat streams a chat that breaks off, and returns what came of it.
+// meetInChat streams a chat that is truncated, and returns what arrived.
 func (c cut) meetInChat(t *testing.T, a *api) []openai.ChatCompletionChunk {
 	s := a.streamChat(t.Context(), chatParams(), c.option())
 	a.wantCut(t, s.err, len(s.chunks), c.events)
@@ -70,8 +55,8 @@ func (c cut) meetInResponse(t *testing.T, a *api) []string {
 	return types(events)
 }
 
-// wantCut fails the test unless a stream ended with an error behind the events
-// that came whole, at the first attempt.
+// wantCut fails the test unless a stream ended with an error after its complete
+// events, at the first attempt.
 func (a *api) wantCut(t *testing.T, err error, events, want int) {
 	t.Helper()
 	if err == nil {
@@ -100,29 +85,14 @@ func TestCutTells(t *testing.T) {
 	r.wantHits(t, 1)
 }
 
-// Streams that break off behind their last event. The SDK reads no further than
+// Streams that are truncated after their last event. The SDK reads no further than
 // to a chat's [DONE]; a response's stream has none.
 var (
-	cutBehindChat     = cut{"no-done no-last-chunk", 1 + textEvents + 1}
-	cutBehindResponse = cut{"no-last-chunk", len(responseEvents)}
+	cutAfterChat     = cut{"no-done no-last-chunk", 1 + textEvents + 1}
+	cutAfterResponse = cut{"no-last-chunk", len(responseEvents)}
 )
 
-func TestCutAfterAll(t *testing.T) {
-	t.Run("chat", func(t *testing.T) {
-		t.Parallel()
-		both(t, streamToDone)
-	})
-	t.Run("chat without [DONE]", func(t *testing.T) {
-		t.Parallel()
-		both(t, cutBehindChat.meetInChat)
-	})
-	t.Run("response", func(t *testing.T) {
-		t.Parallel()
-		both(t, cutBehindResponse.meetInResponse)
-	})
-}
-
-// streamToDone streams a chat that breaks off behind its [DONE].
+// streamToDone streams a chat that is truncated after its [DONE].
 func streamToDone(t *testing.T, a *api) streamed {
 	s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "no-last-chunk"))
 	if s.err != nil || s.content != fakeopenai.Reply(prompt) {
@@ -131,7 +101,7 @@ func streamToDone(t *testing.T, a *api) streamed {
 	return s
 }
 
-// bodyCalls are calls whose answers are no event streams.
+// bodyCalls are calls whose responses are not event streams.
 var bodyCalls = map[string]func(t *testing.T, a *api) error{
 	"chat": func(t *testing.T, a *api) error {
 		_, err := a.Chat.Completions.New(t.Context(), chatParams())
@@ -151,23 +121,20 @@ var bodyCalls = map[string]func(t *testing.T, a *api) error{
 	},
 }
 
-// bodyCuts are the ways in which such an answer can break off.
+// bodyCuts truncate such a response.
 var bodyCuts = []string{"cut=0", "cut=3", "reset=3", "bad-chunk=3", "no-last-chunk", "short-cl", "gzip cut=3"}
 
-// TestCutBodies has answers other than event streams that break off.
+// TestCutBodies has truncated responses other than event streams.
 func TestCutBodies(t *testing.T) {
 	for name, call := range bodyCalls {
 		for _, fault := range bodyCuts {
-			t.Run(name+" "+fault, func(t *testing.T) {
-				t.Parallel()
-				both(t, func(t *testing.T, a *api) int { return meetCutBody(t, a, call, fault) })
-			})
+			runBoth(t, inProcess, name+" "+fault, func(t *testing.T, a *api) int { return meetCutBody(t, a, call, fault) })
 		}
 	}
 }
 
-// meetCutBody makes a call whose answers all break off, which must be an error,
-// and returns how often the SDK tried.
+// meetCutBody makes a call whose responses are all truncated, which must be an
+// error, and returns the number of attempts.
 func meetCutBody(t *testing.T, a *api, call func(t *testing.T, a *api) error, fault string) int {
 	t.Helper()
 	a.upstream.SetFault(func(*http.Request) string { return fault })

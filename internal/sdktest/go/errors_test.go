@@ -6,7 +6,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 )
 
-// A refusal is an error of the upstream, and how it says it.
+// A refusal is an error of the upstream, and the fault that causes it.
 type refusal struct {
 	name, fault string
 	status      int
@@ -26,17 +26,7 @@ var refusals = []refusal{
 	{"overloaded", "status=503 retry-after=2", 503, ""},
 }
 
-// TestErrors has errors of the upstream, which must reach programs unchanged.
-func TestErrors(t *testing.T) {
-	for _, r := range refusals {
-		t.Run(r.name, func(t *testing.T) {
-			t.Parallel()
-			both(t, r.meet)
-		})
-	}
-}
-
-// meet asks for a chat and a streamed one, and returns what comes instead.
+// meet requests a chat and a streamed one, and returns their errors.
 func (r refusal) meet(t *testing.T, a *api) []failure {
 	once := []option.RequestOption{option.WithMaxRetries(0), option.WithHeader("Fake-Fault", r.fault)}
 	_, err := a.Chat.Completions.New(t.Context(), chatParams(), once...)

@@ -21,7 +21,7 @@ import (
 // A region is a relay that can be killed.
 type region struct {
 	*httptest.Server
-	dead atomic.Pointer[http.HandlerFunc] // what answers in the relay's place
+	dead atomic.Pointer[http.HandlerFunc] // serves in the relay's place
 }
 
 // startRegion serves a relay to u as a region, until the test ends.
@@ -50,7 +50,7 @@ func startRegion(t *testing.T, u *fakeopenai.Upstream) *region {
 	return r
 }
 
-// kills are the ways in which a region can go.
+// kills are the ways in which a region can fail.
 var kills = map[string]func(*region){
 	"refuse": func(r *region) {
 		r.Listener.Close()
@@ -74,16 +74,16 @@ var kills = map[string]func(*region){
 	},
 }
 
-// die breaks off what is under way, and answers by h from then on.
+// die cuts the requests under way, and serves h from then on.
 func (r *region) die(h http.HandlerFunc) {
 	r.dead.Store(&h)
 	r.CloseClientConnections()
 }
 
-// TestKilledRegion has a region that goes while a program makes calls. Those
-// that are no streams all succeed through a gateway, with the retries that the
-// SDK makes by itself; streams are complete or raise an error. A pool hands
-// answers on as they come, so that one which had begun may break off.
+// TestKilledRegion has a region that fails while a program makes calls. Through a
+// gateway all calls without streams succeed, with the retries that the SDK makes by
+// itself; streams are complete or raise an error. A pool forwards responses as they
+// arrive, so one that has begun may be cut.
 func TestKilledRegion(t *testing.T) {
 	routes := map[string]func(t *testing.T, u *fakeopenai.Upstream, urls []string) *api{
 		"through a gateway": func(t *testing.T, u *fakeopenai.Upstream, urls []string) *api {
@@ -133,15 +133,14 @@ func TestKilledRegion(t *testing.T) {
 				}
 				wait.Wait()
 				if n := cut.Load(); n > 6 {
-					t.Errorf("%d answers were cut, want no more than one for each worker", n)
+					t.Errorf("%d responses were cut, want no more than one for each worker", n)
 				}
 			})
 		}
 	}
 }
 
-// wantChat returns the error of a chat, and fails the test if it is answered
-// otherwise than it should be.
+// wantChat returns the error of a chat, and fails the test if its response is wrong.
 func (a *api) wantChat(t *testing.T) error {
 	t.Helper()
 	res, err := a.Chat.Completions.New(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "delay=2ms"))

@@ -1,33 +1,28 @@
 package sdktest
 
 import (
-	"context"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"example.com/relay/internal/build"
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
+	"example.com/relay/internal/proc"
 )
 
 // bootstrap returns the path of the executable that is deployed to AWS Lambda,
 // built once for this machine. The relay's own module builds it: what it needs
 // is not in this one's go.mod.
-var bootstrap = sync.OnceValues(func() (string, error) {
-	file := filepath.Join(buildDir, "bootstrap")
-	return file, build.Lambda.Build(context.Background(), build.Target{}, file)
-})
+var bootstrap = proc.NewProgram("bootstrap", build.Lambda.BuildHere)
 
-// streaming is a function behind a function URL that passes on what comes.
+// streaming is a function behind a function URL that streams.
 var streaming = lambdaemu.Function{Mode: lambdaemu.ResponseStream}
 
-// looks are the two ways in which the platform may show an answer that broke
-// off. Which one it is today is not documented.
+// looks are the two ways in which the platform may show a truncated response. Which
+// one it is today is not documented.
 var looks = []lambdaemu.Cut{lambdaemu.CutBroken, lambdaemu.CutClean}
 
-// showing returns a function whose cut answers have a look.
+// showing returns a function whose truncated responses look like that.
 func showing(look lambdaemu.Cut) lambdaemu.Function {
 	f := streaming
 	f.Cut = look
@@ -39,11 +34,7 @@ func showing(look lambdaemu.Cut) lambdaemu.Function {
 // log holds a secret.
 func startFunction(t *testing.T, u *fakeopenai.Upstream, f lambdaemu.Function, environ ...string) *lambdaemu.Server {
 	t.Helper()
-	file, err := bootstrap()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Bootstrap = file
+	f.Bootstrap = bootstrap.Path(t)
 	f.Env = map[string]string{
 		"RELAY_UPSTREAMS":          u.URL,
 		"RELAY_LAMBDA_INVOKE_MODE": string(f.Mode),
@@ -66,9 +57,15 @@ func startFunction(t *testing.T, u *fakeopenai.Upstream, f lambdaemu.Function, e
 	return s
 }
 
-// bothOn is both for a relay that is f. It overlooks Accept-Encoding, in which a
-// function asks for identity, so that it can write into event streams.
-func bothOn[T any](t *testing.T, f lambdaemu.Function, call func(t *testing.T, a *api) T) {
-	t.Helper()
-	bothBy(t, "function", func(t *testing.T, u *fakeopenai.Upstream) string { return startFunction(t, u, f).URL }, call)
+// onFunction returns the way through a function. It must write error events into
+// streams, and therefore requests them without compression.
+func onFunction(f lambdaemu.Function) way {
+	return way{
+		name:     "function",
+		serve:    func(t *testing.T, u *fakeopenai.Upstream) string { return startFunction(t, u, f).URL },
+		upload:   4 << 20, // the platform accepts events of 6 MB, in which a file is base64
+		chunked:  true,
+		identity: true,
+		deaf:     true,
+	}
 }

@@ -1,93 +1,19 @@
 package sdktest
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"testing"
 
 	"example.com/relay/internal/fakeopenai"
 	"example.com/relay/internal/lambdaemu"
-	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
-	"github.com/openai/openai-go/v3/packages/ssestream"
 )
 
-// TestFunction has what works, by the way that programs in a refused region go.
-func TestFunction(t *testing.T) {
-	t.Run("chat", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, completeChat)
-	})
-	t.Run("chat stream", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, streamWholeChat)
-	})
-	t.Run("response", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, createResponse)
-	})
-	t.Run("response stream", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, streamWholeResponse)
-	})
-	t.Run("embeddings", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, embed)
-	})
-	t.Run("transcription", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, transcribe)
-	})
-	t.Run("file upload", func(t *testing.T) {
-		t.Parallel()
-		// The platform takes events of 6 MB, in which a file is base64.
-		bothOn(t, streaming, func(t *testing.T, a *api) *openai.FileObject { return uploadFile(t, a, 4<<20) })
-	})
-	t.Run("speech", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, streaming, func(t *testing.T, a *api) download {
-			d := speak(t, a)
-			d.ContentLength = 0 // the platform sends streamed answers in chunks
-			return d
-		})
-	})
-	for _, r := range refusals {
-		t.Run(r.name, func(t *testing.T) {
-			t.Parallel()
-			bothOn(t, streaming, r.meet)
-		})
-	}
-}
+func TestFunction(t *testing.T)                   { onFunction(streaming).testCalls(t) }
+func TestFunctionEventsComeOneByOne(t *testing.T) { onFunction(streaming).testEvents(t, "silence=%d") }
 
-// TestFunctionEventsComeOneByOne is TestEventsComeOneByOne but for its end: the
-// platform does not tell a function that its client is gone.
-func TestFunctionEventsComeOneByOne(t *testing.T) {
-	for events := range 6 {
-		silence := option.WithHeader("Fake-Fault", fmt.Sprintf("silence=%d", events))
-		t.Run(fmt.Sprintf("chat %d", events), func(t *testing.T) {
-			t.Parallel()
-			bothOn(t, streaming, func(t *testing.T, a *api) any {
-				readThenCancel(t, a, events, func(ctx context.Context) *ssestream.Stream[openai.ChatCompletionChunk] {
-					return a.Chat.Completions.NewStreaming(ctx, chatParams(), silence)
-				})
-				return nil
-			})
-		})
-		t.Run(fmt.Sprintf("response %d", events), func(t *testing.T) {
-			t.Parallel()
-			bothOn(t, streaming, func(t *testing.T, a *api) any {
-				readThenCancel(t, a, events, func(ctx context.Context) *responseStream {
-					return a.Responses.NewStreaming(ctx, responseParams(), silence)
-				})
-				return nil
-			})
-		})
-	}
-}
-
-// TestFunctionWrongToken counts how often the SDK asks for what the relay
-// refuses.
+// TestFunctionWrongToken counts the SDK's attempts at what the relay refuses.
 func TestFunctionWrongToken(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)
@@ -108,33 +34,16 @@ func wantInvocations(t *testing.T, s *lambdaemu.Server, n int) {
 	}
 }
 
-// TestFunctionCutStreams is TestCutStreams and TestCutAfterAll for each way in
-// which the platform may show the cut. Even one that looks like a clean end must
-// be an error to the SDK.
+// TestFunctionCutStreams shows the cut in each way in which the platform may. Even
+// one that looks like a clean end must be an error to the SDK.
 func TestFunctionCutStreams(t *testing.T) {
 	for _, look := range looks {
-		f := showing(look)
-		for _, c := range append([]cut{cutBehindChat}, cuts...) {
-			t.Run(fmt.Sprintf("%s: chat %s", look, c.fault), func(t *testing.T) {
-				t.Parallel()
-				bothOn(t, f, c.meetInChat)
-			})
-		}
-		for _, c := range append([]cut{cutBehindResponse}, cuts...) {
-			t.Run(fmt.Sprintf("%s: response %s", look, c.fault), func(t *testing.T) {
-				t.Parallel()
-				bothOn(t, f, c.meetInResponse)
-			})
-		}
-		t.Run(fmt.Sprintf("%s: chat behind [DONE]", look), func(t *testing.T) {
-			t.Parallel()
-			bothOn(t, f, streamToDone)
-		})
+		t.Run(string(look), onFunction(showing(look)).testCutStreams)
 	}
 }
 
-// TestFunctionCutJSON has JSON that breaks off. Directly the SDK finds that in
-// the midst of an answer; here it must be told by the status.
+// TestFunctionCutJSON has truncated JSON. Directly the SDK finds the truncation in the
+// middle of a response; here the status must report it.
 func TestFunctionCutJSON(t *testing.T) {
 	for _, look := range looks {
 		f := showing(look)
@@ -153,8 +62,8 @@ func TestFunctionCutJSON(t *testing.T) {
 	}
 }
 
-// TestFunctionCutJSONIsRetried counts the attempts at an answer that breaks off
-// each time, and at one that does so once.
+// TestFunctionCutJSONIsRetried counts the attempts at a response that is truncated
+// each time, and at one that is truncated once.
 func TestFunctionCutJSONIsRetried(t *testing.T) {
 	for _, look := range looks {
 		t.Run(string(look), func(t *testing.T) {
@@ -174,8 +83,8 @@ func TestFunctionCutJSONIsRetried(t *testing.T) {
 	}
 }
 
-// TestFunctionCutLargeJSON has JSON that is too large for the function to hold
-// back until it is whole. The SDK finds no end of it.
+// TestFunctionCutLargeJSON has truncated JSON that is too large for the function to
+// buffer. The SDK finds that it is incomplete.
 func TestFunctionCutLargeJSON(t *testing.T) {
 	for _, look := range looks {
 		t.Run(string(look), func(t *testing.T) {
@@ -191,10 +100,10 @@ func TestFunctionCutLargeJSON(t *testing.T) {
 	}
 }
 
-// TestFunctionCutBinary has bytes that break off. However the platform shows
-// that, they are held back and become a 502.
+// TestFunctionCutBinary has truncated binary responses. However the platform shows a
+// cut, they are buffered and become a 502.
 func TestFunctionCutBinary(t *testing.T) {
-	for _, look := range []lambdaemu.Cut{lambdaemu.CutBroken, lambdaemu.CutClean} {
+	for _, look := range looks {
 		for _, name := range []string{"speech", "file content"} {
 			for _, fault := range bodyCuts {
 				t.Run(fmt.Sprintf("%s %s %s", look, name, fault), func(t *testing.T) {
@@ -211,24 +120,18 @@ func TestFunctionCutBinary(t *testing.T) {
 	}
 }
 
-// TestFunctionBuffered has a function whose answers come in one piece, even
-// those that are streams.
+// TestFunctionBuffered has a function whose responses come in one piece, even
+// streams.
 func TestFunctionBuffered(t *testing.T) {
 	f := lambdaemu.Function{Mode: lambdaemu.Buffered}
-	t.Run("chat", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, f, completeChat)
-	})
-	t.Run("chat stream", func(t *testing.T) {
-		t.Parallel()
-		bothOn(t, f, streamWholeChat)
-	})
+	runBoth(t, onFunction(f), "chat", completeChat)
+	runBoth(t, onFunction(f), "chat stream", streamWholeChat)
 	t.Run("cut stream", func(t *testing.T) {
 		t.Parallel()
 		u := fakeopenai.StartUpstream(t)
 		a := newAPI(u, startFunction(t, u, f).URL, option.WithMaxRetries(0))
 		s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "cut=3"))
-		// Nothing has left when the cut comes, so the status can say it.
+		// Nothing has been sent when the cut comes, so the status can report it.
 		wantRelayError(t, s.err, 502, "upstream_interrupted", "500", "")
 		a.wantRequests(t, 1)
 	})

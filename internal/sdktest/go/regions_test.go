@@ -1,8 +1,6 @@
 package sdktest
 
 import (
-	"context"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +13,6 @@ import (
 	"example.com/relay/internal/torture"
 )
 
-// program builds the relay, once.
-var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(buildDir, "relay")
-	return path, regions.Build(context.Background(), path)
-})
-
 // TestRegionFaults is row C16 of the matrix: through rows C01 to C03, with
 // regions and gateway as processes, the SDK's default retries leave no error
 // of a call that is no stream. The other rows are in package torture.
@@ -30,10 +22,6 @@ func TestRegionFaults(t *testing.T) {
 
 func regionsUnderSDK(t *testing.T) {
 	torture.Row(t, "C16", "gateway")
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, fault := range map[string]regions.Fault{
 		"C01 refused":      regions.Refused,
 		"C01 reset":        regions.Reset,
@@ -46,7 +34,7 @@ func regionsUnderSDK(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			fleet := regions.StartTest(t, regions.Options{Relay: path, TLS: true})
+			fleet := regions.StartTest(t, regions.Options{TLS: true})
 			var log proc.Buffer
 			t.Cleanup(func() {
 				if text := log.String(); strings.Contains(text, canary) || strings.Contains(text, "panic") {

@@ -62,8 +62,8 @@ func TestBodyTooLarge(t *testing.T) {
 	a.wantRequests(t, 0)
 }
 
-// TestBodyTooLargeForARegion uploads through a gateway whose first region, or all
-// of them, takes less: the SDK does so once.
+// TestBodyTooLargeForARegion uploads through a gateway whose first region, or all of
+// whose regions, accept smaller bodies only: the SDK makes one attempt.
 func TestBodyTooLargeForARegion(t *testing.T) {
 	t.Parallel()
 	for _, limits := range [][]int64{{1 << 20, 32 << 20}, {1 << 20, 2 << 20}} {
@@ -92,7 +92,7 @@ func TestBodyTooLargeForARegion(t *testing.T) {
 	}
 }
 
-// TestStreamedBodyTooLarge has a body whose length nobody knows before. The
+// TestStreamedBodyTooLarge has a body of unknown length. The
 // upstream must not see its end.
 func TestStreamedBodyTooLarge(t *testing.T) {
 	t.Parallel()
@@ -106,16 +106,16 @@ func TestStreamedBodyTooLarge(t *testing.T) {
 	wantRelayError(t, err, 413, "body_too_large", "", "false")
 	r.wantHits(t, 1)
 	if req := u.Wait(t, 1); req.BodyErr == nil {
-		t.Errorf("the upstream got a whole body of %d bytes, want it broken off", len(req.Body))
+		t.Errorf("the upstream got a whole body of %d bytes, want it cut", len(req.Body))
 	}
 }
 
-// refusing is a base URL where nobody listens: ports this low are never given
-// to a server that asks for a free one.
+// refusing is a base URL where nothing listens: ports this low are never given to a
+// server that requests a free one.
 const refusing = "http://127.0.0.1:1"
 
-// TestUpstreamDown counts three attempts, and the relay tells the SDK to make
-// them soon.
+// TestUpstreamDown counts three attempts, which the relay invites the SDK to make
+// soon.
 func TestUpstreamDown(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)
@@ -128,7 +128,7 @@ func TestUpstreamDown(t *testing.T) {
 	r.wantHits(t, 4)
 }
 
-// TestUnknownPath has the mistake that everybody makes: a base URL without /v1.
+// TestUnknownPath has the most common mistake: a base URL without /v1.
 func TestUnknownPath(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)
@@ -143,8 +143,7 @@ func TestUnknownPath(t *testing.T) {
 	a.wantRequests(t, 0)
 }
 
-// TestLoop has an error that the SDK would ask again for if it were not told
-// that this cannot help.
+// TestLoop has an error that the SDK would retry without X-Should-Retry: false.
 func TestLoop(t *testing.T) {
 	t.Parallel()
 	u := fakeopenai.StartUpstream(t)

@@ -41,11 +41,6 @@ func readResponse(stream *responseStream) ([]responses.ResponseStreamEventUnion,
 	return events, stream.Err()
 }
 
-func TestResponse(t *testing.T) {
-	t.Parallel()
-	both(t, createResponse)
-}
-
 func createResponse(t *testing.T, a *api) *responses.Response {
 	res, err := a.Responses.New(t.Context(), responseParams())
 	if err != nil {
@@ -55,11 +50,6 @@ func createResponse(t *testing.T, a *api) *responses.Response {
 		t.Errorf("output = %q, want %q", got, want)
 	}
 	return res
-}
-
-func TestResponseStream(t *testing.T) {
-	t.Parallel()
-	both(t, streamWholeResponse)
 }
 
 func streamWholeResponse(t *testing.T, a *api) []responses.ResponseStreamEventUnion {
@@ -85,19 +75,19 @@ func streamWholeResponse(t *testing.T, a *api) []responses.ResponseStreamEventUn
 	return events
 }
 
-// TestResponseResumed asks for the rest of a stream that broke off.
+// TestResponseResumed requests the rest of a truncated stream.
 func TestResponseResumed(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, a *api) []responses.ResponseStreamEventUnion {
 		const last = 5
 		params := responses.ResponseGetParams{StartingAfter: openai.Int(last)}
-		// The SDK itself says stream in a body of the GET, where nobody looks.
+		// The SDK itself sends stream in a body of the GET, which servers ignore.
 		events, err := readResponse(a.Responses.GetStreaming(t.Context(), "resp_1", params, option.WithQuery("stream", "true")))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(events) == 0 || events[0].SequenceNumber != last+1 || events[len(events)-1].Type != "response.completed" {
-			t.Errorf("resumed behind %d with %d events, want those from %d to the last", last, len(events), last+1)
+			t.Errorf("resumed after %d with %d events, want those from %d to the last", last, len(events), last+1)
 		}
 		return events
 	})

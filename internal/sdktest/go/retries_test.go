@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestRetries counts how often the SDK asks. A relay must neither ask again on
-// its own behalf nor keep the SDK from it.
+// TestRetries counts the SDK's attempts. A relay must neither retry by itself nor
+// keep the SDK from retrying.
 func TestRetries(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -26,35 +26,32 @@ func TestRetries(t *testing.T) {
 		{"connection reset", []string{"reset-before"}, 2, true},
 		{"connection closed", []string{"close-before"}, 2, true},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			both(t, func(t *testing.T, a *api) []failure {
-				var failures []failure
-				for _, call := range []func() error{
-					func() error {
-						_, err := a.Chat.Completions.New(t.Context(), chatParams())
-						return err
-					},
-					func() error { return a.streamChat(t.Context(), chatParams()).err },
-				} {
-					a.upstream.Reset()
-					a.upstream.Script(test.faults...)
-					err := call()
-					if ok := err == nil; ok != test.ok {
-						t.Fatalf("the SDK succeeded: %t, want %t (error %v)", ok, test.ok, err)
-					}
-					if err != nil {
-						failures = append(failures, failureOf(t, err))
-					}
-					a.wantRequests(t, test.attempts)
-					for i, req := range a.upstream.Requests() {
-						if got, want := req.Header.Get("X-Stainless-Retry-Count"), strconv.Itoa(i); got != want {
-							t.Errorf("request %d has the retry count %q, want %q", i+1, got, want)
-						}
+		runBoth(t, inProcess, test.name, func(t *testing.T, a *api) []failure {
+			var failures []failure
+			for _, call := range []func() error{
+				func() error {
+					_, err := a.Chat.Completions.New(t.Context(), chatParams())
+					return err
+				},
+				func() error { return a.streamChat(t.Context(), chatParams()).err },
+			} {
+				a.upstream.Reset()
+				a.upstream.Script(test.faults...)
+				err := call()
+				if ok := err == nil; ok != test.ok {
+					t.Fatalf("the SDK succeeded: %t, want %t (error %v)", ok, test.ok, err)
+				}
+				if err != nil {
+					failures = append(failures, failureOf(t, err))
+				}
+				a.wantRequests(t, test.attempts)
+				for i, req := range a.upstream.Requests() {
+					if got, want := req.Header.Get("X-Stainless-Retry-Count"), strconv.Itoa(i); got != want {
+						t.Errorf("request %d has the retry count %q, want %q", i+1, got, want)
 					}
 				}
-				return failures
-			})
+			}
+			return failures
 		})
 	}
 }

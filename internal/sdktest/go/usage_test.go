@@ -35,7 +35,7 @@ func responseSpent(r responses.Response) spent {
 		r.Usage.OutputTokensDetails.ReasoningTokens, r.Usage.TotalTokens}
 }
 
-// identity keeps Go's transport from asking for compression.
+// identity keeps Go's transport from requesting compression.
 var identity = option.WithHeader("Accept-Encoding", "identity")
 
 // TestUsage has what the relay logs equal to what the SDK reports.

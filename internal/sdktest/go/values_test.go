@@ -15,11 +15,6 @@ import (
 	"github.com/openai/openai-go/v3/option"
 )
 
-func TestEmbeddings(t *testing.T) {
-	t.Parallel()
-	both(t, embed)
-}
-
 func embed(t *testing.T, a *api) [2]*openai.CreateEmbeddingResponse {
 	const dimensions = 16
 	var got [2]*openai.CreateEmbeddingResponse
@@ -75,11 +70,6 @@ func TestModels(t *testing.T) {
 	})
 }
 
-func TestFileUpload(t *testing.T) {
-	t.Parallel()
-	both(t, func(t *testing.T, a *api) *openai.FileObject { return uploadFile(t, a, 5<<20) })
-}
-
 func uploadFile(t *testing.T, a *api, size int) *openai.FileObject {
 	t.Helper()
 	content := fakeopenai.Pattern(size)
@@ -101,22 +91,14 @@ func uploadFile(t *testing.T, a *api, size int) *openai.FileObject {
 
 func TestFileContent(t *testing.T) {
 	for _, size := range []int{0, 1, 3_000_000} {
-		t.Run(strconv.Itoa(size), func(t *testing.T) {
-			t.Parallel()
-			both(t, func(t *testing.T, a *api) download {
-				res, err := a.Files.Content(t.Context(), "file-1", option.WithHeader("Fake-Fault", "bytes="+strconv.Itoa(size)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				return read(t, res, size)
-			})
+		runBoth(t, inProcess, strconv.Itoa(size), func(t *testing.T, a *api) download {
+			res, err := a.Files.Content(t.Context(), "file-1", option.WithHeader("Fake-Fault", "bytes="+strconv.Itoa(size)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return read(t, res, size)
 		})
 	}
-}
-
-func TestSpeech(t *testing.T) {
-	t.Parallel()
-	both(t, speak)
 }
 
 func speak(t *testing.T, a *api) download {
@@ -136,11 +118,6 @@ func speechParams() openai.AudioSpeechNewParams {
 	}
 }
 
-func TestTranscription(t *testing.T) {
-	t.Parallel()
-	both(t, transcribe)
-}
-
 func transcribe(t *testing.T, a *api) string {
 	content := fakeopenai.Pattern(777_777)
 	res, err := a.Audio.Transcriptions.New(t.Context(), openai.AudioTranscriptionNewParams{
@@ -156,7 +133,7 @@ func transcribe(t *testing.T, a *api) string {
 	return res.RawJSON()
 }
 
-// A download is what a program can tell of a binary answer.
+// A download is what a program can observe of a binary response.
 type download struct {
 	Status        int
 	ContentType   string

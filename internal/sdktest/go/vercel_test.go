@@ -3,8 +3,6 @@
 package sdktest
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,17 +11,15 @@ import (
 	"example.com/relay/internal/vercelbuild"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
-	"github.com/openai/openai-go/v3/packages/ssestream"
 )
 
 // The tests of this file run on what the real Vercel builds, behind its proxy.
-// None is parallel, since that has one port.
 
 // startVercel serves f as a relay to u until the test ends, with more of its
 // settings in environ. Then it fails the test if the log holds a secret.
 func startVercel(t *testing.T, f *vercelbuild.Function, u *fakeopenai.Upstream, environ ...string) *vercelbuild.Process {
 	t.Helper()
-	u.Delay = 3 * time.Millisecond // Vercel's proxy loses answers that come at once
+	u.Delay = 3 * time.Millisecond // Vercel's proxy loses responses that come at once
 	var p *vercelbuild.Process
 	t.Cleanup(func() { // after it ended
 		if p != nil && strings.Contains(p.Logs(), canary) {
@@ -34,66 +30,24 @@ func startVercel(t *testing.T, f *vercelbuild.Function, u *fakeopenai.Upstream, 
 	return p
 }
 
-// bothOnVercel is both for a relay that is f.
-func bothOnVercel[T any](t *testing.T, f *vercelbuild.Function, call func(t *testing.T, a *api) T) {
-	t.Helper()
-	bothBy(t, "vercel", func(t *testing.T, u *fakeopenai.Upstream) string { return startVercel(t, f, u).URL }, call)
-}
-
-// TestVercel has what works.
-func TestVercel(t *testing.T) {
+// onVercel returns the way through what Vercel builds.
+func onVercel(t *testing.T) way {
 	f := vercelbuild.Build(t)
-	t.Run("chat", func(t *testing.T) { bothOnVercel(t, f, completeChat) })
-	t.Run("chat stream", func(t *testing.T) { bothOnVercel(t, f, streamWholeChat) })
-	t.Run("response", func(t *testing.T) { bothOnVercel(t, f, createResponse) })
-	t.Run("response stream", func(t *testing.T) { bothOnVercel(t, f, streamWholeResponse) })
-	t.Run("embeddings", func(t *testing.T) { bothOnVercel(t, f, embed) })
-	t.Run("transcription", func(t *testing.T) { bothOnVercel(t, f, transcribe) })
-	t.Run("file upload", func(t *testing.T) {
-		// The platform takes bodies of 4.5 MB.
-		bothOnVercel(t, f, func(t *testing.T, a *api) *openai.FileObject { return uploadFile(t, a, 4<<20) })
-	})
-	t.Run("speech", func(t *testing.T) { bothOnVercel(t, f, speak) })
-	for _, r := range refusals {
-		t.Run(r.name, func(t *testing.T) { bothOnVercel(t, f, r.meet) })
+	return way{
+		name:   "vercel",
+		serve:  func(t *testing.T, u *fakeopenai.Upstream) string { return startVercel(t, f, u).URL },
+		upload: 4 << 20, // the platform accepts bodies of 4.5 MB
+		serial: true,    // its proxy has one port
 	}
 }
 
-// TestVercelEventsComeOneByOne is TestEventsComeOneByOne: Vercel ends the
-// upstream's answer as well when the client leaves.
-func TestVercelEventsComeOneByOne(t *testing.T) {
-	f := vercelbuild.Build(t)
-	for events := range 6 {
-		silence := option.WithHeader("Fake-Fault", fmt.Sprintf("silence=%d", events))
-		t.Run(fmt.Sprintf("chat %d", events), func(t *testing.T) {
-			bothOnVercel(t, f, func(t *testing.T, a *api) any {
-				readThenLeave(t, a, events, func(ctx context.Context) *ssestream.Stream[openai.ChatCompletionChunk] {
-					return a.Chat.Completions.NewStreaming(ctx, chatParams(), silence)
-				})
-				return nil
-			})
-		})
-		t.Run(fmt.Sprintf("response %d", events), func(t *testing.T) {
-			bothOnVercel(t, f, func(t *testing.T, a *api) any {
-				readThenLeave(t, a, events, func(ctx context.Context) *responseStream {
-					return a.Responses.NewStreaming(ctx, responseParams(), silence)
-				})
-				return nil
-			})
-		})
-	}
-}
+func TestVercel(t *testing.T)                   { onVercel(t).testCalls(t) }
+func TestVercelEventsComeOneByOne(t *testing.T) { onVercel(t).testEvents(t, "silence=%d") }
+func TestVercelCutStreams(t *testing.T)         { onVercel(t).testCutStreams(t) }
+func TestVercelAborts(t *testing.T)             { onVercel(t).testAborts(t) }
+func TestVercelRealtime(t *testing.T)           { onVercel(t).testRealtime(t) }
 
-// TestVercelAbort is TestAbort.
-func TestVercelAbort(t *testing.T) {
-	f := vercelbuild.Build(t)
-	t.Run("before the header", func(t *testing.T) { bothOnVercel(t, f, leaveBeforeHeader) })
-	t.Run("by closing the stream", func(t *testing.T) { bothOnVercel(t, f, closeStream) })
-	t.Run("in the middle of an upload", func(t *testing.T) { bothOnVercel(t, f, leaveUpload) })
-	t.Run("and again", func(t *testing.T) { bothOnVercel(t, f, leaveOften) })
-}
-
-// TestVercelRefusals counts how often the SDK asks for what the relay refuses.
+// TestVercelRefusals counts the SDK's attempts at what the relay refuses.
 func TestVercelRefusals(t *testing.T) {
 	f := vercelbuild.Build(t)
 	u := fakeopenai.StartUpstream(t)
@@ -137,22 +91,10 @@ func wantEnded(t *testing.T, p *vercelbuild.Process, n int) {
 	}
 }
 
-// TestVercelCutStreams is TestCutStreams and TestCutAfterAll.
-func TestVercelCutStreams(t *testing.T) {
-	f := vercelbuild.Build(t)
-	for _, c := range append([]cut{cutBehindChat}, cuts...) {
-		t.Run("chat "+c.fault, func(t *testing.T) { bothOnVercel(t, f, c.meetInChat) })
-	}
-	for _, c := range append([]cut{cutBehindResponse}, cuts...) {
-		t.Run("response "+c.fault, func(t *testing.T) { bothOnVercel(t, f, c.meetInResponse) })
-	}
-	t.Run("chat behind [DONE]", func(t *testing.T) { bothOnVercel(t, f, streamToDone) })
-}
-
-// TestVercelCutBodies has answers other than event streams that break off. It
-// does not compare with what the SDK makes of them directly: where little has
-// come, Vercel's proxy ends the connection without an answer, which becomes a 502
-// that the SDK would ask again for.
+// TestVercelCutBodies has truncated responses other than event streams. It does not
+// compare with what the SDK makes of them directly: if little has arrived, Vercel's
+// proxy closes the connection without a response, which becomes a 502 that the SDK
+// would retry.
 func TestVercelCutBodies(t *testing.T) {
 	f := vercelbuild.Build(t)
 	for name, call := range bodyCalls {
@@ -167,21 +109,4 @@ func TestVercelCutBodies(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestVercelRealtime has WebSockets, which Vercel's proxy passes on.
-func TestVercelRealtime(t *testing.T) {
-	f := vercelbuild.Build(t)
-	t.Run("echo", func(t *testing.T) {
-		bothOnVercel(t, f, func(t *testing.T, a *api) any {
-			echoRealtime(t, a)
-			return nil
-		})
-	})
-	for _, fault := range realtimeCuts {
-		t.Run(fault, func(t *testing.T) {
-			bothOnVercel(t, f, func(t *testing.T, a *api) any { return meetRealtimeCut(t, a, fault) })
-		})
-	}
-	t.Run("left", func(t *testing.T) { bothOnVercel(t, f, leaveRealtime) })
 }

@@ -1,10 +1,11 @@
-// Calls that tests make by several routes. Each checks that what the SDK gives
-// is right, and returns all that a program can tell.
+// Calls that tests make by several routes. Each checks that the SDK's result is
+// right, and returns everything that a program can observe.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { test } from 'node:test';
 import { toFile } from 'openai';
-import { canary, chat, fault, pattern, prompt, reply, textEvents } from './stack.js';
+import { apiKey, both, canary, chat, failureOf, fault, newClient, pattern, prompt, reply, textEvents } from './stack.js';
 
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
@@ -63,4 +64,22 @@ export async function transcribe(client) {
   const res = await client.audio.transcriptions.create({ model: 'whisper-fake', file: await toFile(bytes, canary + '.mp3') });
   assert.equal(res.text, `${bytes.length} bytes, sha256 ${sha256(bytes)}`);
   return res;
+}
+
+// testCalls makes these calls through a relay on a platform. client holds options
+// of the SDK's client.
+export function testCalls(stack, relay, client) {
+  for (const call of [completeChat, streamChat, streamResponse, speak, transcribe]) {
+    both(stack, call.name, call, { relay, ...client });
+  }
+  test('wrong token', async () => {
+    await stack.reset();
+    const wrong = newClient(stack[relay], { apiKey: `rt_wrong${canary}.${apiKey}` });
+    const failure = await failureOf(() => wrong.chat.completions.create(chat));
+    assert.deepEqual([failure.class, failure.status, failure.code], ['AuthenticationError', 401, 'invalid_access_token']);
+    assert.deepEqual(await stack.requests(), []);
+    if (relay !== 'worker') { // which is not behind a counter
+      assert.equal(await stack.hits(relay), 1);
+    }
+  });
 }

@@ -1,4 +1,4 @@
-// The ways in which answers break off, and the calls that meet them.
+// The ways in which responses are truncated, and the calls that meet them.
 
 import assert from 'node:assert/strict';
 import { chat, failureOf, fault, prompt } from './stack.js';
@@ -13,7 +13,7 @@ export const streams = {
   response: (client, options) => client.responses.create({ model: 'gpt-fake', input: prompt, stream: true }, options),
 };
 
-// meetCut streams an answer that breaks off, which must never look complete. Of
+// meetCut streams a truncated response, which must never look complete. Of
 // the events before the cut some may be missing: Node drops what it has not
 // handed out when it learns of the cut.
 export async function meetCut(client, name, cut) {
@@ -30,7 +30,7 @@ export async function meetCut(client, name, cut) {
 
 export const bodyCuts = ['cut=0', 'cut=3', 'reset=3', 'bad-chunk=3', 'no-last-chunk', 'short-cl'];
 
-// Answers other than event streams.
+// Responses other than event streams.
 export const bodies = {
   chat: (client, options) => client.chat.completions.create(chat, options),
   models: (client, options) => client.models.list(options),

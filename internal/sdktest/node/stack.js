@@ -1,4 +1,4 @@
-// What the tests share: the stack of ../stack, and calling it by two routes.
+// What the tests share: the stack of ../stack, and calls through it by two routes.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,13 +10,13 @@ export { canary, startStack } from '../stack/stack.mjs';
 export const apiKey = 'sk-CANARY-client';
 export const prompt = 'CANARY sings café songs in the dark';
 
-// reply is what the upstream answers to a text; see Reply in fakeopenai.
+// reply is the upstream's reply to a text; see Reply in fakeopenai.
 export const reply = (text) => 'Backwards → ' + [...text].reverse().join('');
 
 // textEvents is how many events of text a stream of the upstream has.
 export const textEvents = 8;
 
-// pattern returns the first n bytes of the upstream's binary answers; see
+// pattern returns the first n bytes of the upstream's binary responses; see
 // Pattern in fakeopenai.
 export const pattern = (n) => Uint8Array.from({ length: n }, (_, i) => i ^ (i >> 8) ^ ((i >> 16) * 7));
 
@@ -27,7 +27,7 @@ export function newClient(base, options = {}) {
 
 // both is a test that calls directly and then through a relay, and compares what
 // the call returned and what the upstream saw. What it returns should be all
-// that a program can tell; the call itself checks that it is right. options are
+// that a program can observe; the call itself checks that it is right. options are
 // those of the relay's client.
 export function both(stack, name, call, { relay = 'open', ...options } = {}) {
   test(name, async (t) => {
@@ -37,7 +37,7 @@ export function both(stack, name, call, { relay = 'open', ...options } = {}) {
         await stack.reset();
         const returned = await call(newClient(base, opts));
         const saw = (await stack.requests()).map(comparable);
-        // A function asks for identity, so that it can write into event streams.
+        // A function requests identity, so that it can write into event streams.
         if (relay.startsWith('lambda')) saw.forEach(({ header }) => delete header['Accept-Encoding']);
         outcomes.push({ returned, saw });
       });
@@ -61,7 +61,7 @@ function comparable({ method, uri, header, bodyBytes, bodySHA256 }) {
   return { method, uri, header, bodyBytes, bodySHA256 };
 }
 
-// failureOf returns what a program can tell of the error that call throws.
+// failureOf returns what a program can observe of the error that call throws.
 export async function failureOf(call) {
   try {
     await call();

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/relay/internal/fakeopenai"
@@ -20,10 +22,11 @@ const waitLimit = 30 * time.Second
 //
 //	POST /reset          forget all requests, faults and counts
 //	POST /script         a JSON list of faults, one for each of the next requests
+//	       ?checks=true  … for each of the relays' next deep checks
 //	POST /kill/gateway   let the first region of a gateway go
-//	GET  /requests       what the upstream saw since
+//	GET  /requests       what the upstream saw since, but for deep checks
 //	       ?wait=N       … once N requests have come, and their bodies
-//	       ?done=N       … once N requests have been answered or given up
+//	       ?done=N       … once N requests are complete or abandoned
 //	GET  /hits           how many requests each relay got since
 //	GET  /log            what the relays have logged from the start on
 func (s *stack) control() http.Handler {
@@ -35,14 +38,7 @@ func (s *stack) control() http.Handler {
 			r.hits.Store(0)
 		}
 	})
-	mux.HandleFunc("POST /script", func(w http.ResponseWriter, req *http.Request) {
-		var faults []string
-		if err := json.NewDecoder(req.Body).Decode(&faults); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		s.upstream.Script(faults...)
-	})
+	mux.HandleFunc("POST /script", s.script)
 	mux.HandleFunc("POST /kill/{gateway}", s.kill)
 	mux.HandleFunc("GET /requests", s.requests)
 	mux.HandleFunc("GET /hits", func(w http.ResponseWriter, _ *http.Request) {
@@ -65,7 +61,34 @@ func (s *stack) control() http.Handler {
 	return mux
 }
 
-// requests answers what the upstream saw.
+// script sets the faults of requests or of deep checks. The page has a relay check
+// the API whenever a call fails, so neither takes the faults of the other.
+func (s *stack) script(w http.ResponseWriter, req *http.Request) {
+	var faults []string
+	if err := json.NewDecoder(req.Body).Decode(&faults); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	checks := req.URL.Query().Get("checks") == "true"
+	s.upstream.SetFault(func(req *http.Request) string {
+		if len(faults) == 0 || isCheck(req.Header) != checks {
+			return ""
+		}
+		next := faults[0]
+		faults = faults[1:]
+		return next
+	})
+}
+
+// isCheck reports whether a request is a relay's deep check.
+func isCheck(h http.Header) bool { return strings.HasPrefix(h.Get("User-Agent"), "relay/") }
+
+// seen returns the requests that the upstream saw, without deep checks.
+func (s *stack) seen() []*fakeopenai.Request {
+	return slices.DeleteFunc(s.upstream.Requests(), func(r *fakeopenai.Request) bool { return isCheck(r.Header) })
+}
+
+// requests responds with what the upstream saw.
 func (s *stack) requests(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := context.WithTimeout(req.Context(), waitLimit)
 	defer cancel()
@@ -76,7 +99,7 @@ func (s *stack) requests(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "too few requests came", http.StatusGatewayTimeout)
 		return
 	}
-	seen := s.upstream.Requests()
+	seen := s.seen()
 	for _, r := range seen[:done] {
 		select {
 		case <-r.Done:
@@ -96,7 +119,7 @@ func (s *stack) requests(w http.ResponseWriter, req *http.Request) {
 func (s *stack) waitRecorded(ctx context.Context, n int) bool {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for len(s.upstream.Requests()) < n {
+	for len(s.seen()) < n {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -143,5 +166,5 @@ func isClosed(c <-chan struct{}) bool {
 
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // a test that is gone needs no answer
+	_ = json.NewEncoder(w).Encode(v) // a test that is gone needs no response
 }

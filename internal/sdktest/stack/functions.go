@@ -9,18 +9,18 @@ import (
 )
 
 // functions are the relays on AWS Lambda by their names in the greeting, and
-// what each shows of an answer that breaks off.
+// what each shows of a truncated response.
 var functions = map[string]lambdaemu.Cut{
 	"lambda":      lambdaemu.CutBroken,
 	"lambdaClean": lambdaemu.CutClean,
 }
 
-// startFunctions builds into dir what is deployed to AWS Lambda, and serves it
-// behind function URLs, of which it tells greeting. Functions want a token, as
-// everybody can reach them.
+// startFunctions builds into dir what is deployed to AWS Lambda, serves it behind
+// function URLs, and adds those to greeting. Functions require a token, as anyone
+// can reach them.
 func (s *stack) startFunctions(dir, upstream string, greeting map[string]any) error {
 	bootstrap := filepath.Join(dir, "bootstrap")
-	if err := build.Lambda.Build(context.Background(), build.Target{}, bootstrap); err != nil {
+	if err := build.Lambda.BuildHere(context.Background(), bootstrap); err != nil {
 		return err
 	}
 	for name, cut := range functions {
@@ -39,7 +39,7 @@ func (s *stack) startFunctions(dir, upstream string, greeting map[string]any) er
 			return err
 		}
 		s.functions = append(s.functions, server)
-		// What a function logs is read while it runs: there is no waiting for it.
+		// A function's log is read while it runs: there is nothing to wait for.
 		r := &relay{Handler: server, idle: func(context.Context) error { return nil }}
 		s.relays[name] = r
 		if greeting[name], err = serve(r, &s.complaints); err != nil {

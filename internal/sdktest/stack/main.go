@@ -1,5 +1,5 @@
 // Command stack serves what tests of an SDK in another language need: a fake
-// upstream, relays to it, and a control server that tells what they saw. It
+// upstream, relays to it, and a control server that reports what they saw. It
 // prints their base URLs as one line of JSON and exits when its standard input
 // closes, so that it never outlives the tests that started it.
 //
@@ -21,6 +21,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"example.com/relay/core"
 	"example.com/relay/internal/fakeopenai"
@@ -114,11 +115,38 @@ func configs(upstream string) map[string]core.Config {
 		"usage":       {Upstreams: to, LogUsage: true},
 		"token":       {Upstreams: to, AccessTokens: tokens, PathTokens: true},
 		"held":        {Upstreams: to, AccessTokens: tokens, APIKey: heldKey},
+		"named":       {Upstreams: to, NamedTokens: namedTokens()},
 		"small":       {Upstreams: to, MaxBodyBytes: smallLimit},
+		"expired":     {Upstreams: to, NamedTokens: named(core.NamedToken{Expires: time.Now().Add(-time.Hour)})},
+		"paths":       {Upstreams: to, NamedTokens: named(core.NamedToken{Paths: []string{"/v1/models"}})},
+		"models":      {Upstreams: to, NamedTokens: named(core.NamedToken{Models: []string{"gpt-*", "whisper-*"}})},
+		"rate":        {Upstreams: to, NamedTokens: named(core.NamedToken{PerMinute: 20})}, // after those one each 3 s
 		"noWebSocket": {Upstreams: to, Platform: core.Platform{NoWebSocket: true}},
-		// Ports this low are never given to a server that asks for a free one.
+		// Ports this low are never given to a server that requests a free one.
 		"down": {Upstreams: []core.Secret{"http://127.0.0.1:1"}},
 	}
+}
+
+// named returns the list of one token, accessToken, that permits what token does.
+func named(token core.NamedToken) []core.NamedToken {
+	token.Name, token.Token = "alice", accessToken
+	return []core.NamedToken{token}
+}
+
+// namedTokens returns tokens that differ in what they permit. The text of each is
+// accessToken, a hyphen and its name.
+func namedTokens() []core.NamedToken {
+	tokens := []core.NamedToken{
+		{Name: "alice", Expires: time.Date(2099, time.January, 1, 0, 0, 0, 0, time.UTC), PerMinute: 60, MaxInFlight: 4},
+		{Name: "soon", Expires: time.Now().Add(75 * time.Hour)},
+		{Name: "gone", Expires: time.Now().Add(-time.Hour)},
+		{Name: "narrow", Paths: []string{"/v1/chat/completions"}, Methods: []string{http.MethodPost}},
+		{Name: "slow", PerMinute: 1},
+	}
+	for i := range tokens {
+		tokens[i].Token = core.Secret(accessToken + "-" + tokens[i].Name)
+	}
+	return tokens
 }
 
 // A stack is an upstream and relays, most of them to it.
@@ -165,8 +193,8 @@ func (s *stack) newRelay(name string, cfg core.Config) (*relay, error) {
 	return r, nil
 }
 
-// startGateway serves a gateway over two relays, the first of which is not
-// there, and tells greeting.
+// startGateway serves a gateway over two relays, the first of which refuses
+// connections, and adds it to greeting.
 func (s *stack) startGateway(greeting map[string]any, upstream string) error {
 	near, err := s.startRelay("near", core.Config{Upstreams: []core.Secret{core.Secret(upstream)}})
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"example.com/relay/core"
 )
 
-// gateways are the relays before regions of their own, by their names in the
-// greeting, and how the first region goes when a test asks for it.
+// gateways are the relays with regions of their own, by their names in the greeting,
+// and how the first region fails when a test kills it.
 var gateways = map[string]func(*region){
 	"gatewayRefuse": func(r *region) { r.server.Close() },
-	"gateway503":    func(r *region) { r.answer(unavailable) },
-	"gatewayReset":  func(r *region) { r.answer(reset) },
+	"gateway503":    func(r *region) { r.serveDead(unavailable) },
+	"gatewayReset":  func(r *region) { r.serveDead(reset) },
 }
 
 // regionNames are the names of a gateway's regions, as people see them.
@@ -25,18 +25,18 @@ var regionNames = []string{"aws-us-east-1", "gcf-europe-west1", "vercel-iad1"}
 // A region is a relay that can be killed.
 type region struct {
 	server *http.Server
-	dead   atomic.Pointer[http.HandlerFunc] // answers in the relay's place
+	dead   atomic.Pointer[http.HandlerFunc] // serves in the relay's place
 }
 
-// answer lets h answer from now on.
-func (r *region) answer(h http.HandlerFunc) { r.dead.Store(&h) }
+// serveDead has h respond in the relay's place from now on.
+func (r *region) serveDead(h http.HandlerFunc) { r.dead.Store(&h) }
 
-// unavailable answers as a platform does that has no instance.
+// unavailable responds like a platform without an instance.
 func unavailable(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "<h1>Service Unavailable</h1>", http.StatusServiceUnavailable)
 }
 
-// reset breaks the connection off once the request has come.
+// reset resets the connection once the request has arrived.
 func reset(w http.ResponseWriter, req *http.Request) {
 	_, _ = io.Copy(io.Discard, req.Body)
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
@@ -45,8 +45,8 @@ func reset(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// startKillable serves the gateways whose regions can be killed, and the regions, which lead to upstream,
-// and tells greeting of the gateways.
+// startKillable serves the gateways whose regions can be killed, and the regions,
+// which lead to upstream, and adds the gateways to greeting.
 func (s *stack) startKillable(upstream string, greeting map[string]any) error {
 	for name := range gateways {
 		var upstreams []core.Secret

@@ -59,9 +59,10 @@ class Stack {
     return this.#ask('POST', '/reset');
   }
 
-  // script gives the next request the first of faults, and so on.
-  script(faults) {
-    return this.#ask('POST', '/script', faults);
+  // script gives the next request the first of faults, and so on; or with checks
+  // the relays' next deep check.
+  script(faults, { checks = false } = {}) {
+    return this.#ask('POST', `/script?checks=${checks}`, faults);
   }
 
   // kill lets the first region of a gateway go, for good.

@@ -7,7 +7,7 @@ import (
 	"example.com/relay/internal/workerd"
 )
 
-// startWorker serves the Worker, of which it tells greeting; without workerd its
+// startWorker serves the Worker and adds it to greeting; without workerd its
 // tests skip.
 func (s *stack) startWorker(upstream string, greeting map[string]any) error {
 	program, err := workerd.Install()

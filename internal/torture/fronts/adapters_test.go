@@ -78,7 +78,7 @@ func (r *rig) invoke(event string) (a response) {
 	if err != nil {
 		return response{err: err}
 	}
-	// A streamed response has its head in front of eight NULs.
+	// A streamed response begins with its head and eight NULs.
 	head, body, streamed := bytes.Cut(payload, make([]byte, 8))
 	var re reply
 	if err := json.Unmarshal(head, &re); err != nil {
@@ -94,7 +94,7 @@ func (r *rig) invoke(event string) (a response) {
 		b, err := base64.StdEncoding.DecodeString(re.Body)
 		a.body, a.err = string(b), err
 	}
-	r.told(a.header, []byte(a.body))
+	r.received(a.header, []byte(a.body))
 	return a
 }
 
@@ -157,7 +157,7 @@ func randomEvent(e string) string {
 	return string(b)
 }
 
-// wantAlive fails if more processes than n were needed, or one crashed.
+// wantAlive fails if more than n processes were started, or one crashed.
 func (r *rig) wantAlive(n int) {
 	r.Helper()
 	if stats := r.emulator.Stats(); stats.Crashed != 0 || stats.Spawned > n {
@@ -278,7 +278,7 @@ func refusedResponses(r *rig) {
 	} else if a.err != nil || a.status != 200 || len(a.body) < 7_000_000 {
 		r.Errorf("got %d bytes, %v", len(a.body), a.err)
 	}
-	// A client that leaves, upon which the emulator takes no more of the response.
+	// A client that disconnects, after which the emulator discards the response.
 	ctx, cancel := context.WithTimeout(r.Context(), 200*time.Millisecond)
 	defer cancel()
 	if res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, stream, "Fake-Fault", "events=20 gap=50ms").WithContext(ctx)); err == nil {
@@ -288,13 +288,13 @@ func refusedResponses(r *rig) {
 	r.wantNext()
 	r.wantAlive(2)
 	for _, req := range r.Requests() {
-		req.WaitDone(r) // nobody told the function that its client had gone
+		req.WaitDone(r) // the function was not notified that its client had disconnected
 	}
 	r.runtimeAPIFaults()
 }
 
-// runtimeAPIFaults has the Runtime API refuse answers, and break off while it
-// takes them: whatever becomes of that one, the next invocation is clean.
+// runtimeAPIFaults has the Runtime API refuse responses, and close the connection in
+// the middle of one: whatever becomes of it, the next invocation is clean.
 func (r *rig) runtimeAPIFaults() {
 	r.Helper()
 	var fault atomic.Value
@@ -372,7 +372,7 @@ func badSettings(r *rig) {
 	a := r.send("POST", chatPath, chat)
 	r.wantError(a, http.StatusInternalServerError, "relay_misconfigured")
 	if a.header.Get("X-Should-Retry") != "false" {
-		r.Error("clients may try again")
+		r.Error("clients may retry")
 	}
 	if logs := r.logs(); !strings.Contains(logs, "RELAY_NO_SUCH_SETTING") || !strings.Contains(logs, "RELAY_IDLE_TIMEOUT") {
 		r.Errorf("the log does not name what is wrong:\n%s", logs)
@@ -380,8 +380,8 @@ func badSettings(r *rig) {
 	r.wantUpstream(0)
 }
 
-// secretsDown has the extension that reads secrets be away, come, and go again:
-// a key is used for five minutes, by the wall clock, and nothing without one.
+// secretsDown has the extension that reads secrets fail, work, and fail again: a key
+// is used for five minutes of wall-clock time, and nothing is sent without one.
 func secretsDown(r *rig) {
 	c := r.setClock()
 	extension := httptest.NewUnstartedServer(nil)
@@ -408,7 +408,7 @@ func secretsDown(r *rig) {
 		}
 		r.wantError(a, a.status, "relay_misconfigured")
 		r.wantUpstream(before)
-		c.jump(r, 2*time.Second) // when the secret is asked for again
+		c.jump(r, 2*time.Second) // when the secret is requested again
 	}
 	open := func(why string) {
 		r.Helper()
@@ -438,8 +438,8 @@ func secretsDown(r *rig) {
 
 const secretKey = "sk-SECRET-0123456789"
 
-// frozen stops the process between requests, as the platform does, and has the
-// upstream close its connections meanwhile.
+// frozen stops the process between requests, as the platform does, while the
+// upstream closes its connections.
 func frozen(r *rig) {
 	s := ending(r)
 	r.restartLambda(lambdaemu.Function{Freeze: true, Concurrency: 1}, s.URL)
@@ -460,7 +460,7 @@ func frozen(r *rig) {
 	r.resume()
 }
 
-// resume has frozen functions run, so that they can end.
+// resume lets frozen functions run, so that they can end.
 func (r *rig) resume() {
 	for _, pid := range r.emulator.PIDs() {
 		_ = syscall.Kill(pid, syscall.SIGCONT)
@@ -478,7 +478,7 @@ func platformLimit(r *rig) {
 		r.wantUpstream(1)
 		return
 	}
-	// The limit of 6 MiB is on the event, which AWS refuses by itself.
+	// AWS itself refuses events of more than 6 MiB.
 	if a := r.send("POST", "/v1/files", strings.Repeat("x", 4<<20), "Content-Type", "application/octet-stream"); a.err != nil || a.status == http.StatusRequestEntityTooLarge {
 		r.Errorf("4 MiB: %v", a)
 	}

@@ -21,7 +21,7 @@ import (
 	"example.com/relay/internal/torture"
 )
 
-// soon is how soon an upstream must hear that a client has gone.
+// soon is how soon an upstream must notice that a client has disconnected.
 const soon = 50 * time.Millisecond
 
 var (
@@ -72,15 +72,15 @@ func brokenUpload(r *rig) {
 	if req.BodyErr == nil {
 		r.Errorf("upstream got a whole request of %d bytes", len(req.Body))
 	}
-	r.told50(req.WaitCanceled(r).Sub(left))
+	r.noteCanceled(req.WaitCanceled(r).Sub(left))
 	r.wantNext()
 }
 
-// told50 notes how long the upstream took to hear something.
-func (r *rig) told50(d time.Duration) {
+// noteCanceled notes how long the upstream took to notice a disconnect.
+func (r *rig) noteCanceled(d time.Duration) {
 	r.note(fmt.Sprintf("upstream cancelled after %.1f ms", float64(d.Microseconds())/1000))
 	if d > 2*time.Second {
-		r.Errorf("upstream heard after %v", d)
+		r.Errorf("upstream noticed after %v", d)
 	}
 }
 
@@ -90,7 +90,7 @@ func goneBeforeHeader(r *rig) {
 	req := r.Wait(r, 1)
 	left := time.Now()
 	w.leave()
-	r.told50(req.WaitCanceled(r).Sub(left))
+	r.noteCanceled(req.WaitCanceled(r).Sub(left))
 	if !r.is(worker) && !eventually(5*time.Second, func() bool { return strings.Contains(r.logs(), `"status":499`) }) {
 		r.Errorf("no 499 in the log:\n%s", r.logs())
 	}
@@ -98,8 +98,8 @@ func goneBeforeHeader(r *rig) {
 	r.wantNext()
 }
 
-// goneAmidEvents compares the time that the upstream takes to hear of a client
-// that leaves with what it takes without a relay.
+// goneAmidEvents compares how soon the upstream notices that a client has
+// disconnected, with and without a relay.
 func goneAmidEvents(r *rig) {
 	n := torture.Pick(60, 1000)
 	var leaving, control []time.Duration
@@ -131,13 +131,13 @@ func goneAmidEvents(r *rig) {
 	})
 	r.note(fmt.Sprintf("%d cycles, upstream cancelled after p50 %.1f ms, p99 %.1f ms; without a relay p99 %.1f ms", n, ms(leaving[n/2]), ms(p99(leaving)), ms(p99(control))))
 	if p50 := leaving[n/2]; p50 > soon {
-		r.Errorf("upstream hears after %v, want %v", p50, soon)
+		r.Errorf("upstream notices after %v, want %v", p50, soon)
 	}
 	r.wantUpstream(sent)
 }
 
-// within fails if what is measured is over the limit. A busy machine is over it
-// now and then, and a fault always: it is measured three times before.
+// within fails if the measurement exceeds the limit three times. A busy machine
+// exceeds it now and then, a fault always.
 func (r *rig) within(limit time.Duration, measure func() time.Duration) {
 	r.Helper()
 	var got []time.Duration
@@ -151,7 +151,7 @@ func (r *rig) within(limit time.Duration, measure func() time.Duration) {
 	r.Errorf("took %v, want %v", got, limit)
 }
 
-// p99 sorts times and returns that which one of a hundred is over.
+// p99 sorts times and returns the 99th percentile.
 func p99(took []time.Duration) time.Duration {
 	slices.Sort(took)
 	return took[len(took)*99/100]
@@ -159,8 +159,8 @@ func p99(took []time.Duration) time.Duration {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// halfClosed ends the client's half behind its request, and reads on. It counts
-// as gone, so that nothing may be left, and nothing may look complete.
+// halfClosed closes the client's half after its request, and reads on. It counts as
+// a disconnect: nothing may stay open, and no response may look complete.
 func halfClosed(r *rig) {
 	if r.is(worker) {
 		r.halfClosedServed()
@@ -178,7 +178,7 @@ func halfClosed(r *rig) {
 		left := time.Now()
 		_ = w.CloseWrite()
 		if d := req.WaitCanceled(r).Sub(left); d > 2*time.Second {
-			r.Errorf("%s: upstream heard after %v", fault, d)
+			r.Errorf("%s: upstream noticed after %v", fault, d)
 		}
 		if a := w.response("POST"); a.err == nil || strings.Contains(a.body, "[DONE]") {
 			r.Errorf("%s: got %v, want a broken end", fault, a)
@@ -223,8 +223,8 @@ func slowBody(r *rig) {
 	r.wantNext()
 }
 
-// sip opens n answers that are far larger than any buffer, and reads a little of
-// each.
+// sip requests n responses that are far larger than any buffer, and reads a little
+// of each.
 func (r *rig) sip(n int) []*wire {
 	r.Helper()
 	var wires []*wire
@@ -240,7 +240,7 @@ func (r *rig) sip(n int) []*wire {
 	return wires
 }
 
-// resident returns what the processes hold in memory.
+// resident returns the resident memory of the processes.
 func (r *rig) resident() (n int64) {
 	for _, p := range r.processes {
 		u, err := p.Usage()
@@ -277,11 +277,11 @@ func (r *rig) queued() (n int64) {
 }
 
 // slowReader reads so slowly that most of the response must wait at the upstream,
-// then no more.
+// and then stops.
 func slowReader(r *rig) {
 	f := flooding(r, "application/octet-stream", 500_000_000)
 	r.start(f.URL, "RELAY_WRITE_TIMEOUT=1s")
-	r.sip(2) // what is made once
+	r.sip(2) // allocates what is allocated once
 	f.wantLeft(r, 2)
 	before := r.resident()
 	n := torture.Pick(10, 50)
@@ -462,7 +462,7 @@ func gzipBody(r *rig) {
 	r.wantUpstream(1)
 }
 
-// text returns a client's frame (RFC 6455, section 5.2), masked with nothing.
+// text returns a client's frame (RFC 6455, section 5.2), with a mask of zeros.
 func text(s string) string {
 	head := []byte{0x81, 0x80 | 127}
 	head = binary.BigEndian.AppendUint64(head, uint64(len(s)))
@@ -473,7 +473,7 @@ func text(s string) string {
 func (r *rig) handshake(fault string) *wire {
 	r.Helper()
 	w := r.dial()
-	w.say("GET /v1/realtime?model=m HTTP/1.1\r\n" + canaries + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nFake-Fault: " + fault + "\r\n\r\n")
+	w.say("GET /v1/realtime?model=m HTTP/1.1\r\n" + canaries + upgrade + "Fake-Fault: " + fault + "\r\n\r\n")
 	res, err := http.ReadResponse(w.Reader, nil)
 	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		r.Fatalf("handshake: %v %v", res, err)
@@ -504,15 +504,15 @@ func webSockets(r *rig) {
 	const second = 2 * time.Second // the matrix says one; machines are busy
 	for i, end := range []struct {
 		name, fault string
-		act         func(w *wire)
-		heard       bool // the upstream sees it as a leaving client
+		act         func(w rawConn)
+		gone        bool // the upstream sees a disconnect
 	}{
-		{"client half-close", "", func(w *wire) { _ = w.CloseWrite() }, true},
-		{"client reset", "", (*wire).rst, true},
-		{"client close frame", "", func(w *wire) { w.say("\x88\x82\x00\x00\x00\x00\x03\xe8") }, false},
-		{"server end", "cut=2", func(w *wire) { w.say(text("two")) }, false},
-		{"server reset", "reset=2", func(w *wire) { w.say(text("two")) }, false},
-		{"close while data flies", "", func(w *wire) {
+		{"client half-close", "", func(w rawConn) { _ = w.CloseWrite() }, true},
+		{"client reset", "", rawConn.rst, true},
+		{"client close frame", "", func(w rawConn) { w.say("\x88\x82\x00\x00\x00\x00\x03\xe8") }, false},
+		{"server end", "cut=2", func(w rawConn) { w.say(text("two")) }, false},
+		{"server reset", "reset=2", func(w rawConn) { w.say(text("two")) }, false},
+		{"close while data flies", "", func(w rawConn) {
 			w.say(text(strings.Repeat("x", 1<<20)) + "\x88\x82\x00\x00\x00\x00\x03\xe8")
 		}, false},
 	} {
@@ -522,7 +522,7 @@ func webSockets(r *rig) {
 			r.Errorf("%s: echo %q %v", end.name, got, err)
 		}
 		begun := time.Now()
-		end.act(w)
+		end.act(w.rawConn)
 		if end.name == "close while data flies" {
 			if got, err := w.frame(); len(got) != 1<<20 || err != nil {
 				r.Errorf("%s: %d bytes delivered, %v", end.name, len(got), err)

@@ -212,7 +212,7 @@ func clockJumps(r *rig) {
 		}
 		c.jump(r, by)
 		if rest, err := io.ReadAll(res.Body); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
-			r.Errorf("a stream amid a jump of %v: %v %q", by, err, rest)
+			r.Errorf("a stream during a jump of %v: %v %q", by, err, rest)
 		}
 		res.Body.Close()
 		r.wantNext()

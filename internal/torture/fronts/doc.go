@@ -1,5 +1,5 @@
-// Package fronts holds the rows of the torture matrix that one relay is put to,
-// whatever stands around it: faults of clients (A), of the upstream (B), hostile
+// Package fronts holds the rows of the torture matrix for a single relay, on any
+// platform: faults of clients (A), of the upstream (B), hostile
 // input (D), exhaustion (E) and the edges of adapters (F). Each runs against
 // every front it applies to: the program relay, the Lambda function in its
 // emulator with streamed and with whole responses, the Google Cloud Function in

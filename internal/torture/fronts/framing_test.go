@@ -12,8 +12,8 @@ import (
 	"example.com/relay/internal/torture"
 )
 
-// TestFraming is of upstreams that make the relay take a message for another,
-// or too much of one.
+// TestFraming has upstreams that make the relay take one message for another, or
+// accept too much of one.
 func TestFraming(t *testing.T) {
 	runRows(t, []row{
 		{"D31", "a request hidden in a body that an upstream refuses to read", all, nil, nil, hiddenRequest},
@@ -28,8 +28,8 @@ func TestFraming(t *testing.T) {
 	})
 }
 
-// hiddenRequest has an upstream that responds to what expects a 100 (Continue)
-// without reading its body, and takes the body for the next request.
+// hiddenRequest has an upstream that responds to requests with Expect: 100-continue
+// without reading their bodies, and takes the body for the next request.
 func hiddenRequest(r *rig) {
 	up := scripted(r, func(c *turn) {
 		for {
@@ -41,7 +41,7 @@ func hiddenRequest(r *rig) {
 			if req.Header.Get("Expect") == "" {
 				_, _ = io.Copy(io.Discard, req.Body)
 			} else {
-				time.Sleep(1100 * time.Millisecond) // longer than clients are patient
+				time.Sleep(1100 * time.Millisecond) // longer than clients wait for a 100
 			}
 			text := fmt.Sprintf("{%q:%q}", "path", req.URL.Path)
 			c.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text))
@@ -82,8 +82,8 @@ func responseLines(r *rig) {
 	}
 }
 
-// amidUpload sends bodies of which the first region reads some before it
-// answers. The next gets all or nothing.
+// amidUpload sends bodies of which the first region reads a part before it
+// responds. The next one must get all or nothing.
 func amidUpload(r *rig) {
 	whole := 0
 	for run := range torture.Pick(8, 40) {
@@ -110,7 +110,7 @@ func amidUpload(r *rig) {
 				if err == io.EOF && got == "" {
 					return
 				}
-				if req != nil && req.URL.Path == "/relay/health" { // how much it takes
+				if req != nil && req.URL.Path == "/relay/health" { // for the limit of its bodies
 					c.say("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
 					continue
 				}
@@ -121,9 +121,7 @@ func amidUpload(r *rig) {
 				c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			}
 		})
-		r.stop()
-		r.base = r.startRelay("RELAY_UPSTREAMS="+first.URL+","+second.URL, "RELAY_ACCESS_TOKENS="+canaryToken, "RELAY_PROBE_INTERVAL=off")
-		r.settle()
+		r.gatewayTo(nil, first, second)
 		req := request(r, "POST", r.base+chatPath, body)
 		if run%2 == 0 {
 			req.ContentLength = -1
@@ -138,7 +136,7 @@ func amidUpload(r *rig) {
 	}
 	r.note(fmt.Sprintf("%d forwarded by the second region, with the whole body", whole))
 	if whole == 0 {
-		r.Error("the second region was never asked")
+		r.Error("the second region was never used")
 	}
 }
 
@@ -154,8 +152,8 @@ func (r *rig) gatewayTo(settings []string, upstreams ...*script) {
 	r.settle()
 }
 
-// trickledErrors has regions that announce a gigabyte of JSON and send a byte of
-// it now and then. What the gateway reads of it ends, and leaves nothing running.
+// trickledErrors has regions that announce a gigabyte of JSON and send a byte of it
+// now and then. The gateway must stop reading it, and leave nothing running.
 func trickledErrors(r *rig) {
 	trickle := func() *script {
 		return scripted(r, func(c *turn) {
@@ -184,13 +182,13 @@ func trickledErrors(r *rig) {
 	wait.Wait()
 	for _, p := range r.processes {
 		if !awaitIdle(p.PID()) {
-			r.Error("the gateway goes on computing")
+			r.Error("the gateway keeps computing")
 		}
 	}
 }
 
-// foreignIDs has a region whose background response is called like a path to
-// another resource, and whose stream breaks.
+// foreignIDs has a region whose background response has the path of another resource
+// for an id, and whose stream is truncated.
 func foreignIDs(r *rig) {
 	for _, id := range []string{"../files/file-1/content", "..%2ffiles", "resp_1?x=y", ".."} {
 		first := scripted(r, func(c *turn) {

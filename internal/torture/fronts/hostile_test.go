@@ -18,9 +18,9 @@ import (
 )
 
 var (
-	// platformFirst are the fronts that nobody reaches by raw bytes.
+	// platformFirst are the fronts that no raw bytes reach.
 	platformFirst = excepting("the platform's front end parses the client's HTTP; what it forwards is a clean request", lambda, buffered, gcf, vercel)
-	// noRawHeaders are those where header names and values are a platform's.
+	// awsFirst are the fronts that get header fields from the platform.
 	awsFirst = excepting("AWS parses the request and delivers it as fields", lambdas...)
 )
 
@@ -68,7 +68,7 @@ func connectionOptions(r *rig) {
 	}
 }
 
-// identifying are forty headers by which a client could be told.
+// identifying are forty headers that could identify a client.
 var identifying = []string{
 	"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "Forwarded", "X-Real-Ip", "True-Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip",
 	"Cf-Connecting-Ip", "Cf-Ray", "Cf-Ipcountry", "Cf-Visitor", "Cdn-Loop", "X-Amzn-Trace-Id", "X-Amz-Cf-Id", "X-Amz-Security-Token", "X-Vercel-Forwarded-For", "X-Vercel-Ip-Country",
@@ -104,7 +104,7 @@ func underscores(r *rig) {
 		r.Errorf("got %v", a)
 	}
 	for name := range r.Wait(r, 1).Header {
-		if strings.Contains(name, "_") && name != "Session_id" { // whose twin means nothing
+		if strings.Contains(name, "_") && name != "Session_id" { // whose twin has no meaning
 			r.Errorf("upstream got %s", name)
 		}
 	}
@@ -129,14 +129,14 @@ func duplicates(r *rig) {
 	r.wantUpstream(0)
 }
 
-// smugglers are the ways to let two servers disagree on where a request ends.
+// smugglers returns requests about whose end two servers may disagree.
 func smugglers() []string {
 	var list []string
 	add := func(headers, body string) {
 		list = append(list, "POST "+chatPath+" HTTP/1.1\r\n"+canaries+headers+"\r\n"+body)
 	}
 	const inner = "GET /v1/smuggled HTTP/1.1\r\nHost: a\r\nX: "
-	// CL.TE, TE.CL and TE.TE: Transfer-Encoding written so that some do not see it.
+	// CL.TE, TE.CL and TE.TE: Transfer-Encoding in forms that some servers ignore.
 	for _, te := range []string{
 		"Transfer-Encoding: chunked", "Transfer-Encoding : chunked", "Transfer-Encoding:\tchunked", "Transfer-Encoding: xchunked", "Transfer-Encoding: chunked, identity",
 		"Transfer-Encoding: identity, chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: x", "Transfer-Encoding: x\r\nTransfer-Encoding: chunked", "Transfer-encoding: CHUNKED",
@@ -168,8 +168,8 @@ func smugglers() []string {
 	return list
 }
 
-// smuggling sends each of them and counts what the upstream took for requests:
-// one at most that the relay answers for, and never what stood inside.
+// smuggling sends each of them and counts the upstream's requests: at most one for
+// each, and never the one inside.
 func smuggling(r *rig) {
 	list := smugglers()
 	var mu sync.Mutex
@@ -179,7 +179,7 @@ func smuggling(r *rig) {
 			req, _, err := c.request()
 			if err != nil {
 				if req == nil && err != io.EOF && !strings.Contains(err.Error(), "reset") && !strings.Contains(err.Error(), "closed") {
-					r.Errorf("the relay wrote what is no HTTP: %v", err)
+					r.Errorf("the relay wrote something that is not HTTP: %v", err)
 				}
 				return
 			}
@@ -207,7 +207,7 @@ func smuggling(r *rig) {
 			defer func() { <-turns }()
 			defer w.Close()
 			w.say(raw)
-			// Some wait for more, as they should.
+			// Some are incomplete, so that the relay rightly waits.
 			_ = w.SetDeadline(time.Now().Add(time.Second))
 			if a := w.response("POST"); a.err == nil && a.status < 400 {
 				passed.Add(1)
@@ -235,9 +235,7 @@ func paths(r *rig) {
 		"//v1/models", "/v1//models", "/v1/../x", "/v1/%2e%2e/x", "/v1/.%2E/x", "/v1/./models", "/v1/%2e/models", "/v1/a%2f..%2fb", "/v1/..%2Fb", "/v1/a%2f%2e%2e%2f%2e%2e%2fx", "/v1/%2fb", "/v1/a%2f%2fb", "/v1/a%2f", "/v1/%252e%252e/x", "/v1/a%252f..%252fb", "/v1%2fmodels", "/%2fv1/models", "/v1/a%5cb", "/v1/a%00b", "/v1/a;x=y", "/v1/a%3bb", "/v1/a%23b", "/v1/a%3fb",
 		"/v1/%c0%ae%c0%ae/x", "/v1/%c0%afx", "/v1/%ff", "/v1/%0d%0aX:y", "/v1/%7f", "/v2/models", "/", "/v1", "/etc/passwd", "/v1x/models",
 	} {
-		req := request(r, "GET", r.base, "")
-		req.URL.Opaque = "//" + req.URL.Host + path // to the letter
-		a := r.roundTrip(req)
+		a := r.sendTo("GET", path)
 		if path == "/" {
 			if a.status != 200 || !strings.Contains(a.body, "<html") {
 				r.Errorf("/: got %v, want the page", a.status)
@@ -258,9 +256,7 @@ func paths(r *rig) {
 	r.wantUpstream(0)
 	// An id may have a slash, which stays encoded.
 	for i, path := range []string{"/v1/models/org%2Fmodel", "/v1/models/a%2fb%2Fc?x=%2f..%2f"} {
-		req := request(r, "GET", r.base, "")
-		req.URL.Opaque = "//" + req.URL.Host + path
-		if a := r.roundTrip(req); a.header.Get("X-Relay") == "" || !strings.HasSuffix(a.header.Get("X-Relay"), "origin=upstream") {
+		if a := r.sendTo("GET", path); a.header.Get("X-Relay") == "" || !strings.HasSuffix(a.header.Get("X-Relay"), "origin=upstream") {
 			r.Errorf("%s: got %v, want the API's response", path, a)
 			continue
 		}
@@ -270,8 +266,8 @@ func paths(r *rig) {
 	}
 }
 
-// isCleaned reports whether a response is that of Google's framework to a path
-// that is not clean: a redirection to one that is, within the function.
+// isCleaned reports whether a response is the redirect with which Google's framework
+// cleans a path, within the function.
 func (r *rig) isCleaned(a response) bool {
 	location := a.header.Get("Location")
 	return r.is(gcf) && a.status == http.StatusTemporaryRedirect && strings.HasPrefix(location, "/") && !strings.Contains(location, "//") && !strings.Contains(location, "..")
@@ -331,9 +327,7 @@ func otherUpgrades(r *rig) {
 func queries(r *rig) {
 	n := 0
 	for _, query := range []string{"a=1;b=2", "%zz", "a=%", "a=%2", "&&&", "=", "a=1&a=2", "+%20+", "?", "a=/../", "a=http://evil", "%00", strings.Repeat("a=b&", 1500)} {
-		req := request(r, "GET", r.base+"/v1/models", "")
-		req.URL.RawQuery = query
-		a := r.roundTrip(req)
+		a := r.sendTo("GET", "/v1/models?"+query)
 		if a.status == http.StatusRequestURITooLong || a.status == http.StatusBadRequest && r.is(lambdas...) && query == "%00" {
 			continue
 		}
@@ -343,9 +337,7 @@ func queries(r *rig) {
 		}
 	}
 	for _, query := range []string{strings.Repeat("a=b&", 20_000/2), strings.Repeat("x", 100<<10)} {
-		req := request(r, "GET", r.base+"/v1/models", "")
-		req.URL.RawQuery = query
-		a := r.roundTrip(req)
+		a := r.sendTo("GET", "/v1/models?"+query)
 		if r.is(worker) && len(query) > 64<<10 && a.status == http.StatusRequestURITooLong {
 			continue // the runtime's own refusal
 		}
@@ -379,8 +371,8 @@ func controls(r *rig) {
 	r.noise(torture.Pick(500, 10_000))
 }
 
-// noise sends requests some bytes of which are others. Whatever the relay itself
-// says to that is an error in OpenAI's shape.
+// noise sends requests with mutated bytes. Every error of the relay itself must be
+// in OpenAI's shape.
 func (r *rig) noise(n int) {
 	r.Helper()
 	var refused, passed, closed atomic.Int64
@@ -407,7 +399,7 @@ func (r *rig) noise(n int) {
 			defer func() { <-turns }()
 			defer w.Close()
 			w.say(string(raw))
-			// Some wait for more, as they should.
+			// Some are incomplete, so that the relay rightly waits.
 			_ = w.SetDeadline(time.Now().Add(200 * time.Millisecond))
 			res, err := http.ReadResponse(w.Reader, nil)
 			if err != nil {
@@ -420,7 +412,7 @@ func (r *rig) noise(n int) {
 			case res.Header.Get("X-Relay-Error") != "":
 				refused.Add(1)
 				r.wantError(response{res.StatusCode, res.Header, string(body), err}, res.StatusCode, "")
-				r.told(res.Header, body)
+				r.received(res.Header, body)
 			case res.Header.Get("X-Relay") == "" && res.StatusCode < 400:
 				r.Errorf("%q: got %d", raw, res.StatusCode)
 			default:
@@ -457,8 +449,8 @@ func wrongTokens(r *rig) {
 	if !r.is(local) {
 		return
 	}
-	// By chance one measurement of 400 differs by three; what differs by itself
-	// does so each time.
+	// By chance one measurement in 400 differs by three; a real difference shows each
+	// time.
 	n := torture.Pick(500, 10_000)
 	var all []float64
 	for range 3 {
@@ -471,8 +463,8 @@ func wrongTokens(r *rig) {
 	r.Errorf("means differ by %.1f σ", all)
 }
 
-// tokenTimes returns by how many standard deviations the mean times differ that
-// a token takes which is wrong at its end, and at its beginning.
+// tokenTimes returns by how many standard deviations the mean times of two tokens
+// differ: one that is wrong at its end, and one at its beginning.
 func (r *rig) tokenTimes(n int) float64 {
 	r.Helper()
 	near, far := canaryToken[:len(canaryToken)-1]+"X", "X"+canaryToken[1:]
@@ -490,7 +482,7 @@ func (r *rig) tokenTimes(n int) float64 {
 }
 
 // moments returns the mean and the standard deviation of all but the slowest
-// tenth, which tells of the machine.
+// tenth, which is the machine's.
 func moments(x []float64) (mean, deviation float64) {
 	slices.Sort(x)
 	x = x[:len(x)*9/10]
@@ -506,9 +498,7 @@ func moments(x []float64) (mean, deviation float64) {
 func pathTokens(r *rig) {
 	for _, path := range []string{"/t/wrong/v1/models", "/t//v1/models", "/t/%2f/v1/models", "/t/../v1/models", "/t/" + canaryToken + "x/v1/models", "/t/wrong/t/" + canaryToken + "/v1/models", "/t/" + canaryToken + "%2f/v1/models", "/t/" + canaryToken + "%2fv1/models",
 		"/t%2f" + canaryToken + "/v1/models", "/t/" + canaryToken + "/..%2fv1/models", "/t/x%2f..%2f" + canaryToken + "/v1/models", "/t/" + canaryToken + "/v1%2fmodels"} {
-		req := request(r, "GET", r.base, "", "X-Relay-Token", "")
-		req.URL.Opaque = "//" + req.URL.Host + path
-		if a := r.roundTrip(req); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest && a.status != http.StatusNotFound && !r.isCleaned(a) {
+		if a := r.sendTo("GET", path, "X-Relay-Token", ""); a.status != http.StatusUnauthorized && a.status != http.StatusBadRequest && a.status != http.StatusNotFound && !r.isCleaned(a) {
 			r.Errorf("%s: got %v, want 401", path, a)
 		}
 	}
@@ -569,8 +559,8 @@ func rebinding(r *rig) {
 	r.wantUpstream(0)
 }
 
-// loop has the relay be its own upstream, by way of an address that is known
-// before it starts.
+// loop makes the relay its own upstream, through an address that is known before it
+// starts.
 func loop(r *rig) {
 	var itself atomic.Pointer[string]
 	s := scripted(r, func(c *turn) {
@@ -588,7 +578,7 @@ func loop(r *rig) {
 	a := r.send("POST", chatPath, chat)
 	r.wantError(a, http.StatusLoopDetected, "relay_loop")
 	if n := s.conns.Load(); n > 3 {
-		r.Errorf("went round %d times, want 2", n)
+		r.Errorf("the request came back %d times, want 2", n)
 	}
 }
 
@@ -620,7 +610,7 @@ func requestTrailers(r *rig) {
 	}
 }
 
-// caching has two keys ask for the same with everything that caches go by.
+// caching sends the same cacheable request with two keys.
 func caching(r *rig) {
 	for _, key := range []string{"sk-one", "sk-two"} {
 		a := r.send("GET", "/v1/models", "", "Authorization", "Bearer "+key, "If-None-Match", `"x"`, "Range", "bytes=0-1", "If-Modified-Since", time.Now().UTC().Format(http.TimeFormat))

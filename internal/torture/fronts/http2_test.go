@@ -61,7 +61,7 @@ type frame struct {
 	payload     []byte
 }
 
-// write writes a frame; whoever is there may have hung up.
+// write writes a frame; the peer may have closed the connection.
 func (c *http2Conn) write(kind, flags byte, stream uint32, payload ...byte) error {
 	head := make([]byte, 9, 9+len(payload))
 	binary.BigEndian.PutUint32(head, uint32(len(payload))<<8|uint32(kind))
@@ -71,9 +71,9 @@ func (c *http2Conn) write(kind, flags byte, stream uint32, payload ...byte) erro
 	return err
 }
 
-// end closes the connection in good order: after the peer has. Closed at once, a
-// connection with something unread, such as the rest of a request, is reset, and
-// the response may be lost with it.
+// end closes the connection after the peer has. If it were closed at once with
+// something unread, such as the rest of a request, it would be reset, and the
+// response might be lost.
 func (c *http2Conn) end() {
 	defer c.Close()
 	conn := c.Conn.(*tls.Conn)
@@ -93,8 +93,7 @@ func (c *http2Conn) read() (frame, error) {
 	return f, err
 }
 
-// field returns a header field as HPACK writes it that knows no tables (RFC
-// 7541, section 6.2.2).
+// field returns a header field in HPACK, without tables (RFC 7541, section 6.2.2).
 func field(name, value string) []byte {
 	b := []byte{0}
 	for _, s := range []string{name, value} {
@@ -112,7 +111,7 @@ func field(name, value string) []byte {
 	return b
 }
 
-// fields returns those of name, value, name, value.
+// fields returns header fields, given as names and values in turn.
 func fields(pairs ...string) (b []byte) {
 	for i := 0; i < len(pairs); i += 2 {
 		b = append(b, field(pairs[i], pairs[i+1])...)
@@ -187,9 +186,9 @@ func respondHTTP2(c *http2Conn, stream uint32) {
 	_ = c.write(frameData, flagEndStream, stream, []byte("{}")...)
 }
 
-// http2Faults is the upstream's HTTP/2 that goes wrong.
+// http2Faults has an upstream with faults of HTTP/2.
 func http2Faults(r *rig) {
-	ask := func(what string, u *http2Upstream, ok bool, requests int64) {
+	expect := func(what string, u *http2Upstream, ok bool, requests int64) {
 		r.Helper()
 		a := r.send("POST", chatPath, chat)
 		if ok && (a.status != 200 || a.body != "{}") {
@@ -227,10 +226,10 @@ func http2Faults(r *rig) {
 		if test.requests > 1 && !test.ok && r.is(gateway) {
 			test.requests *= 3 // each region says that nothing was processed
 		}
-		ask(test.name, u, test.ok, test.requests)
+		expect(test.name, u, test.ok, test.requests)
 	}
 
-	// Connections that end between two requests, with a word and without.
+	// Connections that end between two requests, with GOAWAY and without.
 	n := int64(torture.Pick(20, 100))
 	u := serveHTTP2(r, func(c *http2Conn, stream uint32, _, n int64) {
 		respondHTTP2(c, stream)
@@ -241,13 +240,13 @@ func http2Faults(r *rig) {
 	})
 	r.start(u.URL, u.env)
 	for i := range n {
-		ask("closed between requests", u, true, i+1)
+		expect("closed between requests", u, true, i+1)
 		time.Sleep(5 * time.Millisecond) // for the network
 	}
 	r.note(fmt.Sprintf("REFUSED_STREAM and GOAWAY: retried once; %d connections closed between requests: 0 POSTs failed%s", n, r.silentHTTP2()))
 }
 
-// silentHTTP2 has a connection go dead, which only a ping tells of; that takes
+// silentHTTP2 has a connection go dead, which only a ping can detect; that takes
 // too long for the short form.
 func (r *rig) silentHTTP2() string {
 	r.Helper()
@@ -295,14 +294,14 @@ func (r *rig) dialHTTP2() *http2Conn {
 	return c
 }
 
-// honest are the fields of a POST that is good.
+// honest returns the fields of a valid POST.
 func honest(extra ...string) []string {
 	return append([]string{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1", ":path", chatPath,
 		"authorization", "Bearer " + canaryKey, "x-relay-token", canaryToken, "content-type", "application/json"}, extra...)
 }
 
-// http2Attacks are those on HTTP/2, which only who mounts core behind a server
-// of his own speaks: relay serve and the platforms' functions speak HTTP/1.1.
+// http2Attacks attacks over HTTP/2, which only programs speak that mount core in a
+// server of their own: relay serve and the platforms' functions speak HTTP/1.1.
 func http2Attacks(r *rig) {
 	r.mounted(mount{http2: true})
 	r.wantNext()
@@ -320,7 +319,7 @@ func http2Attacks(r *rig) {
 	r.note(note)
 }
 
-// A growth is what must not grow.
+// A growth is a measurement of what must not grow.
 type growth struct {
 	goroutines int
 	heap       uint64
@@ -358,7 +357,7 @@ func (r *rig) rapidReset(n int) resets {
 		go func() { _, _ = io.Copy(io.Discard, c.in) }()
 		for stream := uint32(1); opened < n; stream += 2 {
 			if c.write(frameHeaders, flagEndHeaders|flagEndStream, stream, head...) != nil || c.write(frameRSTStream, 0, stream, 0, 0, 0, cancelStream) != nil {
-				break // it was told to calm down
+				break // the server has sent GOAWAY
 			}
 			opened++
 		}
@@ -386,7 +385,7 @@ func (r *rig) rapidReset(n int) resets {
 }
 
 // continuationFlood sends a header that never ends (CVE-2023-45288) and returns
-// how much of it was taken.
+// how many bytes of it were accepted.
 func (r *rig) continuationFlood() (sent int) {
 	r.Helper()
 	c := r.dialHTTP2()
@@ -403,7 +402,7 @@ func (r *rig) continuationFlood() (sent int) {
 		sent += len(piece)
 	}
 	if sent >= most {
-		r.Errorf("%d MiB of one header were taken", sent>>20)
+		r.Errorf("%d MiB of one header were accepted", sent>>20)
 	}
 	<-ended
 	r.wantUpstream(0)
@@ -412,12 +411,12 @@ func (r *rig) continuationFlood() (sent int) {
 	return sent
 }
 
-// fakeFields sends requests with fields that HTTP/1.1 could not say, and returns
+// fakeFields sends requests with fields that HTTP/1.1 cannot express, and returns
 // how many.
 func (r *rig) fakeFields() int {
 	r.Helper()
 	list := [][]string{
-		honest(":path", "/v1/other"), // behind a field that is no pseudo one
+		honest(":path", "/v1/other"), // after a field that is not a pseudo-header
 		append([]string{":path", "/v1/other"}, honest()...),
 		append([]string{":authority", "evil.example"}, honest()...),
 		append([]string{":method", "GET"}, honest()...),
@@ -447,8 +446,8 @@ func (r *rig) fakeFields() int {
 		c.Close()
 	}
 	r.wantUpstream(0)
-	// What may pass passes as what it is: nothing of a length that lies, of
-	// another host, or of a character that ends a path.
+	// What is forwarded keeps its meaning: no wrong length, no other host, and no
+	// character that ends a path.
 	for _, pairs := range [][]string{
 		honest("content-length", "2"), honest("content-length", "x"), honest("content-length", "0", "content-length", "1"),
 		{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1", ":path", "http://evil.example" + chatPath, "x-relay-token", canaryToken},
@@ -465,8 +464,8 @@ func (r *rig) fakeFields() int {
 		}
 	}
 	r.Reset()
-	// The same connection by hand, with nothing fake: that they were refused was
-	// not for something else.
+	// A valid request in the same way, so that the others were refused for their
+	// fields.
 	c := r.dialHTTP2()
 	_ = c.write(frameHeaders, flagEndHeaders, 1, fields(honest("content-length", strconv.Itoa(len(chat)))...)...)
 	_ = c.write(frameData, flagEndStream, 1, []byte(chat)...)
@@ -479,9 +478,8 @@ func (r *rig) fakeFields() int {
 	return len(list)
 }
 
-// status returns that of the response to a stream, which may have been written
-// with Huffman's code: by what it is a fault to get, 4xx and 5xx, and 200. Its
-// error means that the stream or the connection was ended.
+// status returns the status of the response to a stream, which may be in Huffman
+// code. An error means that the stream or the connection was ended.
 func (c *http2Conn) status(stream uint32) (int, error) {
 	for {
 		f, err := c.read()
@@ -498,11 +496,10 @@ func (c *http2Conn) status(stream uint32) (int, error) {
 	}
 }
 
-// indexed are the statuses that HPACK's static table has (RFC 7541, appendix A).
+// indexed are the statuses in HPACK's static table (RFC 7541, appendix A).
 var indexed = map[byte]int{0x88: 200, 0x89: 204, 0x8a: 206, 0x8b: 304, 0x8c: 400, 0x8d: 404, 0x8e: 500}
 
-// decodeStatus returns the status at the beginning of a header, which comes
-// first.
+// decodeStatus returns the status, which is a header's first field.
 func decodeStatus(b []byte) (int, error) {
 	if len(b) > 0 && indexed[b[0]] != 0 {
 		return indexed[b[0]], nil
@@ -535,13 +532,12 @@ func decodeStatus(b []byte) (int, error) {
 	return status, nil
 }
 
-// h2spec is the newest version that module proxies have whole.
+// h2spec is the newest version that module proxies have in full.
 const h2spec = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
 
 var h2specTotal = regexp.MustCompile(`(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed`)
 
-// h2spec runs the tests of conformance to HTTP/2 (RFC 7540) and returns what
-// came of them.
+// h2spec runs a conformance test of HTTP/2 (RFC 7540) and returns its result.
 func (r *rig) h2spec() string {
 	r.Helper()
 	host, port, _ := net.SplitHostPort(strings.TrimPrefix(r.base, "https://"))

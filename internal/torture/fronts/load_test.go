@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"example.com/relay/internal/proc"
 	"example.com/relay/internal/torture"
 )
 
@@ -73,13 +72,13 @@ func idleConnections(r *rig) {
 	}
 }
 
-// A tally counts what became of streams.
+// A tally counts how streams ended.
 type tally struct {
 	whole, aborted, cut, silent atomic.Int64
 }
 
-// streams keeps n streams open for a time. Of each hundred, five are left by
-// the client and five cut by the upstream.
+// streams keeps n streams open for a time. Of each hundred, the client abandons
+// five and the upstream resets five.
 func (r *rig) streams(n int, d time.Duration, fault string) *tally {
 	var counts tally
 	var wait sync.WaitGroup
@@ -220,24 +219,13 @@ func memoryOfRequests(r *rig) {
 }
 
 func noDescriptorsLeft(r *rig) {
-	r.stop()
-	p := &program{log: new(proc.Buffer)}
-	var err error
-	p.Process, err = proc.Start(proc.Options{Env: []string{"RELAY_UPSTREAMS=" + r.URL, "RELAY_ACCESS_TOKENS=" + canaryToken}, Log: p.log},
-		"sh", "-c", `ulimit -n 256 && exec "$0" serve -listen 127.0.0.1:0`, r.programs.relay)
-	if err != nil {
+	limited := filepath.Join(r.TempDir(), "relay")
+	script := fmt.Sprintf("#!/bin/sh\nulimit -n 256\nexec %s \"$@\"\n", r.programs.relay)
+	if err := os.WriteFile(limited, []byte(script), 0o755); err != nil {
 		r.Fatal(err)
 	}
-	r.Cleanup(p.Kill)
-	base, err := p.Await(r.Context(), "base URL: ")
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.base = strings.TrimSuffix(base, "/v1")
-	p.base = r.base
-	r.processes = []*program{p}
-	r.transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}
-	r.settle()
+	r.programs.relay = limited
+	r.start(r.URL)
 	ctx, cancel := context.WithCancel(r.Context())
 	var refused atomic.Int64
 	var wait sync.WaitGroup
@@ -255,10 +243,10 @@ func noDescriptorsLeft(r *rig) {
 			}
 		})
 	}
-	// That is refused for nothing else. How many are in use then depends on
+	// Nothing else refuses them. How many descriptors are in use by then depends on
 	// whether accepting or connecting was faster.
 	if !eventually(20*time.Second, func() bool { return refused.Load() > 0 }) {
-		r.Errorf("none refused, with %d descriptors", descriptors(p.PID()))
+		r.Errorf("none refused, with %d descriptors", descriptors(r.processes[0].PID()))
 	}
 	cancel()
 	wait.Wait()
@@ -329,8 +317,8 @@ func sigterm(r *rig) {
 	r.note(fmt.Sprintf("%d drained, %d ended with an error event, after %.0f s", (n+1)/2, n/2, time.Since(begun).Seconds()))
 }
 
-// TestSoak keeps 500 streams open for ten minutes, or for TORTURE_SOAK, and looks
-// whether memory and descriptors stay. In the short form it is 100 for ten
+// TestSoak keeps 500 streams open for ten minutes, or for TORTURE_SOAK, and checks
+// that memory and descriptors do not grow. In the short form it is 100 for ten
 // seconds, which shows that it works and little more.
 func TestSoak(t *testing.T) {
 	n, d := 100, 10*time.Second
@@ -347,7 +335,7 @@ func TestSoak(t *testing.T) {
 	runRows(t, []row{{"soak", fmt.Sprintf("%d streams", n), []string{local}, nil, nil, func(r *rig) { r.soak(n, d) }}})
 }
 
-// A sample is what a process has at a time.
+// A sample is what a process uses at a moment.
 type sample struct{ rss, fds, goroutines int64 }
 
 func (s sample) String() string {
@@ -395,7 +383,7 @@ func (r *rig) soak(n int, d time.Duration) {
 	}()
 	counts := r.streams(n, d, "events=50 gap=100ms")
 	<-done
-	// Quarters of the time, the first of which is the way up.
+	// Quarters of the time; in the first, usage still rises.
 	quarter := len(samples) / 4
 	begin, middle, end := median(samples[quarter:2*quarter]), median(samples[2*quarter:3*quarter]), median(samples[3*quarter:])
 	r.note(fmt.Sprintf("%d at a time for %v: %d complete, %d abandoned, %d truncated, %d silently truncated; medians of the second, third and last quarter: %v; %v; %v",
@@ -408,8 +396,8 @@ func (r *rig) soak(n int, d time.Duration) {
 		r.Errorf("not flat: %v", samples)
 	}
 	r.idle(n)
-	// What is left when nobody asks any more: what serves, and idle connections,
-	// which have no goroutine of their own.
+	// Without requests there are only the servers' goroutines: idle connections have
+	// none of their own.
 	if !eventually(10*time.Second, func() bool { return goroutines() <= 50 }) {
 		r.Errorf("%d goroutines are left", goroutines())
 	}

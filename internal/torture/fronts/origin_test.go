@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestOrigin is what browsers, and clients that mean ill, do to the relay's own
-// origin, to its credentials and to its memory.
+// TestOrigin attacks the relay's own origin, its credentials and its memory, from
+// browsers and from other clients.
 func TestOrigin(t *testing.T) {
 	runRows(t, []row{
 		{"D21", "a page of the upstream on the relay's origin", all, nil, []string{"RELAY_PATH_TOKENS=true"}, takeover},
@@ -25,7 +25,7 @@ func TestOrigin(t *testing.T) {
 	})
 }
 
-// takeover is an upstream that would own the relay's origin.
+// takeover has an upstream that tries to take over the relay's origin.
 func takeover(r *rig) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		h := w.Header()
@@ -49,7 +49,7 @@ func takeover(r *rig) {
 		}
 		for _, name := range []string{"Service-Worker-Allowed", "Clear-Site-Data", "Refresh", "Link", "Origin-Trial", "Set-Login", "SourceMap", "Accept-CH", "Critical-CH", "WWW-Authenticate"} {
 			if got := a.header.Get(name); got != "" {
-				r.Errorf("%s: %s: %q goes down", path, name, got)
+				r.Errorf("%s: the client got %s: %q", path, name, got)
 			}
 		}
 	}
@@ -81,7 +81,7 @@ func crossSite(r *rig) {
 	}
 }
 
-// spending is a relay that holds another's token and needs none itself.
+// spending has a relay that holds another's token and requires none itself.
 func spending(r *rig) {
 	var seen atomic.Int32
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -138,7 +138,7 @@ func leakingTokens(r *rig) {
 	r.wantNext()
 }
 
-// idleSockets are WebSockets by which one client would take all places.
+// idleSockets opens WebSockets with which one client would use up the in-flight limit.
 func idleSockets(r *rig) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Upgrade") == "" {
@@ -155,7 +155,7 @@ func idleSockets(r *rig) {
 	}))
 	defer upstream.Close()
 	r.start(upstream.URL, "RELAY_IDLE_TIMEOUT=300ms", "RELAY_MAX_IN_FLIGHT=4")
-	const socket = "GET /v1/realtime HTTP/1.1\r\n" + canaries + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	const socket = "GET /v1/realtime HTTP/1.1\r\n" + canaries + upgrade + "\r\n"
 	var open []*wire
 	for range 6 {
 		w := r.dial()

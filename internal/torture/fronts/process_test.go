@@ -241,7 +241,7 @@ func plainWriter(r *rig) {
 	r.wantUpstream(n)
 	// A WebSocket needs the connection, and this writer cannot be hijacked.
 	w := r.dial()
-	w.say("GET /v1/realtime?model=m HTTP/1.1\r\n" + canaries + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	w.say("GET /v1/realtime?model=m HTTP/1.1\r\n" + canaries + upgrade + "\r\n")
 	a := w.response("GET")
 	r.wantError(a, http.StatusBadGateway, "")
 	w.Close()

@@ -288,7 +288,7 @@ func (r *rig) finish() {
 		r.Errorf("a panic in the log: %.2000s", logs[at[0]:])
 	}
 	if r.is(worker) && strings.Contains(logs, `"msg":"panic"`) {
-		r.Errorf("the Worker threw what is not its own:\n%s", logs)
+		r.Errorf("the Worker has thrown an unexpected exception:\n%s", logs)
 	}
 	r.mu.Lock()
 	output := r.output.String()
@@ -479,10 +479,23 @@ func (r *rig) roundTrip(req *http.Request) response {
 	if err != nil {
 		return response{err: err}
 	}
+	return r.read(res)
+}
+
+// read returns what a client got.
+func (r *rig) read(res *http.Response) response {
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	r.told(res.Header, body)
+	r.received(res.Header, body)
 	return response{res.StatusCode, res.Header, string(body), err}
+}
+
+// sendTo is send for a target that is sent as it is.
+func (r *rig) sendTo(method, target string, headers ...string) response {
+	r.Helper()
+	req := request(r, method, r.base, "", headers...)
+	req.URL.Opaque = "//" + req.URL.Host + target
+	return r.roundTrip(req)
 }
 
 // fault sends a chat, streamed or not, with a fault for the upstream.
@@ -498,12 +511,12 @@ func (r *rig) open(ctx context.Context, body, fault string) *http.Response {
 	if err != nil {
 		r.Fatal(err)
 	}
-	r.told(res.Header, nil)
+	r.received(res.Header, nil)
 	return res
 }
 
-// told keeps what a client received, in which finish looks for canaries.
-func (r *rig) told(h http.Header, body []byte) {
+// received keeps what a client received, in which finish looks for canaries.
+func (r *rig) received(h http.Header, body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_ = h.Write(&r.output)

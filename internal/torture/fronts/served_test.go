@@ -12,9 +12,8 @@ import (
 	"example.com/relay/core"
 )
 
-// The rows look for goroutines that still serve a request when none should. What
-// they look for must be found while one is served: by the handler, and by what
-// writes its body upstream.
+// The rows look for goroutines that still serve a request when none should. While
+// one is served, they must find the handler and the writer of its body.
 func TestLiveRequestIsServed(t *testing.T) {
 	arrived, leave := make(chan struct{}), make(chan struct{})
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -42,7 +42,7 @@ func TestUpstreams(t *testing.T) {
 		{"B21", "errors of the API", all, nil, nil, apiErrors},
 		{"B22", "headers that pin and track", all, nil, nil, pinning},
 		{"B23", "trailers", all, nil, nil, trailers},
-		{"B24", "50 MB of JSON", []string{local, lambda, gcf, vercel, gateway}, excepting("responses of more than 6 MB do not fit: 502 response_too_large", buffered), nil, largeAnswer},
+		{"B24", "50 MB of JSON", []string{local, lambda, gcf, vercel, gateway}, excepting("responses of more than 6 MB do not fit: 502 response_too_large", buffered), nil, largeResponse},
 	})
 }
 
@@ -81,7 +81,7 @@ func resetAfterRequest(r *rig) {
 	r.wantNext()
 }
 
-// wantBroken fails unless a response to a stream says that it broke off.
+// wantBroken fails unless a response to a stream reports that it is truncated.
 func (r *rig) wantBroken(what string, a response) {
 	r.Helper()
 	switch {
@@ -152,9 +152,9 @@ func cleanEnd(r *rig) {
 	if r.front == gateway {
 		lines = 2 // the region's and the gateway's
 	}
-	undone := func() int { return strings.Count(r.logs(), `"done":false`) }
-	if !eventually(5*time.Second, func() bool { return undone() >= lines }) || undone() != lines {
-		r.Errorf("the logs tell %d times of a stream without [DONE], want %d", undone(), lines)
+	missingDone := func() int { return strings.Count(r.logs(), `"done":false`) }
+	if !eventually(5*time.Second, func() bool { return missingDone() >= lines }) || missingDone() != lines {
+		r.Errorf("the logs report a stream without [DONE] %d times, want %d", missingDone(), lines)
 	}
 }
 
@@ -167,7 +167,7 @@ func lyingLengths(r *rig) {
 	n := 0
 	for _, test := range []struct {
 		fault string
-		whole bool // what was promised may be there
+		whole bool // the response may be complete
 	}{{"short-cl", false}, {"long-cl", true}, {"two-cl", false}, {"cl-te", true}, {"close-delimited", true}} {
 		for _, body := range []string{chat, stream} {
 			a := r.fault(body, test.fault)
@@ -179,7 +179,7 @@ func lyingLengths(r *rig) {
 		n += 3
 		r.wantUpstream(n)
 	}
-	// The exact bytes, and what stands behind them.
+	// The exact bytes, and what follows them.
 	for _, test := range []struct{ response, body string }{
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\"evil\"", "{}"},
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{}", ""},
@@ -201,11 +201,11 @@ func lyingLengths(r *rig) {
 	}
 }
 
-// ids are what differs between two responses to the same request.
+// ids match what differs between two responses to the same request.
 var ids = regexp.MustCompile(`"id":"[^"]*"`)
 
-// raws has the front ask an upstream that responds to everything with those bytes
-// and hangs up, twice: the second request must not meet what the first left.
+// raws sends two requests to an upstream that responds to each with these bytes and
+// closes the connection: the second must not get anything that the first left.
 func (r *rig) raws(bytes string, check func(a response, s *script)) {
 	r.Helper()
 	s := responding(r, bytes, true)
@@ -327,7 +327,7 @@ func encodings(r *rig) {
 			want := r.direct(direct)
 			a := r.send("POST", chatPath, body, "Fake-Fault", fault, "Accept-Encoding", "gzip, br")
 			if r.is(lambdas...) {
-				// The platform hides cuts, so that the relay asks for what it can write into.
+				// The platform hides truncation, so the relay requests what it can write an error into.
 				if a.err != nil || a.status != 200 || a.header.Get("Content-Encoding") != "" {
 					r.Errorf("%s: got %v", fault, a)
 				}
@@ -338,7 +338,7 @@ func encodings(r *rig) {
 			}
 		}
 	}
-	// What is no gzip at all passes to the byte.
+	// A body that is not gzip is forwarded unchanged.
 	s := responding(r, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n\x00\xff{}\n", true)
 	r.start(s.URL)
 	if a := r.send("POST", chatPath, chat, "Accept-Encoding", "gzip"); a.body != "\x00\xff{}\n" || a.header.Get("Content-Encoding") != "gzip" {
@@ -348,20 +348,18 @@ func encodings(r *rig) {
 
 func abs(n int) int { return max(n, -n) }
 
-// direct asks the upstream itself.
+// direct sends a request to the upstream itself.
 func (r *rig) direct(req *http.Request) response {
 	r.Helper()
 	res, err := r.transport.RoundTrip(req)
 	if err != nil {
 		r.Fatal(err)
 	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	return response{res.StatusCode, res.Header, string(body), err}
+	return r.read(res)
 }
 
 // oddEvents compares odd streams byte by byte, and the time at which each piece
-// comes.
+// arrives.
 func oddEvents(r *rig) {
 	const events = "\ufeff: comment\n\ndata: a\r\n\r\ndata: b\r\rdata: c\n\n:\n\nevent: x\ndata: é\ndata\n\nid: \x00\n\ndata: [DONE]\n\n"
 	pieces := []string{events, "data: " + strings.Repeat("z", 1<<20) + "\n\n"}
@@ -396,8 +394,7 @@ func oddEvents(r *rig) {
 		r.note("byte for byte, in one piece")
 		return
 	}
-	// read returns how long each piece took but the one that takes as long as a
-	// mebibyte does.
+	// read returns how long each piece took, except the mebibyte.
 	read := func(url string) (took []time.Duration) {
 		mu.Lock()
 		sent = nil
@@ -421,13 +418,12 @@ func oddEvents(r *rig) {
 			next <- true
 		}
 		if rest, err := io.ReadAll(res.Body); len(rest) > 0 || err != nil {
-			r.Errorf("behind the end: %q %v", rest, err)
+			r.Errorf("after the end: %q %v", rest, err)
 		}
 		return took
 	}
 	const soon = 5 * time.Millisecond
-	// A busy machine holds up now one piece and now another, a relay the same one
-	// each time.
+	// A busy machine delays different pieces each time, a relay the same ones.
 	least := read(r.base)
 	once, readings := slices.Sorted(slices.Values(least)), 1
 	for ; slices.Max(least) > soon && readings < 5; readings++ {
@@ -460,8 +456,8 @@ func earlyRefusal(r *rig) {
 	r.wantNext()
 }
 
-// staleConnections has the upstream close its connections, in order and by
-// reset, while nobody looks.
+// staleConnections has the upstream close its connections, by FIN and by reset,
+// while they are idle.
 func staleConnections(r *rig) {
 	n := torture.Pick(100, 300)
 	s := ending(r)
@@ -483,8 +479,8 @@ func staleConnections(r *rig) {
 	if !r.is(servers...) {
 		return
 	}
-	// The same while the client is sending its body: the connection was good
-	// when it was taken.
+	// The same while the client is sending its body: the connection was good when
+	// the request began.
 	for i := range torture.Pick(10, 50) {
 		if a := r.send("POST", chatPath, chat); a.status != 200 {
 			r.Fatalf("%v", a)
@@ -566,7 +562,7 @@ func trailers(r *rig) {
 	r.wantUpstream(2)
 }
 
-func largeAnswer(r *rig) {
+func largeResponse(r *rig) {
 	const n = 50_000_000
 	f := flooding(r, "application/json", n)
 	r.start(f.URL)
@@ -577,7 +573,7 @@ func largeAnswer(r *rig) {
 			r.Errorf("got %d bytes, %v", got, err)
 		}
 	}
-	read() // what is made once
+	read() // allocates what is allocated once
 	before := r.resident()
 	most := int64(0)
 	for range torture.Pick(2, 10) {

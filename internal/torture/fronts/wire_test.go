@@ -13,10 +13,30 @@ import (
 	"time"
 )
 
-// A wire is a client's connection, to write raw bytes on.
-type wire struct {
+// A rawConn is a connection to read and write raw bytes on.
+type rawConn struct {
 	*net.TCPConn
 	*bufio.Reader
+}
+
+func newRawConn(conn net.Conn) rawConn { return rawConn{conn.(*net.TCPConn), bufio.NewReader(conn)} }
+
+func (c rawConn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
+
+func (c rawConn) WriteTo(out io.Writer) (int64, error) { return c.Reader.WriteTo(out) }
+
+// say writes s; the peer may have closed the connection before it has read all of it.
+func (c rawConn) say(s string) { _, _ = io.WriteString(c.TCPConn, s) }
+
+// rst closes the connection by a reset.
+func (c rawConn) rst() {
+	_ = c.SetLinger(0)
+	c.Close()
+}
+
+// A wire is a client's connection.
+type wire struct {
+	rawConn
 	r *rig
 }
 
@@ -29,15 +49,8 @@ func (r *rig) dial() *wire {
 	}
 	r.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
-	return &wire{conn.(*net.TCPConn), bufio.NewReader(conn), r}
+	return &wire{newRawConn(conn), r}
 }
-
-func (w *wire) Read(p []byte) (int, error) { return w.Reader.Read(p) }
-
-func (w *wire) WriteTo(out io.Writer) (int64, error) { return w.Reader.WriteTo(out) }
-
-// say writes s; the server may have hung up before it has read everything.
-func (w *wire) say(s string) { _, _ = io.WriteString(w.TCPConn, s) }
 
 // response reads the response to a request with that method.
 func (w *wire) response(method string) response {
@@ -45,10 +58,7 @@ func (w *wire) response(method string) response {
 	if err != nil {
 		return response{err: err}
 	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	w.r.told(res.Header, body)
-	return response{res.StatusCode, res.Header, string(body), err}
+	return w.r.read(res)
 }
 
 // raw sends raw bytes and returns the first response.
@@ -61,14 +71,11 @@ func (r *rig) raw(s string) response {
 	return w.response(method)
 }
 
-// rst closes the connection by a reset.
-func (w *wire) rst() {
-	_ = w.SetLinger(0)
-	w.Close()
-}
-
-// canaries are the headers of a client that may pass.
+// canaries are the headers of a client that is admitted.
 const canaries = "Host: 127.0.0.1\r\nAuthorization: Bearer " + canaryKey + "\r\nX-Relay-Token: " + canaryToken + "\r\n"
+
+// upgrade are the headers of a WebSocket's handshake.
+const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 // post returns the bytes of a POST with that body.
 func post(path, body string, headers ...string) string {
@@ -84,15 +91,10 @@ type script struct {
 
 // A turn is a connection to a scripted upstream.
 type turn struct {
-	*net.TCPConn
-	*bufio.Reader
+	rawConn
 	s *script
 	n int64 // counts connections from 1
 }
-
-func (c *turn) Read(p []byte) (int, error) { return c.Reader.Read(p) }
-
-func (c *turn) WriteTo(out io.Writer) (int64, error) { return c.Reader.WriteTo(out) }
 
 // request reads a request to its end, counts it, and returns its body.
 func (c *turn) request() (*http.Request, string, error) {
@@ -103,15 +105,6 @@ func (c *turn) request() (*http.Request, string, error) {
 	c.s.requests.Add(1)
 	body, err := io.ReadAll(req.Body)
 	return req, string(body), err
-}
-
-// say writes s.
-func (c *turn) say(s string) { _, _ = io.WriteString(c.TCPConn, s) }
-
-// rst closes the connection by a reset.
-func (c *turn) rst() {
-	_ = c.SetLinger(0)
-	c.Close()
 }
 
 // scripted serves connections by a function, until the test ends.
@@ -133,7 +126,7 @@ func scripted(t testing.TB, serve func(c *turn)) *script {
 				defer conn.Close()
 				stop := time.AfterFunc(2*time.Minute, func() { conn.Close() })
 				defer stop.Stop()
-				serve(&turn{conn.(*net.TCPConn), bufio.NewReader(conn), s, s.conns.Add(1)})
+				serve(&turn{newRawConn(conn), s, s.conns.Add(1)})
 			}()
 		}
 	}()
@@ -182,8 +175,8 @@ func ending(t testing.TB) *ender {
 	return e
 }
 
-// end ends all connections, and returns when the other side can know. While
-// somebody reads from a connection, Close leaves the closing to him.
+// end ends all connections, and returns when the other side can know. A connection
+// that is being read is closed only when the read returns.
 func (e *ender) end(how func(*turn)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -195,7 +188,7 @@ func (e *ender) end(how func(*turn)) {
 	time.Sleep(5 * time.Millisecond) // for the network
 }
 
-// hangUp ends a connection in good order.
+// hangUp closes a connection with a FIN.
 func hangUp(c *turn) { c.Close() }
 
 // A flood is an upstream whose responses are larger than any buffer.

@@ -13,16 +13,16 @@ import (
 )
 
 // The column "worker" is cloudflare/worker.js on workerd, the runtime of
-// Cloudflare. The rows of all fronts and of all servers are its own, too.
+// Cloudflare. The rows of all fronts and of all servers apply to it too.
 
 // A workerException says why the Worker does not hold a row. Without a reason it
 // holds the row, although the row's own fronts or exceptions leave it out.
 type workerException struct {
 	reason  string
-	instead bool // whether the row's test runs, of what holds instead
+	instead bool // whether the row's test runs, and asserts what holds instead
 }
 
-// On the platform, the edge of Cloudflare stands between clients and the runtime.
+// On the platform, Cloudflare's edge is between clients and the runtime.
 const (
 	edgeSpeaks      = "the edge of Cloudflare speaks HTTP with the client; what it lets through is a clean request"
 	edgePaces       = "the edge takes in what clients send and hands out what they get, so that the setting is refused"
@@ -104,8 +104,8 @@ func (row row) withWorker() row {
 	return row
 }
 
-// halfClosedServed ends the client's half behind its request, and reads on: it
-// gets everything.
+// halfClosedServed closes the client's half after its request, and reads on: it gets
+// the whole response.
 func (r *rig) halfClosedServed() {
 	for _, body := range []string{chat, stream} {
 		w := r.dial()
@@ -156,9 +156,9 @@ func (r *rig) startWorker(env ...string) string {
 	return p.base
 }
 
-// dialContext returns how clients connect. Those of the Worker reset what they
-// leave: its runtime notices an orderly close at the next write only, while on
-// the platform the edge tells it.
+// dialContext returns how clients connect. The Worker's clients disconnect by a reset:
+// its runtime notices an orderly close at the next write only, while on the
+// platform the edge reports it.
 func (r *rig) dialContext() func(ctx context.Context, network, addr string) (net.Conn, error) {
 	if r.front != worker {
 		return nil
@@ -172,7 +172,7 @@ func (r *rig) dialContext() func(ctx context.Context, network, addr string) (net
 	}
 }
 
-// leave closes a client's connection as one who goes does.
+// leave disconnects a client as [rig.dialContext] says.
 func (w *wire) leave() {
 	if w.r.is(worker) {
 		w.rst()

@@ -252,7 +252,7 @@ run "named_tokens_are_made_and_only_their_hashes_reach_the_function" {
   variables {
     access_tokens = ["sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]
     tokens = {
-      alice         = { expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], max_in_flight = 4, per_minute = 60 }
+      alice         = { expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], models = ["gpt-5-mini", "ft:gpt-5*"], max_in_flight = 4, per_minute = 60 }
       "b@b.example" = { sha256 = "sha256:FFEEDDCCBBAA99887766554433221100FFEEDDCCBBAA99887766554433221100" }
       ci            = {}
     }
@@ -261,7 +261,7 @@ run "named_tokens_are_made_and_only_their_hashes_reach_the_function" {
   assert {
     condition = jsondecode(output.environment.RELAY_ACCESS_TOKENS) == [
       "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
-      { name = "alice", sha256 = sha256(output.tokens.alice), expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], max_in_flight = 4, per_minute = 60 },
+      { name = "alice", sha256 = sha256(output.tokens.alice), expires = "2027-01-31T00:00:00Z", paths = ["/v1/responses", "/v1/models/"], methods = ["GET", "POST"], models = ["gpt-5-mini", "ft:gpt-5*"], max_in_flight = 4, per_minute = 60 },
       { name = "b@b.example", sha256 = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100" },
       { name = "ci", sha256 = sha256(output.tokens.ci) },
     ]
@@ -371,6 +371,36 @@ run "an_empty_list_of_methods_is_refused" {
   expect_failures = [var.tokens]
 }
 
+run "an_empty_list_of_models_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { models = [] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_wildcard_alone_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { models = ["*"] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_wildcard_in_the_middle_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { models = ["gpt-*-mini"] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
 run "a_method_in_lower_case_is_refused" {
   command = plan
 
@@ -416,6 +446,105 @@ run "a_hash_of_two_names_is_refused" {
 
   variables {
     tokens = { alice = { sha256 = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100" }, bob = { sha256 = "sha256:FFEEDDCCBBAA99887766554433221100FFEEDDCCBBAA99887766554433221100" } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "an_upstreams_key_is_in_the_list_that_the_function_gets" {
+  command = apply
+
+  variables {
+    access_tokens     = ["sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]
+    tokens            = { alice = { upstreams = ["azure", "api.openai.com"] } }
+    upstream_api_keys = { azure = "az-\"key\"=", "api.openai.com" = "sk-test", "other.example:8443/a" = "sk-other" }
+    upstreams         = ["https://api.openai.com/v1/", "https://NAME.openai.azure.com/openai/v1#azure", "https://other.example:8443/a/v1"]
+  }
+
+  assert {
+    condition = jsondecode(output.environment.RELAY_UPSTREAMS) == [
+      { url = "https://api.openai.com/v1/", api_key = "sk-test" },
+      { url = "https://NAME.openai.azure.com/openai/v1#azure", api_key = "az-\"key\"=" },
+      { url = "https://other.example:8443/a/v1", api_key = "sk-other" },
+    ]
+    error_message = "Each upstream must have its key."
+  }
+  assert {
+    condition     = jsondecode(output.environment.RELAY_ACCESS_TOKENS)[1].upstreams == ["azure", "api.openai.com"] && output.key_in_shell == "rt_$ACCESS_TOKEN"
+    error_message = "A token must have its upstreams, and clients must need no key."
+  }
+}
+
+run "a_relay_among_the_upstreams_needs_no_key" {
+  command = plan
+
+  variables {
+    upstream_api_keys = { azure = "az-key" }
+    upstreams         = ["https://rt_0123456789abcdef@relay.example", "https://NAME.openai.azure.com/openai/v1#azure"]
+  }
+
+  assert {
+    condition     = jsondecode(output.environment.RELAY_UPSTREAMS)[0] == { url = "https://rt_0123456789abcdef@relay.example" } && endswith(output.key_in_shell, ".$OPENAI_API_KEY")
+    error_message = "An upstream without a key must have none, and clients may send theirs."
+  }
+}
+
+run "the_relays_key_is_for_upstreams_without_one" {
+  command = plan
+
+  variables {
+    api_key           = "sk-test"
+    upstream_api_keys = { azure = "az-key" }
+    upstreams         = ["https://api.openai.com", "https://NAME.openai.azure.com/openai/v1#azure"]
+  }
+}
+
+run "an_upstream_that_would_get_no_key_is_refused" {
+  command = plan
+
+  variables {
+    upstream_api_keys = { azure = "az-key" }
+    upstreams         = ["https://api.openai.com", "https://NAME.openai.azure.com/openai/v1#azure"]
+  }
+
+  expect_failures = [var.upstream_api_keys]
+}
+
+run "a_key_of_no_upstream_is_refused" {
+  command = plan
+
+  variables {
+    upstream_api_keys = { azure = "az-key" }
+  }
+
+  expect_failures = [var.upstream_api_keys]
+}
+
+run "an_upstreams_key_with_a_space_is_refused" {
+  command = plan
+
+  variables {
+    upstream_api_keys = { "api.openai.com" = "sk test" }
+  }
+
+  expect_failures = [var.upstream_api_keys]
+}
+
+run "a_token_of_no_upstream_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { upstreams = ["azure"] } }
+  }
+
+  expect_failures = [var.tokens]
+}
+
+run "a_token_without_upstreams_is_refused" {
+  command = plan
+
+  variables {
+    tokens = { alice = { upstreams = [] } }
   }
 
   expect_failures = [var.tokens]

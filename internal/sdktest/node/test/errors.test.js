@@ -37,7 +37,7 @@ both(stack, 'invalid key', async (client) => {
   return failure;
 });
 
-// The relay neither asks again on its own behalf nor keeps the SDK from it.
+// The relay neither retries by itself nor keeps the SDK from retrying.
 for (const [name, faults, attempts, ok] of [
   ['two 500s, default back-off', ['status=500', 'status=500'], 3, true],
   ['two 500s', ['status=500 retry-after-ms=1', 'status=500 retry-after-ms=1'], 3, true],
@@ -61,13 +61,23 @@ for (const [name, faults, attempts, ok] of [
   });
 }
 
-// What the relay itself answers, how often the SDK asks, and what of it the
-// upstream sees.
+const withToken = (client) => client.withOptions({ apiKey: `rt_${stack.accessToken}.${apiKey}` });
+
+// The relay's own errors, the number of the SDK's attempts, and what the upstream
+// sees of them.
 for (const [name, relay, call, want, attempts] of [
   ['no token', 'token', (client) => client.chat.completions.create(chat),
     { class: 'AuthenticationError', status: 401, code: 'invalid_access_token' }, 1],
   ['wrong token', 'token', (client) => client.withOptions({ apiKey: `rt_wrong${canary}.${apiKey}` }).chat.completions.create(chat),
     { class: 'AuthenticationError', status: 401, code: 'invalid_access_token' }, 1],
+  ['expired token', 'expired', (client) => withToken(client).chat.completions.create(chat),
+    { class: 'AuthenticationError', status: 401, code: 'token_expired' }, 1],
+  ['path that the token does not permit', 'paths', (client) => withToken(client).responses.create({ model: 'gpt-fake', input: canary }),
+    { class: 'PermissionDeniedError', status: 403, code: 'token_not_allowed' }, 1],
+  ['model that the token does not permit', 'models', (client) => withToken(client).chat.completions.create({ ...chat, model: 'other' }),
+    { class: 'PermissionDeniedError', status: 403, code: 'token_not_allowed' }, 1],
+  ['stream of a model that the token does not permit', 'models', (client) => withToken(client).responses.create({ model: 'other', input: canary, stream: true }),
+    { class: 'PermissionDeniedError', status: 403, code: 'token_not_allowed' }, 1],
   ['large JSON', 'small', (client) => client.chat.completions.create({ ...chat, user: canary.repeat(11 << 10) }),
     { class: 'APIError', status: 413, code: 'body_too_large' }, 1],
   ['large file', 'small', async (client) => client.files.create({ file: await toFile(pattern(5 << 20), canary), purpose: 'user_data' }),
@@ -90,3 +100,32 @@ for (const [name, relay, call, want, attempts] of [
     assert.deepEqual(await stack.requests(), []);
   });
 }
+
+// The file of a form comes before its model.
+test('models that the token permits', async () => {
+  await stack.reset();
+  const client = withToken(newClient(stack.models));
+  await client.chat.completions.create(chat);
+  for await (const _ of await client.chat.completions.create({ ...chat, stream: true }));
+  await client.responses.create({ model: 'gpt-fake', input: canary });
+  await client.models.list();
+  await client.audio.transcriptions.create({ file: await toFile(pattern(777_777), `${canary}.mp3`), model: 'whisper-fake' });
+  assert.equal((await stack.requests()).length, 5);
+});
+
+// The SDK asks again when Retry-After-Ms says, and is served then.
+test('rate of a token', async () => {
+  await stack.reset();
+  const client = withToken(newClient(stack.rate));
+  let served = 0;
+  const failure = await failureOf(async () => {
+    for (; served < 30; served++) await client.models.list({ maxRetries: 0 });
+  });
+  assert.deepEqual({ class: failure.class, status: failure.status, code: failure.code },
+    { class: 'RateLimitError', status: 429, code: 'token_rate_limited' });
+  assert.ok(served >= 20 && failure.retryAfterMs > 0, JSON.stringify({ served, ...failure }));
+  const hits = await stack.hits('rate');
+  await client.chat.completions.create(chat);
+  assert.equal((await stack.hits('rate')) - hits, 2);
+  assert.equal((await stack.requests()).length, served + 1);
+});

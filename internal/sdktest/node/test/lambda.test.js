@@ -1,36 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { completeChat, speak, streamChat, streamResponse, transcribe } from '../cases.js';
+import { testCalls } from '../cases.js';
 import { bodies, bodyCuts, meetCut, streamCuts, streams } from '../cuts.js';
-import { apiKey, both, canary, chat, failureOf, fault, newClient, startStack } from '../stack.js';
+import { apiKey, both, failureOf, fault, newClient, startStack } from '../stack.js';
 
 const stack = await startStack({ lambda: true });
 
 // The functions want a token.
 const token = { apiKey: `rt_${stack.accessToken}.${apiKey}` };
 
-// looks are the ways in which the platform may show an answer that broke off.
-// Which one it is today is not documented.
+// looks are the ways in which the platform may show a truncated response. Which
+// one it is today is not documented.
 const looks = ['lambda', 'lambdaClean'];
 
-for (const [name, call] of [
-  ['chat completion', completeChat],
-  ['chat stream', streamChat],
-  ['response stream', streamResponse],
-  ['speech', speak],
-  ['transcription', transcribe],
-]) {
-  both(stack, name, call, { relay: 'lambda', ...token });
-}
-
-test('wrong token', async () => {
-  await stack.reset();
-  const client = newClient(stack.lambda, { apiKey: `rt_wrong${canary}.${apiKey}` });
-  const failure = await failureOf(() => client.chat.completions.create(chat));
-  assert.deepEqual([failure.class, failure.status, failure.code], ['AuthenticationError', 401, 'invalid_access_token']);
-  assert.equal(await stack.hits('lambda'), 1);
-  assert.deepEqual(await stack.requests(), []);
-});
+testCalls(stack, 'lambda', token);
 
 for (const relay of looks) {
   for (const name of Object.keys(streams)) {
@@ -39,8 +22,8 @@ for (const relay of looks) {
     }
   }
   both(stack, `${relay}: response stream: no-last-chunk`, (client) => meetCut(client, 'response', 'no-last-chunk'), { relay, ...token });
-  // Directly the SDK finds that in the midst of an answer; here the status must
-  // tell.
+  // Directly the SDK finds the truncation in the middle of a response; here the
+  // status must report it.
   for (const name of ['chat', 'models']) {
     for (const cut of bodyCuts) {
       test(`${relay}: ${name}: ${cut}`, async () => {
@@ -53,7 +36,7 @@ for (const relay of looks) {
   }
 }
 
-// Bytes that break off, which are held back and become a 502.
+// Truncated binary responses, which are buffered and become a 502.
 for (const relay of looks) {
   for (const name of ['speech', 'file content']) {
     for (const cut of bodyCuts) {

@@ -36,7 +36,7 @@ both(stack, 'response stream, resumed', async (client) => {
 });
 
 // The upstream falls silent after some events and waits until its client
-// leaves: what has arrived by then was not held back for more. No event at all
+// disconnects: what has arrived by then was not buffered. No event at all
 // means that the header came at once.
 for (const count of [0, 1, 2, 5]) {
   for (const [name, create] of [

@@ -10,9 +10,9 @@ import (
 	"strconv"
 )
 
-// answer is what an endpoint says, before the fault changes it and it becomes
+// response is what an endpoint returns, before the fault changes it and it becomes
 // bytes on a connection.
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	pieces iter.Seq[[]byte] // events of a stream, or parts of a body
@@ -22,15 +22,15 @@ type answer struct {
 // object is a JSON object.
 type object = map[string]any
 
-// noPieces are those of an answer that has no body, such as a 204.
+// noPieces are those of a response that has no body, such as a 204.
 func noPieces(func([]byte) bool) {}
 
-func jsonAnswer(status int, v any) answer {
-	return bodyAnswer(status, "application/json", encodeJSON(v))
+func jsonResponse(status int, v any) response {
+	return bodyResponse(status, "application/json", encodeJSON(v))
 }
 
-func bodyAnswer(status int, contentType string, body []byte) answer {
-	return answer{
+func bodyResponse(status int, contentType string, body []byte) response {
+	return response{
 		status: status,
 		header: http.Header{"Content-Type": {contentType}},
 		pieces: slices.Values([][]byte{body}),
@@ -38,8 +38,8 @@ func bodyAnswer(status int, contentType string, body []byte) answer {
 	}
 }
 
-func eventStream(events [][]byte) answer {
-	return answer{
+func eventStream(events [][]byte) response {
+	return response{
 		status: http.StatusOK,
 		header: http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}, "Cache-Control": {"no-cache"}},
 		pieces: slices.Values(events),
@@ -47,9 +47,9 @@ func eventStream(events [][]byte) answer {
 	}
 }
 
-// patternAnswer answers n bytes of the Pattern without ever holding all.
-func patternAnswer(contentType string, n int) answer {
-	return answer{
+// patternResponse returns n bytes of the Pattern without ever holding all.
+func patternResponse(contentType string, n int) response {
+	return response{
 		status: http.StatusOK,
 		header: http.Header{"Content-Type": {contentType}},
 		pieces: patternPieces(n),
@@ -57,7 +57,7 @@ func patternAnswer(contentType string, n int) answer {
 	}
 }
 
-// Pattern returns the first n bytes of what the upstream answers as audio and
+// Pattern returns the first n bytes of what the upstream returns as audio and
 // as the content of files. All byte values occur in it, and it repeats itself
 // so rarely that a lost or doubled part shows.
 func Pattern(n int) []byte {
@@ -86,23 +86,23 @@ func fillPattern(p []byte, at int) {
 	}
 }
 
-// apiError answers an error in the shape of api.openai.com.
+// apiError returns an error in the shape of api.openai.com.
 // An empty code is null.
-func apiError(status int, kind, code, message string) answer {
+func apiError(status int, kind, code, message string) response {
 	e := object{"message": message, "type": kind, "param": nil, "code": nil}
 	if code != "" {
 		e["code"] = code
 	}
-	return jsonAnswer(status, object{"error": e})
+	return jsonResponse(status, object{"error": e})
 }
 
-func invalidRequest(status int, format string, args ...any) *answer {
+func invalidRequest(status int, format string, args ...any) *response {
 	a := apiError(status, "invalid_request_error", "", fmt.Sprintf(format, args...))
 	return &a
 }
 
-// statusAnswer answers the error that OpenAI gives with status.
-func statusAnswer(status int) answer {
+// statusResponse returns the error that OpenAI gives with status.
+func statusResponse(status int) response {
 	switch {
 	case status == http.StatusTooManyRequests:
 		return apiError(status, "requests", "rate_limit_exceeded", "Rate limit reached. Please try again later.")
@@ -115,7 +115,7 @@ func statusAnswer(status int) answer {
 		"The server had an error while processing your request. Sorry about that!")
 }
 
-func regionRefused() answer {
+func regionRefused() response {
 	return apiError(http.StatusForbidden, "request_forbidden", "unsupported_country_region_territory",
 		"Country, region, or territory not supported")
 }
@@ -132,7 +132,7 @@ func encodeJSON(v any) []byte {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
-// setHeaders sets on h what every answer of api.openai.com carries: what the
+// setHeaders sets on h what every response of api.openai.com carries: what the
 // SDKs read, and then what a relay must not pass on.
 func setHeaders(h http.Header, number int) {
 	for name, value := range map[string]string{

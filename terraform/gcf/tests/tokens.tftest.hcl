@@ -1,0 +1,33 @@
+# Named tokens, as the platform gets them.
+mock_provider "archive" {}
+
+mock_provider "google" {}
+
+mock_provider "random" {}
+
+variables {
+  image   = "us-docker.pkg.dev/my-project/relay/relay:v1" # nothing to build
+  project = "my-project-123456"
+  regions = ["us-central1"]
+}
+
+run "only_hashes_of_named_tokens_reach_the_platform" {
+  command = apply # to mocks: tokens are generated then
+
+  variables {
+    tokens = { alice = { expires = "2027-01-31T00:00:00Z" }, bob = { per_minute = 60 } }
+  }
+
+  assert {
+    condition = jsondecode(one([for e in one(values(google_cloud_run_v2_service.this)).template[0].containers[0].env : e.value if e.name == "RELAY_ACCESS_TOKENS"])) == [
+      "sha256:${sha256(output.access_token)}",
+      { name = "alice", sha256 = sha256(output.tokens.alice), expires = "2027-01-31T00:00:00Z" },
+      { name = "bob", sha256 = sha256(output.tokens.bob), per_minute = 60 },
+    ]
+    error_message = "Each name must have the hash of its own token, and what is set."
+  }
+  assert {
+    condition     = keys(output.tokens) == ["alice", "bob"] && alltrue([for token in concat(values(output.tokens), [output.access_token]) : !strcontains(jsonencode(one(values(google_cloud_run_v2_service.this)).template), token)])
+    error_message = "A token is in the function's environment."
+  }
+}
