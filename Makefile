@@ -34,7 +34,7 @@ test: ## run the tests
 
 # Most of these wait for processes that they start, so three go at a time; the first ones
 # are measured by the clock and have the machine for themselves.
-check: format vet lint race torture-quick ## everything that CI runs
+check: format vet lint race torture-quick bench-smoke ## everything that CI runs
 	$(MAKE) -j3 --output-sync=target tf sdk-go page clients-quick release-test sdk-node vulnerabilities workflows
 
 format:
@@ -109,6 +109,11 @@ bench-quick: ## run a short form of bench, into dist/bench (3 minutes)
 	$(GO) test -run '^$$' -bench . -benchtime 100x ./core ./bench
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=dist/bench/performance.md BENCH_QUICK=-quick
 	@cat dist/bench/performance.md
+
+# A ratio within one run, so it holds on any machine.
+.PHONY: bench-smoke
+bench-smoke: ## fail if the relay's CPU time per request is over 1.5 times that of copying alone (20 seconds)
+	$(GO) run ./bench -suite smoke
 
 # Suites write their figures next to the page; the plots and the bounds are made from those.
 .PHONY: bench-page

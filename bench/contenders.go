@@ -36,6 +36,7 @@ const (
 	nameCaddy    = "Caddy"
 	nameWorker   = "worker on workerd"
 	nameWorkerJS = "relay on workerd (worker.js)"
+	namePortkey  = "Portkey's gateway"
 )
 
 // relayContenders are those of the suite relay, in the order of its report. Those
@@ -52,6 +53,7 @@ var relayContenders = slices.Concat(
 	with(kinds, contender{name: nameCaddy, start: startCaddy}),
 	with(kinds[:2], contender{name: nameWorker, start: startWorker}),
 	with(kinds[:1], contender{name: nameWorkerJS, start: startWorkerJS}),
+	with(kinds[:1], contender{name: namePortkey, start: startPortkey}),
 )
 
 // with returns a contender with each kind of upstream.
@@ -78,6 +80,13 @@ type running struct {
 	listened float64       // ms from exec to the first connection that was taken, if that was waited for
 	others   []*running    // that it needs, and whose use is not its own
 	version  string        // of a program that is not this repository's
+	header   string        // lines that its requests must have
+}
+
+// request returns a call's request for the contender.
+func (c *running) request(call upstream.Call) []byte {
+	line, rest, _ := strings.Cut(string(call.Request(c.addr)), "\r\n")
+	return []byte(line + "\r\n" + c.header + rest)
 }
 
 func (c *running) stop() {

@@ -2,27 +2,30 @@
 // writes docs/evidence/performance.md.
 //
 //	go run ./bench -suite relay|lambda|servers|bounds [-quick] [-out docs/evidence/performance.md]
+//	go run ./bench -suite smoke
 //	go run -trimpath ./bench -suite profile -out bench/relay.pgo
 //
 // The suite relay compares it as a server with a stock httputil.ReverseProxy;
 // with nginx, haproxy and Caddy where they are installed; and with a worker on
-// workerd where npm is. lambda compares it as a function on an emulated AWS
+// workerd and Portkey's gateway where npm is. lambda compares it as a function on an emulated AWS
 // Lambda, servers as what Google Cloud Functions and Vercel start, each with
 // what a user would write in fifteen lines. In front of the same scripted
 // upstream, contenders take turns, several rounds of them, and the report has
 // medians. bounds measures nothing: it says which bounds the figures keep that
 // the others left beside the page. Without -out, reports go to standard output.
-// profile records what the relay spends its time on, for the compiler.
+// smoke fails if the relay has become slow. profile records what the relay spends
+// its time on, for the compiler.
 //
 //	main.go             the command, and what it plays in processes of its own (roles.go, floor.go)
 //	suite.go, row.go    rounds, turns, and what is measured of a contender
 //	rig.go              the upstreams, and programs built for the occasion
 //	relay.go            the suite relay: closed loops, an open one, streams; streams.go has idle ones
-//	contenders.go       who takes part in it; others.go and worker.go configure programs of others
+//	contenders.go       who takes part in it; others.go, worker.go and portkey.go configure programs of others
 //	platform.go         what the suites lambda and servers have in common
 //	lambda.go, init.go  functions, and what their start consists of
 //	servers.go          servers of Google Cloud Functions and Vercel
 //	bounds.go           the bounds
+//	smoke.go            the smoke test
 //	profile.go          relay.pgo
 //	*_report.go         sections of the page; table.go has their tables
 //	inside.go           what the benchmarks say, which run everything in one process (bench_test.go, memory_test.go)
@@ -43,6 +46,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -85,6 +89,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch opts.suite {
 	case boundsSection:
 		return judgeFile(opts, stdout)
+	case smokeSuite:
+		return smoke(ctx, stdout, stderr)
 	case profileSuite:
 		return recordProfile(ctx, opts, stderr)
 	}
@@ -103,7 +109,7 @@ type options struct {
 func parse(args []string, stderr io.Writer) (opts options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&opts.suite, "suite", "", "`name` of what to measure: relay, lambda or servers; or bounds, or profile")
+	flags.StringVar(&opts.suite, "suite", "", "`name` of what to measure: relay, lambda or servers; or bounds, smoke or profile")
 	flags.BoolVar(&opts.quick, "quick", false, "measure for a minute or so; the figures are rough")
 	flags.StringVar(&opts.out, "out", "", "`file` whose section to write, in place of standard output")
 	flags.StringVar(&opts.figures, "figures", "docs/evidence/performance.json", "`file` with the figures that bounds are for, unless -out is given")
@@ -114,7 +120,7 @@ func parse(args []string, stderr io.Writer) (opts options, err error) {
 	if flags.NArg() > 0 {
 		return opts, fmt.Errorf("takes no %q", flags.Arg(0))
 	}
-	if _, ok := suites[opts.suite]; !ok && opts.suite != boundsSection && opts.suite != profileSuite {
+	if _, ok := suites[opts.suite]; !ok && !slices.Contains([]string{boundsSection, smokeSuite, profileSuite}, opts.suite) {
 		return opts, fmt.Errorf("-suite: there is no suite %q", opts.suite)
 	}
 	if opts.out != "" {

@@ -69,10 +69,10 @@ func (res *results) measureRelay(ctx context.Context, r *rig) (err error) {
 			func() error { return w.measureChat(ctx, r, res.plan) },
 			func() error { return w.measureSteady(ctx, res.plan) },
 		}
-		if w.on == plain {
+		if w.on == plain && !w.chatsOnly() {
 			steps = append(steps, func() error { return w.measureStream(ctx, res.plan) })
 		}
-		if w.on == plain && res.rounds < res.plan.bodyRounds {
+		if w.on == plain && !w.chatsOnly() && res.rounds < res.plan.bodyRounds {
 			steps = append(steps, func() error { return w.measureBodies(ctx, res.plan) })
 		}
 		for _, step := range steps {
@@ -111,7 +111,7 @@ func (res *results) stop() {
 // closed returns a closed loop of a call.
 func (w *row) closed(call upstream.Call, length time.Duration) load.Load {
 	c := w.running
-	return load.Load{Addr: c.addr, TLS: c.tls, Request: call.Request(c.addr), Clients: clients, For: length}
+	return load.Load{Addr: c.addr, TLS: c.tls, Request: c.request(call), Clients: clients, For: length}
 }
 
 // measureChat takes a sample of short responses.
@@ -142,7 +142,7 @@ func (w *row) measureChat(ctx context.Context, r *rig, p plan) error {
 // measureSteady takes a sample of short responses at a fixed rate.
 func (w *row) measureSteady(ctx context.Context, p plan) error {
 	c := w.running
-	l := load.Steady{Addr: c.addr, TLS: c.tls, Request: upstream.Chat.Request(c.addr), Rate: steadyRate, For: p.chatWarm}
+	l := load.Steady{Addr: c.addr, TLS: c.tls, Request: c.request(upstream.Chat), Rate: steadyRate, For: p.chatWarm}
 	l.Run(ctx)
 	l.For = p.steady
 	got, _, err := w.run(ctx, l.Run)

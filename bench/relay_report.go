@@ -29,7 +29,7 @@ func (res *results) writeShort(b *bytes.Buffer) {
 	relay, direct := res.row(nameRelay, plain), res.row(nameDirect, plain)
 	b.WriteString("Per request, with all its checks and its log, the relay takes ")
 	var ratios []string
-	for _, name := range []string{nameStock, nameNginx, nameHAProxy, nameCaddy, nameWorker} {
+	for _, name := range []string{nameStock, nameNginx, nameHAProxy, nameCaddy, nameWorker, namePortkey} {
 		if base := res.row(name, plain); base != nil {
 			ratios = append(ratios, figures.Format(figures.Median(relay.compared(cpu, base)))+" times the CPU of "+name)
 		}
@@ -149,8 +149,9 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 - The relay checks a token, replaces it with an API key and logs every request to the null device; header and CORS policies are the defaults. Its in-flight limit is
   4,000, for the idle streams.
 - nginx: one worker per core, no buffering, keep-alive to the upstream, no access log. haproxy: shared connections, no log. Caddy: immediate flush, no log.
-  Stock: NewSingleHostReverseProxy with the default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on workerd, Cloudflare's runtime; worker.js, on the same runtime, is the whole relay.
-  "net/http, copying and nothing else" is bench/floor.go. The gateway is in front of three relays with default settings. Configurations are in bench/others.go and bench/worker.go. All contenders check the upstream's certificate over TLS.
+  Stock: NewSingleHostReverseProxy with the default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on workerd, Cloudflare's runtime; worker.js, on the same runtime, is the whole relay. Portkey's gateway: the release of npm on Node, one process. It takes part in short responses only: it parses the others and does not
+  accept the upstream's, which are filler.
+  "net/http, copying and nothing else" is bench/floor.go. The gateway is in front of three relays with default settings. Configurations are in bench/others.go, bench/worker.go and bench/portkey.go. All contenders check the upstream's certificate over TLS.
 `)
 	res.writeFailures(b)
 	for _, w := range res.rows {
@@ -158,5 +159,5 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 			fmt.Fprintf(b, "- %s, %s: %d of %s requests failed; the first error was %q.\n", w.name, w.on, w.failed, figures.Thousands(float64(w.asked)), w.failure)
 		}
 	}
-	b.WriteString("- To repeat: `make bench`, or `go run ./bench -suite relay -quick` for a rough look. It needs Linux; nginx, haproxy and Caddy take part when they are on PATH, the worker when npm is.\n")
+	b.WriteString("- To repeat: `make bench`, or `go run ./bench -suite relay -quick` for a rough look. It needs Linux; nginx, haproxy and Caddy take part when they are on PATH, the worker and Portkey's gateway when npm is.\n")
 }

@@ -74,7 +74,7 @@ func TestWhatIsNotInstalledIsLeftOut(t *testing.T) {
 	res := new(results)
 	for _, c := range relayContenders {
 		switch c.name {
-		case nameNginx, nameHAProxy, nameCaddy, nameWorker, nameWorkerJS:
+		case nameNginx, nameHAProxy, nameCaddy, nameWorker, nameWorkerJS, namePortkey:
 			res.rows = append(res.rows, &row{contender: c})
 		}
 	}
@@ -82,7 +82,8 @@ func TestWhatIsNotInstalledIsLeftOut(t *testing.T) {
 		t.Fatalf("start() = %v, %d rows, want none", err, len(res.rows))
 	}
 	want := []string{"nginx: not installed", "haproxy: not installed", "Caddy: not installed", "worker on workerd: not installed: there is no workerd here, and no npm to install it with",
-		"relay on workerd (worker.js): not installed: there is no workerd here, and no npm to install it with"}
+		"relay on workerd (worker.js): not installed: there is no workerd here, and no npm to install it with",
+		"Portkey's gateway: not installed: there is no node here"}
 	if !slices.Equal(res.missing, want) {
 		t.Errorf("missing are %q, want %q", res.missing, want)
 	}

@@ -55,6 +55,7 @@ func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	a.answered.Store(true)
+	a.u.liveness.hear()
 	a.heard()
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		a.leaveUncancelled() // the connection is the caller's

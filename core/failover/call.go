@@ -279,12 +279,18 @@ func (c *call) askNoMore(cand *candidate, res *http.Response) step {
 
 // onAmbiguous returns what follows when the request may have been processed.
 func (c *call) onAmbiguous() step {
-	safe := c.req.Method == http.MethodGet || c.req.Method == http.MethodHead
-	if !safe && (!c.pool.opts.ResendAmbiguous || c.resent) {
+	if !c.mayResend() {
 		return c.finished(&Error{Ambiguous: true, Failures: c.failures})
 	}
 	c.resent = true
 	return step{}
+}
+
+// mayResend reports whether the request may be sent again although it may have been
+// processed.
+func (c *call) mayResend() bool {
+	safe := c.req.Method == http.MethodGet || c.req.Method == http.MethodHead
+	return safe || c.pool.opts.ResendAmbiguous && !c.resent
 }
 
 // penalize applies a verdict to u: at once or, if the request may have provoked

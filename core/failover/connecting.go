@@ -45,15 +45,15 @@ func (p *connecting) areLate() bool {
 	return late >= maxStrikes
 }
 
-// connect connects to c for a request. On a trial the upstream must also answer
-// a health check over the connection.
+// connect connects to c for a request. On a trial, or if it must show that it is
+// alive, the upstream must also answer a health check over the connection.
 func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn.Conn, error) {
 	if !p.opts.Serverless && p.Several() {
 		// If the request is gone by then, the connection serves another one.
 		ctx = context.WithoutCancel(ctx)
 	}
 	onTrial := c.trial == trialOurs
-	if onTrial {
+	if onTrial || c.unproven {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
@@ -66,14 +66,16 @@ func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn.Con
 	if p.opts.Transport == nil {
 		c.health.measured(time.Since(start))
 	}
-	if !onTrial {
+	if !onTrial && !c.unproven {
 		return cn, nil
 	}
 	if err := p.verify(ctx, c.upstream, cn); err != nil {
 		c.connections.Drop(cn)
 		return nil, err
 	}
-	p.logChange(c.upstream, c.health.success())
+	if onTrial {
+		p.logChange(c.upstream, c.health.success())
+	}
 	return cn, nil
 }
 

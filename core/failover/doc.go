@@ -42,6 +42,7 @@
 //	suspicion.go  checks before a response is held against an upstream
 //	refusal.go    whether the API refuses an upstream's region
 //	silence.go    upstreams that stopped responding on established connections
+//	liveness.go   a check before a request, of an upstream not heard of for a while
 //	stall.go      checks of upstreams that let a request wait
 //	probe.go      health checks: on schedule in a gateway, on trial, on suspicion
 //	budget.go     how many retries all requests together may make

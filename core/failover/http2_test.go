@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Frame types and flags of HTTP/2 (RFC 9113, section 6).
@@ -132,4 +134,44 @@ func TestUnprocessedOverHTTP2(t *testing.T) {
 			}
 		})
 	}
+}
+
+// No request gets the HTTP/2 connection of a health check, which is closed when the
+// check has ended.
+func TestCheckOverHTTP2IsAlone(t *testing.T) {
+	r := unstartedRegion(t)
+	r.EnableHTTP2 = true
+	r.StartTLS()
+	checking, responding := make(chan bool), make(chan bool)
+	probe := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		checking <- true
+		<-checking
+		healthy(w, req)
+	})
+	r.health.Store(&probe)
+	r.set(func(w http.ResponseWriter, req *http.Request) {
+		responding <- true
+		<-responding
+		relayed(w, req)
+	})
+	p := openPool(t, Options{TLS: trusting(r.Server)}, r.URL)
+	var both sync.WaitGroup
+	both.Go(func() {
+		if _, err := p.examine(t.Context(), p.list()[0], false); err != nil {
+			t.Error(err)
+		}
+	})
+	<-checking
+	both.Go(func() {
+		if status, body, _, err := post(t, p, "hello"); status != 200 || body != "hello" || err != nil {
+			t.Errorf("%d %q %v", status, body, err)
+		}
+	})
+	<-responding
+	close(checking)
+	for p.list()[0].silence.silentFor() < 50*time.Millisecond { // until the check's connection is closed
+		time.Sleep(10 * time.Millisecond)
+	}
+	close(responding)
+	both.Wait()
 }

@@ -31,8 +31,9 @@ type Options struct {
 	// ProbeInterval is the time between probes of each upstream while there is
 	// traffic; without traffic, probes are six times as far apart. An upstream that
 	// is failing is probed more often, and one that lets a request wait for longer
-	// than usual at once. If zero or negative, there are no probes, and health is
-	// learned from requests alone.
+	// than usual at once. A relay that is a server and was silent for a second must
+	// respond to a check before it gets a request that may not be sent again. If zero
+	// or negative, there are no probes, and health is learned from requests alone.
 	ProbeInterval time.Duration
 
 	// Serverless says that the process may be frozen between requests: no

@@ -36,19 +36,19 @@ var errConnClosed = errors.New("connection was closed after the health check")
 
 // verify checks over cn, which is reserved and remains so, that u is alive: a relay
 // must pass a health check; of any other upstream the connection is enough. Its
-// timeout is ctx's.
+// timeout is ctx's. If it fails, cn is to be dropped.
 func (p *Pool) verify(ctx context.Context, u *upstream, cn *conn.Conn) error {
 	if u.official || !u.health.isMarked() {
 		return nil
 	}
 	cn.Hold(true)
-	defer cn.Hold(false)
 	if err := ask(ctx, u, cn, u.health.apiFault()); err != nil {
 		return &probeError{err}
 	}
 	if !cn.Reserve() {
 		return &probeError{errConnClosed}
 	}
+	cn.Hold(false)
 	return nil
 }
 
@@ -68,6 +68,7 @@ func ask(ctx context.Context, u *upstream, cn *conn.Conn, deep bool) error {
 		return err
 	}
 	defer res.Body.Close()
+	u.liveness.hear()
 	body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // all of it, so that the connection can be reused
 	switch marker := res.Header.Get(protocol.Marker); {
 	case marker == "":
@@ -104,7 +105,7 @@ func (p *Pool) endSilent(u *upstream, patience time.Duration) {
 	if !u.health.ejected() {
 		return
 	}
-	silent := u.silence.silentFor()
+	silent := u.unheardFor()
 	for _, a := range u.attempts() {
 		waited := time.Duration(now() - a.heardAt.Load())
 		limit := conn.DeadAfter
@@ -190,11 +191,10 @@ func (p *Pool) probe(ctx context.Context, u *upstream) {
 func (p *Pool) examine(ctx context.Context, u *upstream, deep bool) (class string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	cn, err := u.connections.Connect(ctx, false)
+	cn, err := u.connections.ConnectHeld(ctx)
 	if err != nil {
 		return connectClass(err), err
 	}
-	cn.Hold(true)
 	defer u.connections.Drop(cn)
 	if u.official {
 		return "", nil

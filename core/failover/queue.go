@@ -20,6 +20,7 @@ type candidate struct {
 	trial      trial
 	reconnects int         // new connections made since a pooled one failed
 	slowStruck atomic.Bool // a slow connect has already cost it a strike
+	unproven   bool        // a new connection must carry a health check first
 
 	fit      fit  // of the request's body
 	askFirst bool // before the body is sent
@@ -174,7 +175,8 @@ func (c *call) nextConn() (*candidate, *conn.Conn, error) {
 		if !c.clearToSend(cand) {
 			continue
 		}
-		if cand.trial != trialOurs && cand.reconnects == 0 {
+		cand.unproven = c.isUnproven(cand)
+		if cand.trial != trialOurs && cand.reconnects == 0 && !cand.unproven {
 			if cn := cand.connections.Take(c.needsHTTP1()); cn != nil {
 				return cand, cn, nil
 			}

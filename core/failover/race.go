@@ -92,6 +92,9 @@ func (r *race) strikeLate() (late []*candidate) {
 	}
 	for c, since := range r.begun {
 		late = append(late, c)
+		if c.unproven {
+			r.pool.lookNow(c.upstream)
+		}
 		if took := time.Since(since); took >= hedgeAfter && took > 2*c.health.avgConnect() && c.trial != trialOurs {
 			c.slowStruck.Store(true)
 			r.pool.strike(c.upstream, ClassTimeout, 1)

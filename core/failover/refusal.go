@@ -83,11 +83,10 @@ func (p *Pool) findsRefusal(ctx context.Context, u *upstream, res *http.Response
 func (p *Pool) isRefused(ctx context.Context, u *upstream) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	cn, err := u.connections.Connect(ctx, false)
+	cn, err := u.connections.ConnectHeld(ctx)
 	if err != nil {
 		return false
 	}
-	cn.Hold(true)
 	defer u.connections.Drop(cn)
 	req := (&http.Request{
 		Method: http.MethodGet, URL: u.url(&url.URL{Path: "/v1/models"}), Host: u.base.Host,

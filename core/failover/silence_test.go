@@ -151,7 +151,7 @@ func TestLostStreamsEnd(t *testing.T) {
 		for _, at := range u.attempts() {
 			at.heardAt.Add(-int64(step))
 		}
-		u.silence.last.Add(-int64(step))
+		u.liveness.heardAt.Add(-int64(step))
 		p.endLost(u)
 		ended := false
 		for _, at := range u.attempts() {

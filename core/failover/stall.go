@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -32,8 +33,8 @@ const (
 	functionLook = time.Second
 
 	// checkPause is the time that relay serve has for a health check before it is
-	// checked again, together with another upstream. verdictPause is the time that it
-	// has from then on, if the other one responds.
+	// checked again, together with the others. verdictPause is the time that it has
+	// from then on, if another one responds.
 	checkPause   = 200 * time.Millisecond
 	verdictPause = 250 * time.Millisecond
 )
@@ -42,6 +43,16 @@ const (
 func (p *Pool) watch(u *upstream) {
 	if p.probes() && !u.stall.armed.Swap(true) {
 		time.AfterFunc(minLook, func() { p.look(u) })
+	}
+}
+
+// lookNow checks u at once, unless a check is set or running.
+func (p *Pool) lookNow(u *upstream) {
+	if !u.stall.armed.Swap(true) {
+		go func() {
+			p.inquire(u)
+			p.look(u)
+		}()
 	}
 }
 
@@ -79,7 +90,7 @@ func (p *Pool) nextCheck(u *upstream) (wait time.Duration, awaited bool) {
 		w.oldest, w.checked = oldest, oldest
 		w.gap = min(max(2*u.silence.usually(), minLook), most)
 	}
-	return w.gap - min(u.silence.silentFor(), time.Duration(now()-w.checked)), true
+	return w.gap - min(u.unheardFor(), time.Duration(now()-w.checked)), true
 }
 
 // inquire checks whether u, which is silent, hangs. If so, it takes u down and ends the
@@ -122,9 +133,9 @@ const (
 )
 
 // compare checks u and, if it does not respond at once, checks it again together with
-// another upstream. u hangs if it does not respond within twice the time of the other
-// one: then neither this machine nor its network is slow. It is checked over two
-// connections, since one may have lost a packet.
+// the other upstreams. u hangs if it does not respond within twice the time of the
+// first of them: then neither this machine nor its network is slow. It is checked over
+// two connections, since one may have lost a packet.
 func (p *Pool) compare(u *upstream) condition {
 	first := p.checking(u)
 	timer := time.NewTimer(checkPause)
@@ -135,12 +146,12 @@ func (p *Pool) compare(u *upstream) condition {
 	case <-timer.C:
 	}
 	u.stall.doubted.Store(true)
-	other := p.another(u)
-	if other == nil {
+	others := p.others(u)
+	if len(others) == 0 {
 		return unclear
 	}
 	begun := time.Now()
-	second, control := p.checking(u), p.checking(other)
+	second, control := p.checking(u), p.checking(others...)
 	for {
 		select {
 		case err := <-first:
@@ -167,24 +178,32 @@ func found(err error) condition {
 	return unclear
 }
 
-// checking starts a check of u and returns a channel that gets its result.
-func (p *Pool) checking(u *upstream) <-chan error {
+// checking starts a check of each upstream and returns a channel that gets the result
+// of the first that is well or, if none is, of the last.
+func (p *Pool) checking(list ...*upstream) <-chan error {
 	done := make(chan error, 1)
-	go func() {
-		_, err := p.examine(p.running, u, false)
-		done <- err
-	}()
+	var left atomic.Int32
+	left.Store(int32(len(list)))
+	for _, u := range list {
+		go func() {
+			_, err := p.examine(p.running, u, false)
+			if left.Add(-1) == 0 || err == nil {
+				select {
+				case done <- err:
+				default: // another was first
+				}
+			}
+		}()
+	}
 	return done
 }
 
-// another returns an upstream to compare u with, or nil.
-func (p *Pool) another(u *upstream) *upstream {
-	for _, other := range p.list() {
-		if down, _ := other.health.down(); other != u && !down {
-			return other
-		}
-	}
-	return nil
+// others returns the upstreams to compare u with.
+func (p *Pool) others(u *upstream) []*upstream {
+	return slices.DeleteFunc(slices.Clone(p.list()), func(other *upstream) bool {
+		down, _ := other.health.down()
+		return other == u || down
+	})
 }
 
 // oldest returns when the request that has waited longest for u's response was sent,

@@ -96,6 +96,7 @@ func TestHungUpstreamIsFound(t *testing.T) {
 						}
 						time.Sleep(since)
 						a.hung.Store(true)
+						isChecked := p.list()[0].isServer.Load() && !p.list()[0].isFresh()
 						begun := time.Now()
 						status, _, sent, err := request(t, p, method, "x")
 						took := time.Since(begun)
@@ -103,7 +104,9 @@ func TestHungUpstreamIsFound(t *testing.T) {
 							t.Errorf("%s, %v and %v later, %s: found after %v", test.platform, before, since, method, took)
 						}
 						switch {
-						case sent.Upstream == "b.example" && status == 200: // a probe had found it
+						case sent.Upstream == "b.example" && status == 200: // a probe or a check had found it
+						case method == "POST" && isChecked:
+							t.Errorf("%v and %v later: lost: %d, %v, %+v", before, since, status, err, sent)
 						case method == "POST" && !failedWith(err, true, ClassUnresponsive):
 							t.Errorf("%d, %v, %+v", status, err, sent)
 						case method == "GET" && status != 200:
@@ -115,6 +118,7 @@ func TestHungUpstreamIsFound(t *testing.T) {
 						if status, _, sent, err := post(t, p, "x"); status != 200 || sent.Upstream != "b.example" {
 							t.Errorf("the next request: %d, %v, %+v", status, err, sent)
 						}
+						time.Sleep(2 * probeTimeout) // for checks that are under way
 					})
 				}
 			}
@@ -195,7 +199,7 @@ func TestNothingIsSentWhileInDoubt(t *testing.T) {
 		p, a, b := machines(t, "server", Options{})
 		defer p.Close()
 		post(t, p, "x")
-		time.Sleep(time.Second)
+		time.Sleep(freshFor - 100*time.Millisecond)
 		a.hung.Store(true)
 		first := make(chan error, 1)
 		go func() {

@@ -23,6 +23,7 @@ type upstream struct {
 	connections *conn.Set
 	health      health
 	silence     silence
+	liveness    liveness
 	suspicion   suspicion
 	stall       stall
 	connecting  connecting

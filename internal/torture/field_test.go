@@ -104,50 +104,105 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 	}
 }
 
-// C23: a region's process hangs between two requests. The request that finds it gets
-// its 502 within a second, whenever the last probe was; the next one goes elsewhere.
+// C23: a region's process hangs shortly after it has responded, alone or behind a front
+// that is well. The request that finds it is told so within a second, wherever the
+// probes are; the next one goes elsewhere.
 func hungRegion(t *testing.T, note func(string)) {
 	var slowest time.Duration
-	for _, since := range torture.Pick([]time.Duration{0, 1300 * time.Millisecond}, []time.Duration{0, 400 * time.Millisecond, 1300 * time.Millisecond, 5 * time.Second, 12 * time.Second}) {
-		for _, interval := range []string{"2s", "10s"} {
-			t.Run(fmt.Sprintf("after %v, probes every %s", since, interval), func(t *testing.T) {
-				r := startRigOver(t, regions.Options{Regions: 2}, "RELAY_PROBE_INTERVAL="+interval)
-				r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
-				time.Sleep(since)
-				if err := r.Regions[0].Freeze(true); err != nil {
-					t.Fatal(err)
-				}
-				a := r.sendChat(t)
-				if a.status == http.StatusOK && a.upstream == "region-2" {
-					return // a probe had found it
-				}
-				a.wantError(t, http.StatusBadGateway, "upstream_reset")
-				if !strings.Contains(a.body, "region-1: unresponsive") || strings.Contains(a.body, "The API ") {
-					t.Errorf("the message: %s", a.body)
-				}
-				if since < time.Second {
-					// The gateway may not have had the region's health yet, and take it for a function.
-					if a.took > 6*time.Second {
-						t.Errorf("found after %v", a.took)
+	for _, since := range torture.Pick([]time.Duration{0, 600 * time.Millisecond}, []time.Duration{0, 200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond}) {
+		for _, wire := range []regions.Options{{Regions: 2}, {Regions: 2, TLS: true}} {
+			for _, interval := range []string{"2s", "10s"} {
+				t.Run(fmt.Sprintf("https %v, after %v, probes every %s", wire.TLS, since, interval), func(t *testing.T) {
+					r := startRigOver(t, wire, "RELAY_PROBE_INTERVAL="+interval)
+					r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
+					time.Sleep(since)
+					freeze(t, r.Regions[0], true)
+					time.Sleep(100 * time.Millisecond) // a busy machine stops its threads one by one
+					a := r.sendChat(t)
+					if a.status == http.StatusOK && a.upstream == "region-2" {
+						return // a probe had found it
 					}
-				} else {
-					slowest = max(slowest, a.took)
-				}
-				next := r.sendChat(t)
-				if next.status != http.StatusOK || next.upstream != "region-2" {
-					t.Errorf("the next request: %v", next)
-				}
-				if err := r.Regions[0].Freeze(false); err != nil {
-					t.Fatal(err)
-				}
-				r.awaitState(t, 0, "up")
-			})
+					a.wantError(t, http.StatusBadGateway, "upstream_reset")
+					if !strings.Contains(a.body, "region-1: unresponsive") || strings.Contains(a.body, "The API ") {
+						t.Errorf("the message: %s", a.body)
+					}
+					if since == 0 {
+						// The gateway may not have had the region's health yet, and take it for a function.
+						if a.took > 6*time.Second {
+							t.Errorf("found after %v", a.took)
+						}
+					} else {
+						slowest = max(slowest, a.took)
+					}
+					next := r.sendChat(t)
+					if next.status != http.StatusOK || next.upstream != "region-2" {
+						t.Errorf("the next request: %v", next)
+					}
+					freeze(t, r.Regions[0], false)
+					r.awaitState(t, 0, "up")
+				})
+			}
 		}
 	}
 	if slowest > 1500*time.Millisecond { // a second, and what a busy machine adds
 		t.Errorf("found after %v", slowest)
 	}
 	note(fmt.Sprintf("found after %v at most", slowest.Round(time.Millisecond)))
+}
+
+// C26: a region hangs while nothing is sent to it: its process, behind a front that is
+// well, or all of it. The next request is not lost: it goes to the next region within a
+// second, and nothing of it reaches the API twice, even when the region goes on.
+func hungBetweenRequests(t *testing.T, note func(string)) {
+	var slowest time.Duration
+	for _, wire := range []regions.Options{{Regions: 2}, {TLS: true, HTTP1: true}, {TLS: true}} {
+		for _, since := range torture.Pick([]time.Duration{3 * time.Second}, []time.Duration{1200 * time.Millisecond, 5 * time.Second, time.Minute}) {
+			for _, all := range []bool{false, true} {
+				t.Run(fmt.Sprintf("https %v, HTTP/2 %v, after %v, with its front %v", wire.TLS, wire.TLS && !wire.HTTP1, since, all), func(t *testing.T) {
+					slowest = max(slowest, askHungRegion(t, wire, since, all))
+				})
+			}
+		}
+	}
+	if slowest > 1500*time.Millisecond { // a second, and what a busy machine adds
+		t.Errorf("a response took %v", slowest)
+	}
+	note(fmt.Sprintf("response from another region after %v at most", slowest.Round(time.Millisecond)))
+}
+
+// askHungRegion lets the first region hang, all of it or its process, when nothing was
+// sent for since, and returns how long a request then took.
+func askHungRegion(t *testing.T, wire regions.Options, since time.Duration, all bool) time.Duration {
+	r := startRigOver(t, wire)
+	await(t, "a response by region-1", func() bool { return r.sendChat(t).upstream == "region-1" })
+	posts := r.posts()
+	time.Sleep(since)
+	if all {
+		r.set(t, 0, regions.Silent)
+	} else {
+		freeze(t, r.Regions[0], true)
+	}
+	time.Sleep(1100 * time.Millisecond) // a probe may just have been answered
+	a := r.sendChat(t)
+	if a.status != http.StatusOK || a.upstream != "region-2" {
+		t.Errorf("got %v; want 200 by region-2", a)
+	}
+	r.awaitState(t, 0, "down")
+	if all {
+		r.set(t, 0, regions.None)
+	} else {
+		freeze(t, r.Regions[0], false)
+	}
+	r.awaitState(t, 0, "up")
+	r.wantPosts(t, posts+1)
+	return a.took
+}
+
+func freeze(t *testing.T, region *regions.Region, frozen bool) {
+	t.Helper()
+	if err := region.Freeze(frozen); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // foreignWords are errors of APIs that are neither relays nor OpenAI.

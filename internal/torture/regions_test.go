@@ -43,6 +43,7 @@ func TestRegionFaults(t *testing.T) {
 		{"C23", hungRegion},
 		{"C24", foreignAPI},
 		{"C25", reportsFromTheField},
+		{"C26", hungBetweenRequests},
 	} {
 		t.Run(row.id, func(t *testing.T) {
 			t.Run("gateway", func(t *testing.T) { row.test(t, torture.Row(t, row.id, "gateway")) })

@@ -146,6 +146,9 @@ func (s *Set) lastUsed(switches bool) *Conn {
 
 // AtHand reports whether there is a connection that looks usable.
 func (s *Set) AtHand() bool {
+	if s.transport != nil {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.idle) > 0 || slices.ContainsFunc(s.shared, func(c *Conn) bool { return c.client.Available() > 0 })
@@ -155,10 +158,20 @@ func (s *Set) AtHand() bool {
 // switch of protocols. Which client carries it is decided here: net/http's for
 // switches, proxies and HTTP/2, our own for anything else.
 func (s *Set) Connect(ctx context.Context, switches bool) (*Conn, error) {
+	return s.connect(ctx, &Conn{set: s}, switches)
+}
+
+// ConnectHeld is Connect for a connection that is held from the start, so that no
+// other request gets it.
+func (s *Set) ConnectHeld(ctx context.Context) (*Conn, error) {
+	return s.connect(ctx, &Conn{set: s, held: true}, false)
+}
+
+func (s *Set) connect(ctx context.Context, c *Conn, switches bool) (*Conn, error) {
 	if s.transport != nil {
-		return &Conn{set: s, client: transportClient{s.transport}}, nil
+		c.client = transportClient{s.transport}
+		return c, nil
 	}
-	c := &Conn{set: s}
 	s.mu.Lock()
 	c.generation = s.generation
 	s.mu.Unlock()
@@ -247,6 +260,8 @@ func (s *Set) place(c *Conn) (surplus []*Conn) {
 		if c.client.InFlight() == 0 {
 			return []*Conn{c}
 		}
+	case c.http2 && c.held:
+		s.remove(c)
 	case c.http2:
 		if !c.pooled {
 			c.pooled = true
@@ -342,11 +357,15 @@ func (c *Conn) Reserve() bool { return c.client.Reserve() == nil }
 // Release gives back a connection that was reserved and not used.
 func (c *Conn) Release() { c.client.Release() }
 
-// Hold keeps c out of the lists when its request ends, or ends that.
+// Hold keeps c out of the lists, so that no other request gets it, or ends that. Its
+// caller has it reserved.
 func (c *Conn) Hold(held bool) {
 	c.set.mu.Lock()
-	defer c.set.mu.Unlock()
 	c.held = held
+	c.set.mu.Unlock()
+	if c.http2 {
+		c.set.update(c)
+	}
 }
 
 // Unacknowledged reports whether the upstream's TCP has not acknowledged
