@@ -119,6 +119,7 @@ bench-smoke: ## fail if the relay's CPU time per request is over 1.5 times that 
 .PHONY: bench-page
 bench-page:
 	$(GO) run ./bench -suite relay $(BENCH_QUICK) -out $(BENCH_PAGE)
+	$(GO) run ./bench -suite streams $(BENCH_QUICK) -out $(BENCH_PAGE)
 	$(GO) run ./bench -suite lambda $(BENCH_QUICK) -out $(BENCH_PAGE)
 	$(GO) run ./bench -suite servers $(BENCH_QUICK) -out $(BENCH_PAGE)
 	cd $(CHAOS) && $(GO) run . -performance ../../$(BENCH_PAGE:.md=.json) -plot ../../$(BENCH_PAGE:.md=.svg)

@@ -152,10 +152,10 @@ func startGateway(ctx context.Context, r *rig, w *row) (*running, error) {
 }
 
 // startRelay starts a relay with the given settings. Its log goes to the null
-// device. The limit of requests at a time is above that of idle streams.
+// device. The limit of requests in flight is above the number of streams.
 func startRelay(ctx context.Context, r *rig, w *row, settings []string, upstreams ...string) (*running, error) {
 	env := append([]string{
-		"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_MAX_IN_FLIGHT=4000", "SSL_CERT_FILE=" + r.roots,
+		"RELAY_UPSTREAMS=" + strings.Join(upstreams, ","), "RELAY_MAX_IN_FLIGHT=12000", "SSL_CERT_FILE=" + r.roots,
 	}, settings...)
 	p, base, err := proc.StartRelay(ctx, proc.Options{Env: env, Discard: true}, w.built.file, "127.0.0.1:0")
 	if err != nil {

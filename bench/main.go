@@ -1,13 +1,14 @@
 // Command bench measures the relay next to what a user could have instead, and
 // writes docs/evidence/performance.md.
 //
-//	go run ./bench -suite relay|lambda|servers|bounds [-quick] [-out docs/evidence/performance.md]
+//	go run ./bench -suite relay|streams|lambda|servers|bounds [-quick] [-out docs/evidence/performance.md]
 //	go run ./bench -suite smoke
 //	go run -trimpath ./bench -suite profile -out bench/relay.pgo
 //
 // The suite relay compares it as a server with a stock httputil.ReverseProxy;
 // with nginx, haproxy and Caddy where they are installed; and with a worker on
-// workerd and Portkey's gateway where npm is. lambda compares it as a function on an emulated AWS
+// workerd and Portkey's gateway where npm is. streams compares it with most of
+// them by what thousands of event streams cost. lambda compares it as a function on an emulated AWS
 // Lambda, servers as what Google Cloud Functions and Vercel start, each with
 // what a user would write in fifteen lines. In front of the same scripted
 // upstream, contenders take turns, several rounds of them, and the report has
@@ -20,6 +21,7 @@
 //	suite.go, row.go    rounds, turns, and what is measured of a contender
 //	rig.go              the upstreams, and programs built for the occasion
 //	relay.go            the suite relay: closed loops, an open one, streams; streams.go has idle ones
+//	many.go             the suite streams: thousands of event streams
 //	contenders.go       who takes part in it; others.go, worker.go and portkey.go configure programs of others
 //	platform.go         what the suites lambda and servers have in common
 //	lambda.go, init.go  functions, and what their start consists of
@@ -109,7 +111,7 @@ type options struct {
 func parse(args []string, stderr io.Writer) (opts options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&opts.suite, "suite", "", "`name` of what to measure: relay, lambda or servers; or bounds, smoke or profile")
+	flags.StringVar(&opts.suite, "suite", "", "`name` of what to measure: relay, streams, lambda or servers; or bounds, smoke or profile")
 	flags.BoolVar(&opts.quick, "quick", false, "measure for a minute or so; the figures are rough")
 	flags.StringVar(&opts.out, "out", "", "`file` whose section to write, in place of standard output")
 	flags.StringVar(&opts.figures, "figures", "docs/evidence/performance.json", "`file` with the figures that bounds are for, unless -out is given")

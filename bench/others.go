@@ -20,7 +20,7 @@ const nginxConfig = `
 worker_processes auto;
 pid nginx.pid;
 error_log stderr crit;
-events { worker_connections 8192; }
+events { worker_connections 20000; }
 http {
 	access_log off;
 	tcp_nodelay on;
@@ -76,11 +76,11 @@ func startNginx(ctx context.Context, r *rig, w *row) (*running, error) {
 }
 
 // haproxyConfig makes haproxy a relay that hands on what comes at once and
-// shares connections to the upstream. Its arguments are the own address, the
-// upstream's, and the options of TLS.
+// shares connections to the upstream. Its arguments are how many clients it serves,
+// the own address, the upstream's, and the options of TLS.
 const haproxyConfig = `
 global
-	maxconn 8000
+	maxconn %d
 defaults
 	mode http
 	timeout connect 5s
@@ -109,7 +109,7 @@ func startHAProxy(ctx context.Context, r *rig, w *row) (*running, error) {
 		https2: " ssl verify required alpn h2 ca-file " + r.roots,
 	}
 	config := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(config, fmt.Appendf(nil, haproxyConfig, addr, r.upstreams[w.on], options[w.on]), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, haproxyConfig, fitting(12_000), addr, r.upstreams[w.on], options[w.on]), 0o600); err != nil {
 		return nil, err
 	}
 	_, version, _ = strings.Cut(version, "version ")

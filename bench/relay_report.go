@@ -147,7 +147,7 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 	fmt.Fprintf(b, ".\n- The relay is built as by `make dist`; its executable for linux/%s is %s MB.\n", runtime.GOARCH, figures.Format(float64(res.row(nameRelay, plain).built.size[runtime.GOARCH])/1e6))
 	b.WriteString(`- Contenders take turns within a round, in a different order in each, so that a disturbance of the machine hits all of them.
 - The relay checks a token, replaces it with an API key and logs every request to the null device; header and CORS policies are the defaults. Its in-flight limit is
-  4,000, for the idle streams.
+  12,000, for the idle streams.
 - nginx: one worker per core, no buffering, keep-alive to the upstream, no access log. haproxy: shared connections, no log. Caddy: immediate flush, no log.
   Stock: NewSingleHostReverseProxy with the default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on workerd, Cloudflare's runtime; worker.js, on the same runtime, is the whole relay. Portkey's gateway: the release of npm on Node, one process. It takes part in short responses only: it parses the others and does not
   accept the upstream's, which are filler.

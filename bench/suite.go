@@ -28,7 +28,7 @@ type suite struct {
 	report      func(*results) []byte
 }
 
-var suites = map[string]suite{"relay": relaySuite, "lambda": lambdaSuite, "servers": serversSuite}
+var suites = map[string]suite{"relay": relaySuite, "lambda": lambdaSuite, "servers": serversSuite, "streams": streamsSuite}
 
 // A plan says how much to measure. Rounds are left out if the budget would be
 // exceeded, and the report says so.
@@ -43,6 +43,10 @@ type plan struct {
 	bodyRounds                     int    // of the rounds, those with larger bodies
 	idleStreams                    int    // and then twice as many
 	benchtime                      string // of the benchmarks in one process; "" leaves them out
+
+	// Of the suite streams.
+	streams         []int         // numbers of them, growing
+	settle, receive time.Duration // before events are counted, and while they are
 
 	// Of the suites lambda and servers.
 	starts  int           // of each contender

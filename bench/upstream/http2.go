@@ -99,9 +99,9 @@ func (m *message) writeEvents(w http.ResponseWriter, req *http.Request) {
 	rc, next := http.NewResponseController(w), time.Now()
 	for i := range m.count {
 		if m.gap > 0 && i > 0 {
-			next = m.pause(next)
+			next = m.pause(next, i)
 		}
-		if _, err := w.Write(eventBytes(time.Now())); err != nil || rc.Flush() != nil {
+		if _, err := w.Write(eventBytes(time.Now(), i)); err != nil || rc.Flush() != nil {
 			return
 		}
 	}

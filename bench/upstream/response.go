@@ -37,6 +37,7 @@ type response struct {
 	head  []byte        // written first; the whole response if there are no events
 	count int           // events, each written on its own
 	gap   time.Duration // between events
+	apart bool          // the second event comes after a random part of gap
 	cut   bool          // then the connection breaks
 	hold  bool          // then nothing, until the client goes
 }
@@ -52,6 +53,7 @@ var responses = map[string]*response{
 	Slow.Target:       {head: []byte(eventsHead), count: EventCount, gap: SlowGap},
 	Brief.Target:      {head: []byte(eventsHead), count: BriefCount, gap: SlowGap},
 	Cut.Target:        {head: []byte(eventsHead), count: 2, cut: true},
+	Endless.Target:    {head: []byte(eventsHead), count: maxEvents, gap: EndlessGap, apart: true},
 	Idle.Target:       {head: []byte(eventsHead), count: 1, hold: true},
 }
 
@@ -61,17 +63,21 @@ func whole(contentType, body string) *response {
 	return &response{head: append([]byte(head), body...)}
 }
 
-// appendEvent appends a chunk with an event that says when it was sent.
-func appendEvent(b []byte, sent time.Time) []byte {
+// maxEvents is more than there is time for.
+const maxEvents = 1_000_000
+
+// appendEvent appends a chunk with an event that says when it was sent, and its
+// number.
+func appendEvent(b []byte, sent time.Time, number int) []byte {
 	b = append(b, eventSize...)
-	b = wire.AppendStamp(b, sent)
+	b = wire.AppendStamp(b, sent, number)
 	b = append(b, eventTail...)
 	return append(b, "\r\n"...)
 }
 
-// eventBytes returns an event that says when it was sent.
-func eventBytes(sent time.Time) []byte {
-	return append(wire.AppendStamp(make([]byte, 0, EventSize), sent), eventTail...)
+// eventBytes returns an event that says when it was sent, and its number.
+func eventBytes(sent time.Time, number int) []byte {
+	return append(wire.AppendStamp(make([]byte, 0, EventSize), sent, number), eventTail...)
 }
 
 // EventSize is how many bytes an event has.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -143,9 +144,9 @@ func (a *response) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, err
 	next := time.Now()
 	for i := range a.count {
 		if a.gap > 0 && i > 0 {
-			next = a.pause(next)
+			next = a.pause(next, i)
 		}
-		buf = appendEvent(buf[:0], time.Now())
+		buf = appendEvent(buf[:0], time.Now(), i)
 		if _, err := conn.Write(buf); err != nil {
 			return buf, err
 		}
@@ -161,10 +162,15 @@ func (a *response) write(conn net.Conn, r *wire.Reader, buf []byte) ([]byte, err
 	return buf, err
 }
 
-// pause waits until the event after the one that was due at last is, and returns
-// when that was.
-func (a *response) pause(last time.Time) time.Time {
+// pause waits until event i is due, the one before having been due at last, and
+// returns when that was.
+func (a *response) pause(last time.Time, i int) time.Time {
 	next := last.Add(a.gap)
+	if a.apart && i == 1 {
+		next = last.Add(rand.N(a.gap))
+		time.Sleep(time.Until(next))
+		return next
+	}
 	if time.Until(next) < a.gap/2 { // no burst after a stall of this process: it would look like the relay's
 		next = time.Now().Add(a.gap)
 	}

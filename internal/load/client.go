@@ -30,6 +30,7 @@ type Client struct {
 
 	eventRead int // the number of the read that brought this response's last event; 0 if none
 	together  int
+	number    int // of the last event in its stream
 }
 
 // NewClient returns a client of the server at addr. Its connections time out life
@@ -84,6 +85,7 @@ func (c *Client) NextEvent() (lag time.Duration, err error) {
 				c.together++
 			}
 			c.eventRead = c.conn.reads
+			c.number, _ = wire.Number(line)
 			return lag, nil
 		}
 		if err == io.EOF {

@@ -74,12 +74,18 @@ func TestReaderTruncated(t *testing.T) {
 
 func TestStamp(t *testing.T) {
 	sent := time.Unix(1_800_000_000, 5)
-	line := AppendStamp(nil, sent)
+	line := AppendStamp(nil, sent, 42)
 	if len(line) != StampSize {
 		t.Errorf("len(AppendStamp()) = %d, want %d", len(line), StampSize)
 	}
 	if lag, ok := Lag(append(line, "}\n"...), sent.Add(time.Millisecond)); lag != time.Millisecond || !ok {
 		t.Errorf("Lag() = %v, %v, want 1ms", lag, ok)
+	}
+	if n, ok := Number(line); n != 42 || !ok {
+		t.Errorf("Number() = %d, %v, want 42", n, ok)
+	}
+	if n, ok := Number([]byte("data: [DONE]\n")); ok {
+		t.Errorf("Number() found %d in [DONE]", n)
 	}
 	if _, ok := Lag([]byte("data: [DONE]\n"), sent); ok {
 		t.Error("Lag() found a time in [DONE]")
