@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
+	"example.com/relay/bench/upstream"
 	"example.com/relay/cloudflare"
+	"example.com/relay/internal/load"
 	"example.com/relay/internal/proc"
 	"example.com/relay/internal/workerd"
 )
@@ -38,10 +41,39 @@ func startWorker(ctx context.Context, r *rig, w *row) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startWarm(ctx, w, addr, dir, program, config)
+}
+
+// Enough requests and events that V8 has compiled what is executed often. Before that,
+// worker.js takes several times the CPU.
+const (
+	warmRequests = 10_000
+	warmStreams  = 200
+)
+
+// startWarm starts workerd and warms it up.
+func startWarm(ctx context.Context, w *row, addr, dir, program, config string) (*running, error) {
 	version, _ := proc.Output(ctx, program, "--version")
 	opts := proc.Options{Dir: dir, Discard: true}
-	return startAt(ctx, addr, strings.TrimPrefix(version, "workerd "), opts, program, "serve", config)
+	c, err := startAt(ctx, addr, strings.TrimPrefix(version, "workerd "), opts, program, "serve", config)
+	if err != nil {
+		return nil, err
+	}
+	for call, n := range map[upstream.Call]int{upstream.Chat: warmRequests, upstream.Events: warmStreams} {
+		for got := 0; got < n; {
+			l := load.Load{Addr: addr, Request: call.Request(addr), Clients: clients, For: warmInterval, Events: call == upstream.Events}
+			done := l.Run(ctx)
+			if got += done.Requests; done.Requests == 0 {
+				c.stop()
+				return nil, fmt.Errorf("%s, warming up: %w", w.name, errors.Join(ctx.Err(), done.Failure))
+			}
+		}
+	}
+	return c, nil
 }
+
+// warmInterval is how often the requests of the warm-up are counted.
+const warmInterval = 200 * time.Millisecond
 
 // startWorkerJS starts the relay for Cloudflare on the same.
 func startWorkerJS(ctx context.Context, r *rig, w *row) (*running, error) {
@@ -66,8 +98,7 @@ func startWorkerJS(ctx context.Context, r *rig, w *row) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	version, _ := proc.Output(ctx, program, "--version")
-	return startAt(ctx, addr, strings.TrimPrefix(version, "workerd "), proc.Options{Dir: dir, Discard: true}, program, "serve", config)
+	return startWarm(ctx, w, addr, dir, program, config)
 }
 
 // workerdProgram returns the path of workerd, which npm installs.
