@@ -40,6 +40,14 @@ var bounds = []bound{
 	{"the same over TLS, ms", 0.3, none, beyond(https1, steadyP50, nameNginx), nameNginx},
 	{"events that came together with another", 0, none, of("relay", plain, together), ""},
 	{"lag of an event, added to direct, p50, ms", 0.3, none, beyond(plain, eventP50, nameDirect), nameDirect},
+	{"first event, above nginx's, ms", 0.5, 0.15, beyond(plain, first, nameNginx), nameNginx},
+	{"lag of an event, above nginx's, p50, ms", 0.15, 0.02, beyond(plain, eventP50, nameNginx), nameNginx},
+	{"CPU per event at 16 streams, × nginx", 2.0, 1.3, ratio(plain, eventCPU, nameNginx), nameNginx},
+	{"CPU per event at 1,000 streams, × nginx", 2.0, 1.3, ratioIn("streams", plain, manyCPU(1000), nameNginx), nameNginx},
+	{"CPU per event at 5,000 streams, × nginx", 2.0, 1.3, ratioIn("streams", plain, manyCPU(5000), nameNginx), nameNginx},
+	{"memory of a stream, KiB, at 10,000", 64, 32, of("streams", plain, manyMemory(10_000)), ""},
+	{"time to open 10,000 streams, s", 20, none, of("streams", plain, manyOpen(10_000)), ""},
+	{"events lost of 10,000 streams", 0, none, of("streams", plain, manyLost(10_000)), ""},
 	{"an idle stream, KiB, at 1,000", 64, none, of("relay", plain, idleStream(1000)), ""},
 	{"an idle stream, KiB, at 2,000", 64, none, of("relay", plain, idleStream(2000)), ""},
 	{"Lambda: exec to first `/next`, p50, ms", 5, none, of("lambda", onLambda, start), ""},
@@ -67,7 +75,14 @@ func megabytes(mebibytes func(figures.File) []float64) func(figures.File) []floa
 
 // ratio returns the ratios of the relay's figures to those of base, round by round.
 func ratio(on string, m metric, base string) func(figures.File) []float64 {
-	return func(f figures.File) []float64 { return ratiosOf(f, nameRelay, base, on, m) }
+	return ratioIn("relay", on, m, base)
+}
+
+// ratioIn is ratio with the figures of any suite.
+func ratioIn(suite, on string, m metric, base string) func(figures.File) []float64 {
+	return func(f figures.File) []float64 {
+		return ratios(f.Values(suite, nameRelay, on, m.what), f.Values(suite, base, on, m.what))
+	}
 }
 
 func ratiosOf(f figures.File, name, base, on string, m metric) []float64 {

@@ -29,13 +29,28 @@ func justKept() figures.File {
 		{Of: nameRelay, On: plain, What: "events that came together", Values: []float64{0}},
 		{Of: nameRelay, On: plain, What: "event p50", Values: []float64{350}},
 		{Of: nameDirect, On: plain, What: "event p50", Values: []float64{50}},
+		{Of: nameNginx, On: plain, What: "event p50", Values: []float64{200}},
+		{Of: nameRelay, On: plain, What: "first event", Values: []float64{800}},
+		{Of: nameNginx, On: plain, What: "first event", Values: []float64{300}},
+		{Of: nameRelay, On: plain, What: "CPU/event", Values: []float64{40}},
+		{Of: nameNginx, On: plain, What: "CPU/event", Values: []float64{20}},
 		{Of: nameRelay, On: plain, What: "idle stream of 1,000", Values: []float64{64}},
 		{Of: nameRelay, On: plain, What: "idle stream of 2,000", Values: []float64{64}},
 	}
 	for what, v := range map[string]float64{"start": 5, "events that came together": 0, "event, added": 0.3, "RSS": 11.44, "zip for arm64": 2.6} {
 		lambda.Add(nameRelay, onLambda, what, "", v)
 	}
-	return figures.File{"relay": relay, "lambda": lambda}
+	streams := new(figures.Run)
+	streams.Figures = []figures.Figure{
+		{Of: nameRelay, On: plain, What: "CPU/event, 1,000 streams", Values: []float64{40}},
+		{Of: nameNginx, On: plain, What: "CPU/event, 1,000 streams", Values: []float64{20}},
+		{Of: nameRelay, On: plain, What: "CPU/event, 5,000 streams", Values: []float64{40}},
+		{Of: nameNginx, On: plain, What: "CPU/event, 5,000 streams", Values: []float64{20}},
+		{Of: nameRelay, On: plain, What: "memory of a stream, 10,000 streams", Values: []float64{64}},
+		{Of: nameRelay, On: plain, What: "time to open, 10,000 streams", Values: []float64{20}},
+		{Of: nameRelay, On: plain, What: "lost events, 10,000 streams", Values: []float64{0}},
+	}
+	return figures.File{"relay": relay, "lambda": lambda, "streams": streams}
 }
 
 // set replaces the values of a figure.
@@ -70,6 +85,14 @@ func TestBoundsCanBeBroken(t *testing.T) {
 		func(f figures.File) { set(f, "relay", nameRelay, https1, "p50 at a fixed rate", 801) },
 		func(f figures.File) { set(f, "relay", nameRelay, plain, "events that came together", 1) },
 		func(f figures.File) { set(f, "relay", nameDirect, plain, "event p50", 49) },
+		func(f figures.File) { set(f, "relay", nameNginx, plain, "first event", 299) },
+		func(f figures.File) { set(f, "relay", nameNginx, plain, "event p50", 199) },
+		func(f figures.File) { set(f, "relay", nameNginx, plain, "CPU/event", 19) },
+		func(f figures.File) { set(f, "streams", nameNginx, plain, "CPU/event, 1,000 streams", 19) },
+		func(f figures.File) { set(f, "streams", nameNginx, plain, "CPU/event, 5,000 streams", 19) },
+		func(f figures.File) { set(f, "streams", nameRelay, plain, "memory of a stream, 10,000 streams", 65) },
+		func(f figures.File) { set(f, "streams", nameRelay, plain, "time to open, 10,000 streams", 21) },
+		func(f figures.File) { set(f, "streams", nameRelay, plain, "lost events, 10,000 streams", 1) },
 		func(f figures.File) { set(f, "relay", nameRelay, plain, "idle stream of 1,000", 64.1) },
 		func(f figures.File) { set(f, "relay", nameRelay, plain, "idle stream of 2,000", 64.1) },
 		func(f figures.File) { set(f, "lambda", nameRelay, onLambda, "start", 5.1) },
@@ -107,7 +130,7 @@ func TestBoundsThatCouldNotBeJudged(t *testing.T) {
 	if !strings.Contains(table, "| CPU per request, × Caddy | Caddy: not installed | 0.55 |  |") || strings.Contains(table, "NaN") {
 		t.Errorf("the table does not say that Caddy is missing:\n%s", table)
 	}
-	if !strings.Contains(table, "Of the relay's 15 bounds, 14 could be judged and 14 are kept.") {
+	if !strings.Contains(table, "Of the relay's 23 bounds, 22 could be judged and 22 are kept.") {
 		t.Errorf("the bounds are not counted well:\n%s", table)
 	}
 	if err := verdict(judge(figures.File{})); !errors.Is(err, errNothing) {
@@ -150,7 +173,7 @@ func TestBoundsAreWritten(t *testing.T) {
 	if err := run(t.Context(), []string{"-suite", "bounds", "-out", page, "-strict"}, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := os.ReadFile(page); err != nil || !bytes.Contains(b, []byte("15 could be judged")) {
+	if b, err := os.ReadFile(page); err != nil || !bytes.Contains(b, []byte("23 could be judged")) {
 		t.Errorf("the page is %s, %v", b, err)
 	}
 	none := []string{"-suite", "bounds", "-figures", filepath.Join(dir, "none.json"), "-strict"}
