@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -171,26 +172,70 @@ func stainlessTimeout(h http.Header, name string) (time.Duration, bool) {
 // maxClientTimeout is longer than any request takes. Longer timeouts are ignored.
 const maxClientTimeout = 24 * time.Hour
 
-// startIdleTimer starts the timer that cancels an exchange when the upstream is
-// silent for timeout. A timeout of zero means none.
-func startIdleTimer(timeout time.Duration, cancel context.CancelCauseFunc) optionalTimer {
+// An idleTimer cancels an exchange when the upstream is silent for too long. It is set
+// again only when it expires, by when the upstream was last heard. A nil one does
+// nothing. It is safe for concurrent use.
+type idleTimer struct {
+	timeout time.Duration
+	cancel  context.CancelCauseFunc
+	begun   time.Time
+	heard   atomic.Int64 // when the upstream was last, in ns since begun; -1: it may be silent
+
+	mu    sync.Mutex  // guards timer
+	timer *time.Timer // nil once stopped
+}
+
+// startIdleTimer starts the timer. A timeout of zero means none.
+func startIdleTimer(timeout time.Duration, cancel context.CancelCauseFunc) *idleTimer {
 	if timeout <= 0 {
-		return optionalTimer{}
+		return nil
 	}
-	return optionalTimer{time.AfterFunc(timeout, func() { cancel(errIdle) })}
+	t := &idleTimer{timeout: timeout, cancel: cancel, begun: time.Now()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.timer = time.AfterFunc(timeout, t.expire)
+	return t
 }
 
-// An optionalTimer is a timer, or nothing.
-type optionalTimer struct{ timer *time.Timer }
+// expire cancels the exchange, or sets the timer again.
+func (t *idleTimer) expire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.timer == nil {
+		return
+	}
+	left := t.timeout
+	if heard := t.heard.Load(); heard >= 0 {
+		left -= time.Since(t.begun) - time.Duration(heard)
+	}
+	if left <= 0 {
+		t.cancel(errIdle)
+		return
+	}
+	t.timer.Reset(left)
+}
 
-func (t optionalTimer) Reset(d time.Duration) {
-	if t.timer != nil {
-		t.timer.Reset(d)
+// hear notes that the upstream is heard now.
+func (t *idleTimer) hear() {
+	if t != nil {
+		t.heard.Store(int64(time.Since(t.begun)))
 	}
 }
 
-func (t optionalTimer) Stop() {
-	if t.timer != nil {
-		t.timer.Stop()
+// pause lets the upstream be silent until hear is called.
+func (t *idleTimer) pause() {
+	if t != nil {
+		t.heard.Store(-1)
 	}
+}
+
+// Stop ends the timer.
+func (t *idleTimer) Stop() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.timer.Stop()
+	t.timer = nil
 }

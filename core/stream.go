@@ -103,16 +103,19 @@ func (s *stream) copy(body io.Reader) error {
 			if s.usage != nil {
 				s.usage.note((*buf)[:n])
 			}
-			idle.Stop() // a slow client is not the upstream's silence
+			idle.pause() // a slow client is not the upstream's silence
 			if err := s.write((*buf)[:n]); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
-			idle.Reset(s.idleTimeout)
+			idle.hear()
 		}
 		if err == io.EOF {
 			if err := s.flushPending(); err != nil {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.extendDeadline() // for the end of the body, which the server writes
 			return nil
 		}
 		if err != nil {

@@ -30,9 +30,14 @@ func start(t *testing.T, api http.HandlerFunc) *run {
 	t.Helper()
 	upstream := httptest.NewServer(api)
 	t.Cleanup(upstream.Close)
-	relay, err := core.New(core.Config{
-		Upstreams: []core.Secret{core.Secret(upstream.URL)}, Logger: slog.New(slog.DiscardHandler),
-	})
+	return startWith(t, core.Config{Upstreams: []core.Secret{core.Secret(upstream.URL)}})
+}
+
+// startWith serves a relay, which does not log, until the test ends.
+func startWith(t *testing.T, cfg core.Config) *run {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	relay, err := core.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
