@@ -23,8 +23,8 @@ const (
 	portkeyServer  = "node_modules/" + portkeyPackage + "/build/start-server.js"
 )
 
-// chatsOnly reports whether a contender takes part in short responses only. Portkey
-// parses what it forwards, and does not accept the filler of other responses.
+// chatsOnly reports whether a contender takes part in short responses only. With the
+// filler of other responses, Portkey responds with an error or ends the connection.
 func (c contender) chatsOnly() bool { return c.name == namePortkey }
 
 // startPortkey starts Portkey's gateway. Which provider a request is for, and where

@@ -149,8 +149,8 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 - The relay checks a token, replaces it with an API key and logs every request to the null device; header and CORS policies are the defaults. Its in-flight limit is
   12,000, for the idle streams.
 - nginx: one worker per core, no buffering, keep-alive to the upstream, no access log. haproxy: shared connections, no log. Caddy: immediate flush, no log.
-  Stock: NewSingleHostReverseProxy with the default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on workerd, Cloudflare's runtime; worker.js, on the same runtime, is the whole relay. Portkey's gateway: the release of npm on Node, one process. It takes part in short responses only: it parses the others and does not
-  accept the upstream's, which are filler.
+  Stock: NewSingleHostReverseProxy with the default transport, which keeps two idle connections. Worker: fifteen lines of JavaScript on workerd, Cloudflare's runtime; worker.js, on the same runtime, is the whole relay. Portkey's gateway: the release of npm on Node, one process. It takes part in short responses only: with this
+  upstream, whose longer bodies and events are no real chats, it responded with errors or ended the connection.
   "net/http, copying and nothing else" is bench/floor.go. The gateway is in front of three relays with default settings. Configurations are in bench/others.go, bench/worker.go and bench/portkey.go. All contenders check the upstream's certificate over TLS.
 `)
 	res.writeFailures(b)
