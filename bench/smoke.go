@@ -17,13 +17,14 @@ const smokeSuite = "smoke"
 
 const (
 	// maxOverFloor is what the relay's CPU time per request may be at most, as a
-	// multiple of the floor's in the same run. It was 1.26 when that was set.
-	maxOverFloor = 1.5
+	// multiple of the floor's in the same run. When that was set, it was 1.26 on a
+	// machine by AMD and 1.5 to 1.75 on one by Intel, where a run varies by 0.1.
+	maxOverFloor = 2
 
 	// smokeRounds of smokeLength for each of them are a measurement. They are short, so
 	// that a disturbance of the machine hits both.
 	smokeRounds = 9
-	smokeLength = 300 * time.Millisecond
+	smokeLength = 500 * time.Millisecond
 )
 
 var errSlow = errors.New("the relay has become slow")

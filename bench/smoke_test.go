@@ -17,8 +17,8 @@ func TestJudgeSpeed(t *testing.T) {
 	}{
 		{"fast", [][]float64{{1.2, 1.3, 1.4}}, nil, nil, 1},
 		{"one round is disturbed", [][]float64{{1.2, 9, 1.3}}, nil, nil, 1},
-		{"one measurement is disturbed", [][]float64{{1.6, 1.7, 1.8}, {1.2, 1.3, 1.4}}, nil, nil, 2},
-		{"slow", [][]float64{{1.6, 1.7, 1.8}, {1.51, 1.6, 1.2}}, nil, errSlow, 2},
+		{"one measurement is disturbed", [][]float64{{2.6, 2.7, 2.8}, {1.2, 1.3, 1.4}}, nil, nil, 2},
+		{"slow", [][]float64{{2.6, 2.7, 2.8}, {2.01, 2.1, 1.2}}, nil, errSlow, 2},
 		{"nothing was measured", [][]float64{{}, {}}, nil, errSlow, 2},
 		{"not measurable", [][]float64{nil}, broken, broken, 1},
 	} {
