@@ -19,7 +19,7 @@ func TestStreamsReport(t *testing.T) {
 		res.rows = append(res.rows, w)
 	}
 	report := string(res.streamsReport())
-	for _, want := range []string{"### 1,000 streams", "### 5,000 streams", "### 10,000 streams", "CPU × nginx", "lost events", "Caddy: not installed", "To repeat"} {
+	for _, want := range []string{"### 1,000 streams", "### 5,000 streams", "### 10,000 streams", "CPU × nginx", "| lost |", "Caddy: not installed", "To repeat"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report does not say %q", want)
 		}
