@@ -106,7 +106,7 @@ docs: ## write the tables of settings, errors and clients in docs/
 conformance: ## run the adapters' contract and write its table into docs/platforms.md
 	CONFORMANCE=update $(GO) test -count=1 -p 1 -run 'Adapter|TestBuild' ./cmd/relay ./lambda ./gcf ./vercel ./cloudflare
 
-bench: ## run the benchmarks and comparisons, and write docs/evidence/performance.md and its plots (15 minutes)
+bench: ## run the benchmarks and comparisons, and write docs/evidence/performance.md and its plots (25 minutes)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 300ms ./core
 	$(MAKE) --no-print-directory bench-page BENCH_PAGE=docs/evidence/performance.md
 	$(GO) run ./bench -suite bounds -figures docs/evidence/performance.json -strict >/dev/null
