@@ -1109,7 +1109,7 @@ async function admit(x) {
 
 /** Reports whether headers have an API key, wherever clients send one. */
 function hasKey(headers) {
-  return ['authorization', ...KEY_HEADERS].some((name) => (headers.get(name) ?? '').trim() !== '') ||
+  return ['authorization', ...KEY_HEADERS].some((name) => !/^\s*(bearer\s*)?$/i.test(headers.get(name) ?? '')) ||
     (headers.get('sec-websocket-protocol') ?? '').split(',').some((protocol) => plainProtocol(protocol).startsWith(KEY_PROTOCOL));
 }
 
@@ -1308,7 +1308,7 @@ function tooLarge(x) {
 
 // models: what a named token with a list of models may request; core/models.go says why
 
-const STORING = /^\/v1\/((files|uploads|conversations)(\/|$)|[a-z_]+\/.+\/cancel$)/;
+const STORING = /^(\/openai)?\/v1\/((files|uploads|conversations)(\/|$)|[a-z_]+\/.+\/cancel$)/;
 const ELSEWHERE = /\/(batches|evals|graders|realtime|chatkit|remix|deployments|engines|models)(\/|$)/i;
 
 /** Lets a token with a list of models request those only. It reads the body, which other tokens' requests are spared. */
@@ -1317,7 +1317,7 @@ async function checkModel(x) {
   const path = decode(x.path);
   const named = checkQuery(x);
   if (isWebSocket(x)) {
-    if (!named || !path.endsWith('/realtime')) throw new RelayError(ERRORS.modelUnknown); // elsewhere, messages name the model
+    if (!named || !path.endsWith('/realtime') || ELSEWHERE.test(path.slice(0, -'/realtime'.length))) throw new RelayError(ERRORS.modelUnknown); // elsewhere, messages name the model
     return;
   }
   if (!['POST', 'PUT', 'PATCH'].includes(x.method) || STORING.test(path)) return;
@@ -1337,6 +1337,7 @@ function checkQuery(x) {
   let named = false;
   for (const pair of x.query.slice(1).replaceAll('+', ' ').split(/[&;]/)) {
     const [, name, value] = /^([^=]*)=?(.*)$/s.exec(pair);
+    if (/^(deployment|deployment_id|engine)$/i.test(decode(name))) throw new RelayError(ERRORS.modelUnknown); // Azure's
     if (!isModelMember(decode(name), named)) continue;
     named = true;
     if (!permits(x.token, decode(value))) throw new RelayError(ERRORS.modelNotAllowed);
@@ -1355,6 +1356,7 @@ function isModelMember(name, before) {
 /** Returns the function that finds the model in a body with these headers, or null. */
 function finder(headers) {
   const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+  if (/[\\*]/.test(headers.get('content-type') ?? '')) return null; // servers differ in what these mean
   const [, type, rest] = new RegExp(`^(${token}/${token})((?:\\s*;\\s*${token}=(?:"[^"\\\\]*"|${token}))*)\\s*;?\\s*$`).exec(headers.get('content-type') ?? '') ?? [];
   if (!type || isEncoded(headers)) return null;
   const params = [...rest.matchAll(new RegExp(`;\\s*(${token})=("[^"]*"|${token})`, 'g'))].map(([, name, value]) => [name.toLowerCase(), value.replaceAll('"', '')]);
@@ -1461,20 +1463,22 @@ function isModelPart(header, before) {
   const lines = header.split('\r\n');
   if (!lines.every((line) => /^[A-Za-z0-9-]+:[^\r\n\0]*$/.test(line))) return undefined;
   const [dispositions, others] = [true, false].map((is) => lines.filter((line) => /^content-disposition:/i.test(line) === is));
-  const name = dispositions.length === 1 ? partName(dispositions[0].replace(/^[^:]*:/, '').trim()) : '';
+  const [name, isFile] = dispositions.length === 1 ? partName(dispositions[0].replace(/^[^:]*:/, '').trim()) : [''];
   if (name === '') return undefined;
   const is = isModelMember(name, before);
-  return is && !others.every((line) => TEXT_PART.test(line)) ? undefined : is;
+  return is && (isFile || !others.every((line) => TEXT_PART.test(line))) ? undefined : is; // servers look for the model among the fields
 }
 
-/** Returns the name in a Content-Disposition, or "" if it is not in the form in which clients write it. */
+/** Returns the name in a Content-Disposition, or "" if it is not in the form in which clients write it, and whether the part is a file. */
 function partName(value) {
   const names = [];
+  let isFile = false;
   const rest = value.replace(/^form-data/, '\0').replace(/;[ \t]*(name|filename\*?)=("[^"\\]*"|[A-Za-z0-9!#$&+.^_|~%'-]+)/g, (_, param, text) => {
     if (param === 'name') names.push(text.replaceAll('"', ''));
+    else isFile = true;
     return '';
   });
-  return rest === '\0' && names.length === 1 && /^[A-Za-z0-9_.[\]-]+$/.test(names[0]) ? names[0] : '';
+  return [rest === '\0' && names.length === 1 && /^[A-Za-z0-9_.[\]-]+$/.test(names[0]) ? names[0] : '', isFile];
 }
 
 // forwarding: the request to an upstream, its response to the client
@@ -1795,7 +1799,10 @@ function outboundHeaders(x, upstream) {
   const encoding = acceptedEncoding(x);
   if (encoding !== x.headers.get('accept-encoding')) headers.set('accept-encoding', encoding);
   if (retriesQuota(x)) headers.set('accept-encoding', 'identity'); // peek reads no other
-  if (upstream.apiKey !== '' && !x.keyless) replaceKeys(headers, upstream.apiKey);
+  if (upstream.apiKey !== '' && !x.keyless) {
+    replaceKeys(headers, upstream.apiKey);
+    for (const name of ['cf-aig-authorization', 'ocp-apim-subscription-key']) headers.delete(name); // of a gateway in front of another API
+  }
   if (!upstream.official) headers.set('relay-hop', String(hops(x) + 1));
   if (upstream.token !== '') headers.set('x-relay-token', upstream.token);
   if (isWebSocket(x)) {

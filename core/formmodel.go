@@ -153,6 +153,7 @@ var (
 // isModelPart reports whether the part with that header is the field model.
 func (f *formModel) isModelPart(header string) (bool, error) {
 	var name string
+	var isFile bool
 	var others []string
 	for line := range strings.SplitSeq(header, "\r\n") {
 		field, value, ok := strings.Cut(line, ":")
@@ -166,12 +167,12 @@ func (f *formModel) isModelPart(header string) (bool, error) {
 		if name != "" {
 			return false, errModelUnknown
 		}
-		if name = partName(strings.Trim(value, " \t")); name == "" {
+		if name, isFile = partName(strings.Trim(value, " \t")); name == "" {
 			return false, errModelUnknown
 		}
 	}
 	is, err := isModelMember(name, f.named)
-	if name == "" || err != nil {
+	if name == "" || err != nil || is && isFile { // servers look for the model among the fields
 		return false, errModelUnknown
 	}
 	for _, line := range others {
@@ -185,25 +186,26 @@ func (f *formModel) isModelPart(header string) (bool, error) {
 var plainField = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
 // partName returns the name in a Content-Disposition, or "" if it is not in the form in
-// which clients write it.
-func partName(value string) string {
-	var name string
+// which clients write it, and whether the part is a file.
+func partName(value string) (name string, isFile bool) {
 	rest, ok := strings.CutPrefix(value, "form-data")
 	for ok && rest != "" {
 		match := disposition.FindStringSubmatch(rest)
 		if match == nil {
-			return ""
+			return "", false
 		}
-		if match[1] == "name" {
-			if name != "" {
-				return ""
-			}
+		switch {
+		case match[1] != "name":
+			isFile = true
+		case name != "":
+			return "", false
+		default:
 			name = strings.Trim(match[2], `"`)
 		}
 		rest = rest[len(match[0]):]
 	}
 	if !ok || !fieldName.MatchString(name) {
-		return ""
+		return "", false
 	}
-	return name
+	return name, isFile
 }

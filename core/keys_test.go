@@ -168,13 +168,16 @@ func TestKeysOfUpstreams(t *testing.T) {
 		{"client's key, in another header", []Secret{keyA, "", keyB}, "", []http.HandlerFunc{ok, byRelay(ok), ok},
 			append([]string{"X-Api-Key", keyClient}, token...), "b", "", []int{1}},
 		{"client's key, relay down", []Secret{keyA, "", keyB}, "", []http.HandlerFunc{ok, busy, ok}, inKey, "b", keyClient, []int{1}},
+		{"empty key", []Secret{keyA, "", keyB}, "", []http.HandlerFunc{ok, byRelay(ok), ok},
+			append([]string{"Authorization", "Bearer "}, token...), "a", keyA, nil},
 		{"no key, to a relay that may hold one", []Secret{"", keyB, keyA}, "", []http.HandlerFunc{byRelay(ok), ok, ok}, token, "a", "", nil},
 		{"no key, relay down", []Secret{"", keyB, keyA}, "", []http.HandlerFunc{busy, ok, ok}, token, "ab", keyB, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			k := newKeyring(t, func(cfg *Config) { cfg.APIKey, cfg.ResendAmbiguous = test.held, true }, test.keys, test.answers...)
-			headers := append([]string{"Openai-Organization", "org-CANARY", "Openai-Project", "proj-CANARY"}, test.headers...)
+			headers := append([]string{"Openai-Organization", "org-CANARY", "Openai-Project", "proj-CANARY",
+				"Cf-Aig-Authorization", "Bearer cf-CANARY", "Ocp-Apim-Subscription-Key", "apim-CANARY"}, test.headers...)
 			res, body := send(t, "POST", k.URL+"/v1/chat/completions", "{}", headers...)
 			saw, auth := "", ""
 			for i, s := range k.sights {
@@ -184,6 +187,9 @@ func TestKeysOfUpstreams(t *testing.T) {
 					auth, _, _ = strings.Cut(rest, "\r\n")
 					if keyOwn := test.keys[i] != "" || test.held != ""; keyOwn && strings.Contains(dump, "org-CANARY") {
 						t.Errorf("upstream %c saw the client's organization", 'a'+rune(i))
+					}
+					if test.keys[i] != "" && (strings.Contains(dump, "cf-CANARY") || strings.Contains(dump, "apim-CANARY")) {
+						t.Errorf("upstream %c saw what the client sends to a gateway", 'a'+rune(i))
 					}
 				}
 			}

@@ -44,7 +44,8 @@ func (g *grant) checkModel(req *http.Request) error {
 		return err
 	case isWebSocket(req):
 		// Elsewhere than in Realtime, messages name the model.
-		if !named || !strings.HasSuffix(req.URL.Path, "/realtime") {
+		path, ok := strings.CutSuffix(req.URL.Path, "/realtime")
+		if !named || !ok || elsewhere.MatchString(path) {
 			return errModelUnknown
 		}
 		return nil
@@ -72,6 +73,9 @@ func (g *grant) checkQuery(query string) (named bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		if slices.Contains(otherModels, strings.ToLower(percentDecoded(name))) {
+			return false, errModelUnknown
+		}
 		if is {
 			if named = true; !g.permits(percentDecoded(value)) {
 				return false, errModelNotAllowed
@@ -80,6 +84,9 @@ func (g *grant) checkQuery(query string) (named bool, err error) {
 	}
 	return named, nil
 }
+
+// otherModels are the members of a query by which Azure chooses the model.
+var otherModels = []string{"deployment", "deployment_id", "engine"}
 
 // isModelMember reports whether a member of a JSON object, form or query names the
 // model. It returns an error if some servers would read it so and others would not, or
@@ -109,7 +116,7 @@ func runsNoModel(req *http.Request) bool {
 }
 
 var (
-	storing = regexp.MustCompile(`^/v1/((files|uploads|conversations)(/|$)|[a-z_]+/.+/cancel$)`)
+	storing = regexp.MustCompile(`^(/openai)?/v1/((files|uploads|conversations)(/|$)|[a-z_]+/.+/cancel$)`)
 
 	// elsewhere are the paths of requests whose model something else names than the
 	// member model: a file, a stored object, a session, or the path itself.
@@ -128,7 +135,8 @@ type modelFinder interface {
 
 // finder returns the finder for a body with that header, or nil if there is none.
 func (g *grant) finder(h http.Header) modelFinder {
-	if isEncoded(h) || len(h["Content-Type"]) != 1 {
+	// Servers differ in what backslashes and continued parameters (RFC 2231) mean.
+	if isEncoded(h) || len(h["Content-Type"]) != 1 || strings.ContainsAny(h["Content-Type"][0], `\*`) {
 		return nil
 	}
 	kind, params, err := mime.ParseMediaType(h["Content-Type"][0])

@@ -56,6 +56,7 @@ func modelCases() []modelCase {
 		{"other model in the query", "GET", "/v1/chat/completions?model=gpt-5", "", "", errModelNotAllowed},
 		{"escaped in the query", "GET", "/v1/x?mod%65l=gpt-5&model=gpt-5-mini", "", "", errModelNotAllowed},
 		{"twice in the query", "GET", "/v1/x?model=gpt-5-mini&model=gpt-5-mini", "", "", errModelUnknown},
+		{"deployment in the query", "GET", "/v1/x?model=gpt-5-mini&Deployment=gpt-5", "", "", errModelUnknown},
 		{"behind a semicolon", "GET", "/v1/x?a=b;model=gpt-5", "", "", errModelNotAllowed},
 		{"odd in the query", "GET", "/v1/x?MODEL=gpt-5-mini", "", "", errModelUnknown},
 		{"list in the query", "GET", "/v1/x?model[]=gpt-5-mini", "", "", errModelUnknown},
@@ -66,6 +67,12 @@ func modelCases() []modelCase {
 		{"form in the URL's encoding", "POST", "/v1/x", "application/x-www-form-urlencoded", "model=gpt-5-mini", errModelUnknown},
 		{"other charset", "POST", "/v1/x", "application/json; charset=utf-7", `{"model":"gpt-5-mini"}`, errModelUnknown},
 		{"charset", "POST", "/v1/x", "application/json; charset=UTF-8", `{"model":"gpt-5-mini"}`, nil},
+		// Servers read these boundaries and charsets in different ways.
+		{"backslash in the boundary", "POST", "/v1/images/edits", `multipart/form-data; boundary="a\:b"`, formOf("a:b"), errModelUnknown},
+		{"boundary in parts", "POST", "/v1/images/edits", "multipart/form-data; boundary=a; boundary*0=b", formOf("b"), errModelUnknown},
+		{"boundary in parts, the other", "POST", "/v1/images/edits", "multipart/form-data; boundary=a; boundary*0=b", formOf("a"), errModelUnknown},
+		{"encoded boundary", "POST", "/v1/images/edits", "multipart/form-data; boundary*=utf-8''b", formOf("b"), errModelUnknown},
+		{"two charsets", "POST", "/v1/x", "application/json; charset=utf-16; charset*=utf-8''utf-8", `{"model":"gpt-5-mini"}`, errModelUnknown},
 		{"batch", "POST", "/v1/batches", "application/json", `{"model":"gpt-5-mini"}`, errModelUnknown},
 		{"cancelled batch", "POST", "/v1/batches/b/cancel", "", "", nil},
 		{"cancel as an id", "POST", "/v1/responses/cancel", "", "", errModelUnknown},
@@ -172,9 +179,14 @@ var formCases = []bodyCase{
 	{"no header", form("\r\n\r\nx", field("model", "gpt-5-mini")), errModelUnknown},
 	{"encoded field", form("Content-Transfer-Encoding: base64\r\n" + field("model", "Z3B0LTUtbWluaQ==")), errModelUnknown},
 	{"field of another type", form("Content-Type: application/json\r\n" + field("model", `"gpt-5-mini"`)), errModelUnknown},
-	{"model as a file", form("Content-Disposition: form-data; name=\"model\"; filename*=utf-8''x%20y\r\n\r\ngpt-5-mini"), nil},
+	{"model as a file", form("Content-Disposition: form-data; name=\"model\"; filename*=utf-8''x%20y\r\n\r\ngpt-5-mini"), errModelUnknown},
 	{"long header", form("X-Long: " + strings.Repeat("x", 5000) + "\r\n" + field("model", "gpt-5-mini")), errModelUnknown},
 	{"long field", form(field("model", "text-"+strings.Repeat("x", 3000))), errModelUnknown},
+}
+
+// formOf returns a form with the model and an unusual boundary.
+func formOf(boundary string) string {
+	return "--" + boundary + "\r\n" + field("model", "gpt-5-mini") + "\r\n--" + boundary + "--\r\n"
 }
 
 // alicesModels sets the token whose models modelCases has.
@@ -234,6 +246,7 @@ func TestModelsThatCannotBeRead(t *testing.T) {
 		{"Content-Type", "multipart/form-data"},
 		{"Content-Type", `multipart/form-data; boundary="a b"`},
 		{"Content-Type", "multipart/form-data; boundary=a; boundary=b"},
+		{"Content-Type", "application/json; charset=utf-16; charset*=utf-8''utf-8"},
 		{"Content-Type", "multipart/mixed; boundary=b0undary"},
 	} {
 		f := newFront(t, ok, alicesModels)
@@ -338,12 +351,14 @@ func TestModelsThroughAGateway(t *testing.T) {
 // A WebSocket of Realtime has its model in the query, and no other has one.
 func TestModelsOfWebSockets(t *testing.T) {
 	for target, want := range map[string]int{
-		"/v1/realtime?model=gpt-5-mini":                  101,
-		"/v1/realtime?model=gpt-5":                       403,
-		"/v1/realtime?model=gpt-5-mini&model=gpt-5-mini": 403,
-		"/v1/realtime":                                   403,
-		"/v1/realtime?call_id=rtc_1":                     403,
-		"/v1/responses?model=gpt-5-mini":                 403,
+		"/v1/realtime?model=gpt-5-mini":                   101,
+		"/v1/realtime?model=gpt-5":                        403,
+		"/v1/realtime?model=gpt-5-mini&model=gpt-5-mini":  403,
+		"/v1/realtime":                                    403,
+		"/v1/realtime?call_id=rtc_1":                      403,
+		"/v1/realtime?model=gpt-5-mini&deployment=gpt-5":  403,
+		"/v1/deployments/gpt-5/realtime?model=gpt-5-mini": 403,
+		"/v1/responses?model=gpt-5-mini":                  403,
 	} {
 		f := newFront(t, echoSocket, alicesModels)
 		raw := "GET " + target + " HTTP/1.1\r\nHost: x\r\nX-Relay-Token: " + canaryToken + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +

@@ -37,7 +37,7 @@ type NamedToken struct {
 
 	// Models are the models that the token may use, by the names in its requests; a
 	// trailing * stands for anything. Bodies of the token's requests are read, and
-	// what has no model that can be told is refused. If empty, all of them.
+	// those whose model cannot be determined are refused. If empty, all of them.
 	Models []string
 
 	// Upstreams are the names of the upstreams that the token may use. They must exist

@@ -55,7 +55,8 @@ func (c *call) isUnproven(cand *candidate) bool {
 	if !c.result.Several || c.mayResend() || !u.isServer.Load() || u.isFresh() || !c.pool.probes() {
 		return false
 	}
-	return cand.trial == trialOurs || cand.reconnects > 0 || !c.showsLife(u)
+	// While others connect, nothing may wait here: a new connection proves as much.
+	return cand.trial == trialOurs || cand.reconnects > 0 || !c.race.idle() || !c.showsLife(u)
 }
 
 // showsLife reports whether u responds in time to a health check over a connection

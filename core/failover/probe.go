@@ -102,8 +102,9 @@ func (p *Pool) endLost(u *upstream) { p.endSilent(u, probeTimeout) }
 
 // endSilent is endLost with another patience for those without a response.
 func (p *Pool) endSilent(u *upstream, patience time.Duration) {
-	if !u.health.ejected() {
-		return
+	class := u.health.lastClass()
+	if !u.health.ejected() || class == classOutOfQuota || protocol.IsOfToken(class) {
+		return // or it is left alone for what it said, which is no silence
 	}
 	silent := u.unheardFor()
 	for _, a := range u.attempts() {

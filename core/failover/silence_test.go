@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/relay/core/failover/internal/conn"
+	"example.com/relay/core/protocol"
 )
 
 func TestSilence(t *testing.T) {
@@ -116,7 +117,7 @@ func TestLostAttemptsEnd(t *testing.T) {
 	for _, at := range u.attempts() {
 		at.heardAt.Add(-int64(2 * probeTimeout))
 	}
-	u.silence.last.Add(-int64(2 * probeTimeout))
+	u.liveness.heardAt.Add(-int64(2 * probeTimeout))
 	p.endLost(u)
 	if sent := <-got; sent.Upstream != "b" || sent.Attempts != 2 {
 		t.Errorf("%+v", sent)
@@ -163,5 +164,45 @@ func TestLostStreamsEnd(t *testing.T) {
 	}
 	if _, err := res.Body.Read(make([]byte, 1)); !errors.Is(err, errUnresponsive) && !errors.Is(err, context.Canceled) {
 		t.Errorf("the stream ended with %v", err)
+	}
+}
+
+// An upstream whose account has no credit, or which knows the token no longer, goes on
+// with the requests that it has: it is not silent because it broke.
+func TestRequestsOutlastARefusal(t *testing.T) {
+	for _, class := range []string{classOutOfQuota, protocol.TokenExpired} {
+		a, b := newRegion(t), newRegion(t)
+		entered, release := make(chan bool), make(chan bool)
+		a.set(func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			entered <- true
+			<-release
+			relayed(w, req)
+		})
+		p := newPool(t, Options{ResendAmbiguous: true}, a, b)
+		got := make(chan Result, 1)
+		go func() {
+			_, _, sent, err := post(t, p, "x")
+			if err != nil {
+				t.Error(err)
+			}
+			got <- sent
+		}()
+		<-entered
+		u := p.list()[0]
+		p.eject(u, class, time.Minute, true)
+		attempts := u.attempts()
+		for _, at := range attempts {
+			at.heardAt.Add(-int64(2 * probeTimeout))
+		}
+		u.liveness.heardAt.Add(-int64(2 * probeTimeout))
+		p.endLost(u)
+		if len(attempts) != 1 || attempts[0].own.Err() != nil {
+			t.Errorf("%s: the request was ended: %v", class, context.Cause(attempts[0].own))
+		}
+		close(release)
+		if sent := <-got; sent.Upstream != "a" || sent.Attempts != 1 {
+			t.Errorf("%s: %+v", class, sent)
+		}
 	}
 }

@@ -92,6 +92,10 @@ func (u *upstream) header(in http.Header) http.Header {
 	return out
 }
 
+// gatewayCredentials are for a gateway in front of an API, such as Cloudflare's or
+// Azure's. What a client sends one is not for the API of another account.
+var gatewayCredentials = []string{"Cf-Aig-Authorization", "Ocp-Apim-Subscription-Key"}
+
 // authorized returns h with the upstream's API key, if it has one, in place of every
 // other key.
 func (u *upstream) authorized(h http.Header) http.Header {
@@ -100,6 +104,9 @@ func (u *upstream) authorized(h http.Header) http.Header {
 	}
 	out := maps.Clone(h)
 	apikey.Replace(out, u.key)
+	for _, name := range gatewayCredentials {
+		delete(out, name)
+	}
 	return out
 }
 

@@ -32,7 +32,8 @@ func IsIn(h http.Header) bool {
 		return slices.ContainsFunc(h[name], func(value string) bool { return strings.Trim(value, " \t") != "" })
 	}
 	isKey := func(protocol string) bool { return strings.HasPrefix(bare(protocol), Protocol) }
-	return hasValue("Authorization") || slices.ContainsFunc(Headers, hasValue) ||
+	isScheme := func(value string) bool { return strings.EqualFold(strings.Trim(value, " \t"), "Bearer") }
+	return hasValue("Authorization") && !slices.ContainsFunc(h["Authorization"], isScheme) || slices.ContainsFunc(Headers, hasValue) ||
 		slices.ContainsFunc(protocols(h), isKey)
 }
 
