@@ -33,8 +33,8 @@ func IsIn(h http.Header) bool {
 	}
 	isKey := func(protocol string) bool { return strings.HasPrefix(bare(protocol), Protocol) }
 	isScheme := func(value string) bool { return strings.EqualFold(strings.Trim(value, " \t"), "Bearer") }
-	return hasValue("Authorization") && !slices.ContainsFunc(h["Authorization"], isScheme) || slices.ContainsFunc(Headers, hasValue) ||
-		slices.ContainsFunc(protocols(h), isKey)
+	return hasValue("Authorization") && !slices.ContainsFunc(h["Authorization"], isScheme) ||
+		slices.ContainsFunc(Headers, hasValue) || slices.ContainsFunc(protocols(h), isKey)
 }
 
 // Replace removes every API key from h, with what names its organization and
