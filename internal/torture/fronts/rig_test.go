@@ -337,10 +337,17 @@ func (r *rig) noDescriptors() {
 // makes rows fail, where a list of frames to find would silently match nothing;
 // [TestLiveRequestIsServed] asserts that it matches a live request.
 func isServed(stack string) bool {
+	if background.MatchString(stack) && !strings.Contains(stack, "net/http.(*conn).serve(") {
+		return false
+	}
 	return ofCore.MatchString(outliving.ReplaceAllString(stack, ""))
 }
 
 var (
+	// background matches goroutines that probe, and those of net/http that wait for what
+	// an idle HTTP/2 connection brings.
+	background = regexp.MustCompile(`(?m)^(` + regexp.QuoteMeta(corePath) +
+		`/failover\.\(\*Pool\)\.(probe\w*|check|examine|askAlong)|net/http\.\(\*http2ClientConn\)\.readLoop)\(`)
 	ofCore = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) + `(/failover[a-z/]*)?\.`)
 	// outliving matches frames of probes, and of sockets that wait for a request.
 	outliving = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) +
