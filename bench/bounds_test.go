@@ -37,7 +37,9 @@ func justKept() figures.File {
 		{Of: nameRelay, On: plain, What: "idle stream of 1,000", Values: []float64{64}},
 		{Of: nameRelay, On: plain, What: "idle stream of 2,000", Values: []float64{64}},
 	}
-	for what, v := range map[string]float64{"start": 5, "events that came together": 0, "event, added": 0.3, "RSS": 11.44, "zip for arm64": 3} {
+	for what, v := range map[string]float64{
+		"start": 5, "events that came together": 0, "event, added": 0.3, "RSS": 11.44, "zip for arm64": 3,
+	} {
 		lambda.Add(nameRelay, onLambda, what, "", v)
 	}
 	streams := new(figures.Run)
@@ -129,7 +131,8 @@ func TestBoundsThatCouldNotBeJudged(t *testing.T) {
 		t.Errorf("verdict() without Caddy = %v", err)
 	}
 	table := string(writeBounds(f, all))
-	if !strings.Contains(table, "| CPU per request, × Caddy | Caddy: not installed | 0.65 |  |") || strings.Contains(table, "NaN") {
+	missing := "| CPU per request, × Caddy | Caddy: not installed | 0.65 |  |"
+	if !strings.Contains(table, missing) || strings.Contains(table, "NaN") {
 		t.Errorf("the table does not say that Caddy is missing:\n%s", table)
 	}
 	if !strings.Contains(table, "Of the relay's 23 bounds, 22 could be judged and 22 are kept.") {

@@ -111,7 +111,8 @@ type options struct {
 func parse(args []string, stderr io.Writer) (opts options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&opts.suite, "suite", "", "`name` of what to measure: relay, streams, lambda or servers; or bounds, smoke or profile")
+	flags.StringVar(&opts.suite, "suite", "",
+		"`name` of what to measure: relay, streams, lambda or servers; or bounds, smoke or profile")
 	flags.BoolVar(&opts.quick, "quick", false, "measure for a minute or so; the figures are rough")
 	flags.StringVar(&opts.out, "out", "", "`file` whose section to write, in place of standard output")
 	flags.StringVar(&opts.figures, "figures", "docs/evidence/performance.json", "`file` with the figures that bounds are for, unless -out is given")

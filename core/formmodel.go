@@ -82,8 +82,8 @@ func (f *formModel) header() (bool, error) {
 	return true, nil
 }
 
-// untilBoundary takes a part's content and the boundary behind it. Within the content
-// the boundary may not even be there as part of a line.
+// untilBoundary takes a part's content and the boundary after it. The content must not
+// contain the boundary, not even as part of a line.
 func (f *formModel) untilBoundary() (bool, error) {
 	const before, behind = 2, 2 // line breaks, or the hyphens of the last boundary
 	at := bytes.Index(f.buf, []byte(f.boundary))

@@ -253,7 +253,7 @@ func TestKeyAfterAHedge(t *testing.T) {
 	k.noLeak(t)
 }
 
-// The key of a browser's WebSocket stands in its subprotocol.
+// A browser's WebSocket carries the key in its subprotocol.
 func TestKeyOfWebSockets(t *testing.T) {
 	for _, test := range []struct {
 		offered, protocols, auth string

@@ -237,6 +237,20 @@ func TestModelsOfOtherTokens(t *testing.T) {
 	}
 }
 
+// What needs no model at OpenAI's paths needs none at Azure's either.
+func TestModelsBelowOpenAI(t *testing.T) {
+	f := newFront(t, ok, func(cfg *Config) {
+		alicesModels(cfg)
+		cfg.Paths = []string{"/openai/"}
+	})
+	for path, want := range map[string]int{"/openai/v1/responses/resp_1/cancel": 200, "/openai/v1/conversations": 200,
+		"/openai/v1/responses": 403, "/openai/v1/batches": 403} {
+		if res, body := send(t, "POST", f.URL+path, "{}", "X-Relay-Token", canaryToken); res.StatusCode != want {
+			t.Errorf("%s: %d %s, want %d", path, res.StatusCode, body, want)
+		}
+	}
+}
+
 // Compressed bodies are refused, and lists of content types.
 func TestModelsThatCannotBeRead(t *testing.T) {
 	for _, headers := range [][]string{

@@ -25,7 +25,7 @@ type liveness struct {
 	heardAt atomic.Int64 // when a response began, see now; 0 for never
 
 	mu   sync.Mutex
-	done chan struct{} // closed when the check is over; nil if there is none
+	done chan struct{} // closed when the check ends; nil if none is running
 }
 
 func (l *liveness) hear() { l.heardAt.Store(now()) }

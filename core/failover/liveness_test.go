@@ -157,8 +157,8 @@ func TestClientLeavesDuringTheCheck(t *testing.T) {
 	})
 }
 
-// A front that is well, whose handshakes and frames are read, does not hide that the
-// machine behind it hangs.
+// A machine that hangs is detected although the proxy in front of it still accepts
+// connections and responds to frames.
 func TestFrontHidesNoHungMachine(t *testing.T) {
 	for _, platform := range []string{"server", "aws-lambda"} {
 		synctest.Test(t, func(t *testing.T) {

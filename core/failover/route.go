@@ -13,8 +13,8 @@ type Route struct {
 	// Key says whose API key the request has.
 	Key Key
 
-	// account, if not nil, is an upstream whose API key those must share that may get
-	// the request: what one account stores, others do not have.
+	// account, if not nil, is an upstream. Only those with the same API key may get the
+	// request: what one account stores, others do not have.
 	account *upstream
 }
 
@@ -23,9 +23,9 @@ type Route struct {
 type Key int
 
 const (
-	OwnersKey  Key = iota // the pool's owner's, or there is none: it may go to every upstream
-	ClientsKey            // a client's: it goes to the upstreams that hold none, unless all hold one
-	NoKey                 // there is none, and none is added
+	OwnersKey  Key = iota // the pool owner's key, or no key: every upstream may get it
+	ClientsKey            // a client's key: only upstreams without a key get it, unless all have one
+	NoKey                 // no key, and none is added
 )
 
 // HoldsKeys reports whether all upstreams hold an API key, so that no key of a request

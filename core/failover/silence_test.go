@@ -86,12 +86,7 @@ func TestOneRequestIsNoSilence(t *testing.T) {
 func TestLostAttemptsEnd(t *testing.T) {
 	a, b := newRegion(t), newRegion(t)
 	entered, release := make(chan bool), make(chan bool)
-	a.set(func(w http.ResponseWriter, req *http.Request) {
-		_, _ = io.Copy(io.Discard, req.Body)
-		entered <- true
-		<-release
-		relayed(w, req)
-	})
+	a.set(holding(entered, release))
 	defer close(release)
 	p := newPool(t, Options{ResendAmbiguous: true}, a, b)
 	got := make(chan Result, 1)
@@ -167,18 +162,23 @@ func TestLostStreamsEnd(t *testing.T) {
 	}
 }
 
+// holding returns a handler that responds once release is closed.
+func holding(entered chan<- bool, release <-chan bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		entered <- true
+		<-release
+		relayed(w, req)
+	}
+}
+
 // An upstream whose account has no credit, or which knows the token no longer, goes on
 // with the requests that it has: it is not silent because it broke.
 func TestRequestsOutlastARefusal(t *testing.T) {
 	for _, class := range []string{classOutOfQuota, protocol.TokenExpired} {
 		a, b := newRegion(t), newRegion(t)
 		entered, release := make(chan bool), make(chan bool)
-		a.set(func(w http.ResponseWriter, req *http.Request) {
-			_, _ = io.Copy(io.Discard, req.Body)
-			entered <- true
-			<-release
-			relayed(w, req)
-		})
+		a.set(holding(entered, release))
 		p := newPool(t, Options{ResendAmbiguous: true}, a, b)
 		got := make(chan Result, 1)
 		go func() {
