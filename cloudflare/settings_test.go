@@ -20,7 +20,7 @@ import (
 // all at once and without the values.
 func TestBadSettings(t *testing.T) {
 	bad := map[string]string{
-		"RELAY_UPSTREAMS": "http://CANARY.example", "RELAY_POLICY": "latency", "RELAY_RESEND_AMBIGUOUS": "CANARY",
+		"RELAY_UPSTREAMS": "http://CANARY.example", "RELAY_POLICY": "latency", "RELAY_UPSTREAM_HTTP": "1.1", "RELAY_RESEND_AMBIGUOUS": "CANARY",
 		"RELAY_RESUME_RESPONSES": "true", "RELAY_LOG_USAGE": "true",
 		"RELAY_PROBE_INTERVAL": "10s", "RELAY_ACCESS_TOKENS": "CANARY one,two", "RELAY_API_KEY": "sk CANARY",
 		"RELAY_API_KEY_SECRET": "CANARY",
@@ -111,7 +111,7 @@ func TestSettingsThatAreRefusedTogether(t *testing.T) {
 // Every good value that core takes, the Worker takes, if the platform can keep it.
 func TestGoodSettings(t *testing.T) {
 	good := []string{
-		"RELAY_POLICY=order", "RELAY_RESEND_AMBIGUOUS=1", "RELAY_RESUME_RESPONSES=false", "RELAY_LOG_USAGE=false", "RELAY_PROBE_INTERVAL=off",
+		"RELAY_POLICY=order", "RELAY_UPSTREAM_HTTP=auto", "RELAY_RESEND_AMBIGUOUS=1", "RELAY_RESUME_RESPONSES=false", "RELAY_LOG_USAGE=false", "RELAY_PROBE_INTERVAL=off",
 		"RELAY_MAX_IN_FLIGHT=off",
 		"RELAY_ACCESS_TOKENS= a , rt_b,sha256:" + strings.Repeat("ab", 32), "RELAY_API_KEY=sk-x",
 		"RELAY_PATH_TOKENS=true", "RELAY_PAGE=off",

@@ -21,11 +21,11 @@ const VERSION = "0.1.0-dev";
 
 /** The names of all settings. Those without a parser below cannot be kept here. */
 const SETTINGS = new Set([
-  "RELAY_UPSTREAMS", "RELAY_ALLOW_PRIVATE_HTTP", "RELAY_POLICY", "RELAY_RESEND_AMBIGUOUS", "RELAY_RESUME_RESPONSES",
-  "RELAY_RETRY_QUOTA", "RELAY_PROBE_INTERVAL", "RELAY_ACCESS_TOKENS", "RELAY_ALLOW_ANYONE", "RELAY_API_KEY",
-  "RELAY_API_KEY_SECRET", "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS", "RELAY_PATHS",
-  "RELAY_PAGE", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT", "RELAY_MAX_STREAM_TIME",
-  "RELAY_KEEPALIVE", "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT",
+  "RELAY_UPSTREAMS", "RELAY_ALLOW_PRIVATE_HTTP", "RELAY_POLICY", "RELAY_UPSTREAM_HTTP", "RELAY_RESEND_AMBIGUOUS",
+  "RELAY_RESUME_RESPONSES", "RELAY_RETRY_QUOTA", "RELAY_PROBE_INTERVAL", "RELAY_ACCESS_TOKENS", "RELAY_ALLOW_ANYONE",
+  "RELAY_API_KEY", "RELAY_API_KEY_SECRET", "RELAY_PATH_TOKENS", "RELAY_ALLOWED_ORIGINS", "RELAY_ALLOWED_HOSTS",
+  "RELAY_PATHS", "RELAY_PAGE", "RELAY_MAX_BODY_BYTES", "RELAY_MAX_IN_FLIGHT", "RELAY_IDLE_TIMEOUT",
+  "RELAY_MAX_STREAM_TIME", "RELAY_KEEPALIVE", "RELAY_BODY_TIMEOUT", "RELAY_WRITE_TIMEOUT", "RELAY_DRAIN_TIMEOUT",
   "RELAY_IDLE_CONNECTION_TIMEOUT", "RELAY_NAME", "RELAY_REGION", "RELAY_LOG_LEVEL", "RELAY_LOG_SAMPLE",
   "RELAY_LOG_USAGE", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
@@ -313,6 +313,7 @@ function keyProblems({ upstreams = [parseUpstream(DEFAULTS.upstream)], accessTok
 const PARSERS = {
   RELAY_UPSTREAMS: (v) => ({ upstreams: unique(v.startsWith('[') ? parseUpstreamList(v) : each(v, parseUpstream)) }),
   RELAY_POLICY: (v) => must(v === 'order', `must be order on ${PLATFORM}: there are no probes to tell which is the fastest`) ?? {},
+  RELAY_UPSTREAM_HTTP: (v) => must(v === 'auto', `must be auto on ${PLATFORM}, which chooses the version itself`) ?? {},
   RELAY_RESEND_AMBIGUOUS: (v) => ({ resendAmbiguous: parseBool(v) }),
   RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
   RELAY_RETRY_QUOTA: (v) => ({ retryQuota: parseBool(v) }),

@@ -33,6 +33,11 @@ type Config struct {
 	// [failover.PreferOrder].
 	Policy failover.Policy
 
+	// UpstreamHTTP says by which version of HTTP to send requests to upstreams over TLS.
+	// If empty, [failover.HTTPAuto]; where a process gets one request at a time,
+	// [failover.HTTP1] in any case.
+	UpstreamHTTP failover.HTTPVersion
+
 	// ResendAmbiguous allows one retry of a request that may have been processed
 	// and got no response: a POST may then be processed, and paid for, twice.
 	ResendAmbiguous bool
@@ -211,8 +216,7 @@ type Platform struct {
 	HidesCuts bool
 
 	// SingleRequest says that the process gets one request at a time. It then
-	// connects to upstreams by HTTP/1.1, which costs less than HTTP/2 if there is
-	// nothing to multiplex, and whose dead connections are detected reliably.
+	// connects to upstreams by HTTP/1.1 only: there is nothing to multiplex.
 	SingleRequest bool
 
 	// Serverless says that the platform limits the requests in flight itself and

@@ -11,18 +11,23 @@ import (
 	"os"
 	"syscall"
 	"testing"
+
+	"example.com/relay/core/failover"
 )
 
 // newTLSFront serves a relay whose upstream speaks TLS, and HTTP/2 to who wants
 // it, over the relay's own transport for platform.
-func newTLSFront(t *testing.T, platform Platform, answer http.HandlerFunc) *front {
+func newTLSFront(t *testing.T, platform Platform, version failover.HTTPVersion, answer http.HandlerFunc) *front {
 	t.Helper()
 	f := &front{log: new(lockedBuffer)}
 	f.upstream = httptest.NewUnstartedServer(answer)
 	f.upstream.EnableHTTP2 = true
+	f.upstream.TLS = &tls.Config{NextProtos: []string{"h2", "http/1.1"}}
 	f.upstream.StartTLS()
 	t.Cleanup(f.upstream.Close)
-	f.start(t, f.upstream.URL, func(cfg *Config) { cfg.TLS, cfg.Platform = trusting(f.upstream), platform })
+	f.start(t, f.upstream.URL, func(cfg *Config) {
+		cfg.TLS, cfg.Platform, cfg.UpstreamHTTP = trusting(f.upstream), platform, version
+	})
 	return f
 }
 
@@ -34,21 +39,37 @@ func trusting(server *httptest.Server) *tls.Config {
 }
 
 func TestProtocolToTheUpstream(t *testing.T) {
-	for platform, want := range map[Platform]string{{}: "HTTP/2.0", {Serverless: true}: "HTTP/2.0", {SingleRequest: true}: "HTTP/1.1"} {
-		f := newTLSFront(t, platform, func(w http.ResponseWriter, req *http.Request) {
+	for _, test := range []struct {
+		platform Platform
+		version  failover.HTTPVersion
+		want     string
+	}{
+		{Platform{}, "", "HTTP/1.1"},
+		{Platform{}, failover.HTTPAuto, "HTTP/1.1"},
+		{Platform{}, failover.HTTP1, "HTTP/1.1"},
+		{Platform{}, failover.HTTP2, "HTTP/2.0"},
+		{Platform{Serverless: true}, "", "HTTP/1.1"},
+		{Platform{Serverless: true}, failover.HTTP2, "HTTP/2.0"},
+		{Platform{SingleRequest: true}, "", "HTTP/1.1"},
+		{Platform{SingleRequest: true}, failover.HTTP2, "HTTP/1.1"},
+	} {
+		f := newTLSFront(t, test.platform, test.version, func(w http.ResponseWriter, req *http.Request) {
 			body, _ := io.ReadAll(req.Body)
 			_, _ = io.WriteString(w, req.Proto+" "+req.RequestURI+" "+req.Header.Get("Idempotency-Key")+" "+string(body))
 		})
 		res, body := send(t, "POST", f.URL+"/v1/chat/completions?a=%zz;b", "hello", "Idempotency-Key", "k")
-		if want += " /v1/chat/completions?a=%zz;b k hello"; res.StatusCode != 200 || body != want {
-			t.Errorf("%+v: got %d %q, want %q", platform, res.StatusCode, body, want)
+		if want := test.want + " /v1/chat/completions?a=%zz;b k hello"; res.StatusCode != 200 || body != want {
+			t.Errorf("%+v: got %d %q, want %q", test, res.StatusCode, body, want)
 		}
 	}
 }
 
 func TestStreamsOverHTTP2(t *testing.T) {
 	next, canceled := make(chan bool), make(chan bool, 1)
-	f := newTLSFront(t, Platform{}, func(w http.ResponseWriter, req *http.Request) {
+	f := newTLSFront(t, Platform{}, failover.HTTP2, func(w http.ResponseWriter, req *http.Request) {
+		if req.ProtoMajor != 2 {
+			t.Errorf("the request came over %s", req.Proto)
+		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		for range 3 {
 			_, _ = io.WriteString(w, event)

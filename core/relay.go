@@ -89,7 +89,10 @@ func newPool(cfg Config) (*failover.Pool, error) {
 	opts.RetryQuota = cfg.RetryQuota
 	opts.ProbeInterval = cfg.ProbeInterval
 	opts.Serverless = cfg.Platform.Serverless
-	opts.HTTP1 = cfg.Platform.SingleRequest
+	opts.HTTP = cfg.UpstreamHTTP
+	if cfg.Platform.SingleRequest {
+		opts.HTTP = failover.HTTP1
+	}
 	opts.TLS = cfg.TLS
 	opts.Transport = cfg.Transport
 	opts.Logger = cfg.logger()

@@ -47,6 +47,13 @@ var settings = []Setting{
 			cfg.Policy = failover.Policy(v)
 			return nil
 		}},
+	{"RELAY_UPSTREAM_HTTP", "auto",
+		"version of HTTP to upstreams over TLS: `auto`, HTTP/1.1 for up to 32 requests at a time to an upstream and " +
+			"HTTP/2 for those beyond; `1.1`; or `2`, HTTP/2 with upstreams that speak it; always `1.1` on AWS Lambda",
+		func(cfg *Config, v string) error {
+			cfg.UpstreamHTTP = failover.HTTPVersion(v)
+			return nil
+		}},
 	{"RELAY_RESEND_AMBIGUOUS", "false",
 		"`true`: retry a request once if it may have been processed but got no response; " +
 			"it may then be processed, and paid for, twice",

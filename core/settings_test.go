@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/relay/core/failover"
 )
 
 func TestParseEnv(t *testing.T) {
@@ -18,7 +20,7 @@ func TestParseEnv(t *testing.T) {
 		"RELAY_IDLE_TIMEOUT=1m", "RELAY_MAX_STREAM_TIME=15m", "RELAY_KEEPALIVE=15s", "RELAY_BODY_TIMEOUT=off", "RELAY_WRITE_TIMEOUT=0",
 		"RELAY_NAME=first", "RELAY_NAME=paris-1", "RELAY_REGION=eu-west-3", "AWS_REGION=us-east-1", "RELAY_LOG_LEVEL=warn",
 		"RELAY_LAMBDA_INVOKE_MODE=RESPONSE_STREAM", "RELAY_ALLOW_ANYONE=true", "RELAY_ALLOW_PRIVATE_HTTP=true", "RELAY_DRAIN_TIMEOUT=5s",
-		"RELAY_IDLE_CONNECTION_TIMEOUT=off",
+		"RELAY_IDLE_CONNECTION_TIMEOUT=off", "RELAY_UPSTREAM_HTTP=2",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +32,7 @@ func TestParseEnv(t *testing.T) {
 		AllowedHosts: []string{"a.example"}, Paths: []string{"/v1/", "/openai/v1/"}, NoPage: true, MaxBodyBytes: 1000, MaxInFlight: 5,
 		IdleTimeout: time.Minute, MaxStreamTime: 15 * time.Minute, Keepalive: 15 * time.Second, BodyTimeout: -1, WriteTimeout: -1,
 		Name: "paris-1", Region: "eu-west-3", LogLevel: 4, LambdaInvokeMode: "RESPONSE_STREAM",
-		AllowAnyone: true, AllowPrivateHTTP: true, DrainTimeout: 5 * time.Second, IdleConnectionTimeout: -1,
+		AllowAnyone: true, AllowPrivateHTTP: true, DrainTimeout: 5 * time.Second, IdleConnectionTimeout: -1, UpstreamHTTP: failover.HTTP2,
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %#v\nwant %#v", cfg, want)
@@ -91,6 +93,7 @@ func TestConfigProblems(t *testing.T) {
 		{"token of OpenAI", Config{Upstreams: []Secret{"https://rt_token@api.openai.com"}}, "OpenAI's own"},
 		{"empty token", Config{Upstreams: []Secret{"https://rt_@a.example"}}, "access token"},
 		{"policy", Config{Policy: "fastest"}, "order or latency"},
+		{"version of HTTP", Config{UpstreamHTTP: "3"}, "RELAY_UPSTREAM_HTTP: must be auto, 1.1 or 2"},
 		{"probes", Config{ProbeInterval: time.Millisecond}, "RELAY_PROBE_INTERVAL"},
 		{"query", Config{Upstreams: []Secret{"https://a.example?x"}}, "query"},
 		{"no scheme", Config{Upstreams: []Secret{"api.openai.com"}}, "base URL such as"},

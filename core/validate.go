@@ -26,10 +26,12 @@ func (cfg Config) problems() []error {
 	}
 	errs = append(errs, upstreamProblems(cfg.Upstreams, cfg.upstreamOptions())...)
 	errs = append(errs, cfg.keyPolicy().problems(cfg.Upstreams)...)
-	switch cfg.Policy {
-	case "", failover.PreferOrder, failover.PreferFastest:
-	default:
+	if !slices.Contains([]failover.Policy{"", failover.PreferOrder, failover.PreferFastest}, cfg.Policy) {
 		add("RELAY_POLICY", errors.New("must be order or latency"))
+	}
+	versions := []failover.HTTPVersion{"", failover.HTTPAuto, failover.HTTP1, failover.HTTP2}
+	if !slices.Contains(versions, cfg.UpstreamHTTP) {
+		add("RELAY_UPSTREAM_HTTP", errors.New("must be auto, 1.1 or 2"))
 	}
 	if cfg.ProbeInterval > 0 && cfg.ProbeInterval < time.Second {
 		add("RELAY_PROBE_INTERVAL", errors.New("must be 1s or longer, or off"))

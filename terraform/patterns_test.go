@@ -78,6 +78,7 @@ var elsewhere = rule{like: `^$`}
 // rules are the rules for the values of settings, as core.ParseEnv accepts them.
 var rules = map[string]rule{
 	"RELAY_UPSTREAMS":               elsewhere,
+	"RELAY_UPSTREAM_HTTP":           {like: whole(`auto|1\.1|2`)},
 	"RELAY_POLICY":                  {like: whole(`order|latency`)},
 	"RELAY_ALLOW_PRIVATE_HTTP":      {like: whole(boolean)},
 	"RELAY_ALLOW_ANYONE":            {like: whole(boolean)},

@@ -58,13 +58,16 @@ func (p *Pool) connect(ctx context.Context, c *candidate, http1 bool) (*conn.Con
 		ctx, cancel = context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
 	}
-	start := time.Now()
-	cn, err := c.connections.Connect(ctx, http1)
+	connect := c.connections.Connect
+	if onTrial || c.unproven {
+		connect = c.connections.ConnectNew // it is closed if the check fails
+	}
+	cn, err := connect(ctx, http1)
 	if err != nil {
 		return nil, err
 	}
 	if p.opts.Transport == nil {
-		c.health.measured(time.Since(start))
+		c.health.measured(cn.Took())
 	}
 	if !onTrial && !c.unproven {
 		return cn, nil

@@ -38,7 +38,7 @@ func TestNoCrossTalk(t *testing.T) {
 			url = scheme + strings.TrimPrefix(url, "http")
 			config := trusting(certified)
 			config.ServerName = "example.com"
-			p := openPool(t, Options{TLS: config, HTTP1: true}, url)
+			p := openPool(t, Options{TLS: config, HTTP: HTTP1}, url)
 			var wait sync.WaitGroup
 			var whole atomic.Int32
 			ids := make(chan int)

@@ -124,7 +124,7 @@ func TestUnprocessedOverHTTP2(t *testing.T) {
 					c.write(frameHeaders, flagEnd, stream, 0x88) // :status 200
 				}
 			})
-			p := openPool(t, Options{TLS: trust}, url)
+			p := openPool(t, Options{TLS: trust, HTTP: HTTP2}, url)
 			status, _, _, err := post(t, p, strings.Repeat("x", 100))
 			if test.ok != (status == 200 && err == nil) || requests.Load() != test.requests {
 				t.Errorf("got %d %v after %d requests, want %d", status, err, requests.Load(), test.requests)
@@ -150,11 +150,14 @@ func TestCheckOverHTTP2IsAlone(t *testing.T) {
 	})
 	r.health.Store(&probe)
 	r.set(func(w http.ResponseWriter, req *http.Request) {
+		if req.ProtoMajor != 2 {
+			t.Errorf("the request came over %s", req.Proto)
+		}
 		responding <- true
 		<-responding
 		relayed(w, req)
 	})
-	p := openPool(t, Options{TLS: trusting(r.Server)}, r.URL)
+	p := openPool(t, Options{TLS: trusting(r.Server), HTTP: HTTP2}, r.URL)
 	var both sync.WaitGroup
 	both.Go(func() {
 		if _, err := p.examine(t.Context(), p.list()[0], false); err != nil {

@@ -40,8 +40,8 @@ type Options struct {
 	// goroutine and no timer outlives its request. It turns probes off.
 	Serverless bool
 
-	// HTTP1 keeps connections to HTTP/1.1.
-	HTTP1 bool
+	// HTTP says by which version of HTTP to send requests over TLS. If empty, HTTPAuto.
+	HTTP HTTPVersion
 
 	// AllowPrivateHTTP allows plain http, on which everyone in the network can read
 	// keys, to upstreams at private and shared addresses and at names without a dot,
@@ -65,3 +65,18 @@ type Options struct {
 	// logged.
 	Logger *slog.Logger
 }
+
+// An HTTPVersion says by which version of HTTP to send requests to upstreams over TLS.
+// Upstreams by plain http get HTTP/1.1.
+type HTTPVersion string
+
+const (
+	// HTTPAuto uses HTTP/1.1, whose requests cost less, and HTTP/2 for those beyond
+	// 32 at a time to an upstream, which would need a connection each. An upstream that
+	// speaks one of them only gets that.
+	HTTPAuto HTTPVersion = "auto"
+	// HTTP1 uses HTTP/1.1 only.
+	HTTP1 HTTPVersion = "1.1"
+	// HTTP2 uses HTTP/2 with upstreams that speak it.
+	HTTP2 HTTPVersion = "2"
+)

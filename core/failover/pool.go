@@ -51,6 +51,12 @@ func New(urls []string, opts Options) (*Pool, error) {
 		stop()
 		return nil, errors.New("no such policy: use order or latency")
 	}
+	switch opts.HTTP {
+	case "", HTTPAuto, HTTP1, HTTP2:
+	default:
+		stop()
+		return nil, errors.New("no such version of HTTP: use auto, 1.1 or 2")
+	}
 	if err := p.SetUpstreams(urls); err != nil {
 		stop()
 		return nil, err

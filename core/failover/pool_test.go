@@ -653,7 +653,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 	}
 	// The first region's handshakes are slow, so that others are tried alongside.
 	slow := slowConnect(t, a.URL, 5*time.Millisecond)
-	p := openPool(t, Options{TLS: trusting(a.Server), HTTP1: true}, slow+"#a", b.URL+"#b", c.URL+"#c")
+	p := openPool(t, Options{TLS: trusting(a.Server), HTTP: HTTP1}, slow+"#a", b.URL+"#b", c.URL+"#c")
 	var wait sync.WaitGroup
 	ids := make(chan int)
 	for range 32 {
@@ -749,7 +749,7 @@ func TestHTTP2(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	p := openPool(t, Options{TLS: trusting(server)}, server.URL)
+	p := openPool(t, Options{TLS: trusting(server), HTTP: HTTP2}, server.URL)
 	if _, _, _, err := post(t, p, "x"); err != nil {
 		t.Fatal(err)
 	}

@@ -309,7 +309,7 @@ func TestAskingFirstOverHTTP2(t *testing.T) {
 	}
 	a.refusing(50<<10, platforms413["Vercel"])
 	b.set(counted)
-	p := known(newPool(t, Options{TLS: a.Client().Transport.(*http.Transport).TLSClientConfig}, a, b))
+	p := known(newPool(t, Options{TLS: a.Client().Transport.(*http.Transport).TLSClientConfig, HTTP: HTTP2}, a, b))
 	for range 5 {
 		res, body, sent, err := sendBody(t, p, 5<<20, true)
 		if err != nil || res.StatusCode != 200 || res.ProtoMajor != 2 || body != fmt.Sprint(5<<20) || sent.Upstream != "b" {

@@ -236,7 +236,7 @@ func TestHeadersTooLargeForHTTP2(t *testing.T) {
 		r.Config.MaxHeaderBytes = 16 << 10
 		r.StartTLS()
 	}
-	p := newPool(t, Options{TLS: trusting(a.Server)}, a, b)
+	p := newPool(t, Options{TLS: trusting(a.Server), HTTP: HTTP2}, a, b)
 	urls := []string{a.URL + "#a", b.URL + "#b"}
 	for range 2 { // each one's SETTINGS have come by the end of a request
 		slices.Reverse(urls)

@@ -48,7 +48,8 @@ func newUpstream(address string, opts Options) (*upstream, error) {
 	u.connections = conn.NewSet(conn.Options{
 		Base:      parts.base,
 		TLS:       opts.TLS,
-		HTTP1:     opts.HTTP1,
+		HTTP1:     opts.HTTP == HTTP1,
+		HTTP2:     opts.HTTP == HTTP2,
 		Proxy:     opts.Proxy,
 		Transport: opts.Transport,
 		Heard:     u.silence.hear,

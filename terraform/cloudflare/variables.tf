@@ -83,6 +83,10 @@ variable "settings" {
     error_message = "RELAY_POLICY must be order on Cloudflare: there are no probes that measure latency."
   }
   validation {
+    condition     = contains(["", "auto"], trimspace(lookup(var.settings, "RELAY_UPSTREAM_HTTP", "")))
+    error_message = "RELAY_UPSTREAM_HTTP must be auto on Cloudflare, which chooses the version itself."
+  }
+  validation {
     condition     = contains(["", "0", "false"], trimspace(lookup(var.settings, "RELAY_ALLOW_PRIVATE_HTTP", "")))
     error_message = "RELAY_ALLOW_PRIVATE_HTTP does not work on Cloudflare, which reaches no private networks: remove it."
   }

@@ -4,6 +4,7 @@ locals {
     "RELAY_UPSTREAMS",
     "RELAY_ALLOW_PRIVATE_HTTP",
     "RELAY_POLICY",
+    "RELAY_UPSTREAM_HTTP",
     "RELAY_RESEND_AMBIGUOUS",
     "RELAY_RESUME_RESPONSES",
     "RELAY_RETRY_QUOTA",
@@ -38,6 +39,7 @@ locals {
   setting_values = {
     RELAY_ALLOW_PRIVATE_HTTP      = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }
     RELAY_POLICY                  = { like = "^\\s*(order|latency)?\\s*$", unlike = "^\\b$" }
+    RELAY_UPSTREAM_HTTP           = { like = "^\\s*(auto|1\\.1|2)?\\s*$", unlike = "^\\b$" }
     RELAY_RESEND_AMBIGUOUS        = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }
     RELAY_RESUME_RESPONSES        = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }
     RELAY_RETRY_QUOTA             = { like = "^\\s*(true|false|1|0)?\\s*$", unlike = "^\\b$" }

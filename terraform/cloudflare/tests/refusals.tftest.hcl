@@ -98,6 +98,16 @@ run "a_policy_without_probes_is_refused" {
   expect_failures = [var.settings]
 }
 
+run "a_version_of_http_is_refused" {
+  command = plan
+
+  variables {
+    settings = { RELAY_UPSTREAM_HTTP = "1.1" }
+  }
+
+  expect_failures = [var.settings]
+}
+
 run "resuming_is_refused" {
   command = plan
 

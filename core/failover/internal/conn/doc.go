@@ -6,6 +6,7 @@
 // Which one it is, [Set.Connect] decides; no caller needs to know.
 //
 //	set.go           the pool of one upstream's connections
+//	protocols.go     HTTP/1.1 or HTTP/2, and connects that requests share
 //	client.go        what both clients can do, and net/http's
 //	http1.go         our own client: the connection
 //	exchange.go      one request and its response on it

@@ -26,6 +26,7 @@ var (
 	errInvalidRequest  = errors.New("request cannot be written as HTTP/1.1")
 	errBodyTooShort    = errors.New("request body is shorter than its length")
 	errBodyClosed      = errors.New("read on closed response body")
+	errNoProtocol      = errors.New("upstream agreed to no protocol")
 	errVersion         = errors.New("response has another version of HTTP than the request")
 )
 

@@ -26,6 +26,7 @@ type h1 struct {
 	state   atomic.Int32 // one of the constants below
 	wrote   atomic.Bool  // something of the current request was written
 	changed func()       // called when the connection can take another request
+	closed  func()       // called when it is closed; may be nil
 
 	// For whoever has the connection reserved:
 	reused  bool      // there was a response before
@@ -99,7 +100,9 @@ func (h *h1) Err() error {
 
 // Close closes the connection.
 func (h *h1) Close() error {
-	h.state.Store(h1Closed)
+	if h.state.Swap(h1Closed) != h1Closed && h.closed != nil {
+		h.closed()
+	}
 	return h.conn.Close()
 }
 

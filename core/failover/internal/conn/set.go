@@ -20,8 +20,9 @@ type Options struct {
 	// later.
 	TLS *tls.Config
 
-	// HTTP1 keeps connections to HTTP/1.1.
-	HTTP1 bool
+	// HTTP1 keeps connections to HTTP/1.1. HTTP2 has all connections over TLS use
+	// HTTP/2 if the upstream speaks it. With neither, [maxBusy] says which do.
+	HTTP1, HTTP2 bool
 
 	// Proxy returns the proxy for a request, as [http.Transport]'s does. If nil,
 	// there is none.
@@ -45,7 +46,7 @@ type Set struct {
 	address   string // host and port
 	heard     func()
 	dialer    *net.Dialer
-	tls       *tls.Config // nil for plain http
+	tls, tls1 *tls.Config // that offer both protocols, and HTTP/1.1; nil for plain http
 	proxy     func(*http.Request) (*url.URL, error)
 	transport http.RoundTripper // instead of connections; or nil
 
@@ -56,11 +57,13 @@ type Set struct {
 	generation int        // counts up when all connections are retired
 	idle       []*Conn    // HTTP/1.1, the last one used last
 	shared     []*Conn    // HTTP/2
+	protocols  protocols
 }
 
 // NewSet returns the connections to an upstream, of which there are none yet.
 func NewSet(opts Options) *Set {
 	s := &Set{base: opts.Base, heard: opts.Heard, dialer: newDialer(), proxy: opts.Proxy, transport: opts.Transport}
+	s.protocols.maxBusy = maxBusyFor(opts)
 	port := opts.Base.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[opts.Base.Scheme]
@@ -71,7 +74,8 @@ func NewSet(opts Options) *Set {
 	}
 	config := tlsConfig(opts)
 	if opts.Base.Scheme == "https" {
-		s.tls = config
+		s.tls, s.tls1 = config, config.Clone()
+		s.tls1.NextProtos = []string{"http/1.1"}
 	}
 	s.proxied = newTransport(opts, config)
 	s.switching = s.proxied.Clone()
@@ -88,10 +92,15 @@ type Conn struct {
 	http2      bool
 	switches   bool // can switch protocols
 	generation int
+	took       time.Duration // to connect
+
+	forSwitch bool // made for a switch of protocols, which may use it for hours
+	offers1   bool // HTTP/1.1 only
 
 	// Guarded by set.mu:
 	held      bool // kept out of the lists, see Hold
 	pooled    bool // in the set's lists
+	busy      bool // counted in protocols.busy
 	idleSince time.Time
 }
 
@@ -115,119 +124,173 @@ func (s *Set) Take(switches bool) *Conn {
 func (s *Set) pick(switches bool) *Conn {
 	s.mu.Lock()
 	surplus := s.prune()
-	c := s.lastUsed(switches)
+	c, i := s.usable(switches)
+	if c != nil && !c.http2 {
+		s.idle = slices.Delete(s.idle, i, i+1)
+		c.pooled = false
+		s.protocols.setBusy(c, true)
+	}
 	s.mu.Unlock()
 	closeAll(surplus)
 	return c
 }
 
-// lastUsed returns the connection that was used last, of those that look usable.
-// It is called with mu held.
-func (s *Set) lastUsed(switches bool) *Conn {
-	if !switches {
-		for _, c := range s.shared {
+// usable returns the connection for the next request, of those that look usable, and
+// where in its list it is. Of HTTP/1.1 it is the one used last. It is called with mu
+// held.
+func (s *Set) usable(switches bool) (*Conn, int) {
+	if !switches && !s.protocols.preferHTTP1() {
+		for i, c := range s.shared {
 			if c.client.Available() > 0 {
-				return c
+				return c, i
 			}
 		}
 	}
-	n := len(s.idle)
-	for switches && n > 0 && !s.idle[n-1].switches {
-		n--
+	for i, c := range slices.Backward(s.idle) {
+		if !switches || c.switches {
+			return c, i
+		}
 	}
-	if n == 0 {
-		return nil
-	}
-	c := s.idle[n-1]
-	s.idle = slices.Delete(s.idle, n-1, n)
-	c.pooled = false
-	return c
+	return nil, 0
 }
 
-// AtHand reports whether there is a connection that looks usable.
+// AtHand reports whether there is a connection that Take would return, as it looks.
 func (s *Set) AtHand() bool {
 	if s.transport != nil {
 		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.idle) > 0 || slices.ContainsFunc(s.shared, func(c *Conn) bool { return c.client.Available() > 0 })
+	c, _ := s.usable(false)
+	return c != nil
 }
 
-// Connect returns a new connection, reserved for a request, which may need a
-// switch of protocols. Which client carries it is decided here: net/http's for
-// switches, proxies and HTTP/2, our own for anything else.
+// Connect returns a connection that is new to the caller, reserved for a request,
+// which may need a switch of protocols. Requests that connect at the same time may
+// share one of HTTP/2.
 func (s *Set) Connect(ctx context.Context, switches bool) (*Conn, error) {
-	return s.connect(ctx, &Conn{set: s}, switches)
+	for range maxWaits {
+		c := &Conn{set: s, forSwitch: switches}
+		shared, leads := s.begin(c, true)
+		if shared == nil || leads {
+			return s.connect(ctx, c, shared)
+		}
+		if cn, err := shared.wait(ctx); cn != nil || err != nil {
+			return cn, err
+		}
+	}
+	return s.ConnectNew(ctx, switches)
 }
 
-// ConnectHeld is Connect for a connection that is held from the start, so that no
+// ConnectNew is Connect for a connection that is not shared from the start.
+func (s *Set) ConnectNew(ctx context.Context, switches bool) (*Conn, error) {
+	c := &Conn{set: s, forSwitch: switches}
+	s.begin(c, false)
+	return s.connect(ctx, c, nil)
+}
+
+// ConnectHeld is ConnectNew for a connection that is held from the start, so that no
 // other request gets it.
 func (s *Set) ConnectHeld(ctx context.Context) (*Conn, error) {
-	return s.connect(ctx, &Conn{set: s, held: true}, false)
+	c := &Conn{set: s, held: true}
+	s.begin(c, false)
+	return s.connect(ctx, c, nil)
 }
 
-func (s *Set) connect(ctx context.Context, c *Conn, switches bool) (*Conn, error) {
+// connect connects c after begin, for shared if others wait for it.
+func (s *Set) connect(ctx context.Context, c *Conn, shared *pendingConnect) (*Conn, error) {
+	start := time.Now()
+	err := s.dial(ctx, c)
+	if s.mayNeedHTTP2(c, err) {
+		c.offers1 = false
+		err = s.dial(ctx, c)
+	}
+	c.took = time.Since(start)
+	s.end(c, err)
+	if shared != nil {
+		s.release(ctx, c, shared, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// dial decides which client carries c: net/http's for switches, proxies and HTTP/2,
+// our own for anything else.
+func (s *Set) dial(ctx context.Context, c *Conn) error {
 	if s.transport != nil {
 		c.client = transportClient{s.transport}
-		return c, nil
+		return nil
 	}
-	s.mu.Lock()
-	c.generation = s.generation
-	s.mu.Unlock()
-	if switches {
+	if c.forSwitch {
 		return c.useNet(ctx, s.switching)
 	}
 	if proxied, err := s.isProxied(); err != nil {
-		return nil, err
+		return err
+	} else if proxied && c.offers1 {
+		return c.useNet(ctx, s.switching)
 	} else if proxied {
 		return c.useNet(ctx, s.proxied)
 	}
 	socket, err := dialSocket(ctx, s.dialer, s.address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	socket.heard = s.heard
 	c.socket = socket
 	if s.tls == nil {
-		return c.useOwn(socket), nil
+		c.useOwn(socket)
+		return nil
 	}
-	secure := tls.Client(socket, s.tls)
+	config := s.tls
+	if c.offers1 {
+		config = s.tls1
+	}
+	secure := tls.Client(socket, config)
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		socket.Close()
-		return nil, err
+		return err
 	}
-	if secure.ConnectionState().NegotiatedProtocol == "h2" {
+	switch secure.ConnectionState().NegotiatedProtocol {
+	case "h2":
 		return c.useNet(context.WithValue(ctx, handedKey{}, secure), s.http2)
+	case "":
+		if s.mayNeedHTTP2(c, errNoProtocol) {
+			socket.Close()
+			return errNoProtocol
+		}
 	}
-	return c.useOwn(secure), nil
+	c.useOwn(secure)
+	return nil
 }
 
 // useOwn makes our own client carry c, over conn: its socket, or TLS over it.
-func (c *Conn) useOwn(conn net.Conn) *Conn {
-	c.client = newHTTP1(conn, c.socket, func() { c.set.update(c) })
-	return c
+func (c *Conn) useOwn(conn net.Conn) {
+	h := newHTTP1(conn, c.socket, func() { c.set.update(c) })
+	h.closed = h.changed
+	c.client = h
 }
 
 // useNet makes net/http's client carry c.
-func (c *Conn) useNet(ctx context.Context, transport *http.Transport) (*Conn, error) {
+func (c *Conn) useNet(ctx context.Context, transport *http.Transport) error {
 	cc, err := transport.NewClientConn(ctx, c.set.base.Scheme, c.set.address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	nc := &netClient{ClientConn: cc, socket: c.socket, http2: cc.Available() > 1, changed: func() { c.set.update(c) }}
 	if err := cc.Reserve(); err != nil {
 		cc.Close()
-		return nil, err
+		return err
 	}
 	c.client, c.http2, c.switches = nc, nc.http2, true
 	cc.SetStateHook(func(*http.ClientConn) { nc.settle() })
 	if c.http2 {
 		c.set.update(c)
 	}
-	return c, nil
+	return nil
 }
 
 // isProxied reports whether the upstream is reached by way of a proxy.
@@ -254,6 +317,7 @@ func (s *Set) place(c *Conn) (surplus []*Conn) {
 	switch {
 	case c.client.Err() != nil:
 		s.remove(c)
+		s.protocols.setBusy(c, false)
 	case c.generation != s.generation && c.held:
 	case c.generation != s.generation:
 		s.remove(c)
@@ -274,6 +338,7 @@ func (s *Set) place(c *Conn) (surplus []*Conn) {
 	case c.client.Available() > 0 && !c.pooled && !c.held:
 		c.pooled, c.idleSince = true, time.Now()
 		s.idle = append(s.idle, c)
+		s.protocols.setBusy(c, false)
 		return s.prune()
 	}
 	return nil
@@ -323,6 +388,7 @@ func closeAll(list []*Conn) {
 func (s *Set) Drop(c *Conn) {
 	s.mu.Lock()
 	s.remove(c)
+	s.protocols.setBusy(c, false)
 	s.mu.Unlock()
 	c.client.Close()
 }
@@ -353,6 +419,9 @@ func (c *Conn) RoundTrip(req *http.Request) (*http.Response, error) { return c.c
 // Reserve reports whether c, which is held, can take another request, and
 // reserves it.
 func (c *Conn) Reserve() bool { return c.client.Reserve() == nil }
+
+// Took returns how long it took to connect.
+func (c *Conn) Took() time.Duration { return c.took }
 
 // Release gives back a connection that was reserved and not used.
 func (c *Conn) Release() { c.client.Release() }

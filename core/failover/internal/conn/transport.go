@@ -38,10 +38,7 @@ func tlsConfig(opts Options) *tls.Config {
 		config.ServerName = opts.Base.Hostname()
 	}
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(64)
-	config.NextProtos = []string{"http/1.1"}
-	if !opts.HTTP1 {
-		config.NextProtos = []string{"h2", "http/1.1"}
-	}
+	config.NextProtos = []string{"h2", "http/1.1"}
 	return config
 }
 
@@ -52,7 +49,7 @@ type handedKey struct{}
 // HTTP/2 over connections that are handed to it, and of all by way of a proxy.
 func newTransport(opts Options, config *tls.Config) *http.Transport {
 	dialer := newDialer()
-	t := &http.Transport{
+	return &http.Transport{
 		Proxy:                  opts.Proxy,
 		OnProxyConnectResponse: refusedByProxy,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -75,10 +72,6 @@ func newTransport(opts Options, config *tls.Config) *http.Transport {
 		// requests for as long as TCP retries: found within 15 s + 5 s.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 	}
-	if opts.HTTP1 {
-		onlyHTTP1(t)
-	}
-	return t
 }
 
 // refusedByProxy returns an error that names the proxy, if it refused to connect.

@@ -1,0 +1,97 @@
+package conn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+)
+
+// Those who wait for the connect of another request do not fail with that request, but
+// with the connect.
+func TestSharedConnect(t *testing.T) {
+	hello, proceed := make(chan bool), make(chan error)
+	server := httptest.NewUnstartedServer(nil)
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		hello <- true
+		return nil, <-proceed
+	}}
+	server.StartTLS()
+	defer server.Close()
+	base, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSet(Options{Base: base, TLS: trusting(server), HTTP2: true})
+
+	type result struct {
+		c   *Conn
+		err error
+	}
+	results := make(chan result)
+	connect := func(ctx context.Context) {
+		c, err := s.Connect(ctx, false)
+		results <- result{c, err}
+	}
+	waiting := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.protocols.pending) != 1 {
+			return 0
+		}
+		return s.protocols.pending[0].requests
+	}
+	await := func(n int) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); waiting() != n; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d requests wait for one connect, want %d", waiting(), n)
+			}
+		}
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	go connect(ctx)
+	<-hello
+	for range 5 {
+		go connect(t.Context())
+	}
+	await(6)
+	cancel()
+	if r := <-results; !errors.Is(r.err, context.Canceled) {
+		t.Errorf("the first request: %v", r.err)
+	}
+	proceed <- nil
+	<-hello // of one of the others, for all
+	await(5)
+	proceed <- nil
+	first := <-results
+	for range 4 {
+		if r := <-results; r.err != nil || r.c != first.c {
+			t.Errorf("got %p, %v, not one connection for all", r.c, r.err)
+		}
+	}
+	if n := first.c.client.InFlight(); n != 5 {
+		t.Errorf("reserved for %d requests, want 5", n)
+	}
+
+	s.RetireAll()
+	for range 3 {
+		go connect(t.Context())
+	}
+	<-hello
+	await(3)
+	proceed <- errors.New("no")
+	for range 3 {
+		if r := <-results; r.err == nil {
+			t.Error("a connect that failed gave a connection")
+		}
+	}
+}
