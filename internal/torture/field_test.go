@@ -113,7 +113,7 @@ func hungRegion(t *testing.T, note func(string)) {
 		for _, wire := range []regions.Options{{Regions: 2}, {Regions: 2, TLS: true}} {
 			for _, interval := range []string{"2s", "10s"} {
 				t.Run(fmt.Sprintf("https %v, after %v, probes every %s", wire.TLS, since, interval), func(t *testing.T) {
-					r := startRigOver(t, wire, "RELAY_PROBE_INTERVAL="+interval)
+					r := startRigOver(t, wire, "RELAY_UPSTREAM_HTTP=2", "RELAY_PROBE_INTERVAL="+interval)
 					r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
 					time.Sleep(since)
 					freeze(t, r.Regions[0], true)
@@ -173,7 +173,7 @@ func hungBetweenRequests(t *testing.T, note func(string)) {
 // askHungRegion lets the first region hang, all of it or its process, when nothing was
 // sent for since, and returns how long a request then took.
 func askHungRegion(t *testing.T, wire regions.Options, since time.Duration, all bool) time.Duration {
-	r := startRigOver(t, wire)
+	r := startRigOver(t, wire, "RELAY_UPSTREAM_HTTP=2")
 	await(t, "a response by region-1", func() bool { return r.sendChat(t).upstream == "region-1" })
 	posts := r.posts()
 	time.Sleep(since)

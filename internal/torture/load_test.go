@@ -65,7 +65,7 @@ func blackHole(t *testing.T, note func(string)) {
 	defer func() { note(lengthNote() + strings.Join(notes, "; ")) }()
 	for _, resend := range []bool{false, true} {
 		t.Run(fmt.Sprintf("resend %v", resend), func(t *testing.T) {
-			r := startRigOver(t, regions.Options{TLS: true}, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
+			r := startRigOver(t, regions.Options{TLS: true}, "RELAY_UPSTREAM_HTTP=2", fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
 			broken := time.Second
 			var dead time.Duration
 			f := r.load(t, load.Open{Rate: torture.Pick(100, 200), For: torture.Pick[time.Duration](3, 8) * time.Second, Streamed: streamed, Whole: whole}, func(c clock) {
@@ -110,7 +110,7 @@ func blackHole(t *testing.T, note func(string)) {
 
 // C07: a region takes a second for a connect.
 func slowRegion(t *testing.T, note func(string)) {
-	r := startRigOver(t, regions.Options{TLS: true}, "RELAY_PROBE_INTERVAL=off")
+	r := startRigOver(t, regions.Options{TLS: true}, "RELAY_UPSTREAM_HTTP=2", "RELAY_PROBE_INTERVAL=off")
 	const rate = 200
 	n := torture.Pick(500, 10_000)
 	slow := time.Second

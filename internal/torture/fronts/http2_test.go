@@ -222,7 +222,7 @@ func http2Faults(r *rig) {
 			}
 			respondHTTP2(c, stream)
 		})
-		r.start(u.URL, u.env)
+		r.start(u.URL, u.env, "RELAY_UPSTREAM_HTTP=2")
 		if test.requests > 1 && !test.ok && r.is(gateway) {
 			test.requests *= 3 // each region says that nothing was processed
 		}
@@ -238,7 +238,7 @@ func http2Faults(r *rig) {
 		}
 		c.end()
 	})
-	r.start(u.URL, u.env)
+	r.start(u.URL, u.env, "RELAY_UPSTREAM_HTTP=2")
 	for i := range n {
 		expect("closed between requests", u, true, i+1)
 		time.Sleep(5 * time.Millisecond) // for the network
@@ -260,7 +260,7 @@ func (r *rig) silentHTTP2() string {
 		}
 		respondHTTP2(c, stream)
 	})
-	r.start(u.URL, u.env)
+	r.start(u.URL, u.env, "RELAY_UPSTREAM_HTTP=2")
 	r.send("POST", chatPath, chat)
 	begun := time.Now()
 	a := r.send("POST", chatPath, chat)
