@@ -38,6 +38,7 @@ var bounds = []bound{
 	{"CPU per request, × Caddy", 0.65, none, ratio(plain, cpu, nameCaddy), nameCaddy},
 	{"CPU per request, × worker", 0.4, none, ratio(plain, cpu, nameWorker), nameWorker},
 	{"CPU per request over TLS, × nginx", 4.2, 1.7, ratio(https1, cpu, nameNginx), nameNginx},
+	{"CPU per request to an upstream that speaks HTTP/2, × HTTP/1.1", 1.3, none, ofHTTP2(cpu), ""},
 	{"p50 at 200 requests a second, above nginx's, ms", 0.3, none, beyond(plain, steadyP50, nameNginx), nameNginx},
 	{"the same over TLS, ms", 0.4, none, beyond(https1, steadyP50, nameNginx), nameNginx},
 	{"events of 16,500 that came together with another", 16, none, of("relay", plain, together), ""},
@@ -78,6 +79,14 @@ func megabytes(mebibytes func(figures.File) []float64) func(figures.File) []floa
 // ratio returns the ratios of the relay's figures to those of base, round by round.
 func ratio(on string, m metric, base string) func(figures.File) []float64 {
 	return ratioIn("relay", on, m, base)
+}
+
+// ofHTTP2 returns the ratios of the relay's figures with an upstream that speaks HTTP/2
+// and HTTP/1.1 to those with one that speaks HTTP/1.1 only, round by round.
+func ofHTTP2(m metric) func(figures.File) []float64 {
+	return func(f figures.File) []float64 {
+		return ratios(f.Values("relay", nameRelay, https2, m.what), f.Values("relay", nameRelay, https1, m.what))
+	}
 }
 
 // ratioIn is ratio with the figures of any suite.

@@ -27,6 +27,7 @@ type contender struct {
 const (
 	nameDirect   = "direct, no relay"
 	nameRelay    = "relay"
+	nameHTTP2    = "relay, HTTP/2 to the upstream"
 	nameBare     = "relay, no token and no log"
 	nameGateway  = "relay as a gateway to three regions"
 	nameStock    = "stock httputil.ReverseProxy"
@@ -44,6 +45,7 @@ const (
 var relayContenders = slices.Concat(
 	with(kinds, contender{name: nameDirect, start: startDirect}),
 	with(kinds, contender{name: nameRelay, program: build.Relay, start: startWhole}),
+	with(kinds[2:], contender{name: nameHTTP2, program: build.Relay, start: startHTTP2}),
 	with(kinds[:1], contender{name: nameBare, program: build.Relay, start: startBare}),
 	with(kinds[:1], contender{name: nameGateway, program: build.Relay, start: startGateway}),
 	with(kinds[:2], contender{name: nameFloor, start: startRole(roleFloor)}),
@@ -123,6 +125,12 @@ func startDirect(_ context.Context, r *rig, w *row) (*running, error) {
 
 func startWhole(ctx context.Context, r *rig, w *row) (*running, error) {
 	return startRelay(ctx, r, w, wholeContract, r.url(w.on))
+}
+
+// startHTTP2 has the relay use HTTP/2, which it would not for this few requests at a
+// time.
+func startHTTP2(ctx context.Context, r *rig, w *row) (*running, error) {
+	return startRelay(ctx, r, w, append([]string{"RELAY_UPSTREAM_HTTP=2"}, wholeContract...), r.url(w.on))
 }
 
 func startBare(ctx context.Context, r *rig, w *row) (*running, error) {

@@ -51,7 +51,8 @@ CPU is user and system time of the relay's own processes, the fairest figure on 
 	for _, kind := range kinds {
 		fmt.Fprintf(b, "### Upstream: %s\n\n", kind)
 		if kind == https2 {
-			b.WriteString("nginx and the worker do not support HTTP/2 to upstreams: ratios to them are to their figures over HTTP/1.1. Direct uses HTTP/1.1 too.\n\n")
+			b.WriteString("nginx and the worker do not support HTTP/2 to upstreams: ratios to them are to their figures over HTTP/1.1. Direct uses HTTP/1.1 too.\n" +
+				"So does the relay, for as many requests at a time as there are clients here; one row has it use HTTP/2 (`RELAY_UPSTREAM_HTTP=2`).\n\n")
 		}
 		columns := append([]column{{"µs CPU/request", relayed(value(cpu))}}, res.compared(kind, cpu, "CPU")...)
 		writeTable(b, res.at(kind), columns)

@@ -19,7 +19,7 @@ import (
 const (
 	plain  = "plain HTTP"
 	https1 = "TLS, HTTP/1.1"
-	https2 = "TLS, HTTP/2" // for contenders that support it
+	https2 = "TLS, HTTP/2" // and HTTP/1.1
 )
 
 // kinds are all of them, in the order of the report.

@@ -63,6 +63,9 @@ func (s *series) measure(ctx context.Context, opts options, progress io.Writer) 
 	if s.resend {
 		settings = append(settings, "RELAY_RESEND_AMBIGUOUS=true")
 	}
+	if s.on == https2 {
+		settings = append(settings, "RELAY_UPSTREAM_HTTP=2")
+	}
 	var log io.Writer
 	if opts.verbose {
 		log = progress
