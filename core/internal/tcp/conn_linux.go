@@ -18,6 +18,7 @@ type Conn struct {
 	*net.TCPConn
 	raw            syscall.RawConn
 	reader, writer transfer
+	peek           peek
 }
 
 // New returns conn as a Conn.

@@ -10,7 +10,8 @@ import (
 // A Conn is a [net.TCPConn]: on this system its own methods are used.
 type Conn struct {
 	*net.TCPConn
-	raw syscall.RawConn
+	raw  syscall.RawConn
+	peek peek
 }
 
 // New returns conn as a Conn.
@@ -19,7 +20,7 @@ func New(conn *net.TCPConn) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{conn, raw}, nil
+	return &Conn{TCPConn: conn, raw: raw}, nil
 }
 
 // Raw returns the descriptor's access.

@@ -170,3 +170,26 @@ func TestPartialWrite(t *testing.T) {
 		t.Errorf("the peer got %d bytes of %d", n, written)
 	}
 }
+
+// A connection is quiet as long as its peer has neither sent nor ended anything.
+func TestIsQuiet(t *testing.T) {
+	for name, test := range map[string]struct {
+		happens func(side)
+		want    bool
+	}{
+		"nothing":  {func(side) {}, true},
+		"data":     {func(s side) { _, _ = s.peer.Write([]byte("x")) }, false},
+		"an end":   {func(s side) { _ = s.peer.CloseWrite() }, false},
+		"a reset":  {func(s side) { _ = s.peer.SetLinger(0); s.peer.Close() }, false},
+		"closed":   {func(s side) { s.Close() }, false},
+		"was read": {func(s side) { _, _ = s.peer.Write([]byte("x")); _, _ = s.Read(make([]byte, 8)) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := connect(t, false)
+			test.happens(s)
+			if got := s.Conn.(*tcp.Conn).IsQuiet(); got != test.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}

@@ -20,7 +20,6 @@ type socket struct {
 	armed atomic.Bool // the next write may be the beginning of a request
 
 	// For whoever has the connection reserved:
-	look        look
 	readBlocked bool // Read reads nothing
 }
 
@@ -73,7 +72,7 @@ func dialSocket(ctx context.Context, dialer *net.Dialer, address string) (*socke
 // usable reports whether an idle connection is open, and its peer has sent
 // nothing unasked, which would be taken for the next response. It must not be
 // called concurrently.
-func (s *socket) usable() bool { return s.look.isQuiet(s.Raw()) }
+func (s *socket) usable() bool { return s.IsQuiet() }
 
 // DeadAfter is how long it takes at most to notice that a connection's peer is
 // gone.
