@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"example.com/relay/core/failover/internal/conn"
+	"example.com/relay/core/protocol"
 )
 
 // holdAll is a Route's Hold for whole responses.
@@ -125,4 +127,40 @@ func TestHeldFallback(t *testing.T) {
 			t.Errorf("%v, want a failure of both", err)
 		}
 	}
+}
+
+// A fallback is waited for when nothing better is left: if its region hangs by then, that
+// is noticed.
+func TestHeldFallbackHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &machine{platform: "server"}
+		p := openPool(t, Options{ProbeInterval: 10 * time.Second, Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+			switch {
+			case req.URL.Path == protocol.HealthPath:
+				return a.RoundTrip(req) // b's as well
+			case req.URL.Host == "b.example":
+				time.Sleep(time.Second)
+				return nil, errors.New("not sent")
+			}
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{
+				"X-Relay": {"relay; origin=relay"}, "X-Relay-Error": {"relay_overloaded"}, "Content-Type": {"application/json"},
+			}, Body: io.NopCloser(readerFunc(func([]byte) (int, error) {
+				a.hung.Store(true)
+				<-req.Context().Done()
+				return 0, context.Cause(req.Context())
+			}))}, nil
+		})}, "https://a.example", "https://b.example")
+		defer p.Close()
+		time.Sleep(3 * time.Second) // until it is known what they are
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://relay.example/v1/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		_, _, err = p.Send(req, Route{Hold: holdAll})
+		if took := time.Since(begun); took > 10*time.Second || !failedWith(err, false, "relay_overloaded", ClassReset) {
+			t.Errorf("%v after %v", err, took)
+		}
+		time.Sleep(2 * probeTimeout) // for checks that are under way
+	})
 }
