@@ -98,10 +98,15 @@ func (h *h1) Err() error {
 	return nil
 }
 
-// Close closes the connection.
+// Close closes the connection. In the middle of an exchange it omits TLS's farewell,
+// which waits for seconds if the upstream takes no more of the request.
 func (h *h1) Close() error {
-	if h.state.Swap(h1Closed) != h1Closed && h.closed != nil {
+	was := h.state.Swap(h1Closed)
+	if was != h1Closed && h.closed != nil {
 		h.closed()
+	}
+	if was == h1Busy {
+		return h.socket.Close()
 	}
 	return h.conn.Close()
 }
@@ -183,7 +188,7 @@ func (h *h1) isStale() bool {
 	if h.reused {
 		return !h.socket.usable()
 	}
-	return closedByPeer(h.socket.raw)
+	return closedByPeer(h.socket.Raw())
 }
 
 // hasMore reports whether there is something after a response that was read to
