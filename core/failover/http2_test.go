@@ -198,7 +198,7 @@ func TestCancelOverABlockedHTTP2Connection(t *testing.T) {
 		_, _ = c.request()
 		<-over // and reads no more
 	})
-	p := openPool(t, Options{TLS: trust}, url)
+	p := openPool(t, Options{TLS: trust, HTTP: HTTP2}, url)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	defer close(over)

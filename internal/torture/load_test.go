@@ -115,7 +115,7 @@ func blackHole(t *testing.T, note func(string)) {
 // blackHoleInResponse is C02 for a JSON response whose header the gateway has, and
 // nothing else.
 func blackHoleInResponse(t *testing.T, resend bool) {
-	r := startRigOver(t, regions.Options{TLS: true}, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
+	r := startRigOver(t, regions.Options{TLS: true}, "RELAY_UPSTREAM_HTTP=2", fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
 	r.sendChat(t)
 	served := make(map[*regions.Region]int)
 	for _, region := range r.Regions {
