@@ -375,5 +375,5 @@ func (c *Conn) Unacknowledged() (bool, time.Duration) {
 	if c.socket == nil {
 		return false, 0
 	}
-	return unacked(c.socket.raw)
+	return unacked(c.socket.Raw())
 }
