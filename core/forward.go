@@ -49,7 +49,7 @@ func newForwarder(cfg Config, pool *failover.Pool) *forwarder {
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x := &exchange{forwarder: f, w: w, req: req}
 	x.begin()
-	defer x.end()
+	defer recordOf(req).atEnd(x)
 	if isWebSocket(req) {
 		x.upgrade()
 		return
@@ -58,7 +58,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // An exchange is one request and its response. It belongs to the goroutine that
-// serves the request, except for ctx and cancel, which timers, inFlight and the
+// serves the request, or copies a detached response, except for ctx and cancel, which timers, inFlight and the
 // transport use too.
 type exchange struct {
 	*forwarder
@@ -68,6 +68,7 @@ type exchange struct {
 	// the *Error to report as its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	unlink func() bool // keeps the end of the request's context from ending ctx; may be nil
 
 	w        http.ResponseWriter
 	req      *http.Request   // the client's
@@ -90,13 +91,17 @@ func (x *exchange) forward() {
 		x.refuse(x.upstreamError(err))
 		return
 	}
-	defer func() { x.res.Body.Close() }() // which bufferResponse may have replaced
+	rec := recordOf(x.req)
+	defer func() {
+		if rec.detached == nil {
+			x.res.Body.Close() // which bufferResponse may have replaced
+		}
+	}()
 	x.body.Forget()
 	if x.res.StatusCode < 200 || x.res.StatusCode > 599 {
 		writeError(x.w, x.req, x.blaming(errInvalidResponse))
 		return
 	}
-	rec := recordOf(x.req)
 	if succeeded := x.res.StatusCode <= 299; succeeded {
 		rec.usageUnknown = x.takesTokens() // until the body says it
 	}

@@ -31,8 +31,8 @@ var keepaliveComment = []byte(": keepalive\n")
 
 // A stream copies a response's body to the client: what each read returns is written
 // and flushed before the next read, unless the response is buffered or coalesced.
-// Its methods are for the goroutine that serves the request, except for those that
-// timers call: writeComment and flushPending.
+// Its methods are for the exchange's goroutine, except for those that timers call:
+// writeComment and flushPending.
 type stream struct {
 	w       http.ResponseWriter
 	rc      *http.ResponseController
