@@ -15,10 +15,10 @@ type clientConnKey struct{}
 // when it sends its next request.
 type clientWatch struct {
 	conn *clientConn
-	gone func() // called if the client is gone before the response has ended
 	b    [1]byte
 
 	mu    sync.Mutex // guards what follows
+	gone  func()     // called if the client is gone before the response has ended
 	ended bool       // the response has
 	done  bool       // nothing is being read
 	err   error      // why not
@@ -37,14 +37,14 @@ func (w *clientWatch) run() {
 	w.mu.Lock()
 	w.conn.unread = append(w.conn.unread, w.b[:n]...)
 	w.done, w.err = true, err
-	ended := w.ended
+	ended, gone := w.ended, w.gone
 	w.mu.Unlock()
 	switch {
 	case ended:
 		w.conn.reused.remove(w.conn)
 		w.next()
 	case err != nil:
-		w.gone()
+		gone()
 	}
 }
 
@@ -64,7 +64,7 @@ func (c *clientConn) reuse() {
 	w := c.watch
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.ended = true
+	w.ended, w.gone = true, nil // which would hold the response
 	if w.done {
 		w.next()
 		return
