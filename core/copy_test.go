@@ -3,6 +3,7 @@ package core
 import (
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 )
@@ -77,5 +78,36 @@ func BenchmarkCopyLoop(b *testing.B) {
 	copyEvents(b, w, b.N, 0)
 	if w.flushes != b.N {
 		b.Errorf("%d flushes for %d events", w.flushes, b.N)
+	}
+}
+
+// A burstReader is a body of reads of given sizes. It notes the buffers that it gets.
+type burstReader struct{ sizes, buffers []int }
+
+func (r *burstReader) Read(p []byte) (int, error) {
+	if len(r.sizes) == 0 {
+		return 0, io.EOF
+	}
+	r.buffers = append(r.buffers, len(p))
+	n := min(r.sizes[0], len(p))
+	r.sizes = r.sizes[1:]
+	return n, nil
+}
+
+// An event stream waits with a small buffer, and has a larger one while there is more
+// than that to read.
+func TestEventBufferGrowsInBursts(t *testing.T) {
+	const small, large = eventBufferSize, burstBufferSize
+	w := &nullWriter{h: make(http.Header)}
+	body := &burstReader{sizes: []int{100, small, large, small, small - 1, 100}}
+	s := &stream{w: w, rc: http.NewResponseController(w), buffers: &eventBuffers, cancel: func(error) {}, events: true}
+	if err := s.copy(body); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{small, small, large, large, large, small}; !slices.Equal(body.buffers, want) {
+		t.Errorf("reads have buffers of %v, want %v", body.buffers, want)
+	}
+	if want := int64(2*100 + 2*small + large + small - 1); w.n != want {
+		t.Errorf("%d bytes were written, want %d", w.n, want)
 	}
 }

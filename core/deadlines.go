@@ -25,7 +25,7 @@ type deadlines struct {
 // flight. end must be called.
 func (x *exchange) begin() {
 	parent := x.req.Context()
-	x.ctx, x.cancel = context.WithCancelCause(parent)
+	x.ctx, x.cancel = x.newContext(parent)
 	x.inFlight.add(x)
 	if x.maxTime > 0 {
 		x.limit = time.AfterFunc(x.maxTime, func() { x.cancel(errStreamLimit) })
@@ -33,6 +33,17 @@ func (x *exchange) begin() {
 	if deadline, ok := parent.Deadline(); ok {
 		x.platform = time.AfterFunc(time.Until(deadline)-deadlineMargin, func() { x.cancel(errDeadline) })
 	}
+}
+
+// newContext returns the exchange's context. If the response may be detached, it can
+// be unlinked from the request's, which the server ends when the handler returns.
+func (x *exchange) newContext(parent context.Context) (context.Context, context.CancelCauseFunc) {
+	if parent.Value(clientConnKey{}) == nil {
+		return context.WithCancelCause(parent)
+	}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
+	x.unlink = context.AfterFunc(parent, func() { cancel(context.Cause(parent)) })
+	return ctx, cancel
 }
 
 // end releases what begin took.
@@ -43,6 +54,9 @@ func (x *exchange) end() {
 		}
 	}
 	x.inFlight.remove(x)
+	if x.unlink != nil {
+		x.unlink()
+	}
 	x.cancel(nil)
 }
 

@@ -15,7 +15,7 @@
 //	                      └─ forwarder     forward.go: an exchange for each request
 //	                           ├─ failover      its own package: upstreams and connections
 //	                           ├─ respond       response.go: the response's header
-//	                           │    └─ stream   stream.go: the response's body
+//	                           │    └─ stream   stream.go: the response's body; detach.go
 //	                           └─ upgrade       websocket.go
 //
 // Each stage is in the file of its name, and New lists them in this order. A
@@ -32,6 +32,8 @@
 //	formmodel.go  the model in a multipart form, for models
 //	sockets.go    how many WebSockets each caller has open, for limits
 //	lines.go      header lines, counted before net/http parses them
+//	detach.go     event streams that go on when their handlers have returned
+//	reuse.go      the connections of these, for the client's next request
 //	headers.go    which headers are forwarded, in both directions
 //	deadlines.go  timeouts of an exchange, and the exchanges in flight
 //	buffer.go     responses that are buffered before any of them is forwarded

@@ -49,7 +49,7 @@ func newForwarder(cfg Config, pool *failover.Pool) *forwarder {
 func (f *forwarder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x := &exchange{forwarder: f, w: w, req: req}
 	x.begin()
-	defer x.end()
+	defer recordOf(req).atEnd(x)
 	if isWebSocket(req) {
 		x.upgrade()
 		return
@@ -58,7 +58,7 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // An exchange is one request and its response. It belongs to the goroutine that
-// serves the request, except for ctx and cancel, which timers, inFlight and the
+// serves the request, or copies a detached response, except for ctx and cancel, which timers, inFlight and the
 // transport use too.
 type exchange struct {
 	*forwarder
@@ -68,6 +68,7 @@ type exchange struct {
 	// the *Error to report as its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	unlink func() bool // keeps the end of the request's context from ending ctx; may be nil
 
 	w        http.ResponseWriter
 	req      *http.Request   // the client's
@@ -91,7 +92,12 @@ func (x *exchange) forward() {
 		x.refuse(x.upstreamError(err))
 		return
 	}
-	defer x.res.Body.Close()
+	rec := recordOf(x.req)
+	defer func() {
+		if rec.detached == nil {
+			x.res.Body.Close()
+		}
+	}()
 	x.body.Forget()
 	if !isFinalStatus(x.res.StatusCode) {
 		writeError(x.w, x.req, x.blaming(errInvalidResponse))
@@ -101,7 +107,6 @@ func (x *exchange) forward() {
 		x.refuse(x.unheld)
 		return
 	}
-	rec := recordOf(x.req)
 	if err := x.respond(); err != nil {
 		rec.fail(err)
 		if !x.req.ProtoAtLeast(1, 1) && !isEventStream(x.res.Header) {

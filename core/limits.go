@@ -51,7 +51,7 @@ func (l *limits) handler(next http.Handler) http.Handler {
 			writeError(w, req, err)
 			return
 		}
-		defer l.inFlight.Add(-1)
+		defer recordOf(req).atEnd(l)
 		if n := l.inFlight.Add(1); l.maxInFlight > 0 && n > l.maxInFlight {
 			writeError(w, req, errOverloaded)
 			return
@@ -61,7 +61,7 @@ func (l *limits) handler(next http.Handler) http.Handler {
 				writeError(w, req, err)
 				return
 			}
-			defer g.end()
+			defer recordOf(req).atEnd(g)
 		}
 		if isUpgrade(req) {
 			caller := recordOf(req).caller
@@ -85,6 +85,9 @@ func (l *limits) handler(next http.Handler) http.Handler {
 		next.ServeHTTP(w, req)
 	})
 }
+
+// end ends a request in flight.
+func (l *limits) end() { l.inFlight.Add(-1) }
 
 // check returns why req is refused, or nil.
 func (l *limits) check(req *http.Request) error {

@@ -2,6 +2,8 @@ package core
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -15,21 +17,31 @@ import (
 
 // Listen wraps ln for server, which must serve r: requests with too many header
 // lines are refused while they are read, before net/http parses them, which would
-// take a hundred times the memory. It sets server.ConnState. Only TCP connections
-// are checked.
+// take a hundred times the memory. Event streams are detached: the server's handler
+// returns once their header is sent, and the relay takes their connections over
+// until they end; server.Close and server.Shutdown do not wait for them, as
+// r.Shutdown does. It sets server.ConnState and server.ConnContext. All that is so
+// for TCP connections only.
 func (r *Relay) Listen(server *http.Server, ln net.Listener) net.Listener {
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		if c, ok := conn.(*clientConn); ok {
 			c.expectHeader(state == http.StateNew || state == http.StateIdle)
 		}
 	}
-	return &clientListener{ln, r.marker}
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		if c, ok := conn.(*clientConn); ok {
+			return context.WithValue(ctx, clientConnKey{}, c)
+		}
+		return ctx
+	}
+	return &clientListener{ln, r.marker, newReusedListener(server, ln.Addr())}
 }
 
 // A clientListener accepts connections whose header lines are counted.
 type clientListener struct {
 	net.Listener
 	marker string // X-Relay
+	reused *reusedListener
 }
 
 // Accept waits for the next connection.
@@ -44,7 +56,13 @@ func (l *clientListener) Accept() (net.Conn, error) {
 		accepted.Close() // what has failed is this connection, not the listener
 		return conn, nil
 	}
-	return &clientConn{Conn: c, marker: l.marker}, nil
+	return &clientConn{Conn: c, marker: l.marker, reused: l.reused}, nil
+}
+
+// Close closes the listener, and the connections that it accepted and that wait to
+// be reused.
+func (l *clientListener) Close() error {
+	return errors.Join(l.Listener.Close(), l.reused.Close())
 }
 
 // A clientConn is a client's connection that counts header lines as the server
@@ -54,6 +72,11 @@ func (l *clientListener) Accept() (net.Conn, error) {
 type clientConn struct {
 	*tcp.Conn
 	marker string
+
+	// Of a connection that was taken over from the server:
+	reused *reusedListener
+	watch  *clientWatch
+	unread []byte // what was read, and not by the server
 
 	inHeader atomic.Bool // what is read now, or next, is a header
 
@@ -72,12 +95,24 @@ func (c *clientConn) expectHeader(next bool) {
 }
 
 func (c *clientConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
+	n, err := c.read(p)
 	if n > 0 && c.inHeader.Load() && !c.count(p[:n]) {
 		c.refuse()
 		return 0, errTooManyLines
 	}
 	return n, err
+}
+
+// read reads what is left of what was read before, or from the connection.
+func (c *clientConn) read(p []byte) (int, error) {
+	if len(c.unread) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.unread)
+	if c.unread = c.unread[n:]; len(c.unread) == 0 {
+		c.unread = nil
+	}
+	return n, nil
 }
 
 // count counts the lines in p up to the end of the header, and reports whether

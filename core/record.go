@@ -48,6 +48,8 @@ type record struct {
 	usage       *Usage
 	// usageUnknown says that the request may have taken tokens that are not known.
 	usageUnknown bool
+
+	detached *detached // the response, if it goes on after its handler; nil: it does not
 }
 
 type recordKey struct{}
@@ -88,6 +90,7 @@ func (rec *record) fail(err error) {
 // responds to panics, and sets deadlines, so that no client, with or without a
 // token, holds a connection by sending or taking nothing.
 type recordStage struct {
+	relay        *Relay // which detached responses are in flight in
 	logger       *slog.Logger
 	observe      func(Request) // nil: nobody does
 	marker       string        // X-Relay of the relay's own responses
@@ -134,6 +137,10 @@ func (s *recordStage) handler(next http.Handler) http.Handler {
 			if v != nil && v != http.ErrAbortHandler {
 				v = s.respondToPanic(rw, req)
 			}
+			if rec.detached != nil {
+				rec.detached.start(s, rec)
+				return
+			}
 			s.end(req.Context(), rec)
 			if v != nil {
 				panic(v)
@@ -148,13 +155,18 @@ func (s *recordStage) handler(next http.Handler) http.Handler {
 // value, which may quote anything.
 func (s *recordStage) respondToPanic(w *recordWriter, req *http.Request) any {
 	rec := w.rec
-	s.logger.Error("panic", "request_id", rec.id, "stack", string(debug.Stack()))
+	s.logPanic(rec)
 	if rec.status != 0 {
 		rec.fail(ErrInternal)
 		return http.ErrAbortHandler
 	}
 	writeError(w, req, ErrInternal)
 	return nil
+}
+
+// logPanic logs the stack of a panic, which is being handled.
+func (s *recordStage) logPanic(rec *record) {
+	s.logger.Error("panic", "request_id", rec.id, "stack", string(debug.Stack()))
 }
 
 // requestID returns a new random id.

@@ -75,6 +75,7 @@ func New(cfg Config) (*Relay, error) {
 		keys:    cfg.keyPolicy(),
 		changed: func(urls []Secret) { access.warnOfRemoved(record.logger, urls) },
 	}
+	record.relay = r
 	r.origins.exposed.Store(r.open && holdToken(cfg.Upstreams))
 	access.warnOfExpired(record.logger)
 	return r, nil

@@ -24,6 +24,14 @@ func (x *exchange) respond() error {
 	}
 	s := x.stream(events)
 	s.begin(x.res.StatusCode)
+	if events && x.detach(s) {
+		return nil
+	}
+	return x.copyBody(s, events)
+}
+
+// copyBody copies the body to the client.
+func (x *exchange) copyBody(s *stream, events bool) error {
 	panicked := true
 	defer func() {
 		if panicked && events {

@@ -11,14 +11,17 @@ import (
 )
 
 // Sizes of copy buffers. An event stream keeps its buffer while it waits for the
-// next event, and events are small.
+// next event: it has a small one, as most events are, and a larger one for as long
+// as reads fill that.
 const (
-	eventBufferSize = 8 << 10
+	eventBufferSize = 1 << 10
+	burstBufferSize = 8 << 10
 	bodyBufferSize  = 32 << 10
 )
 
 var (
 	eventBuffers = sync.Pool{New: func() any { b := make([]byte, eventBufferSize); return &b }}
+	burstBuffers = sync.Pool{New: func() any { b := make([]byte, burstBufferSize); return &b }}
 	bodyBuffers  = sync.Pool{New: func() any { b := make([]byte, bodyBufferSize); return &b }}
 )
 
@@ -28,13 +31,13 @@ var keepaliveComment = []byte(": keepalive\n")
 
 // A stream copies a response's body to the client: what each read returns is written
 // and flushed before the next read, unless the response is buffered or coalesced.
-// Its methods are for the goroutine that serves the request, except for those that
-// timers call: writeComment and flushPending.
+// Its methods are for the exchange's goroutine, except for those that timers call:
+// writeComment and flushPending.
 type stream struct {
 	w       http.ResponseWriter
 	rc      *http.ResponseController
 	cancel  context.CancelCauseFunc // ends the exchange
-	buffers *sync.Pool
+	buffers *sync.Pool              // of the buffer in use
 
 	usage  *usageCopy // of the body; nil: none
 	events bool       // it is an event stream
@@ -88,7 +91,7 @@ func (s *stream) begin(status int) {
 // errClientGone if a write failed.
 func (s *stream) copy(body io.Reader) error {
 	buf := s.buffers.Get().(*[]byte)
-	defer s.buffers.Put(buf)
+	defer func() { s.buffers.Put(buf) }()
 	if s.buffered {
 		return s.copyBuffered(body, *buf)
 	}
@@ -108,6 +111,7 @@ func (s *stream) copy(body io.Reader) error {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
 			idle.hear()
+			buf = s.resize(buf, n)
 		}
 		if err == io.EOF {
 			if err := s.flushPending(); err != nil {
@@ -122,6 +126,25 @@ func (s *stream) copy(body io.Reader) error {
 			return err
 		}
 	}
+}
+
+// resize returns the buffer for the next read of an event stream, after one that
+// brought n bytes into buf.
+func (s *stream) resize(buf *[]byte, n int) *[]byte {
+	pool := s.buffers
+	switch {
+	case !s.events:
+	case n == len(*buf):
+		pool = &burstBuffers
+	case n < eventBufferSize:
+		pool = &eventBuffers
+	}
+	if pool == s.buffers {
+		return buf
+	}
+	s.buffers.Put(buf)
+	s.buffers = pool
+	return pool.Get().(*[]byte)
 }
 
 // copyBuffered copies a body that is in memory.

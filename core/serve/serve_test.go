@@ -30,13 +30,15 @@ func start(t *testing.T, api http.HandlerFunc) *run {
 	t.Helper()
 	upstream := httptest.NewServer(api)
 	t.Cleanup(upstream.Close)
-	return startWith(t, core.Config{Upstreams: []core.Secret{core.Secret(upstream.URL)}})
+	return startWith(t, core.Config{Upstreams: []core.Secret{core.Secret(upstream.URL)}}, 0)
 }
 
-// startWith serves a relay, which does not log, until the test ends.
-func startWith(t *testing.T, cfg core.Config) *run {
+// startWith serves a relay, which does not log by default, until the test ends.
+func startWith(t *testing.T, cfg core.Config, idleTimeout time.Duration) *run {
 	t.Helper()
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	relay, err := core.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +49,7 @@ func startWith(t *testing.T, cfg core.Config) *run {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	r := &run{"http://" + ln.Addr().String(), New(relay), relay, stop, make(chan error, 1)}
+	r.server.IdleTimeout = idleTimeout
 	go func() { r.ended <- Serve(ctx, r.server, relay, ln) }()
 	t.Cleanup(func() {
 		stop()

@@ -24,7 +24,7 @@ func TestStreamEndsAfterSilence(t *testing.T) {
 		time.Sleep(3 * writeTimeout)
 	}))
 	t.Cleanup(upstream.Close)
-	r := startWith(t, core.Config{Upstreams: []core.Secret{core.Secret(upstream.URL)}, WriteTimeout: writeTimeout})
+	r := startWith(t, core.Config{Upstreams: []core.Secret{core.Secret(upstream.URL)}, WriteTimeout: writeTimeout}, 0)
 	res, err := http.Get(r.url + "/v1/models")
 	if err != nil {
 		t.Fatal(err)

@@ -351,7 +351,7 @@ var (
 	ofCore = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) + `(/failover[a-z/]*)?\.`)
 	// outliving matches frames of probes, and of sockets that wait for a request.
 	outliving = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) +
-		`(/failover\.\(\*Pool\)\.(probe\w*|check|examine)|/failover\.ask|\.\(\*client(Listener|Conn)\)).*$`)
+		`(/failover\.\(\*Pool\)\.(probe\w*|check|examine)|/failover\.ask|\.\(\*(client(Listener|Conn|Watch)|reusedListener)\)).*$`)
 )
 
 // corePath is not written as a regexp, so that README's command to rename the

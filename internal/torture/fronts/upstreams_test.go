@@ -373,7 +373,7 @@ func oddEvents(r *rig) {
 		if _, _, err := c.request(); err != nil {
 			return
 		}
-		c.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+		c.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
 		for _, p := range pieces {
 			mu.Lock()
 			sent = append(sent, time.Now())
