@@ -33,12 +33,9 @@ const (
 	frameHeaders      = 1
 	frameRSTStream    = 3
 	frameSettings     = 4
-	framePing         = 6
 	frameGoAway       = 7
-	frameWindowUpdate = 8
 	frameContinuation = 9
 
-	flagAck        = 0x1
 	flagEndStream  = 0x1
 	flagEndHeaders = 0x4
 
