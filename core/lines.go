@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/relay/core/internal/tcp"
 	"example.com/relay/core/protocol"
 )
 
@@ -34,10 +35,16 @@ type clientListener struct {
 // Accept waits for the next connection.
 func (l *clientListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
-		return &clientConn{TCPConn: tcp, marker: l.marker}, nil
+	accepted, ok := conn.(*net.TCPConn)
+	if !ok || err != nil {
+		return conn, err
 	}
-	return conn, err
+	c, err := tcp.New(accepted)
+	if err != nil {
+		accepted.Close() // what has failed is this connection, not the listener
+		return conn, nil
+	}
+	return &clientConn{Conn: c, marker: l.marker}, nil
 }
 
 // A clientConn is a client's connection that counts header lines as the server
@@ -45,7 +52,7 @@ func (l *clientListener) Accept() (net.Conn, error) {
 // not counted; that is at most the server's buffer of 4 KiB, and the limits stage
 // counts again.
 type clientConn struct {
-	*net.TCPConn
+	*tcp.Conn
 	marker string
 
 	inHeader atomic.Bool // what is read now, or next, is a header
@@ -65,7 +72,7 @@ func (c *clientConn) expectHeader(next bool) {
 }
 
 func (c *clientConn) Read(p []byte) (int, error) {
-	n, err := c.TCPConn.Read(p)
+	n, err := c.Conn.Read(p)
 	if n > 0 && c.inHeader.Load() && !c.count(p[:n]) {
 		c.refuse()
 		return 0, errTooManyLines
@@ -124,7 +131,7 @@ func (c *clientConn) refuse() {
 		return
 	}
 	_ = c.CloseWrite()
-	_, _ = io.CopyN(io.Discard, onlyReader{c.TCPConn}, refusalBytes)
+	_, _ = io.CopyN(io.Discard, onlyReader{c.Conn}, refusalBytes)
 }
 
 // An onlyReader hides all methods but Read.

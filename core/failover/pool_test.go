@@ -632,7 +632,7 @@ func TestBrokenBody(t *testing.T) {
 
 // Ten thousand requests through hedged connects: each is seen once.
 func TestNothingIsSentTwice(t *testing.T) {
-	n := 10000
+	n := 3000
 	if testing.Short() {
 		n = 1000
 	}

@@ -154,9 +154,9 @@ func TestForgetDuringARead(t *testing.T) {
 // Sendings that are given up anywhere, one after the other, each while the one
 // before may still read.
 func TestReadersNeverMissAByte(t *testing.T) {
-	runs := 1000
+	runs := 300
 	if testing.Short() {
-		runs = 300
+		runs = 100
 	}
 	want := numbered(MaxBytes + 100<<10)
 	for range runs {

@@ -77,7 +77,7 @@ func TestAhead(t *testing.T) {
 // A body that was looked at can be sent again before any of it was sent, however
 // large it is.
 func TestReopenAfterAhead(t *testing.T) {
-	for range 200 {
+	for range 60 {
 		want := numbered(rand.IntN(3 * MaxBytes))
 		b := New(io.NopCloser(&dripping{b: want}), -1)
 		first := b.Open()

@@ -180,7 +180,7 @@ func (h *h1) isStale() bool {
 	if h.reused {
 		return !h.socket.usable()
 	}
-	return closedByPeer(h.socket.raw)
+	return closedByPeer(h.socket.Raw())
 }
 
 // hasMore reports whether there is something after a response that was read to

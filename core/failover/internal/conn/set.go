@@ -373,5 +373,5 @@ func (c *Conn) Acknowledged() Ack {
 	if c.socket == nil {
 		return Ack{}
 	}
-	return acknowledged(c.socket.raw)
+	return acknowledged(c.socket.Raw())
 }

@@ -4,8 +4,9 @@ import (
 	"context"
 	"net"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"example.com/relay/core/internal/tcp"
 )
 
 // A socket is a TCP connection to an upstream that can check whether its peer has
@@ -13,14 +14,12 @@ import (
 // too, but after a thaw requests are faster: what was written to a dead
 // connection is lost, and a POST must not be sent again then.
 type socket struct {
-	*net.TCPConn
-	raw   syscall.RawConn
+	*tcp.Conn
 	heard func() // called when bytes were read; may be nil
 
 	armed atomic.Bool // the next write may be the beginning of a request
 
 	// For whoever has the connection reserved:
-	look        look
 	readBlocked bool // Read reads nothing
 }
 
@@ -48,7 +47,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	if s.readBlocked {
 		return 0, errReadBlocked
 	}
-	n, err := s.TCPConn.Read(p)
+	n, err := s.Conn.Read(p)
 	if n > 0 && s.heard != nil {
 		s.heard()
 	}
@@ -56,10 +55,10 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 func (s *socket) Write(p []byte) (int, error) {
-	if s.armed.Load() && s.armed.Swap(false) && closedByPeer(s.raw) {
+	if s.armed.Load() && s.armed.Swap(false) && closedByPeer(s.Raw()) {
 		return 0, errPeerClosed
 	}
-	return s.TCPConn.Write(p)
+	return s.Conn.Write(p)
 }
 
 // dialSocket connects to address by dialer.
@@ -68,20 +67,19 @@ func dialSocket(ctx context.Context, dialer *net.Dialer, address string) (*socke
 	if err != nil {
 		return nil, err
 	}
-	tcp := conn.(*net.TCPConn) // so says the network
-	raw, err := tcp.SyscallConn()
+	c, err := tcp.New(conn.(*net.TCPConn)) // so says the network
 	if err != nil {
 		conn.Close()
 		return nil, err
 	}
-	limitUnacknowledged(raw)
-	return &socket{TCPConn: tcp, raw: raw}, nil
+	limitUnacknowledged(c.Raw())
+	return &socket{Conn: c}, nil
 }
 
 // usable reports whether an idle connection is open, and its peer has sent
 // nothing unasked, which would be taken for the next response. It must not be
 // called concurrently.
-func (s *socket) usable() bool { return s.look.isQuiet(s.raw) }
+func (s *socket) usable() bool { return s.IsQuiet() }
 
 // DeadAfter is how long it takes at most to notice that a connection's peer is
 // gone.

@@ -6,10 +6,6 @@ import "syscall"
 
 // This system has no way to look: a dead connection is found out by its use.
 
-type look struct{}
-
-func (*look) isQuiet(syscall.RawConn) bool { return true }
-
 func closedByPeer(syscall.RawConn) bool { return false }
 
 // limitUnacknowledged does nothing: this system has no such limit.
