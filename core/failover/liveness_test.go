@@ -137,7 +137,7 @@ func TestConnectIsNotHeldUpByACheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, a, b := machines(t, "server", Options{})
 		defer p.Close()
-		time.Sleep(3 * time.Second) // until it is known what they are
+		time.Sleep(3 * time.Second)                               // until it is known what they are
 		for _, name := range []string{"a.example", "b.example"} { // so that each has a connection
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses", strings.NewReader("x"))
 			if err != nil {
