@@ -29,25 +29,20 @@ var (
 // a region fails between header and body, official SDKs raise an error; a 502
 // they retry. A body that turns out longer than maxBuffered is streamed, and so
 // is one for which no memory is left, unless the platform hides truncation: then
-// the error is errOverloaded. The whole body must arrive within the idle timeout.
-func (x *exchange) bufferResponse() error {
-	res := x.res
+// the error is errBufferMemory. The whole body must arrive within the idle timeout.
+func (x *exchange) bufferResponse(res *http.Response) error {
 	if !x.hidesCuts && !(x.pool.Several() && isJSON(res)) || !mayBuffer(res) {
 		return nil
 	}
 	defer startIdleTimer(x.idleTimeout, x.cancel).Stop()
 	body := &bufferedBody{src: res.Body}
 	res.Body = body
-	switch err := body.fill(res.ContentLength); {
-	case err == nil, err == errBufferMemory && !x.hidesCuts:
+	err := body.fill(res.ContentLength)
+	if err == nil || err == errBufferMemory && !x.hidesCuts {
 		return nil
-	case err == errBufferMemory:
-		body.free()
-		return errOverloaded.because(err)
-	default:
-		body.free()
-		return err
 	}
+	body.free()
+	return err
 }
 
 // A bufferedBody is a body of which the beginning, or all, is in memory. Close may

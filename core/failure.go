@@ -61,6 +61,8 @@ func (x *exchange) poolError(err *failover.Error) error {
 		return errTooLargeEverywhere.naming(err, " They are: ")
 	case err.Ambiguous && strings.HasPrefix(err.Last(), failover.ClassPlatform):
 		return errPlatform.naming(err, " What happened: ")
+	case err.Ambiguous && err.Last() == failover.ClassInterrupted:
+		return x.blaming(ErrInterrupted.because(err))
 	case err.Ambiguous && x.pool.Several():
 		return errUpstreamReset.naming(err, " What happened: ")
 	case err.Ambiguous:

@@ -75,6 +75,7 @@ type exchange struct {
 	body     *replay.Body    // of the request; nil if there is none
 	res      *http.Response  // the upstream's
 	sent     failover.Result // how the request was sent
+	unheld   error           // why the response cannot be held back, though it must be
 
 	refused bool // the API refused the region, and there is a gateway to be told
 }
@@ -90,20 +91,17 @@ func (x *exchange) forward() {
 		x.refuse(x.upstreamError(err))
 		return
 	}
-	defer func() { x.res.Body.Close() }() // which bufferResponse may have replaced
+	defer x.res.Body.Close()
 	x.body.Forget()
-	if x.res.StatusCode < 200 || x.res.StatusCode > 599 {
+	if !isFinalStatus(x.res.StatusCode) {
 		writeError(x.w, x.req, x.blaming(errInvalidResponse))
 		return
 	}
-	rec := recordOf(x.req)
-	if succeeded := x.res.StatusCode <= 299; succeeded {
-		rec.usageUnknown = x.takesTokens() // until the body says it
-	}
-	if err := x.bufferResponse(); err != nil {
-		x.refuse(x.interruption(err))
+	if x.unheld != nil {
+		x.refuse(x.unheld)
 		return
 	}
+	rec := recordOf(x.req)
 	if err := x.respond(); err != nil {
 		rec.fail(err)
 		if !x.req.ProtoAtLeast(1, 1) && !isEventStream(x.res.Header) {
@@ -131,7 +129,9 @@ func (x *exchange) closeBody() { x.body.Close(controller(x.w)) }
 // timeout has passed.
 func (x *exchange) send() error {
 	var err error
-	x.res, x.sent, err = x.pool.Send(x.outbound(), x.route())
+	route := x.route()
+	route.Hold = x.hold
+	x.res, x.sent, err = x.pool.Send(x.outbound(), route)
 	x.patience.end()
 	recordOf(x.req).sent(x.sent)
 	x.lookForRefusal(x.res)
@@ -143,6 +143,25 @@ func (x *exchange) send() error {
 	x.setUpstreamHeaders()
 	return err
 }
+
+// hold reads res as far as it is held back, before it counts as a response. An error
+// says that it was truncated.
+func (x *exchange) hold(res *http.Response) error {
+	if !isFinalStatus(res.StatusCode) {
+		return nil // which is refused
+	}
+	if succeeded := res.StatusCode <= 299; succeeded {
+		recordOf(x.req).usageUnknown = x.takesTokens() // until the body says it
+	}
+	err := x.bufferResponse(res)
+	if errors.Is(err, errBufferMemory) {
+		x.unheld, err = errOverloaded.because(err), nil
+	}
+	return err
+}
+
+// isFinalStatus reports whether a response may have a status.
+func isFinalStatus(status int) bool { return status >= 200 && status <= 599 }
 
 // lookForRefusal sets refused, if a gateway is to be told. res may be nil.
 func (x *exchange) lookForRefusal(res *http.Response) {

@@ -722,6 +722,61 @@ func TestGatewayHoldsJSON(t *testing.T) {
 	}
 }
 
+// A JSON response has not begun for a client until it is complete.
+func TestClientTimeoutOfJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 2, func(cfg *Config) {
+			cfg.Transport = roundTripFunc(func(req *http.Request) (*http.Response, error) {
+				r, w := io.Pipe()
+				context.AfterFunc(req.Context(), func() { w.CloseWithError(context.Cause(req.Context())) })
+				return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: r, ContentLength: -1,
+					Header: http.Header{"Content-Type": {"application/json"}, "X-Relay": {"behind; origin=upstream"}}}, nil
+			})
+		})
+		req := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/chat/completions", strings.NewReader("{}"))
+		req.Header.Set("X-Stainless-Timeout", "5")
+		rec, start := httptest.NewRecorder(), time.Now()
+		b.relay.ServeHTTP(rec, req)
+		if took := time.Since(start); took != 5*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+		wantError(t, rec.Result(), rec.Body.String(), errClientTimeout)
+	})
+}
+
+// A JSON response that breaks off is no response yet: what may be sent again is.
+func TestGatewayRetriesBrokenJSON(t *testing.T) {
+	for _, test := range []struct {
+		method, path string
+		resend       bool
+		want         *Error // nil: the other upstream responds
+	}{
+		{"POST", "/v1/chat/completions", false, ErrInterrupted},
+		{"POST", "/v1/chat/completions", true, nil},
+		{"GET", "/v1/models", false, nil},
+	} {
+		var asked atomic.Int32
+		breaking := func(w http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			hijack(t, w, "HTTP/1.1 200 OK\r\nX-Relay: behind; origin=upstream\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{").Close()
+		}
+		whole := func(w http.ResponseWriter, req *http.Request) {
+			asked.Add(1)
+			ok(w, req)
+		}
+		g := newGateway(t, func(cfg *Config) { cfg.ResendAmbiguous = test.resend }, breaking, byRelay(whole))
+		res, body := send(t, test.method, g.URL+test.path, "{}")
+		if test.want != nil {
+			wantError(t, res, body, test.want)
+		} else if res.StatusCode != 200 || res.Header.Get("X-Relay-Upstream") != "b" || res.Header.Get("X-Relay-Attempts") != "2" {
+			t.Errorf("%s, resend %t: %d %v %q, want 200 by b after 2 attempts", test.method, test.resend, res.StatusCode, res.Header, body)
+		}
+		if n, want := asked.Load(), test.want == nil; n > 1 || (n > 0) != want {
+			t.Errorf("%s, resend %t: the other upstream got %d requests", test.method, test.resend, n)
+		}
+	}
+}
+
 // A function may be frozen once it has responded: nothing may be left that its
 // next request would find late, or dead.
 func TestFunctionLeavesNothingRunning(t *testing.T) {

@@ -28,6 +28,7 @@ type attempt struct {
 
 	sentAt   int64        // see now; set before the attempt is shared
 	answered atomic.Bool  // the response has begun
+	held     atomic.Bool  // and is held back, see Route
 	heardAt  atomic.Int64 // when bytes of the response were read, see now
 	left     atomic.Bool  // no longer in flight
 }

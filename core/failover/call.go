@@ -97,7 +97,8 @@ func (c *call) send() (*http.Response, error) {
 // A fallback is a response that explains itself. The zero fallback is none.
 type fallback struct {
 	res    *http.Response
-	result Result // how it was sent
+	result Result   // how it was sent
+	by     *attempt // that got it
 }
 
 // isTooLarge reports whether it says that the request's body is too large.
@@ -115,10 +116,13 @@ func (c *call) finish(err error) (*http.Response, error) {
 	if e, ok := errors.AsType[*Error](err); ok && e.TooLarge() && !c.fallback.isTooLarge() {
 		return nil, err
 	}
-	res, attempts := c.fallback.res, c.result.Attempts
-	c.result, c.fallback = c.fallback.result, fallback{}
-	c.result.Attempts = attempts
-	return res, nil
+	f, attempts := c.fallback, c.result.Attempts
+	c.fallback = fallback{}
+	if c.hold(f.by, f.res) != nil {
+		return nil, err
+	}
+	c.result, c.result.Attempts = f.result, attempts
+	return f.res, nil
 }
 
 // finished is finish as a step.
@@ -144,7 +148,7 @@ func (c *call) attempt(cand *candidate, cn *conn.Conn) step {
 	if err != nil {
 		return c.onFailure(cand, a, err)
 	}
-	return c.onResponse(cand, res)
+	return c.onResponse(cand, a, res)
 }
 
 // open returns the body to send, or nil if there is none.
@@ -223,7 +227,7 @@ func (c *call) onReset(cand *candidate, a *attempt, err error) step {
 }
 
 // onResponse returns what follows from a response.
-func (c *call) onResponse(cand *candidate, res *http.Response) step {
+func (c *call) onResponse(cand *candidate, a *attempt, res *http.Response) step {
 	u := cand.upstream
 	if res.Header.Get(protocol.Marker) != "" {
 		c.pool.meet(u)
@@ -231,7 +235,7 @@ func (c *call) onResponse(cand *candidate, res *http.Response) step {
 	if !c.result.Several {
 		u.health.success() // never down, so nothing changes
 		c.result.Relay = u.isRelay() && isOwnError(res)
-		return step{final: true, res: res}
+		return c.respond(cand, a, res)
 	}
 	if res.StatusCode == http.StatusExpectationFailed && cand.askFirst {
 		return c.askNoMore(cand, res)
@@ -250,7 +254,7 @@ func (c *call) onResponse(cand *candidate, res *http.Response) step {
 		if res.StatusCode < 300 { // others may be said before the body is read
 			u.sizes.accept(c.req.ContentLength)
 		}
-		return step{final: true, res: res}
+		return c.respond(cand, a, res)
 	}
 	if v.tooLarge {
 		u.sizes.refuse(c.req.ContentLength)
@@ -260,7 +264,7 @@ func (c *call) onResponse(cand *candidate, res *http.Response) step {
 	if v.outcome == ambiguous {
 		c.dropFallback() // it would say that nothing was processed
 	}
-	c.keep(res, v.selfExplaining)
+	c.keep(fallback{res, c.result, a}, v.selfExplaining)
 	if v.outcome == ambiguous {
 		return c.onAmbiguous()
 	}
@@ -312,12 +316,11 @@ func (c *call) note(cand *candidate, class string, err error) {
 	c.failures = append(c.failures, Failure{Upstream: cand.name, Class: class, Err: err})
 }
 
-// keep makes res the fallback if it explains itself, and closes it otherwise. A
+// keep makes next the fallback if it explains itself, and closes it otherwise. A
 // body that is too large remains so, whatever others say.
-func (c *call) keep(res *http.Response, selfExplaining bool) {
-	next := fallback{res, c.result}
+func (c *call) keep(next fallback, selfExplaining bool) {
 	if !selfExplaining || c.fallback.isTooLarge() && !next.isTooLarge() {
-		res.Body.Close()
+		next.res.Body.Close()
 		return
 	}
 	c.dropFallback()

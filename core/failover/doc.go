@@ -16,7 +16,8 @@
 // platforms do. A response of the API itself is forwarded unchanged, 429 and 5xx
 // included: every upstream would give the same. Once the client has a byte of a
 // response, nothing is retried; only an event stream of a background response
-// can continue through another upstream, if [Options.ResumeResponses] says so.
+// can continue through another upstream, if [Options.ResumeResponses] says so. A
+// response that is held back ([Route]) is none until Hold returns.
 //
 // Connections are hedged, requests never: if an upstream takes more than 250 ms
 // to connect, the next one is tried alongside, and the first connection to be
@@ -34,7 +35,8 @@
 //	       ├─ acquire       queue.go: the next candidate, and a connection to it
 //	       │    └─ race     race.go, connecting.go: hedged connects
 //	       ├─ attempt       attempt.go: the request on one connection
-//	       └─ judge         verdict.go, encoding.go: what a response proves
+//	       ├─ judge         verdict.go, encoding.go: what a response proves
+//	       └─ hold          hold.go: a response that counts only when its reader says so
 //
 // Beside it stands what is known of each upstream:
 //

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -21,8 +22,10 @@ const (
 	frameRSTStream = 3
 	frameSettings  = 4
 	frameGoAway    = 7
+	frameWindow    = 8
 
-	flagEnd = 0x1 | 0x4 // END_STREAM, END_HEADERS
+	flagEndHeaders = 0x4
+	flagEnd        = 0x1 | flagEndHeaders // and END_STREAM
 )
 
 // An http2Conn is the server's end of an HTTP/2 connection, by hand.
@@ -174,4 +177,69 @@ func TestCheckOverHTTP2IsAlone(t *testing.T) {
 	}
 	close(responding)
 	both.Wait()
+}
+
+// A server that takes no more of a large body blocks every write to its connection. A
+// response over the same connection can be given up all the same.
+func TestCancelOverABlockedHTTP2Connection(t *testing.T) {
+	over := make(chan bool)
+	url, trust := serveHTTP2(t, func(c http2Conn, _ int) {
+		c.write(frameSettings, 0, 0, 0, 4, 0x40, 0, 0, 0) // INITIAL_WINDOW_SIZE: 1 GiB
+		c.write(frameWindow, 0, 0, 0x3f, 0, 0, 0)
+		stream, err := c.request()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.write(frameHeaders, flagEndHeaders, stream, 0x88) // :status 200, and no body
+		_, _ = c.request()
+		<-over // and reads no more
+	})
+	p := openPool(t, Options{TLS: trust}, url)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	defer close(over)
+	send := func(body io.Reader) (*http.Response, error) {
+		req, err := http.NewRequestWithContext(ctx, "POST", "https://any.example/v1/x", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.RoundTrip(req)
+	}
+	res, err := send(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+
+	var sent atomic.Int64
+	var upload sync.WaitGroup
+	upload.Go(func() {
+		res, err := send(readerFunc(func(b []byte) (int, error) {
+			sent.Add(int64(len(b)))
+			return len(b), nil
+		}))
+		if err == nil {
+			res.Body.Close()
+			t.Error("the upload has a response")
+		}
+	})
+	for before := int64(-1); sent.Load() == 0 || sent.Load() != before; time.Sleep(50 * time.Millisecond) {
+		before = sent.Load()
+	}
+	given := make(chan error, 1)
+	go func() {
+		_, err := res.Body.Read(make([]byte, 1))
+		given <- err
+	}()
+	cancel()
+	select {
+	case err := <-given:
+		if err == nil || err == io.EOF {
+			t.Errorf("the response ends with %v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Errorf("the response was not given up, after %d bytes of the upload", sent.Load())
+	}
+	upload.Wait()
 }

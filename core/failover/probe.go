@@ -97,10 +97,10 @@ func (u *upstream) learn(body []byte) {
 }
 
 // endLost ends the attempts at an upstream that has failed and is silent: those
-// without a response after probeTimeout, the others after conn.DeadAfter.
+// that wait for their response after probeTimeout, the others after conn.DeadAfter.
 func (p *Pool) endLost(u *upstream) { p.endSilent(u, probeTimeout) }
 
-// endSilent is endLost with another patience for those without a response.
+// endSilent is endLost with another patience for those that wait for their response.
 func (p *Pool) endSilent(u *upstream, patience time.Duration) {
 	class := u.health.lastClass()
 	if !u.health.ejected() || class == classOutOfQuota || protocol.IsOfToken(class) {
@@ -110,7 +110,7 @@ func (p *Pool) endSilent(u *upstream, patience time.Duration) {
 	for _, a := range u.attempts() {
 		waited := time.Duration(now() - a.heardAt.Load())
 		limit := conn.DeadAfter
-		if !a.answered.Load() {
+		if a.isAwaited() {
 			limit = min(limit, patience)
 		}
 		if silent > limit && waited > limit {

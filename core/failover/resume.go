@@ -64,7 +64,7 @@ func (s *call) readAhead() {
 func (s *call) makeResumable(res *http.Response) {
 	if s.resumable && isPlainEventStream(res) {
 		route := s.route
-		route.account = s.result.from
+		route.account, route.Hold = s.result.from, nil
 		res.Body = &resuming{
 			pool: s.pool, req: s.req, route: route, from: s.result.Upstream, current: res.Body, last: -1,
 		}

@@ -1,17 +1,25 @@
 package failover
 
 import (
+	"net/http"
 	"slices"
 )
 
-// A Route says which upstreams a request may be sent to, and whose API key it has. The
-// zero value is for a request of the pool's owner that may go to all of them.
+// A Route says which upstreams a request may be sent to, whose API key it has, and when
+// its response has begun. The zero value is for a request of the pool's owner that may
+// go to all of them.
 type Route struct {
 	// Upstreams are the names of those that may get the request. If empty, all may.
 	Upstreams []string
 
 	// Key says whose API key the request has.
 	Key Key
+
+	// Hold, if not nil, is called with the response before it is returned. It may read the
+	// body, and put another one in its place. Until it returns, the request waits for its
+	// response. If it fails, there was none: the request may have been processed, and is
+	// sent again if that is allowed.
+	Hold func(*http.Response) error
 
 	// account, if not nil, is an upstream. Only those with the same API key may get the
 	// request: what one account stores, others do not have.

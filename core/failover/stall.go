@@ -212,7 +212,7 @@ func (u *upstream) oldest() (sentAt int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for a := range u.inFlight {
-		if !a.answered.Load() && (sentAt == 0 || a.sentAt < sentAt) {
+		if a.isAwaited() && (sentAt == 0 || a.sentAt < sentAt) {
 			sentAt = a.sentAt
 		}
 	}

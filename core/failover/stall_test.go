@@ -25,6 +25,9 @@ type machine struct {
 	checking atomic.Int64 // time that a health check takes
 	probes   atomic.Int32
 	posts    atomic.Int32
+
+	// If not nil, the rest of a response's body after its first byte.
+	rest func(context.Context) (string, error)
 }
 
 func (m *machine) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -51,7 +54,14 @@ func (m *machine) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body)), Header: http.Header{
+	content := io.Reader(strings.NewReader(body))
+	if origin == "upstream" && m.rest != nil {
+		content = io.MultiReader(strings.NewReader(body[:1]), readerFunc(func(p []byte) (int, error) {
+			rest, err := m.rest(ctx)
+			return copy(p, rest), err
+		}))
+	}
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(content), Header: http.Header{
 		"X-Relay": {"relay; origin=" + origin}, "Content-Type": {"application/json"},
 	}}, nil
 }

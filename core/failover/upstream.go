@@ -148,7 +148,7 @@ func (u *upstream) isAwaited() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for a := range u.inFlight {
-		if !a.answered.Load() {
+		if a.isAwaited() {
 			return true
 		}
 	}

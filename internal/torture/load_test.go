@@ -3,7 +3,10 @@ package torture_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -105,6 +108,36 @@ func blackHole(t *testing.T, note func(string)) {
 			}
 			notes = append(notes, fmt.Sprintf("resend %v: %v, found dead after %v, %d 502s of requests sent later", resend, f, dead.Round(10*time.Millisecond), late))
 		})
+		t.Run(fmt.Sprintf("between header and body, resend %v", resend), func(t *testing.T) { blackHoleInResponse(t, resend) })
+	}
+}
+
+// blackHoleInResponse is C02 for a JSON response whose header the gateway has, and
+// nothing else.
+func blackHoleInResponse(t *testing.T, resend bool) {
+	r := startRigOver(t, regions.Options{TLS: true}, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
+	r.sendChat(t)
+	served := make(map[*regions.Region]int)
+	for _, region := range r.Regions {
+		served[region] = len(region.Front.Served())
+	}
+	r.Upstream.Script("silence=0")
+	var a response
+	var asking sync.WaitGroup
+	asking.Go(func() { a = r.sendChat(t) })
+	await(t, "the request", func() bool { return r.posts() == 2 })
+	time.Sleep(200 * time.Millisecond) // for the header
+	used := slices.IndexFunc(r.Regions, func(region *regions.Region) bool { return len(region.Front.Served()) > served[region] })
+	r.set(t, used, regions.Dead())
+	asking.Wait()
+	if !resend {
+		a.wantError(t, http.StatusBadGateway, "upstream_reset")
+		r.wantPosts(t, 2)
+	} else if a.status != http.StatusOK || a.upstream == r.Regions[used].Name {
+		t.Errorf("%s broke, and the response is %v", r.Regions[used].Name, a)
+	}
+	if a.took > 5*time.Second {
+		t.Errorf("%v", a)
 	}
 }
 

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -68,11 +69,45 @@ func (c *netClient) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c.socket != nil {
 		c.socket.arm()
 	}
-	send := c.ClientConn.RoundTrip
 	if !c.http2 {
-		send = c.roundTripHTTP1
+		return traced(req, c.roundTripHTTP1)
 	}
-	return traced(req, send)
+	res, err := traced(req, c.ClientConn.RoundTrip)
+	if err == nil {
+		res.Body = endWith(req.Context(), res.Body)
+	}
+	return res, err
+}
+
+// A boundBody is a response's body that ends with a context. net/http's own ends only
+// when it has told an HTTP/2 server so, and waits for that while another request's
+// body blocks the connection.
+type boundBody struct {
+	io.ReadCloser
+	ctx    context.Context
+	unhook func() bool // keeps the end of ctx from closing the body
+}
+
+// endWith returns body bound to ctx.
+func endWith(ctx context.Context, body io.ReadCloser) *boundBody {
+	return &boundBody{body, ctx, context.AfterFunc(ctx, func() { body.Close() })}
+}
+
+func (b *boundBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	b.unhook()
+	if err != io.EOF && b.ctx.Err() != nil {
+		err = context.Cause(b.ctx)
+	}
+	return n, err
+}
+
+func (b *boundBody) Close() error {
+	b.unhook()
+	return b.ReadCloser.Close()
 }
 
 // roundTripHTTP1 sends req over HTTP/1.1. net/http would let the connection take

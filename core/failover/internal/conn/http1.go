@@ -97,9 +97,12 @@ func (h *h1) Err() error {
 	return nil
 }
 
-// Close closes the connection.
+// Close closes the connection. In the middle of an exchange it omits TLS's farewell,
+// which waits for seconds if the upstream takes no more of the request.
 func (h *h1) Close() error {
-	h.state.Store(h1Closed)
+	if h.state.Swap(h1Closed) == h1Busy {
+		return h.socket.Close()
+	}
 	return h.conn.Close()
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -364,5 +365,58 @@ func TestStrayResponsesInTLS(t *testing.T) {
 				t.Errorf("the connection was given back %d times, want %d", given, test.again)
 			}
 		})
+	}
+}
+
+// The end of the context ends an exchange over TLS at once, even if the server takes no
+// more of the request, so that not even a farewell can be written.
+func TestEndOfTheContextDuringAnUpload(t *testing.T) {
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	over := make(chan bool)
+	plain := scripted(t, func(conn *net.TCPConn, _ int) {
+		if err := tls.Server(conn, &tls.Config{Certificates: certified.TLS.Certificates}).Handshake(); err != nil {
+			t.Error(err)
+		}
+		<-over
+	})
+	defer close(over)
+	for range 10 { // whether the write or the read fails first is chance
+		s, err := dialSocket(t.Context(), newDialer(), strings.TrimPrefix(plain, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := newHTTP1(tls.Client(s, &tls.Config{RootCAs: trusting(certified).RootCAs, ServerName: "example.com"}), s, func() {})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		reason := errors.New("reason")
+		body := new(endless)
+		req := outgoing(t, "POST", "", 0).WithContext(ctx)
+		req.Body, req.ContentLength = io.NopCloser(body), 1<<40
+		var ended time.Time
+		go func() {
+			body.awaitPause()
+			ended = time.Now()
+			cancel(reason)
+		}()
+		_, err = h.RoundTrip(req)
+		if took := time.Since(ended); !errors.Is(err, reason) || took > 2*time.Second {
+			t.Fatalf("%v, %v after the end of the context", err, took)
+		}
+	}
+}
+
+// An endless body counts what was read of it.
+type endless struct{ n atomic.Int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// awaitPause waits until nobody reads for a while.
+func (e *endless) awaitPause() {
+	for before := int64(-1); e.n.Load() == 0 || e.n.Load() != before; time.Sleep(50 * time.Millisecond) {
+		before = e.n.Load()
 	}
 }
