@@ -76,6 +76,11 @@ func TestKeysOfUpstreams(t *testing.T) {
 			if !strings.Contains(health, `"holds_key":true`) || strings.Contains(a.String(), "CANARY") {
 				t.Errorf("health %s, and a saw\n%s", health, a.String())
 			}
+			_, all := f.complete(t, "GET", "/relay/health", nil, "X-Relay-Token", token)
+			_, own := f.complete(t, "GET", "/relay/health", nil, "X-Relay-Token", "restricted-77ab")
+			if !strings.Contains(all, `"name":"a"`) || strings.Contains(own, `"name":"a"`) || !strings.Contains(own, `"upstreams":[{"name":"b"`) {
+				t.Errorf("health says %s, and for a token that names b %s", all, own)
+			}
 			for _, headers := range [][]string{
 				{"Authorization", "Bearer rt_" + token + "." + client, "Openai-Organization", "org-CANARY"},
 				{"X-Relay-Token", token, "X-Api-Key", client},

@@ -921,7 +921,7 @@ async function health(x) {
   }
   if (isAllowedHost(x) && (await isAdmitted(x))) {
     if (x.token) report.token = tokenReport(x.token);
-    report.upstreams = relay.upstreams.map((u, _, { length }) => upstreamReport(u, length > 1));
+    report.upstreams = namedUpstreams(x).map((u) => upstreamReport(u, relay.upstreams.length > 1));
   }
   const headers = new Headers({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' });
   return { status, headers, body: JSON.stringify(report) + '\n' };
@@ -1591,10 +1591,15 @@ function candidates(x) {
  * own key goes to those that hold none, unless all do, where it is replaced.
  */
 function route(x) {
-  const names = x.token?.upstreams ?? [];
-  const named = x.relay.upstreams.filter((u) => names.length === 0 || names.includes(u.name));
+  const named = namedUpstreams(x);
   const keyless = x.clientKey ? named.filter((u) => u.apiKey === '') : [];
   return keyless.length > 0 ? keyless : named;
+}
+
+/** Returns a list of the upstreams that the request's token names, or of all if it names none. */
+function namedUpstreams(x) {
+  const names = x.token?.upstreams ?? [];
+  return x.relay.upstreams.filter((u) => names.length === 0 || names.includes(u.name));
 }
 
 /** Reports whether an account without credit sends the request on: not if it is the client's own. */

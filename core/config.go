@@ -115,8 +115,9 @@ type Config struct {
 	// before the response is ended. If zero, 10 minutes. If negative, none.
 	IdleTimeout time.Duration
 
-	// MaxStreamTime is the max duration of a request and its response together. If
-	// zero or negative, there is none.
+	// MaxStreamTime is the max duration of a request and its response together, from
+	// when the request is forwarded: what is read of a body before, to know its model,
+	// is limited by BodyTimeout. If zero or negative, there is none.
 	MaxStreamTime time.Duration
 
 	// Keepalive is how long the upstream may be silent before the relay writes a

@@ -33,6 +33,12 @@ func (g *grant) allows(req *http.Request) bool {
 		}))
 }
 
+// leadsTo reports whether the token's requests may go to the upstream of that name. A
+// nil grant leads to all of them.
+func (g *grant) leadsTo(upstream string) bool {
+	return g == nil || len(g.Upstreams) == 0 || slices.Contains(g.Upstreams, upstream)
+}
+
 // begin counts a request of the token, or returns the error to respond with. After
 // nil, end must be called. It goes by the wall clock: others stand still while a
 // function is frozen.

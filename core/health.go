@@ -92,23 +92,29 @@ func (hl *health) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 // addPrivate adds to a report what is only for callers that would be admitted: their
-// own token, if it has a name, and the state of each upstream, whose names tell where
-// the relay's regions are.
+// own token, if it has a name, and the state of each upstream that their requests may
+// go to. The names of upstreams tell where the relay's regions are.
 func (hl *health) addPrivate(report *protocol.Health, req *http.Request) {
 	clone := *req // admit changes it
 	if hl.access.admit(&clone) != nil {
 		return
 	}
-	if g := recordOf(req).grant; g != nil {
+	g := recordOf(req).grant
+	if g != nil {
 		report.Token = g.report()
 	}
-	report.Upstreams = hl.upstreams()
+	report.Upstreams = hl.upstreams(g)
 }
 
-// upstreams returns the state of each upstream.
-func (hl *health) upstreams() []protocol.UpstreamHealth {
-	var reports []protocol.UpstreamHealth
+// upstreams returns the state of each upstream that a token leads to. It returns an
+// empty list, not nil, if all that the token names were removed: that there is a list
+// says that the token is accepted.
+func (hl *health) upstreams(g *grant) []protocol.UpstreamHealth {
+	reports := []protocol.UpstreamHealth{}
 	for _, st := range hl.pool.Status() {
+		if !g.leadsTo(st.Name) {
+			continue
+		}
 		reports = append(reports, protocol.UpstreamHealth{
 			Name:      st.Name,
 			State:     st.State,

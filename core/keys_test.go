@@ -188,8 +188,10 @@ func TestKeysOfUpstreams(t *testing.T) {
 					if keyOwn := test.keys[i] != "" || test.held != ""; keyOwn && strings.Contains(dump, "org-CANARY") {
 						t.Errorf("upstream %c saw the client's organization", 'a'+rune(i))
 					}
-					if test.keys[i] != "" && (strings.Contains(dump, "cf-CANARY") || strings.Contains(dump, "apim-CANARY")) {
-						t.Errorf("upstream %c saw what the client sends to a gateway", 'a'+rune(i))
+					for _, credential := range []string{"cf-CANARY", "apim-CANARY"} { // for a gateway in front of the API
+						if got, want := strings.Contains(dump, credential), test.keys[i] == ""; got != want {
+							t.Errorf("upstream %c saw %s: %t, want %t", 'a'+rune(i), credential, got, want)
+						}
 					}
 				}
 			}
@@ -453,6 +455,17 @@ func TestTokensOfUpstreams(t *testing.T) {
 	if got, _ := tokenHealth(t, &k.front, restricted); !slices.Equal(got.Upstreams, []string{"b", "d"}) {
 		t.Errorf("health says %+v", got)
 	}
+	shown := func(token string) string {
+		t.Helper()
+		names := ""
+		for _, u := range k.health(t, "X-Relay-Token", token).Upstreams {
+			names += u.Name
+		}
+		return names
+	}
+	if all := shown(canaryToken); all != "abcd" {
+		t.Errorf("health lists the upstreams %s for a token without a restriction", all)
+	}
 	// One name has gone, then both.
 	urls := func(names string) (list []Secret) {
 		for _, name := range names {
@@ -470,6 +483,13 @@ func TestTokensOfUpstreams(t *testing.T) {
 		res, body := send(t, "POST", k.URL+"/v1/chat/completions", "{}", "X-Relay-Token", restricted)
 		if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != test.status || by != test.by {
 			t.Errorf("%s: %d by %q, want %d by %q: %s", test.upstreams, res.StatusCode, by, test.status, test.by, body)
+		}
+		if names := shown(restricted); names != test.by {
+			t.Errorf("%s: health lists the upstreams %q, want %q", test.upstreams, names, test.by)
+		}
+		// The page takes a list, if empty, to mean that the token is accepted.
+		if _, health := send(t, "GET", k.URL+"/relay/health", "", "X-Relay-Token", restricted); !strings.Contains(health, `"upstreams":[`) {
+			t.Errorf("%s: health has no list of upstreams: %s", test.upstreams, health)
 		}
 		if gone := strings.Contains(body, "b: removed, d: removed"); gone != (test.by == "") {
 			t.Errorf("%s: %s", test.upstreams, body)

@@ -274,7 +274,7 @@ func keyRequests(token string) []vectors.Vector {
 	return []vectors.Vector{
 		get("key of an upstream, "+token, "/v1/models", header),
 		get("key of an upstream, client's key, "+token, "/v1/models", "Authorization: Bearer rt_"+token+".sk-client",
-			"OpenAI-Organization: org-1", "OpenAI-Project: proj_1"),
+			"OpenAI-Organization: org-1", "OpenAI-Project: proj_1", "Cf-Aig-Authorization: Bearer g", "Ocp-Apim-Subscription-Key: s"),
 		get("key of an upstream, client's key in another header, "+token, "/v1/models", header, "Api-Key: sk-client"),
 		get("key of an upstream, bare token, "+token, "/v1/models", "Authorization: Bearer "+token),
 		refused("rate_limit_exceeded", header),

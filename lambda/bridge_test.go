@@ -284,6 +284,24 @@ func TestHeadersInLatin1(t *testing.T) {
 	}
 }
 
+// So are those of requests.
+func TestRequestHeadersInLatin1(t *testing.T) {
+	for in, want := range map[string]string{
+		"caf\xe9": "café", "café": "café", "r\xf6d, café": "röd, café", "\xef\xbf\xbd": "\uFFFD", "\xef\xbf": "ï¿",
+	} {
+		var e event
+		data := `{"rawPath":"/v1/models","headers":{"x-name":"` + in + `"},"requestContext":{"http":{"method":"GET"}}}`
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		h := http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) { got = req.Header.Get("X-Name") })
+		if _, err := (&bridge{handler: h}).invoke(t.Context(), e); err != nil || got != want {
+			t.Errorf("%q arrives as %q, want %q: %v", in, got, want, err)
+		}
+	}
+}
+
 func TestSchedulesGetHealth(t *testing.T) {
 	r := core.FromEnv([]string{"RELAY_NAME=warm", "RELAY_LOG_LEVEL=off"}, platform)
 	for _, stream := range []bool{true, false} {

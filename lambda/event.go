@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // An event is any event that Lambda delivers, decoded once: the fields of
@@ -45,9 +46,13 @@ type event struct {
 }
 
 // UnmarshalJSON decodes what it can and keeps the error: a malformed event
-// gets a response rather than an error of the function.
+// gets a response rather than an error of the function. Bytes that are not UTF-8, which
+// come from header values, are characters of ISO 8859-1, as in responses.
 func (e *event) UnmarshalJSON(data []byte) error {
 	type plain event
+	if !utf8.Valid(data) {
+		data = []byte(fromLatin1(string(data)))
+	}
 	e.err = json.Unmarshal(data, (*plain)(e))
 	return nil
 }

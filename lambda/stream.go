@@ -136,14 +136,24 @@ func toUTF8(h http.Header) {
 			if utf8.ValidString(value) {
 				continue
 			}
-			runes := make([]rune, len(value))
-			for j := range len(value) {
-				runes[j] = rune(value[j])
-			}
 			h[name] = slices.Clone(h[name]) // the upstream's response has the same values
-			h[name][i] = string(runes)
+			h[name][i] = fromLatin1(value)
 		}
 	}
+}
+
+// fromLatin1 returns s with each byte that is not UTF-8 as a character of ISO 8859-1.
+func fromLatin1(s string) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && size == 1 {
+			r = rune(s[0])
+		}
+		b.WriteRune(r)
+		s = s[size:]
+	}
+	return b.String()
 }
 
 // platformHeaders returns h in the form that the platform takes: one value per

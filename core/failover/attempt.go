@@ -37,16 +37,14 @@ type attempt struct {
 func (a *attempt) roundTrip(req *http.Request) (*http.Response, error) {
 	a.ctx = req.Context()
 	a.own = a.ctx
+	a.u.silence.wait() // before sentAt: what is heard later tells of this request
 	if a.pool.Several() {
 		a.own, a.cancel = context.WithCancelCause(a.ctx)
 		a.sentAt = now()
 		a.heardAt.Store(a.sentAt)
 		a.u.join(a)
-		req = req.WithContext(a.own)
-	}
-	a.u.silence.wait()
-	if a.cancel != nil {
 		a.pool.watch(a.u)
+		req = req.WithContext(a.own)
 	}
 	res, err := a.conn.RoundTrip(req)
 	a.u.silence.answered()

@@ -131,6 +131,41 @@ func TestSlowRegionShowsLife(t *testing.T) {
 	}
 }
 
+// A connect is not held up by the check of another region: when it is established, the
+// request is sent.
+func TestConnectIsNotHeldUpByACheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, a, b := machines(t, "server", Options{})
+		defer p.Close()
+		time.Sleep(3 * time.Second)                               // until it is known what they are
+		for _, name := range []string{"a.example", "b.example"} { // so that each has a connection
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses", strings.NewReader("x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, sent, err := p.Send(req, Route{Upstreams: []string{name}})
+			if err != nil || sent.Upstream != name {
+				t.Fatalf("%v, %+v", err, sent)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+		}
+		time.Sleep(5 * time.Second)
+		const checking = hedgeDelay + 50*time.Millisecond // longer than it may take over the old connection
+		a.checking.Store(int64(checking))
+		b.hung.Store(true)
+		begun := time.Now()
+		status, _, sent, err := post(t, p, "x")
+		if took, want := time.Since(begun), minPatience+checking; status != 200 || sent.Upstream != "a.example" || took != want {
+			t.Errorf("%d, %v, %+v after %v, want 200 by a.example after %v", status, err, sent, took, want)
+		}
+		if sent.Attempts != 2 {
+			t.Errorf("%d attempts, want the connect and its hedge", sent.Attempts)
+		}
+		time.Sleep(2 * probeTimeout) // for checks that are under way
+	})
+}
+
 // A client that leaves while its region is checked sends nothing.
 func TestClientLeavesDuringTheCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"example.com/relay/core/failover/internal/conn"
 )
 
 // A silence detects that an upstream is dead although its connections are
@@ -83,12 +85,20 @@ func (a *attempt) doubt() doubt {
 	if age < doubtAfter {
 		return noDoubt
 	}
-	unacknowledged, roundTrip := a.conn.Unacknowledged()
-	age -= 2 * roundTrip
-	switch {
-	case !unacknowledged || age < doubtAfter:
+	return doubtOf(age, a.conn.Acknowledged())
+}
+
+// doubtOf returns what the acknowledgements tell of a request that was sent so long ago.
+// While a large body is being sent, some of it is always unacknowledged, but
+// acknowledgements arrive.
+func doubtOf(age time.Duration, ack conn.Ack) doubt {
+	if !ack.Due {
 		return noDoubt
-	case age < suspectAfter:
+	}
+	switch late := min(age, ack.Last) - 2*ack.RoundTrip; {
+	case late < doubtAfter:
+		return noDoubt
+	case late < suspectAfter:
 		return overdue
 	}
 	return suspect

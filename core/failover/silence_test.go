@@ -81,6 +81,28 @@ func TestOneRequestIsNoSilence(t *testing.T) {
 	})
 }
 
+func TestDoubtOf(t *testing.T) {
+	const ms = time.Millisecond
+	for _, test := range []struct {
+		name string
+		age  time.Duration
+		ack  conn.Ack
+		want doubt
+	}{
+		{"all acknowledged", time.Minute, conn.Ack{Last: time.Minute, RoundTrip: ms}, noDoubt},
+		{"just sent", 4 * ms, conn.Ack{Due: true, Last: time.Hour, RoundTrip: ms}, noDoubt},
+		{"late", 6 * ms, conn.Ack{Due: true, Last: time.Hour, RoundTrip: ms}, overdue},
+		{"later", 52 * ms, conn.Ack{Due: true, Last: time.Hour, RoundTrip: ms}, suspect},
+		{"from afar", 252 * ms, conn.Ack{Due: true, Last: time.Hour, RoundTrip: 125 * ms}, noDoubt},
+		{"a long upload", time.Minute, conn.Ack{Due: true, Last: 100 * ms, RoundTrip: 125 * ms}, noDoubt},
+		{"a long upload that stalls", time.Minute, conn.Ack{Due: true, Last: 300 * ms, RoundTrip: 125 * ms}, suspect},
+	} {
+		if got := doubtOf(test.age, test.ack); got != test.want {
+			t.Errorf("%s: doubtOf(%v, %+v) = %d, want %d", test.name, test.age, test.ack, got, test.want)
+		}
+	}
+}
+
 // What a dead upstream holds ends when it is declared dead: requests without an
 // answer at once, which may then go elsewhere, streams after 20 seconds.
 func TestLostAttemptsEnd(t *testing.T) {

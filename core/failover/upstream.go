@@ -94,7 +94,9 @@ func (u *upstream) header(in http.Header) http.Header {
 }
 
 // gatewayCredentials are for a gateway in front of an API, such as Cloudflare's or
-// Azure's. What a client sends one is not for the API of another account.
+// Azure's. What a client sends one is not for the API of another account. An upstream
+// without a key of its own may be that gateway, and the pool's owner has no other way to
+// send it a credential, so it gets the client's.
 var gatewayCredentials = []string{"Cf-Aig-Authorization", "Ocp-Apim-Subscription-Key"}
 
 // authorized returns h with the upstream's API key, if it has one, in place of every

@@ -19,9 +19,9 @@ type Health struct {
 	HoldsKey      bool             `json:"holds_key"`
 	MaxBodyBytes  int64            `json:"max_body_bytes"`
 	WebSocket     bool             `json:"websocket"`
-	Token         *TokenHealth     `json:"token,omitempty"`     // for those with a named token
-	Upstream      *DeepCheck       `json:"upstream,omitempty"`  // with deep=1
-	Upstreams     []UpstreamHealth `json:"upstreams,omitempty"` // for those with a token
+	Token         *TokenHealth     `json:"token,omitempty"`    // for those with a named token
+	Upstream      *DeepCheck       `json:"upstream,omitempty"` // with deep=1
+	Upstreams     []UpstreamHealth `json:"upstreams,omitzero"` // for those with a token: all that it leads to
 }
 
 // A TokenHealth is what the holder of a named token may know of it: see

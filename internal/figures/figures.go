@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -62,9 +61,6 @@ func (f File) Values(suite, of, on, what string) []float64 {
 	}
 	return nil
 }
-
-// Beside returns the path of a page's figures.
-func Beside(page string) string { return strings.TrimSuffix(page, ".md") + ".json" }
 
 // Read reads the file at path. If there is none, the result is empty.
 func Read(path string) (File, error) {

@@ -57,9 +57,6 @@ func Start(program string, w Worker, out io.Writer) (*Process, error) {
 	return p, nil
 }
 
-// Wait waits for the process to end.
-func (p *Process) Wait() error { return p.cmd.Wait() }
-
 // Stop ends the process and returns when it has ended.
 func (p *Process) Stop() {
 	if p.cmd != nil && p.cmd.Process != nil {

@@ -448,7 +448,7 @@ func frozen(r *rig) {
 		if a := r.send("POST", chatPath, chat); a.status != 200 {
 			r.Fatalf("after %d freezes: %v", i, a)
 		}
-		s.end(hangUp)
+		s.end(r, hangUp)
 	}
 	if got := s.requests.Load(); got != int64(n) {
 		r.Errorf("upstream saw %d requests, want %d", got, n)

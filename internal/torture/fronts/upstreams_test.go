@@ -214,7 +214,9 @@ func (r *rig) raws(bytes string, check func(a response, s *script)) {
 	if n := s.requests.Load(); n != 1 {
 		r.Errorf("%.100q: upstream saw %d requests, want 1", bytes, n)
 	}
-	time.Sleep(5 * time.Millisecond) // for the network
+	if c := s.last.Load(); c != nil {
+		awaitEnd(r, c.TCPConn)
+	}
 	check(r.send("POST", chatPath, chat), s)
 }
 
@@ -467,9 +469,9 @@ func staleConnections(r *rig) {
 			r.Fatalf("after %d closed connections: %v", i, a)
 		}
 		if i%2 == 0 {
-			s.end((*turn).rst)
+			s.end(r, (*turn).rst)
 		} else {
-			s.end(hangUp)
+			s.end(r, hangUp)
 		}
 	}
 	if got := s.requests.Load(); got != int64(n) {
@@ -488,7 +490,7 @@ func staleConnections(r *rig) {
 		w := r.dial()
 		w.say(fmt.Sprintf("POST %s HTTP/1.1\r\n%sContent-Length: 20\r\n\r\n0123456789", chatPath, canaries))
 		time.Sleep(10 * time.Millisecond)
-		s.end(hangUp)
+		s.end(r, hangUp)
 		w.say("0123456789")
 		if a := w.response("POST"); a.status != 200 && !(r.is(worker) && a.header.Get("X-Relay-Error") == "upstream_reset") {
 			r.Fatalf("%d: closed while the body came: %v", i, a)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,6 +89,7 @@ type script struct {
 	URL      string
 	requests atomic.Int64
 	conns    atomic.Int64
+	last     atomic.Pointer[turn] // that a request came over
 }
 
 // A turn is a connection to a scripted upstream.
@@ -103,6 +106,7 @@ func (c *turn) request() (*http.Request, string, error) {
 		return nil, "", err
 	}
 	c.s.requests.Add(1)
+	c.s.last.Store(c)
 	body, err := io.ReadAll(req.Body)
 	return req, string(body), err
 }
@@ -177,15 +181,33 @@ func ending(t testing.TB) *ender {
 
 // end ends all connections, and returns when the other side can know. A connection
 // that is being read is closed only when the read returns.
-func (e *ender) end(how func(*turn)) {
+func (e *ender) end(t testing.TB, how func(*turn)) {
+	t.Helper()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for c, closed := range e.conns {
 		how(c)
 		<-closed
+		awaitEnd(t, c.TCPConn)
 	}
 	clear(e.conns)
-	time.Sleep(5 * time.Millisecond) // for the network
+}
+
+// awaitEnd waits until the system has told the peer of conn, which is on this machine,
+// that conn is closed: a busy one may be late with that.
+func awaitEnd(t testing.TB, conn net.Conn) {
+	t.Helper()
+	port := func(addr net.Addr) int { return addr.(*net.TCPAddr).Port }
+	// Of the peer's socket: its address, conn's, and TCP_ESTABLISHED.
+	open := regexp.MustCompile(fmt.Sprintf(`: [0-9A-F]+:%04X [0-9A-F]+:%04X 01 `, port(conn.RemoteAddr()), port(conn.LocalAddr())))
+	ended := func() bool {
+		sockets, _ := os.ReadFile("/proc/net/tcp")
+		sockets6, _ := os.ReadFile("/proc/net/tcp6")
+		return !open.Match(append(sockets, sockets6...))
+	}
+	if !eventually(10*time.Second, ended) {
+		t.Fatalf("the peer of %v does not know that it is closed", conn.LocalAddr())
+	}
 }
 
 // hangUp closes a connection with a FIN.

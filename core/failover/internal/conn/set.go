@@ -437,12 +437,10 @@ func (c *Conn) Hold(held bool) {
 	}
 }
 
-// Unacknowledged reports whether the upstream's TCP has not acknowledged
-// everything that was written, and how long a round trip takes, as far as the
-// system tells.
-func (c *Conn) Unacknowledged() (bool, time.Duration) {
+// Acknowledged returns what the upstream's TCP has acknowledged.
+func (c *Conn) Acknowledged() Ack {
 	if c.socket == nil {
-		return false, 0
+		return Ack{}
 	}
-	return unacked(c.socket.Raw())
+	return acknowledged(c.socket.Raw())
 }

@@ -33,6 +33,13 @@ func (readBlockedError) Error() string   { return "nothing was read" }
 func (readBlockedError) Timeout() bool   { return true }
 func (readBlockedError) Temporary() bool { return true }
 
+// An Ack is what the peer's TCP has acknowledged, as far as the system tells.
+type Ack struct {
+	Due       bool          // something that was sent is not acknowledged
+	Last      time.Duration // since the last acknowledgement, in steps of some milliseconds
+	RoundTrip time.Duration // smoothed
+}
+
 // arm makes the next write check the connection first.
 func (s *socket) arm() { s.armed.Store(true) }
 

@@ -12,13 +12,13 @@ import (
 // Offsets in struct tcp_info of the kernel's tcp.h.
 const (
 	infoUnacked = 24 // segments that were sent and not acknowledged
+	infoLastAck = 56 // in milliseconds, since one was received
 	infoRTT     = 68 // in microseconds
 	infoSize    = infoRTT + 4
 )
 
-// unacked reports whether something that was sent over a connection is not
-// acknowledged, and the smoothed round trip time.
-func unacked(raw syscall.RawConn) (unacknowledged bool, roundTrip time.Duration) {
+// acknowledged returns what the peer of a connection has acknowledged.
+func acknowledged(raw syscall.RawConn) Ack {
 	var info [infoSize]byte
 	size := uint32(infoSize)
 	err := raw.Control(func(fd uintptr) {
@@ -29,8 +29,12 @@ func unacked(raw syscall.RawConn) (unacknowledged bool, roundTrip time.Duration)
 		}
 	})
 	if err != nil || size < infoSize {
-		return false, 0
+		return Ack{}
 	}
-	segments, micros := binary.NativeEndian.Uint32(info[infoUnacked:]), binary.NativeEndian.Uint32(info[infoRTT:])
-	return segments > 0, time.Duration(micros) * time.Microsecond
+	field := func(offset int) uint32 { return binary.NativeEndian.Uint32(info[offset:]) }
+	return Ack{
+		Due:       field(infoUnacked) > 0,
+		Last:      time.Duration(field(infoLastAck)) * time.Millisecond,
+		RoundTrip: time.Duration(field(infoRTT)) * time.Microsecond,
+	}
 }
