@@ -11,6 +11,7 @@ import (
 	"net/url"
 
 	"example.com/relay/bench/upstream"
+	"example.com/relay/core"
 )
 
 // Roles that this command plays in processes of its own. Their first argument
@@ -54,6 +55,9 @@ func serve(h http.Handler) (*http.Server, error) {
 		return nil, err
 	}
 	server := &http.Server{Addr: ln.Addr().String(), Handler: h, ErrorLog: quiet}
+	if relay, ok := h.(*core.Relay); ok {
+		ln = relay.Listen(server, ln) // as relay serve does
+	}
 	go func() { _ = server.Serve(ln) }()
 	return server, nil
 }

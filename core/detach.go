@@ -30,12 +30,12 @@ func (rec *record) atEnd(e ender) {
 	rec.detached.ends = append(rec.detached.ends, e)
 }
 
-// detach reports whether the response, whose header has been sent, is detached.
-func (x *exchange) detach(s *stream) bool {
-	conn, ok := x.detachable()
-	if !ok {
-		return false
-	}
+// detach reports whether the response is detached, of which the first events were sent:
+// before them it would make them late, by what net/http takes to give up conn.
+func (x *exchange) detach(s *stream, conn *clientConn) bool {
+	s.mu.Lock() // for the keepalive comments
+	defer s.mu.Unlock()
+	s.detach = nil
 	_, buffered, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
 		return false
@@ -49,7 +49,7 @@ func (x *exchange) detach(s *stream) bool {
 		rw.ResponseWriter, rw.rc = nil, nil // part of the record, which remains
 	}
 	w := &chunkedWriter{conn, rec}
-	s.w, s.rc = w, http.NewResponseController(w)
+	s.w, s.rc, s.deadlineSet = w, http.NewResponseController(w), time.Time{} // net/http has cleared it
 	// Of the request and the header only the context is needed from here on.
 	x.w, x.req = w, new(http.Request).WithContext(x.ctx)
 	x.body, x.patience = nil, nil
@@ -59,18 +59,20 @@ func (x *exchange) detach(s *stream) bool {
 }
 
 // detachable returns the client's connection if the response can go on without
-// net/http: as a body in chunks, after which the connection can be reused.
-func (x *exchange) detachable() (*clientConn, bool) {
+// net/http, or nil: as a body in chunks, after which the connection can be reused.
+func (x *exchange) detachable() *clientConn {
 	conn, ok := x.req.Context().Value(clientConnKey{}).(*clientConn)
 	if !ok || x.req.ProtoMajor != 1 || x.req.ProtoMinor < 1 || x.req.Close || !x.body.Done() {
-		return nil, false
+		return nil
 	}
 	if x.req.Method == http.MethodHead || x.res.StatusCode == http.StatusNoContent ||
 		x.res.StatusCode == http.StatusNotModified {
-		return nil, false
+		return nil
 	}
-	h := x.w.Header()
-	return conn, h["Connection"] == nil && h["Content-Length"] == nil
+	if h := x.w.Header(); h["Connection"] != nil || h["Content-Length"] != nil {
+		return nil
+	}
+	return conn
 }
 
 // start has the response go on in a goroutine of its own, whose stack is small.

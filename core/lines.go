@@ -18,7 +18,7 @@ import (
 // Listen wraps ln for server, which must serve r: requests with too many header
 // lines are refused while they are read, before net/http parses them, which would
 // take a hundred times the memory. Event streams are detached: the server's handler
-// returns once their header is sent, and the relay takes their connections over
+// returns once their first events are sent, and the relay takes their connections over
 // until they end; server.Close and server.Shutdown do not wait for them, as
 // r.Shutdown does. It sets server.ConnState and server.ConnContext. All that is so
 // for TCP connections only.

@@ -24,10 +24,13 @@ func (x *exchange) respond() error {
 	}
 	s := x.stream(events)
 	s.begin(x.res.StatusCode)
-	if events && x.detach(s) {
-		return nil
+	if conn := x.detachable(); conn != nil && events {
+		s.detach = func() bool { return x.detach(s, conn) }
 	}
-	return x.copyBody(s, events)
+	if err := x.copyBody(s, events); err != errDetached {
+		return err
+	}
+	return nil
 }
 
 // copyBody copies the body to the client.
@@ -40,6 +43,9 @@ func (x *exchange) copyBody(s *stream, events bool) error {
 	}()
 	err := s.copy(x.res.Body)
 	panicked = false
+	if err == errDetached {
+		return err
+	}
 	if body, ok := x.res.Body.(interface{ Resumed() int }); ok {
 		recordOf(x.req).resumed = body.Resumed()
 	}

@@ -38,6 +38,7 @@ type stream struct {
 	rc      *http.ResponseController
 	cancel  context.CancelCauseFunc // ends the exchange
 	buffers *sync.Pool              // of the buffer in use
+	detach  func() bool             // called when a read waits, until it reports true; may be nil
 
 	usage  *usageCopy // of the body; nil: none
 	events bool       // it is an event stream
@@ -87,8 +88,11 @@ func (s *stream) begin(status int) {
 	_ = s.rc.Flush() // some platforms cannot; if the client is gone, the first write fails
 }
 
-// copy copies body to the client until EOF. It returns the read error, or wraps
-// errClientGone if a write failed.
+// errDetached says that the rest of the body is copied elsewhere.
+var errDetached = errors.New("response was detached")
+
+// copy copies body to the client until EOF. It returns the read error, wraps
+// errClientGone if a write failed, or returns errDetached.
 func (s *stream) copy(body io.Reader) error {
 	buf := s.buffers.Get().(*[]byte)
 	defer func() { s.buffers.Put(buf) }()
@@ -111,6 +115,9 @@ func (s *stream) copy(body io.Reader) error {
 				return fmt.Errorf("%w: %w", errClientGone, err)
 			}
 			idle.hear()
+			if waits := n < len(*buf) && err == nil; waits && s.detach != nil && s.detach() {
+				return errDetached
+			}
 			buf = s.resize(buf, n)
 		}
 		if err == io.EOF {
