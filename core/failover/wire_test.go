@@ -288,12 +288,9 @@ func TestClosedWhileTheBodyComes(t *testing.T) {
 			t.Fatalf("%d %v", status, err)
 		}
 		body := readerFunc(func(b []byte) (int, error) {
-			select {
-			case leave <- true:
-				<-leave
-				time.Sleep(time.Millisecond) // for the network
-			default:
-			}
+			leave <- true // once the upstream waits for it
+			<-leave
+			time.Sleep(time.Millisecond) // for the network
 			return copy(b, "second"), io.EOF
 		})
 		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/x", body)
