@@ -117,7 +117,7 @@ type Config struct {
 
 	// MaxStreamTime is the max duration of a request and its response together, from
 	// when the request is forwarded: what is read of a body before, to know its model,
-	// is limited by BodyTimeout. If zero or negative, there is none.
+	// is limited by BodyTimeout. If zero or negative, a request may take as long as it likes.
 	MaxStreamTime time.Duration
 
 	// Keepalive is how long the upstream may be silent before the relay writes a

@@ -744,7 +744,7 @@ func TestClientTimeoutOfJSON(t *testing.T) {
 	})
 }
 
-// A JSON response that breaks off is no response yet: what may be sent again is.
+// After a truncated JSON response, a request that may be sent again is sent again.
 func TestGatewayRetriesBrokenJSON(t *testing.T) {
 	for _, test := range []struct {
 		method, path string

@@ -17,7 +17,7 @@
 // included: every upstream would give the same. Once the client has a byte of a
 // response, nothing is retried; only an event stream of a background response
 // can continue through another upstream, if [Options.ResumeResponses] says so. A
-// response that is held back ([Route]) is none until Hold returns.
+// response that is held back ([Route]) has not begun before Hold returns.
 //
 // Connections are hedged, requests never: if an upstream takes more than 250 ms
 // to connect, the next one is tried alongside, and the first connection to be

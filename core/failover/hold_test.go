@@ -102,7 +102,7 @@ func TestHeldResponses(t *testing.T) {
 	}
 }
 
-// A fallback that breaks off is none.
+// A truncated fallback is not used.
 func TestHeldFallback(t *testing.T) {
 	a, b := newRegion(t), newRegion(t)
 	a.set(relayError(http.StatusServiceUnavailable, "relay_overloaded"))

@@ -175,7 +175,7 @@ func TestClientLeavesStream(t *testing.T) {
 	}
 }
 
-// A stream that the upstream breaks off ends with an error event and looks broken.
+// A stream that the upstream truncates ends with an error event and looks truncated.
 func TestStreamIsCut(t *testing.T) {
 	r := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")

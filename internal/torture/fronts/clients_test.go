@@ -374,7 +374,15 @@ func shortBody(r *rig) {
 }
 
 func largeBody(r *rig) {
-	r.wantError(r.send("POST", chatPath, strings.Repeat("x", 100_001)), http.StatusRequestEntityTooLarge, "body_too_large")
+	var refused response
+	if r.is(worker) {
+		// workerd resets the connection while the rest of a refused body is being sent, by
+		// which a client may lose the response. Cloudflare's edge is not in front of it here.
+		refused = r.upload(100_001, 1000).response("POST")
+	} else {
+		refused = r.send("POST", chatPath, strings.Repeat("x", 100_001))
+	}
+	r.wantError(refused, http.StatusRequestEntityTooLarge, "body_too_large")
 	r.wantUpstream(0)
 	if r.is(servers...) {
 		w := r.dial()
