@@ -67,7 +67,7 @@ export async function startFront(base, handle = (from, to) => from.pipe(to)) {
   const server = createServer((req, res) => {
     const sent = request(base + req.url, { method: req.method, headers: { ...req.headers, host: new URL(base).host } }, (from) => {
       res.writeHead(from.statusCode, from.headers);
-      handle(from, res, req);
+      Promise.resolve(handle(from, res, req)).catch(() => res.destroy()); // the response was truncated
     }).on('error', () => res.destroy());
     res.on('close', () => sent.destroy()); // or the relay would wait for the upstream for ever
     req.pipe(sent);

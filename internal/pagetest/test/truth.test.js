@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { canary, isAccessible, json, openPage, settled, startBrowser, startFront, startStack, stubHealth, text } from '../browser.js';
 
 const stack = await startStack();
@@ -27,17 +28,23 @@ const withAPI = (t, answer, options = {}) => openPage(t, browser, stack.open, {
   }),
 });
 
-// hold hands a stream on once n of its events have come, or all of them.
-function hold(from, to, n = Infinity) {
+// hold forwards a stream once n of its events have come, or all of them. The others
+// follow one by one: on a busy machine they would come together by themselves.
+async function hold(from, to, n = Infinity) {
   let held = '';
-  from.setEncoding('utf8').on('data', (chunk) => {
+  let released = false;
+  for await (const chunk of from.setEncoding('utf8')) {
     held += chunk;
-    if (held.split('\n\n').length > n) {
-      to.write(held);
-      held = '';
-      from.removeAllListeners('data').removeAllListeners('end').pipe(to);
+    const events = held.split('\n\n');
+    if (!released && events.length <= n) continue;
+    while (events.length > 1) {
+      to.write(events.splice(0, released ? 1 : n).join('\n\n') + '\n\n');
+      released = true;
+      await sleep(100);
     }
-  }).on('end', () => to.end(held));
+    held = events[0];
+  }
+  to.end(held);
 }
 
 test('a stall at the beginning of a stream is no fault of the relay', async (t) => {
