@@ -255,11 +255,11 @@ func (h *health) isMarked() bool {
 	return h.marked || h.relay
 }
 
-// showedMarker notes that, and reports whether it is news.
+// showedMarker notes that, and reports whether it is news, also after health checks.
 func (h *health) showedMarker() (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	news = !h.marked
+	news = !h.marked && !h.relay
 	h.marked = true
 	return news
 }

@@ -139,8 +139,8 @@ func (p *Pool) probes() bool {
 	return p.opts.ProbeInterval > 0 && !p.opts.Serverless && p.running.Err() == nil
 }
 
-// meet notes that u responded as a relay, and asks it at once what it is the first
-// time: what depends on that should not depend on when the next probe is due.
+// meet notes that u responded as a relay, and asks it at once what it is unless a probe
+// has: what depends on that should not depend on when the next probe is due.
 func (p *Pool) meet(u *upstream) {
 	if u.health.showedMarker() && p.probes() && p.Several() {
 		go func() { _, _ = p.examine(p.running, u, false) }() // which notes what it finds
