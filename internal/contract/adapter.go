@@ -51,9 +51,10 @@ func Without(ability Ability, reason string) Option {
 // As sets the results' column in the conformance table; see conformance.go.
 func As(column string) Option { return func(a *adapter) { a.column = column } }
 
-// Unhurried delays the upstream's responses by 3 ms, for platforms whose proxies
-// lose immediate ones.
-func Unhurried() Option { return func(a *adapter) { a.delay = 3 * time.Millisecond } }
+// Unhurried delays the upstream's responses by 10 ms, for proxies that cut immediate
+// ones: httputil.ReverseProxy closes a request's body with the response's header, and
+// a transport that has not read to its end by then gives up.
+func Unhurried() Option { return func(a *adapter) { a.delay = 10 * time.Millisecond } }
 
 // Resetting makes clients disconnect with an RST, for platforms that do not notice
 // a FIN before they write.
