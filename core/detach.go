@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"sync"
@@ -48,7 +49,7 @@ func (x *exchange) detach(s *stream, conn *clientConn) bool {
 	if rw, ok := x.w.(*recordWriter); ok {
 		rw.ResponseWriter, rw.rc = nil, nil // part of the record, which remains
 	}
-	w := &chunkedWriter{conn, rec}
+	w := &chunkedWriter{conn: conn, rec: rec}
 	s.w, s.rc, s.deadlineSet = w, http.NewResponseController(w), time.Time{} // net/http has cleared it
 	// Of the request and the header only the context is needed from here on.
 	x.w, x.req = w, new(http.Request).WithContext(x.ctx)
@@ -81,16 +82,11 @@ func (d *detached) start(stage *recordStage, rec *record) {
 	go func() {
 		defer stage.relay.leave()
 		complete := d.copy(stage, rec)
-		for _, e := range d.ends {
-			e.end()
-		}
-		stage.end(rec, rec)
 		// When the client knows that the response has ended, it no longer counts.
-		if complete {
-			_, err := d.conn.Write([]byte("0\r\n\r\n"))
-			complete = err == nil
+		for _, e := range append(d.ends, ending(func() { stage.end(rec, rec) })) {
+			complete = d.whole(stage, rec, e.end) && complete
 		}
-		if !complete {
+		if !complete || d.x.w.(*chunkedWriter).end() != nil {
 			d.conn.Close() // without the last chunk, the response looks broken
 			return
 		}
@@ -98,23 +94,48 @@ func (d *detached) start(stage *recordStage, rec *record) {
 	}()
 }
 
-// copy copies the body to the client, and reports whether it is complete.
-func (d *detached) copy(stage *recordStage, rec *record) (complete bool) {
-	defer d.x.res.Body.Close()
+// ending is an ender that is a function.
+type ending func()
+
+func (f ending) end() { f() }
+
+// whole calls f and reports whether it has not panicked: net/http, which would recover
+// for a handler, is gone.
+func (d *detached) whole(stage *recordStage, rec *record, f func()) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			stage.logPanic(rec)
-			rec.fail(ErrInternal)
-			complete = false
+			ok = false
 		}
 	}()
-	d.conn.watchClient(func() { d.x.cancel(errClientGone) })
-	err := d.x.copyBody(d.s, true)
-	if err != nil {
-		rec.fail(err)
-	}
-	return err == nil
+	f()
+	return true
 }
+
+// copy copies the body to the client, and reports whether it is complete.
+func (d *detached) copy(stage *recordStage, rec *record) (complete bool) {
+	ok := d.whole(stage, rec, func() {
+		defer d.x.res.Body.Close()
+		if d.s.writeTimeout <= 0 {
+			stop := context.AfterFunc(d.x.ctx, func() { _ = d.conn.SetWriteDeadline(time.Now().Add(lastWrites)) })
+			defer stop()
+		}
+		d.conn.watchClient(func() { d.x.cancel(errClientGone) })
+		err := d.x.copyBody(d.s, true)
+		if err != nil {
+			rec.fail(err)
+		}
+		complete = err == nil
+	})
+	if !ok {
+		rec.fail(ErrInternal)
+	}
+	return ok && complete
+}
+
+// lastWrites is how long a client without a write timeout has to take the end of a
+// stream that was cancelled: the server no longer closes its connection.
+const lastWrites = time.Second
 
 // chunkBuffers are for chunks that are being written.
 var chunkBuffers = sync.Pool{New: func() any { b := make([]byte, 0, eventBufferSize+16); return &b }}
@@ -124,6 +145,7 @@ var chunkBuffers = sync.Pool{New: func() any { b := make([]byte, 0, eventBufferS
 type chunkedWriter struct {
 	conn *clientConn
 	rec  *record
+	err  error // of an earlier write, after which a chunk may be incomplete
 }
 
 func (w *chunkedWriter) Header() http.Header { return nil }
@@ -136,8 +158,8 @@ func (w *chunkedWriter) FlushError() error { return nil }
 func (w *chunkedWriter) SetWriteDeadline(t time.Time) error { return w.conn.SetWriteDeadline(t) }
 
 func (w *chunkedWriter) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil // which as a chunk would be the end
+	if w.err != nil || len(p) == 0 { // which as a chunk would be the end
+		return 0, w.err
 	}
 	buf := chunkBuffers.Get().(*[]byte)
 	defer chunkBuffers.Put(buf)
@@ -146,9 +168,17 @@ func (w *chunkedWriter) Write(p []byte) (int, error) {
 	if cap(b) <= 2*burstBufferSize {
 		*buf = b
 	}
-	if _, err := w.conn.Write(b); err != nil {
-		return 0, err
+	if _, w.err = w.conn.Write(b); w.err != nil {
+		return 0, w.err
 	}
 	w.rec.bytesOut.Add(int64(len(p)))
 	return len(p), nil
+}
+
+// end writes the last chunk.
+func (w *chunkedWriter) end() error {
+	if w.err == nil {
+		_, w.err = w.conn.Write([]byte("0\r\n\r\n"))
+	}
+	return w.err
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"sync"
@@ -24,8 +25,10 @@ type clientWatch struct {
 	err   error      // why not
 }
 
-// watchClient starts to watch. What was read is left to the server.
+// watchClient starts to watch. What was read is left to the server, except the line ends
+// that some clients send after a body (RFC 9112, section 2.2).
 func (c *clientConn) watchClient(gone func()) {
+	c.unread = bytes.TrimLeft(c.unread, "\r\n")
 	c.watch = &clientWatch{conn: c, gone: gone}
 	if c.watch.done = len(c.unread) > 0; !c.watch.done {
 		go c.watch.run()
@@ -34,6 +37,9 @@ func (c *clientConn) watchClient(gone func()) {
 
 func (w *clientWatch) run() {
 	n, err := w.conn.Conn.Read(w.b[:])
+	for err == nil && (w.b[0] == '\r' || w.b[0] == '\n') {
+		n, err = w.conn.Conn.Read(w.b[:])
+	}
 	w.mu.Lock()
 	w.conn.unread = append(w.conn.unread, w.b[:n]...)
 	w.done, w.err = true, err

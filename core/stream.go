@@ -239,6 +239,7 @@ func (s *stream) startComments() (stop func()) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.commentsEnded = false // they did when the stream was detached
 	s.comment = time.AfterFunc(s.keepalive, s.writeComment)
 	return func() {
 		s.mu.Lock()

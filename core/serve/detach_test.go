@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,4 +231,111 @@ func TestStreamIsInFlight(t *testing.T) {
 	if got := log.String(); !strings.Contains(got, `"status":200,"bytes_in":0,"bytes_out":36,`) {
 		t.Errorf("the log has %q, want the stream of 36 bytes", got)
 	}
+}
+
+// Keepalive comments fill the silence of a stream that was detached.
+func TestKeepaliveOfDetachedStream(t *testing.T) {
+	release := make(chan struct{})
+	upstream := httptest.NewServer(events(release))
+	t.Cleanup(upstream.Close)
+	r := startWith(t, core.Config{Upstreams: []core.Secret{core.Secret(upstream.URL)}, Keepalive: time.Second}, 0)
+	body := r.stream(t)
+	if blank, err := body.ReadString('\n'); err != nil || blank != "\n" {
+		t.Fatalf("the first event ends with %q, %v", blank, err)
+	}
+	for range 2 {
+		if line, err := body.ReadString('\n'); err != nil || line != ": keepalive\n" {
+			t.Fatalf("silence brings %q, %v", line, err)
+		}
+	}
+	close(release)
+	if rest, err := io.ReadAll(body); err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+		t.Errorf("the stream ends with %q, %v", rest, err)
+	}
+}
+
+// Line ends between two requests are skipped, as RFC 9112, section 2.2, asks: some
+// clients send one after a body.
+func TestLineEndsAfterStream(t *testing.T) {
+	release := make(chan struct{}, 1)
+	r := start(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: one\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-release
+		_, _ = io.WriteString(w, "data: [DONE]\n\n")
+	})
+	conn, from := r.dial(t)
+	for _, ends := range []struct{ before, amid, after string }{{"\r\n", "", ""}, {"", "\r\n", ""}, {"", "", "\n\r\n"}, {"", "", ""}} {
+		_, _ = io.WriteString(conn, getModels+ends.before)
+		res, err := http.ReadResponse(from, nil)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%q: %v, %v", ends, res, err)
+		}
+		if _, err := io.ReadFull(res.Body, make([]byte, len("data: one\n\n"))); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, ends.amid)
+		release <- struct{}{}
+		if rest, err := io.ReadAll(res.Body); err != nil || string(rest) != "data: [DONE]\n\n" {
+			t.Fatalf("%q: %q, %v", ends, rest, err)
+		}
+		_, _ = io.WriteString(conn, ends.after)
+	}
+}
+
+// A panic of what a stream's end calls breaks that stream, and not the server.
+func TestPanicAtTheEndOfAStream(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(eventsAtOnce))
+	t.Cleanup(upstream.Close)
+	var ended atomic.Int32
+	r := startWith(t, core.Config{Upstreams: []core.Secret{core.Secret(upstream.URL)}, Observe: func(core.Request) {
+		if ended.Add(1) == 1 {
+			panic("a bug")
+		}
+	}}, 0)
+	res, err := http.Get(r.url + "/v1/models")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%q, %v, want a broken stream", body, err)
+	}
+	_, from := r.ask(t, getModels)
+	wantStream(t, from, allAtOnce)
+}
+
+// A client without a write timeout that reads nothing does not hold a stream that has
+// ended for another reason.
+func TestDeafClientOfDetachedStream(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		event := []byte("data: " + strings.Repeat("x", 64<<10) + "\n\n")
+		for req.Context().Err() == nil {
+			_, _ = w.Write(event)
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	ended := make(chan core.Request, 1)
+	r := startWith(t, core.Config{
+		Upstreams: []core.Secret{core.Secret(upstream.URL)}, WriteTimeout: -1, MaxStreamTime: time.Second,
+		Observe: func(req core.Request) { ended <- req },
+	}, 0)
+	r.ask(t, getModels)
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the stream is held by a client that does not read")
+	}
+}
+
+// ask sends a request over a new connection.
+func (r *run) ask(t *testing.T, request string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, from := r.dial(t)
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	return conn, from
 }
