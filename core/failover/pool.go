@@ -82,7 +82,7 @@ func (p *Pool) SetUpstreams(urls []string) error {
 			return fmt.Errorf("upstream %d: %w", i+1, err)
 		}
 		if slices.ContainsFunc(list, func(other *upstream) bool { return other.base.String() == u.base.String() }) {
-			return fmt.Errorf("upstream %d: is there already", i+1)
+			return fmt.Errorf("upstream %d: duplicate", i+1)
 		}
 		if old := known[u.address()]; old != nil && old.name == u.name {
 			delete(known, u.address())

@@ -103,12 +103,13 @@ func (p *Pool) inquire(u *upstream) {
 		w.gap = min(time.Duration(w.checked-w.oldest), p.opts.ProbeInterval)
 	}()
 	if u.isServer.Load() {
+		begun := now()
 		switch p.compare(u) {
 		case isWell:
 			return
 		case hangs:
 			p.strike(u, ClassUnresponsive, maxStrikes)
-			p.endSilent(u, checkPause+verdictPause)
+			p.endSilent(u, time.Duration(now()-begun))
 			return
 		}
 	}
@@ -134,11 +135,17 @@ const (
 
 // compare checks u and, if it does not respond at once, checks it again together with
 // the other upstreams. u hangs if it does not respond within twice the time of the
-// first of them: then neither this machine nor its network is slow. It is checked over
-// two connections, since one may have lost a packet.
+// first of them, nor within twice its own usual time: then neither this machine nor its
+// network is slow, and u is not far away. It is checked over two connections, since one
+// may have lost a packet.
 func (p *Pool) compare(u *upstream) condition {
+	usual := 2 * u.health.avgConnect()
+	if usual > probeTimeout-checkPause {
+		return unclear
+	}
+	usual = min(usual, (probeTimeout-checkPause)/2) // since a check ends with probeTimeout
 	first := p.checking(u)
-	timer := time.NewTimer(checkPause)
+	timer := time.NewTimer(max(checkPause, usual))
 	defer timer.Stop()
 	select {
 	case err := <-first:
@@ -163,7 +170,7 @@ func (p *Pool) compare(u *upstream) condition {
 				return unclear
 			}
 			took := time.Since(begun)
-			timer.Reset(max(verdictPause-took, took)) // longer on a busy machine
+			timer.Reset(max(verdictPause-took, usual-took, took)) // longer on a busy machine
 		case <-timer.C:
 			return hangs
 		}

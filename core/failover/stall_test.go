@@ -157,33 +157,41 @@ func TestHangsWhileARequestWaits(t *testing.T) {
 	}
 }
 
-// A region that thinks, or whose checks are slow, or that is as slow as all others,
+// A region that thinks, or whose checks are slow, or that is as slow as all others or
+// farther away than they,
 // keeps its requests, and is not asked without end.
 func TestSlowUpstreamIsNoHungOne(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		platform string
 		thinks   time.Duration
-		checking time.Duration // of both regions
+		checking time.Duration // of the first region
+		nearby   time.Duration // of the second
 		probes   int32         // at most, of the first one, beside those on schedule
 	}{
-		{"answers at once", "server", time.Millisecond, time.Millisecond, 0},
-		{"answers quickly", "server", 200 * time.Millisecond, time.Millisecond, 0},
-		{"thinks", "server", 30 * time.Second, time.Millisecond, 8},
-		{"a function thinks", "aws-lambda", 30 * time.Second, time.Millisecond, 8},
-		{"a function starts", "aws-lambda", 30 * time.Second, 1400 * time.Millisecond, 8},
-		{"checks take long", "server", 30 * time.Second, 400 * time.Millisecond, 16},
-		{"all are slow", "server", 30 * time.Second, time.Second, 24},
+		{"answers at once", "server", time.Millisecond, time.Millisecond, time.Millisecond, 0},
+		{"answers quickly", "server", 200 * time.Millisecond, time.Millisecond, time.Millisecond, 0},
+		{"thinks", "server", 30 * time.Second, time.Millisecond, time.Millisecond, 8},
+		{"a function thinks", "aws-lambda", 30 * time.Second, time.Millisecond, time.Millisecond, 8},
+		{"a function starts", "aws-lambda", 30 * time.Second, 1400 * time.Millisecond, 1400 * time.Millisecond, 8},
+		{"checks take long", "server", 30 * time.Second, 400 * time.Millisecond, 400 * time.Millisecond, 16},
+		{"all are slow", "server", 30 * time.Second, time.Second, time.Second, 24},
+		{"is far away", "server", 30 * time.Second, 300 * time.Millisecond, 10 * time.Millisecond, 16},
+		{"is farther away", "server", 30 * time.Second, 600 * time.Millisecond, 10 * time.Millisecond, 16},
+		{"is as far as can be", "server", 30 * time.Second, 1400 * time.Millisecond, 10 * time.Millisecond, 24},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p, a, b := machines(t, test.platform, Options{})
 				defer p.Close()
-				for _, m := range []*machine{a, b} {
-					m.thinks.Store(int64(test.thinks))
-					m.checking.Store(int64(test.checking))
-				}
-				time.Sleep(5 * time.Second)
+				a.checking.Store(int64(test.checking))
+				b.checking.Store(int64(test.nearby))
+				time.Sleep(6 * time.Second)
+				a.checking.Store(0) // so that the next request has no need of another check
+				post(t, p, "x")
+				a.checking.Store(int64(test.checking))
+				a.thinks.Store(int64(test.thinks))
+				b.thinks.Store(int64(test.thinks))
 				before := a.probes.Load()
 				begun := time.Now()
 				status, _, sent, err := post(t, p, "x")

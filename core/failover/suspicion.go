@@ -13,7 +13,7 @@ const wellFor = 250 * time.Millisecond
 // until a request of the pool's own has checked it. What a client sends can make
 // one answer with an error page or break the connection: a firewall that
 // dislikes a prompt, a front that takes shorter headers. That must not take the
-// upstream from everybody else. It is safe for concurrent use.
+// upstream down for everyone else. It is safe for concurrent use.
 type suspicion struct {
 	mu     sync.Mutex
 	done   chan struct{} // closed when the check under way is over; nil if there is none

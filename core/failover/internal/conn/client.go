@@ -111,7 +111,7 @@ func (b *boundBody) Close() error {
 }
 
 // roundTripHTTP1 sends req over HTTP/1.1. net/http would let the connection take
-// another request where ours may not, see [exchange.mayReuse].
+// another request where ours may not, see [roundTrip.mayReuse].
 func (c *netClient) roundTripHTTP1(req *http.Request) (*http.Response, error) {
 	var sent *sentBody
 	if req.Body != nil {

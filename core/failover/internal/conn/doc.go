@@ -9,7 +9,7 @@
 //	protocols.go     HTTP/1.1 or HTTP/2, and connects that requests share
 //	client.go        what both clients can do, and net/http's
 //	http1.go         our own client: the connection
-//	exchange.go      one request and its response on it
+//	roundtrip.go     one request and its response on it
 //	write.go         how a request is written
 //	parse.go         a fast path for the headers of ordinary responses
 //	headerreader.go  limits of headers, before they are parsed

@@ -123,7 +123,7 @@ func (h *h1) RoundTrip(req *http.Request) (*http.Response, error) {
 		h.Close()
 		return nil, classified(errPeerClosed, true)
 	}
-	x := &exchange{h: h, ctx: req.Context()}
+	x := &roundTrip{h: h, ctx: req.Context()}
 	x.unhook = context.AfterFunc(x.ctx, func() { _ = h.conn.SetDeadline(past) })
 	res, err := x.do(req)
 	if err != nil {

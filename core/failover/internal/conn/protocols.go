@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"syscall"
+	"time"
 )
 
 const (
@@ -24,6 +25,11 @@ const (
 	// a request waits for maxWaits connects at most before it makes its own.
 	perConnect = 100
 	maxWaits   = 3
+
+	// closedPause is how long HTTP/2 comes first after the upstream has closed a
+	// connection that offered HTTP/1.1 alone, and then spoken HTTP/2: that may have been
+	// the network's doing.
+	closedPause = 10 * time.Minute
 )
 
 // protocols decide by which protocol a request is sent. They are guarded by their Set's
@@ -33,8 +39,9 @@ type protocols struct {
 	busy    int               // connections of HTTP/1.1 in use, those under way included
 	pending []*pendingConnect // under way
 
-	spoke1 bool // the upstream has spoken HTTP/1.1
-	lacks2 bool // the upstream chose HTTP/1.1 when it was last offered both
+	spoke1 bool      // the upstream has spoken HTTP/1.1
+	again1 time.Time // when to offer HTTP/1.1 alone again, although it failed; zero: never
+	lacks2 bool      // the upstream chose HTTP/1.1 when it was last offered both
 }
 
 // maxBusyFor returns what opts say of maxBusy.
@@ -73,6 +80,9 @@ func (s *Set) begin(c *Conn, mayShare bool) (shared *pendingConnect, leads bool)
 	defer s.mu.Unlock()
 	p := &s.protocols
 	c.generation = s.generation
+	if !p.again1.IsZero() && time.Now().After(p.again1) {
+		p.maxBusy, p.again1 = maxBusy, time.Time{}
+	}
 	c.offers1 = c.forSwitch || p.preferHTTP1()
 	p.setBusy(c, c.offers1)
 	if c.offers1 || !mayShare || p.lacks2 {
@@ -98,8 +108,11 @@ func (s *Set) end(c *Conn, err error) {
 	p.setBusy(c, err == nil && !c.http2 && c.client.Err() == nil)
 	switch {
 	case err != nil || c.forSwitch:
-	case c.http2 && began1:
-		p.maxBusy = 0 // it speaks nothing else
+	case c.http2 && began1 && !p.spoke1:
+		p.maxBusy, p.again1 = 0, time.Time{} // it speaks nothing else
+		if !c.refused1 {
+			p.again1 = time.Now().Add(closedPause)
+		}
 	case c.http2:
 		p.lacks2 = false
 	default:
@@ -107,14 +120,20 @@ func (s *Set) end(c *Conn, err error) {
 	}
 }
 
+// refuses1 reports whether err says that the upstream does not speak HTTP/1.1.
+func refuses1(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" || errors.Is(err, errNoProtocol)
+}
+
+// closed reports whether err says that the connection was closed.
+func closed(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
+
 // mayNeedHTTP2 reports whether the connect of c, which offered HTTP/1.1 only, may have
 // failed since the upstream speaks HTTP/2 only: it may send an alert (RFC 7301, section
 // 3.2), close the connection, or agree to no protocol.
 func (s *Set) mayNeedHTTP2(c *Conn, err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	refused := ok && op.Op == "remote error" || errors.Is(err, errNoProtocol) || errors.Is(err, io.EOF) ||
-		errors.Is(err, syscall.ECONNRESET)
-	if !refused || !c.offers1 || c.forSwitch {
+	if !refuses1(err) && !closed(err) || !c.offers1 || c.forSwitch {
 		return false
 	}
 	s.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -93,5 +94,33 @@ func TestSharedConnect(t *testing.T) {
 		if r := <-results; r.err == nil {
 			t.Error("a connect that failed gave a connection")
 		}
+	}
+}
+
+// What closed a connection that offered HTTP/1.1 alone may have been the network, so that
+// is tried again after a while, but not if the upstream refused it in so many words.
+func TestHTTP1AfterAFailure(t *testing.T) {
+	for _, refused := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Set{protocols: protocols{maxBusy: maxBusy}}
+			connect := func() *Conn {
+				c := &Conn{set: s, http2: true, refused1: refused}
+				s.begin(c, false)
+				return c
+			}
+			if c := connect(); !c.offers1 {
+				t.Fatal("HTTP/1.1 does not come first")
+			} else {
+				c.offers1 = false // since that failed
+				s.end(c, nil)
+			}
+			if c := connect(); c.offers1 {
+				t.Error("HTTP/1.1 is tried again at once")
+			}
+			time.Sleep(closedPause + time.Second)
+			if c := connect(); c.offers1 == refused {
+				t.Errorf("refused %t: later, HTTP/1.1 is offered alone: %t", refused, c.offers1)
+			}
+		})
 	}
 }

@@ -17,8 +17,8 @@ import (
 // then.
 const lastWrite = 50 * time.Millisecond
 
-// An exchange is one request and its response on an [h1].
-type exchange struct {
+// A roundTrip is one request and its response on an [h1].
+type roundTrip struct {
 	h      *h1
 	ctx    context.Context
 	unhook func() bool // keeps the end of ctx from ending the connection
@@ -40,7 +40,7 @@ type exchange struct {
 	body     responseBody
 }
 
-func (x *exchange) do(req *http.Request) (*http.Response, error) {
+func (x *roundTrip) do(req *http.Request) (*http.Response, error) {
 	if err := x.write(req); err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (x *exchange) do(req *http.Request) (*http.Response, error) {
 // or of the response elsewhere than the relay does, what it sends or reads next
 // is not what the relay believes it is: one client would get the response to
 // another's request, or to one hidden in a body.
-func (x *exchange) mayReuse(res *http.Response) bool {
+func (x *roundTrip) mayReuse(res *http.Response) bool {
 	return !res.Close && res.ProtoMinor >= 1 && !x.suspect && (!x.expects || x.continued) && !announcesBody(res)
 }
 
@@ -83,7 +83,7 @@ func announcesBody(res *http.Response) bool {
 }
 
 // read reads the header of the final response. 1xx ones are not it.
-func (x *exchange) read(req *http.Request) (*http.Response, error) {
+func (x *roundTrip) read(req *http.Request) (*http.Response, error) {
 	h := x.h
 	h.header.limit(maxHeaderBytes, maxAllLines)
 	for {
@@ -121,7 +121,7 @@ func (x *exchange) read(req *http.Request) (*http.Response, error) {
 
 // responded tells the writer that there is a response, so that a body which still
 // waits is not wanted.
-func (x *exchange) responded() {
+func (x *roundTrip) responded() {
 	if x.proceed != nil {
 		x.once.Do(func() {
 			x.unwanted.Store(true)
@@ -130,9 +130,9 @@ func (x *exchange) responded() {
 	}
 }
 
-// finish ends the exchange after its response. The connection is reused if
+// finish ends the round trip after its response. The connection is reused if
 // nothing speaks against it.
-func (x *exchange) finish(reusable bool) {
+func (x *roundTrip) finish(reusable bool) {
 	if x.finished.Swap(true) {
 		return
 	}
@@ -160,7 +160,7 @@ func (x *exchange) finish(reusable bool) {
 
 // A responseBody is a response's body on an [h1].
 type responseBody struct {
-	x        *exchange
+	x        *roundTrip
 	src      io.ReadCloser
 	reusable bool
 	err      error // returned by Read; Close only sets finished
@@ -200,7 +200,7 @@ func (b *responseBody) Buffered() int {
 	return b.x.h.br.Buffered()
 }
 
-// Close ends the exchange. The rest of the body is not worth reading.
+// Close ends the round trip. The rest of the body is not worth reading.
 func (b *responseBody) Close() error {
 	b.x.finish(false)
 	return nil

@@ -96,6 +96,7 @@ type Conn struct {
 
 	forSwitch bool // made for a switch of protocols, which may use it for hours
 	offers1   bool // HTTP/1.1 only
+	refused1  bool // which was refused
 
 	// Guarded by set.mu:
 	held      bool // kept out of the lists, see Hold
@@ -202,7 +203,7 @@ func (s *Set) connect(ctx context.Context, c *Conn, shared *pendingConnect) (*Co
 	start := time.Now()
 	err := s.dial(ctx, c)
 	if s.mayNeedHTTP2(c, err) {
-		c.offers1 = false
+		c.offers1, c.refused1 = false, refuses1(err)
 		err = s.dial(ctx, c)
 	}
 	c.took = time.Since(start)

@@ -31,7 +31,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 // write writes the request: in one piece if its body is small. A larger body is
 // written by another goroutine, since an upstream may respond before it has read
 // everything.
-func (x *exchange) write(req *http.Request) error {
+func (x *roundTrip) write(req *http.Request) error {
 	buf := buffers.Get().(*[]byte)
 	head, err := appendHeader((*buf)[:0], req)
 	if err != nil {
@@ -96,7 +96,7 @@ func appendBody(b []byte, body io.ReadCloser, length int) ([]byte, error) {
 }
 
 // flush writes p.
-func (x *exchange) flush(p []byte) error {
+func (x *roundTrip) flush(p []byte) error {
 	x.h.wrote.Store(true)
 	_, err := x.h.conn.Write(p)
 	return err
@@ -104,7 +104,7 @@ func (x *exchange) flush(p []byte) error {
 
 // writeBody writes the body. If it fails, the connection is closed: the upstream
 // must not take the body for complete.
-func (x *exchange) writeBody(req *http.Request, length int64) {
+func (x *roundTrip) writeBody(req *http.Request, length int64) {
 	defer req.Body.Close()
 	if x.expects && !x.waitForContinue() {
 		return
@@ -132,7 +132,7 @@ func (x *exchange) writeBody(req *http.Request, length int64) {
 }
 
 // waitForContinue reports whether the body is wanted, or may be.
-func (x *exchange) waitForContinue() bool {
+func (x *roundTrip) waitForContinue() bool {
 	timer := time.NewTimer(continueTimeout)
 	defer timer.Stop()
 	select {
