@@ -159,12 +159,9 @@ dist/relay dist/lambda.zip dist/gcf.zip:
 dist/worker.js:
 	@GOOS= GOARCH= $(GO) run ./cloudflare/build -o $@
 
-.PHONY: worker worker-cpu
+.PHONY: worker
 worker: ## run the Cloudflare Worker on 127.0.0.1:8788, in Cloudflare's own runtime, with the RELAY_* variables
 	$(GO) run ./cloudflare/serve
-
-worker-cpu: ## compare the Worker's CPU time with that of the usual fifteen-line worker (Linux, a minute)
-	$(GO) run ./cloudflare/cpu
 
 pgo: ## record a CPU profile for the compiler into bench/relay.pgo
 	$(GO) run -trimpath ./bench -suite profile -out bench/relay.pgo

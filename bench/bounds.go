@@ -37,6 +37,7 @@ var bounds = []bound{
 	{"CPU per request, × nginx", 4.8, 2.0, ratio(plain, cpu, nameNginx), nameNginx},
 	{"CPU per request, × Caddy", 0.65, none, ratio(plain, cpu, nameCaddy), nameCaddy},
 	{"CPU per request, × worker", 0.4, none, ratio(plain, cpu, nameWorker), nameWorker},
+	{"CPU per request that logs usage, × one that does not", 1.15, 1.03, between(cpu, nameUsage, nameRelay), ""},
 	{"CPU per request over TLS, × nginx", 4.2, 1.7, ratio(https1, cpu, nameNginx), nameNginx},
 	{"CPU per request to an upstream that speaks HTTP/2, × HTTP/1.1", 1.3, none, ofHTTP2(cpu), ""},
 	{"p50 at 200 requests a second, above nginx's, ms", 0.3, none, beyond(plain, steadyP50, nameNginx), nameNginx},
@@ -45,19 +46,21 @@ var bounds = []bound{
 	{"lag of an event, added to direct, p50, ms", 0.3, none, beyond(plain, eventP50, nameDirect), nameDirect},
 	{"first event, above nginx's, ms", 0.5, 0.15, beyond(plain, first, nameNginx), nameNginx},
 	{"lag of an event, above nginx's, p50, ms", 0.15, 0.02, beyond(plain, eventP50, nameNginx), nameNginx},
-	{"CPU per event at 16 streams, × nginx", 2.4, 1.3, ratio(plain, eventCPU, nameNginx), nameNginx},
-	{"CPU per event at 1,000 streams, × nginx", 3.0, 1.3, ratioIn("streams", plain, manyCPU(1000), nameNginx), nameNginx},
-	{"CPU per event at 5,000 streams, × nginx", 2.4, 1.3, ratioIn("streams", plain, manyCPU(5000), nameNginx), nameNginx},
-	{"memory of a stream, KiB, at 10,000", 64, 32, of("streams", plain, manyMemory(10_000)), ""},
+	{"CPU per event at 16 streams, × nginx", 2.0, 1.3, ratio(plain, eventCPU, nameNginx), nameNginx},
+	{"CPU per event at 1,000 streams, × nginx", 1.8, 1.3, ratioIn("streams", plain, manyCPU(1000), nameNginx), nameNginx},
+	{"CPU per event at 5,000 streams, × nginx", 1.8, 1.3, ratioIn("streams", plain, manyCPU(5000), nameNginx), nameNginx},
+	{"memory of a stream, KiB, at 10,000", 40, 32, of("streams", plain, manyMemory(10_000)), ""},
 	{"time to open 10,000 streams, s", 20, none, of("streams", plain, manyOpen(10_000)), ""},
 	{"events lost of 10,000 streams", 0, none, of("streams", plain, manyLost(10_000)), ""},
-	{"an idle stream, KiB, at 1,000", 64, none, of("relay", plain, idleStream(1000)), ""},
-	{"an idle stream, KiB, at 2,000", 64, none, of("relay", plain, idleStream(2000)), ""},
+	{"an idle stream, KiB, at 1,000", 40, none, of("relay", plain, idleStream(1000)), ""},
+	{"an idle stream, KiB, at 2,000", 40, none, of("relay", plain, idleStream(2000)), ""},
+	{"Worker: CPU per request, × fifteen lines", 2.0, none, between(cpu, nameWorkerJS, nameWorker), nameWorker},
+	{"Worker: CPU per event, × fifteen lines", 1.5, 1.3, between(eventCPU, nameWorkerJS, nameWorker), nameWorker},
 	{"Lambda: exec to first `/next`, p50, ms", 5, none, of("lambda", onLambda, start), ""},
 	{"Lambda: events that came together with another", 0, none, of("lambda", onLambda, together), ""},
 	{"Lambda: lag of an event, added to direct, p50, ms", 0.3, none, of("lambda", onLambda, eventAdded), ""},
 	{"Lambda: resident when warm, MB", 12, none, megabytes(of("lambda", onLambda, rss)), ""},
-	{"Lambda: zip for arm64, MB", 3.0, none, of("lambda", onLambda, zipArm64), ""},
+	{"Lambda: zip for arm64, MB", 3.0, 2.6, of("lambda", onLambda, zipArm64), ""},
 }
 
 // of returns a figure of the relay.
@@ -87,6 +90,11 @@ func ofHTTP2(m metric) func(figures.File) []float64 {
 	return func(f figures.File) []float64 {
 		return ratios(f.Values("relay", nameRelay, https2, m.what), f.Values("relay", nameRelay, https1, m.what))
 	}
+}
+
+// between returns the ratios of one contender's figures to another's, round by round.
+func between(m metric, name, base string) func(figures.File) []float64 {
+	return func(f figures.File) []float64 { return ratiosOf(f, name, base, plain, m) }
 }
 
 // ratioIn is ratio with the figures of any suite.

@@ -29,6 +29,7 @@ const (
 	nameRelay    = "relay"
 	nameHTTP2    = "relay, HTTP/2 to the upstream"
 	nameBare     = "relay, no token and no log"
+	nameUsage    = "relay that logs usage"
 	nameGateway  = "relay as a gateway to three regions"
 	nameStock    = "stock httputil.ReverseProxy"
 	nameFloor    = "net/http, copying and nothing else"
@@ -47,6 +48,7 @@ var relayContenders = slices.Concat(
 	with(kinds, contender{name: nameRelay, program: build.Relay, start: startWhole}),
 	with(kinds[2:], contender{name: nameHTTP2, program: build.Relay, start: startHTTP2}),
 	with(kinds[:1], contender{name: nameBare, program: build.Relay, start: startBare}),
+	with(kinds[:1], contender{name: nameUsage, program: build.Relay, start: startUsage}),
 	with(kinds[:1], contender{name: nameGateway, program: build.Relay, start: startGateway}),
 	with(kinds[:2], contender{name: nameFloor, start: startRole(roleFloor)}),
 	with(kinds, contender{name: nameStock, start: startRole(roleStock)}),
@@ -131,6 +133,10 @@ func startWhole(ctx context.Context, r *rig, w *row) (*running, error) {
 // time.
 func startHTTP2(ctx context.Context, r *rig, w *row) (*running, error) {
 	return startRelay(ctx, r, w, append([]string{"RELAY_UPSTREAM_HTTP=2"}, wholeContract...), r.url(w.on))
+}
+
+func startUsage(ctx context.Context, r *rig, w *row) (*running, error) {
+	return startRelay(ctx, r, w, append([]string{"RELAY_LOG_USAGE=true"}, wholeContract...), r.url(w.on))
 }
 
 func startBare(ctx context.Context, r *rig, w *row) (*running, error) {

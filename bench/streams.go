@@ -17,7 +17,7 @@ import (
 // cost them; new, because they hold no memory from other work.
 func (res *results) memoryRound(ctx context.Context, r *rig, i int) error {
 	rows := slices.DeleteFunc(res.at(plain), func(w *row) bool {
-		return w.running.process == nil || w.chatsOnly() || w.name == nameBare // the last one's streams hold the same
+		return w.running.process == nil || w.chatsOnly() || w.name == nameBare || w.name == nameUsage // whose streams hold the same
 	})
 	return res.round(ctx, i, rows, func(w *row) error {
 		fresh, err := w.start(ctx, r, w)

@@ -23,8 +23,8 @@ const (
 
 // The plot's scale, in ms. What lies beyond is drawn at its edge.
 const (
-	leastMS = 0.1
-	mostMS  = 10_000
+	minMS = 0.1
+	maxMS = 10_000
 )
 
 var (
@@ -68,13 +68,13 @@ func (s *series) panel() (*plot.Plot, error) {
 	p.X.Label.Text = "s since the break"
 	p.Y.Label.Text = "ms to the first byte"
 	p.X.Min, p.X.Max = -plotBefore.Seconds(), plotAfter.Seconds()
-	p.Y.Min, p.Y.Max = leastMS, mostMS
+	p.Y.Min, p.Y.Max = minMS, maxMS
 	p.Y.Scale = plot.LogScale{}
 	p.Y.Tick.Marker = plot.ConstantTicks([]plot.Tick{{Value: 0.1, Label: "0.1"}, {Value: 1, Label: "1"}, {Value: 10, Label: "10"},
 		{Value: 100, Label: "100"}, {Value: 1000, Label: "1,000"}, {Value: 10_000, Label: "10,000"}})
 	p.X.Tick.Marker = plot.ConstantTicks([]plot.Tick{{Value: -1, Label: "-1"}, {Value: 0, Label: "0"}, {Value: 1, Label: "1"},
 		{Value: 2, Label: "2"}, {Value: 3, Label: "3"}, {Value: 4, Label: "4"}})
-	mark, err := line(plotter.XYs{{X: 0, Y: leastMS}, {X: 0, Y: mostMS}}, grey)
+	mark, err := line(plotter.XYs{{X: 0, Y: minMS}, {X: 0, Y: maxMS}}, grey)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (s *series) lines() (medians, maxima plotter.XYs) {
 	for _, fig := range s.runs {
 		for _, p := range fig.points {
 			if at := p.at + plotBefore; at >= 0 && int(at/slot) < len(slots) {
-				slots[at/slot] = append(slots[at/slot], min(max(float64(p.first.Nanoseconds())/1e6, leastMS), mostMS))
+				slots[at/slot] = append(slots[at/slot], min(max(float64(p.first.Nanoseconds())/1e6, minMS), maxMS))
 			}
 		}
 	}
