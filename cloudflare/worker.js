@@ -1,7 +1,7 @@
 // The relay for Cloudflare Workers and Pages: the contract of core in one module
 // without imports, to be pasted into the dashboard's editor, uploaded as a Worker,
 // or put into the output folder of Pages as _worker.js. Its settings are the
-// RELAY_* variables and secrets of README. No compatibility flag is needed.
+// RELAY_* variables and secrets of docs/configuration.md. No compatibility flag is needed.
 //
 // A request meets the stages of core in the same order and under the same names:
 //
@@ -19,7 +19,7 @@
 // begin generated: go test ./core -run TestWorker -update
 const VERSION = "0.1.0-dev";
 
-/** The names of all settings. Those without a parser below cannot be kept here. */
+/** The names of all settings. Those without a parser below are not supported here. */
 const SETTINGS = new Set([
   "RELAY_UPSTREAMS", "RELAY_ALLOW_PRIVATE_HTTP", "RELAY_POLICY", "RELAY_UPSTREAM_HTTP", "RELAY_RESEND_AMBIGUOUS",
   "RELAY_RESUME_RESPONSES", "RELAY_RETRY_QUOTA", "RELAY_PROBE_INTERVAL", "RELAY_ACCESS_TOKENS", "RELAY_ALLOW_ANYONE",
@@ -30,22 +30,22 @@ const SETTINGS = new Set([
   "RELAY_LOG_USAGE", "RELAY_LAMBDA_INVOKE_MODE",
 ]);
 
-/** What the relay answers when it cannot forward; see core/errors.go. */
+/** The errors of the relay itself; see core/errors.go. */
 const ERRORS = {
   invalidTarget: { status: 400, code: "invalid_target", retryAfterMs: 0, retry: false, message: "This relay does not forward such a request target. Send an absolute path such as /v1/models, without dot segments, double slashes, backslashes, semicolons, or encoded control characters." },
   method: { status: 405, code: "method_not_allowed", retryAfterMs: 0, retry: false, message: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS." },
-  unknownPath: { status: 404, code: "unknown_path", retryAfterMs: 0, retry: false, message: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS." },
+  unknownPath: { status: 404, code: "unknown_path", retryAfterMs: 0, retry: false, message: "This relay does not forward this path. The API's paths begin with /v1/, so the base URL in your client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS." },
   uriTooLong: { status: 414, code: "uri_too_long", retryAfterMs: 0, retry: false, message: "The request's URL is longer than 8 KiB. Send long values in the body." },
   headersTooLarge: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than 64 KiB or more than 500. Send fewer or shorter ones." },
   headersRefused: { status: 431, code: "headers_too_large", retryAfterMs: 0, retry: false, message: "The request's headers are larger than any upstream of this relay accepts, so nothing was sent. Send fewer or shorter ones." },
   host: { status: 403, code: "host_not_allowed", retryAfterMs: 0, retry: false, message: "This relay may not be called by this host name. Use the address that it printed at start-up, or have its operator add the name to RELAY_ALLOWED_HOSTS." },
   origin: { status: 403, code: "origin_not_allowed", retryAfterMs: 0, retry: false, message: "This relay accepts no requests from web pages of this origin. Have its operator add the origin by name to RELAY_ALLOWED_ORIGINS, or call the relay from a program." },
   navigation: { status: 403, code: "browser_navigation_not_allowed", retryAfterMs: 0, retry: false, message: "A browser may not open the API's responses as a page, frame, script or worker on this relay's address. Use fetch or XMLHttpRequest in a page, or a program." },
-  access: { status: 401, code: "invalid_access_token", retryAfterMs: 0, retry: false, message: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>. Its operator has it." },
-  tokenExpired: { status: 401, code: "token_expired", retryAfterMs: 0, retry: false, message: "This access token of the relay has expired. Its operator can extend it, or has a new one." },
-  tokenNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay does not permit this path or method. With the token, /relay/health says what it does; its operator can change it." },
-  modelNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay does not permit this model. With the token, /relay/health says which ones it does; its operator can change it." },
-  modelUnknown: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token of the relay permits certain models only, and the relay cannot tell which one this request is for. Name it once, as model in a JSON object or multipart form that is not compressed, or in the query of a Realtime WebSocket; where the API has no such member, use another token." },
+  access: { status: 401, code: "invalid_access_token", retryAfterMs: 0, retry: false, message: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of your API key as rt_<token>.<key>. Ask the relay's operator for it." },
+  tokenExpired: { status: 401, code: "token_expired", retryAfterMs: 0, retry: false, message: "This access token has expired. Ask the relay's operator to extend or replace it." },
+  tokenNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token does not allow this path or method. Request /relay/health with it to see what it allows, or ask the relay's operator." },
+  modelNotAllowed: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token does not allow this model. Request /relay/health with it to see which it allows, or ask the relay's operator." },
+  modelUnknown: { status: 403, code: "token_not_allowed", retryAfterMs: 0, retry: false, message: "This access token allows certain models only, and the relay could not determine this request's model. Set model once, in a JSON object or multipart form that is not compressed, or in the query of a Realtime WebSocket; where the API has no such member, use another token." },
   tokenRate: { status: 429, code: "token_rate_limited", retryAfterMs: 8000, retry: true, message: "This access token has reached its max number of requests per minute at this relay; the API was not called. Retry after a pause, or have its operator raise per_minute." },
   tokenInFlight: { status: 429, code: "token_rate_limited", retryAfterMs: 1000, retry: true, message: "This access token has reached its max number of requests in flight at this relay; the API was not called. Retry in a moment, or have its operator raise max_in_flight." },
   duplicateAuthorization: { status: 400, code: "duplicate_authorization", retryAfterMs: 0, retry: false, message: "The request has several Authorization, X-Relay-Token, Api-Key, X-Api-Key or X-Goog-Api-Key headers. Send at most one of each." },
@@ -203,7 +203,7 @@ const HEALTH_PATH = '/relay/health';
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 export default {
-  /** Answers one request. It never throws; a stream that is cut breaks on purpose. */
+  /** Handles one request. It never throws; a stream that is cut breaks on purpose. */
   fetch(request, env) {
     return record(newExchange(relayOf(env), request));
   },
@@ -275,7 +275,7 @@ function parseEnv(env) {
       const text = value.trim();
       mustBeUnquoted(text);
       if (text === '') continue;
-      if (!PARSERS[name]) throw new Error(`cannot be kept on ${PLATFORM}: take it out`);
+      if (!PARSERS[name]) throw new Error(`is not supported on ${PLATFORM}: remove it`);
       Object.assign(settings, PARSERS[name](text));
     } catch (problem) {
       problems.push(`${name}: ${problem.message}`);
@@ -315,12 +315,12 @@ const PARSERS = {
   RELAY_POLICY: (v) => must(v === 'order', `must be order on ${PLATFORM}: there are no probes to tell which is the fastest`) ?? {},
   RELAY_UPSTREAM_HTTP: (v) => must(v === 'auto', `must be auto on ${PLATFORM}, which chooses the version itself`) ?? {},
   RELAY_RESEND_AMBIGUOUS: (v) => ({ resendAmbiguous: parseBool(v) }),
-  RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where streams pass without being read`) ?? {},
+  RELAY_RESUME_RESPONSES: (v) => must(!parseBool(v), `is not supported on ${PLATFORM}, where streams pass without being read: remove it`) ?? {},
   RELAY_RETRY_QUOTA: (v) => ({ retryQuota: parseBool(v) }),
-  RELAY_LOG_USAGE: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, where responses pass without being read: take it out`) ?? {},
+  RELAY_LOG_USAGE: (v) => must(!parseBool(v), `is not supported on ${PLATFORM}, where responses pass without being read: remove it`) ?? {},
   RELAY_PROBE_INTERVAL: off('nothing runs between requests'),
   RELAY_ACCESS_TOKENS: (v) => ({ accessTokens: v.startsWith('[') ? parseNamedTokens(v) : each(v, parseToken) }),
-  RELAY_ALLOW_PRIVATE_HTTP: (v) => must(!parseBool(v), `cannot be kept on ${PLATFORM}, which reaches no private networks: take it out`) ?? {},
+  RELAY_ALLOW_PRIVATE_HTTP: (v) => must(!parseBool(v), `is not supported on ${PLATFORM}, which reaches no private networks: remove it`) ?? {},
   RELAY_ALLOW_ANYONE: (v) => ({ allowAnyone: parseBool(v) }),
   RELAY_API_KEY: (v) => must(isHeaderValue(v), 'has a character that no API key has, such as a space or a line break') ?? { apiKey: v },
   RELAY_PATH_TOKENS: (v) => ({ pathTokens: parseBool(v) }),
@@ -355,7 +355,7 @@ function must(ok, sentence) {
 
 /** Returns the parser of a setting that can only be off here, for a reason. */
 function off(reason) {
-  return (v) => must(v === 'off' || parseTimeout(v) === 0, `cannot be kept on ${PLATFORM}, where ${reason}: take it out, or set it to off`) ?? {};
+  return (v) => must(v === 'off' || parseTimeout(v) === 0, `is not supported on ${PLATFORM}, where ${reason}: remove it, or set it to off`) ?? {};
 }
 
 /** Parses each entry of a comma-separated list. */
@@ -456,7 +456,7 @@ function parseNamedToken(entry) {
   must(sha256 || token, 'has neither sha256 nor token');
   must(!sha256 || !token, 'has both sha256 and token: leave one of them out');
   must(sha256 || !/^sha256:/i.test(token), 'has a hash as its token: name it sha256');
-  must(!token || !name.includes(withoutPrefix(token)) || withoutPrefix(token) === '', 'has a name that holds the token, and the log shows names');
+  must(!token || !name.includes(withoutPrefix(token)) || withoutPrefix(token) === '', 'its name must not contain the token, because names are logged');
   must(expires == null || isTime(expires), 'expires must be a time such as 2027-01-31T00:00:00Z');
   must(isList(paths), 'paths must be a list of strings that is not empty');
   must(isList(methods), 'methods must be a list of strings that is not empty');
@@ -464,7 +464,7 @@ function parseNamedToken(entry) {
   must(!methods || methods.every((m) => METHODS.includes(m)), `has another method than ${METHODS.join(', ')}, in capitals`);
   must(isList(models), 'models must be a list of strings that is not empty');
   must((models ?? []).every((m) => /^[A-Za-z0-9._:/@+-]{1,100}\*?$/.test(m)), 'has a model that is not 1 to 100 letters, digits and the characters ._:/@+-, of which a * may follow');
-  must(inFlight == null, `max_in_flight cannot be kept on ${PLATFORM}, where each isolate knows its own requests only: take it out`);
+  must(inFlight == null, `max_in_flight is not supported on ${PLATFORM}, where each isolate knows its own requests only: remove it`);
   must(perMinute == null || (Number.isInteger(perMinute) && perMinute >= 1 && perMinute <= 1e6), 'per_minute must be a whole number from 1 to 1000000');
   return {
     ...parseToken(sha256 ? `sha256:${sha256.replace(/^sha256:/, '')}` : token), name, expires: expires ?? '', ends: expires ? Date.parse(expires) : Infinity,
@@ -632,13 +632,13 @@ function newExchange(relay, request) {
 /** Runs the stages and returns the response, also if they throw. */
 async function record(x) {
   x.bytesIn = Number(x.headers.get('content-length') ?? 0);
-  let answer;
+  let response;
   try {
-    answer = await stages(x);
+    response = await stages(x);
   } catch (failure) {
-    answer = refusal(x, failure);
+    response = refusal(x, failure);
   }
-  const { status, headers, body, later, ...more } = answer;
+  const { status, headers, body, later, ...more } = response;
   if (!headers.has('X-Relay')) headers.set('X-Relay', `${x.relay.name}; origin=relay`);
   describe(x, headers);
   exposeTo(x, headers);
@@ -721,8 +721,8 @@ function log(x, bytesOut) {
 }
 
 /** Writes a line of JSON with the console function for its level, from which Workers Logs take the level. */
-function write(level, least, fields) {
-  if (LEVELS[level] < LEVELS[least]) return;
+function write(level, threshold, fields) {
+  if (LEVELS[level] < LEVELS[threshold]) return;
   console[level === 'info' ? 'log' : level](JSON.stringify({ time: new Date().toISOString(), level: level.toUpperCase(), ...fields }));
 }
 

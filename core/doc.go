@@ -21,8 +21,8 @@
 // Each stage is in the file of its name, and New lists them in this order. A
 // preflight carries no credentials, so cors comes before access; a body is read
 // only for a caller who may pass; the record is closed by defer and sees
-// everything. Calls go downward, with one exception: health asks access whether
-// a caller may see the upstreams.
+// everything. Calls go downward, with two exceptions: health asks access whether a
+// caller may see the upstreams, and a detached stream ends in record, where it began.
 //
 // What they use:
 //
@@ -33,7 +33,7 @@
 //	sockets.go    how many WebSockets each caller has open, for limits
 //	lines.go      header lines, counted before net/http parses them
 //	detach.go     event streams that go on when their handlers have returned
-//	reuse.go      the connections of these, for the client's next request
+//	reuse.go      hands their connections back to the server
 //	headers.go    which headers are forwarded, in both directions
 //	deadlines.go  timeouts of an exchange, and the exchanges in flight
 //	buffer.go     responses that are buffered before any of them is forwarded

@@ -97,7 +97,8 @@ var (
 	}
 )
 
-// retries says whether official SDKs retry a request upon e, and when.
+// retries says whether official SDKs retry a request upon e, and when. A time that is
+// negative is the longest of several.
 func retries(e core.Error) string {
 	switch {
 	case e.NoRetry, e.Status < 500 && e.Status != http.StatusRequestTimeout &&
@@ -105,6 +106,8 @@ func retries(e core.Error) string {
 		return "no"
 	case e.RetryAfter > 0:
 		return "after " + e.RetryAfter.String()
+	case e.RetryAfter < 0:
+		return "after up to " + (-e.RetryAfter).String()
 	}
 	return "yes"
 }
@@ -172,6 +175,9 @@ func appendError(t *testing.T, errs []core.Error, lit *ast.CompositeLit) []core.
 		t.Errorf("an error is declared without its status, code or message: %+v", e)
 	}
 	if i := slices.IndexFunc(errs, func(known core.Error) bool { return known.Code == e.Code }); i >= 0 {
+		if known := errs[i].RetryAfter; e.RetryAfter != known {
+			errs[i].RetryAfter = -max(known, e.RetryAfter, -known) // see retries
+		}
 		errs[i].Msg += " Or: " + e.Msg
 		return errs
 	}

@@ -65,7 +65,7 @@ var (
 	errMethod = &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", NoRetry: true,
 		Msg: "This relay forwards GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS."}
 	errUnknownPath = &Error{Status: http.StatusNotFound, Code: "unknown_path", NoRetry: true,
-		Msg: "This relay forwards nothing at this path. The API's paths begin with /v1/, so the base URL in your " +
+		Msg: "This relay does not forward this path. The API's paths begin with /v1/, so the base URL in your " +
 			"client must end in /v1. To forward other paths, its operator adds them to RELAY_PATHS."}
 	errURITooLong = &Error{Status: http.StatusRequestURITooLong, Code: "uri_too_long", NoRetry: true,
 		Msg: "The request's URL is longer than 8 KiB. Send long values in the body."}
@@ -87,19 +87,19 @@ var (
 
 	errAccess = &Error{Status: http.StatusUnauthorized, Code: "invalid_access_token", NoRetry: true,
 		Msg: "This relay's access token is missing or wrong. Send it in the X-Relay-Token header, or in front of " +
-			"your API key as rt_<token>.<key>. Its operator has it."}
+			"your API key as rt_<token>.<key>. Ask the relay's operator for it."}
 	errTokenExpired = &Error{Status: http.StatusUnauthorized, Code: "token_expired", NoRetry: true,
-		Msg: "This access token of the relay has expired. Its operator can extend it, or has a new one."}
+		Msg: "This access token has expired. Ask the relay's operator to extend or replace it."}
 	errTokenNotAllowed = &Error{Status: http.StatusForbidden, Code: "token_not_allowed", NoRetry: true,
-		Msg: "This access token of the relay does not permit this path or method. With the token, /relay/health says " +
-			"what it does; its operator can change it."}
+		Msg: "This access token does not allow this path or method. Request /relay/health with it to see what it " +
+			"allows, or ask the relay's operator."}
 	errModelNotAllowed = &Error{Status: http.StatusForbidden, Code: "token_not_allowed", NoRetry: true,
-		Msg: "This access token of the relay does not permit this model. With the token, /relay/health says which " +
-			"ones it does; its operator can change it."}
+		Msg: "This access token does not allow this model. Request /relay/health with it to see which it allows, or " +
+			"ask the relay's operator."}
 	errModelUnknown = &Error{Status: http.StatusForbidden, Code: "token_not_allowed", NoRetry: true,
-		Msg: "This access token of the relay permits certain models only, and the relay cannot tell which one this " +
-			"request is for. Name it once, as model in a JSON object or multipart form that is not compressed, or in " +
-			"the query of a Realtime WebSocket; where the API has no such member, use another token."}
+		Msg: "This access token allows certain models only, and the relay could not determine this request's model. " +
+			"Set model once, in a JSON object or multipart form that is not compressed, or in the query of a " +
+			"Realtime WebSocket; where the API has no such member, use another token."}
 	errTokenRate = &Error{Status: http.StatusTooManyRequests, Code: "token_rate_limited", RetryAfter: 8 * time.Second,
 		Msg: "This access token has reached its max number of requests per minute at this relay; the API was not " +
 			"called. Retry after a pause, or have its operator raise per_minute."}

@@ -90,7 +90,7 @@ func (rec *record) fail(err error) {
 // responds to panics, and sets deadlines, so that no client, with or without a
 // token, holds a connection by sending or taking nothing.
 type recordStage struct {
-	relay        *Relay // which detached responses are in flight in
+	relay        *Relay // counts detached responses as in flight
 	logger       *slog.Logger
 	observe      func(Request) // nil: nobody does
 	marker       string        // X-Relay of the relay's own responses

@@ -259,7 +259,7 @@ func (cfg Config) checkNamed(t NamedToken) error {
 		return err
 	}
 	if strings.Contains(t.Name, strings.TrimPrefix(string(t.Token), tokenPrefix)) {
-		return errors.New("has a name that holds the token, and the log shows names")
+		return errors.New("its name must not contain the token, because names are logged")
 	}
 	if t.MaxInFlight < 0 || t.PerMinute < 0 || max(t.MaxInFlight, t.PerMinute) > maxTokenLimit {
 		return errors.New("has a limit that is not from 1 to 1000000")

@@ -73,10 +73,10 @@ func workerTables(t *testing.T) string {
 	for i, s := range settings {
 		names[i] = s.Name
 	}
-	b.WriteString("\n/** The names of all settings. Those without a parser below cannot be kept here. */\n")
+	b.WriteString("\n/** The names of all settings. Those without a parser below are not supported here. */\n")
 	fmt.Fprintf(&b, "const SETTINGS = new Set(%s);\n", jsList(names))
 
-	b.WriteString("\n/** What the relay answers when it cannot forward; see core/errors.go. */\nconst ERRORS = {\n")
+	b.WriteString("\n/** The errors of the relay itself; see core/errors.go. */\nconst ERRORS = {\n")
 	for _, e := range src.errors(t) {
 		if e.Code == errWebSocket.Code {
 			e.Status = http.StatusUpgradeRequired // pending

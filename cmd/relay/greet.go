@@ -10,6 +10,7 @@ import (
 
 	"example.com/relay/core"
 	"example.com/relay/core/failover"
+	"example.com/relay/core/protocol"
 )
 
 // greet prints what a user needs to use the relay, and the notes.
@@ -20,9 +21,9 @@ func greet(out io.Writer, addr net.Addr, cfg core.Config, notes []string) {
 		access = "open to everyone who reaches it"
 	}
 	if cfg.TokenNeeded() {
-		access, key = "access token required", "rt_$TOKEN.$OPENAI_API_KEY"
+		access, key = "access token required", protocol.TokenPrefix+"$TOKEN.$OPENAI_API_KEY"
 		if cfg.HoldsKey() {
-			key = "rt_$TOKEN"
+			key = protocol.TokenPrefix + "$TOKEN"
 		}
 	}
 	page := ""

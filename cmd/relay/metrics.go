@@ -54,11 +54,11 @@ func newMetrics(address string) *metrics {
 	m := &metrics{
 		address:  address,
 		registry: prometheus.NewRegistry(),
-		requests: counter("relay_requests_total", "Requests that have ended; 499: the client left before.",
+		requests: counter("relay_requests_total", "Completed requests; status 499 means that the client disconnected first.",
 			"route", "status", "token", "upstream"),
 		errors: counter("relay_errors_total", "Errors of the relay itself, by code (docs/errors.md).", "route", "code"),
 		cut: counter("relay_cut_responses_total", "Responses that had begun and were truncated, "+
-			"but for those whose client left.", "route", "upstream"),
+			"except those whose client disconnected.", "route", "upstream"),
 		resumed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "relay_resumed_streams_total", Help: "How often a stream continued through another upstream.",
 		}),

@@ -1,4 +1,4 @@
-// Package protocol is what relays say to each other, so that a gateway
+// Package protocol defines the protocol between relays, so that a gateway
 // understands the relays in its regions: headers, the access token's prefix, the
 // health check, and error codes with what each of them proves.
 package protocol

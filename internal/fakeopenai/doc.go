@@ -2,7 +2,7 @@
 // the real one. StartUpstream serves it for a test; the command in cmd serves
 // it for a person. The way of a request through it, file by file:
 //
-//	upstream.go   what the test holds in its hands
+//	upstream.go   the handle that tests use
 //	recorder.go   the requests as they were seen, and waiting for them
 //	faults.go     the directives for this request
 //	call.go       which endpoint it is for, and whether its key is good

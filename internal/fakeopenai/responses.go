@@ -24,8 +24,8 @@ type stored struct {
 	events  [][]byte
 }
 
-// mostStored is how many responses are kept; older ones are forgotten.
-const mostStored = 256
+// maxStored is how many responses are kept; older ones are forgotten.
+const maxStored = 256
 
 // store keeps a response. One of the same ID, which comes after a Reset, takes
 // the place of the other.
@@ -39,7 +39,7 @@ func (u *Upstream) store(id string, s stored) {
 		u.storedIDs = append(u.storedIDs, id)
 	}
 	u.stored[id] = s
-	if len(u.storedIDs) > mostStored {
+	if len(u.storedIDs) > maxStored {
 		delete(u.stored, u.storedIDs[0])
 		u.storedIDs = u.storedIDs[1:]
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"example.com/relay/core/protocol"
 )
 
 // An Open is an open loop: its requests are sent when they are due, however slow
@@ -123,8 +125,8 @@ func (o Open) ask(ctx context.Context, transport http.RoundTripper, due time.Tim
 		a.First = body.first.Sub(due)
 	}
 	a.Status, a.Err = res.StatusCode, err
-	a.Upstream, a.Code = res.Header.Get("X-Relay-Upstream"), res.Header.Get("X-Relay-Error")
-	a.Attempts, _ = strconv.Atoi(res.Header.Get("X-Relay-Attempts")) // 0 if absent
+	a.Upstream, a.Code = res.Header.Get(protocol.Upstream), res.Header.Get(protocol.ErrorCode)
+	a.Attempts, _ = strconv.Atoi(res.Header.Get(protocol.Attempts)) // 0 if absent
 	if o.Inspect != nil {
 		o.Inspect(res, b)
 	}

@@ -1,6 +1,8 @@
 // Package tfdoc reads the variables and outputs of a Terraform module and writes
 // them as tables, so that the module's README need not be kept up to date by hand.
 // It reads files as terraform fmt formats them, and does not evaluate expressions.
+// terraform-docs writes such tables too; tests here also check the blocks that they are
+// made from.
 package tfdoc
 
 import (

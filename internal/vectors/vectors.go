@@ -200,7 +200,7 @@ func (r *Runner) send(t *testing.T, host string, m Message, cut bool) *Decision 
 			d.Body = strings.ReplaceAll(d.Body, keepalive+keepalive, keepalive)
 		}
 	}
-	if strings.HasSuffix(res.Header.Get("X-Relay"), "origin=relay") {
+	if protocol.IsByRelay(res.Header.Get(protocol.Marker)) {
 		var e struct{ Error struct{ Code string } }
 		_ = json.Unmarshal(body, &e)
 		d.Code = e.Error.Code

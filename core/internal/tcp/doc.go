@@ -6,5 +6,5 @@
 // for every event, so that this thread, and putting it to sleep again, is a third of
 // what an event costs. The sockets of package net never block, though: what is not
 // ready returns at once, and the goroutine waits in the poller. So here they are read
-// and written without a word to the scheduler.
+// and written without notifying the scheduler.
 package tcp

@@ -33,7 +33,7 @@ func TestExhaustion(t *testing.T) {
 		{"E04", "memory of a request of 10 KiB", servers, excepting("one request at a time", lambdas...), nil, memoryOfRequests},
 		{"E05", "out of file descriptors", []string{local}, with(elastic, beyond), nil, noDescriptorsLeft},
 		{"E06", "many cancels", servers, deaf, nil, manyCancels},
-		{"E07", "one token over its rate", nil, excepting("relays have no rate limit per token: processes share no state; OpenAI limits each key, and E03 each process", everywhere...), nil, nil},
+		{"E07", "one token over its rate", append([]string{process}, servers...), excepting("Lambda starts an environment for each request in flight, and each counts its own", lambdas...), []string{`RELAY_ACCESS_TOKENS=[{"name":"limited","token":"` + limitedToken + `","per_minute":20},"` + canaryToken + `"]`}, overItsRate},
 		{"E08", "fuzzing", nil, excepting("Go functions are fuzzed, not fronts: make torture runs scripts/fuzz, which fills the last column", all...), nil, nil},
 		{"E09", "SIGTERM amid streams", []string{local, gcf, vercel}, with(beyond, excepting("Lambda ends an environment only while it is idle", lambdas...)), nil, sigterm},
 		{"E10", "clocks that jump", relays, with(
@@ -181,6 +181,30 @@ func inFlight(r *rig) {
 	}
 	r.wantUpstream(20)
 	r.idle(20)
+	r.wantNext()
+}
+
+const limitedToken = "a-token-that-may-send-20-requests-a-minute"
+
+// overItsRate sends ten times as many requests as the token may: those beyond are
+// refused at once, and other tokens notice nothing.
+func overItsRate(r *rig) {
+	begun, served := time.Now(), 0
+	for range 200 {
+		a := r.send("POST", chatPath, chat, "X-Relay-Token", limitedToken)
+		if a.status == http.StatusOK {
+			served++
+			continue
+		}
+		r.wantError(a, http.StatusTooManyRequests, "token_rate_limited")
+		if wait, err := strconv.Atoi(a.header.Get("Retry-After-Ms")); err != nil || wait < 1 || wait > 8000 {
+			r.Errorf("Retry-After-Ms %q", a.header.Get("Retry-After-Ms"))
+		}
+	}
+	if most := 20 + int(time.Since(begun)/(3*time.Second)) + 1; served < 20 || served > most {
+		r.Errorf("%d requests were forwarded, want 20 to %d", served, most)
+	}
+	r.wantUpstream(served)
 	r.wantNext()
 }
 

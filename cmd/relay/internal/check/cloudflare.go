@@ -14,20 +14,20 @@ var cloudflareNumber = regexp.MustCompile(`(?i)\berror(?: code:?|-code">)? ?(1[0
 // what to do about it, or "" twice if it knows no advice.
 func cloudflareError(status int, page []byte) (number, advice string) {
 	if m := cloudflareNumber.FindSubmatch(page); m != nil && status >= http.StatusBadRequest {
-		if number = string(m[1]); cloudflareAdvices[number] != "" {
-			return number, cloudflareAdvices[number]
+		if number = string(m[1]); cloudflareAdvice[number] != "" {
+			return number, cloudflareAdvice[number]
 		}
 	}
 	number = strconv.Itoa(status)
-	if advice = cloudflareAdvices[number]; advice == "" {
+	if advice = cloudflareAdvice[number]; advice == "" {
 		return "", ""
 	}
 	return number, advice
 }
 
-// cloudflareAdvices maps the number of an error to advice. Numbers of four digits
+// cloudflareAdvice maps the number of an error to advice. Numbers of four digits
 // are on the page; the others are its status.
-var cloudflareAdvices = map[string]string{
+var cloudflareAdvice = map[string]string{
 	"520": "the server behind Cloudflare closed the connection or sent something that is not HTTP: see its log",
 	"521": "the server behind Cloudflare refuses connections: start it, and let Cloudflare's addresses " +
 		"through its firewall",

@@ -92,7 +92,7 @@ func pageCode(platform string, status int) string {
 
 // pageAdvice returns what to do about a page.
 func pageAdvice(platform, code string) string {
-	for _, advice := range []string{pageAdvices[platform][code], pageAdvices[""][code]} {
+	for _, advice := range []string{adviceByCode[platform][code], adviceByCode[""][code]} {
 		if advice != "" {
 			return advice
 		}
@@ -100,8 +100,8 @@ func pageAdvice(platform, code string) string {
 	return ""
 }
 
-// pageAdvices maps platform and code to advice; that of the platform "" is for all.
-var pageAdvices = map[string]map[string]string{
+// adviceByCode maps platform and code to advice; that of the platform "" is for all.
+var adviceByCode = map[string]map[string]string{
 	"": {
 		"platform_redirect": "use the URL that it leads to, if that is the relay's: " +
 			"clients drop the key when they follow a redirect",
