@@ -126,7 +126,7 @@ test('the token is the first step where it is needed', async (t) => {
   assert.match(await text(page, '#access'), /^Step 1 Access token\s+This relay needs one: ask whoever runs it\./);
   await standsStill(page, 'token');
   await isAccessible(page, 'token');
-  for (const [typed, says] of [['wrong-token-0123456789', /✗ This relay does not know that token/], [`  “rt_${stack.accessToken}”\u200b`, /✓ accepted/]]) {
+  for (const [typed, says] of [['wrong-token-0123456789', /✗ This token is not valid for this relay/], [`  “rt_${stack.accessToken}”\u200b`, /✓ accepted/]]) {
     await page.fill('#token', typed);
     await page.press('#token', 'Enter');
     await page.waitForFunction((says) => new RegExp(says).test(document.getElementById('token-state').textContent), says.source);

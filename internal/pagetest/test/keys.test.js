@@ -56,7 +56,7 @@ test('each key is told for what it is, in one row', async (t) => {
 
   const api = await details(page, keys.api);
   assert.match(api, /9999 of 10000 requests left, full again in 8.64s\s+199978 of 200000 tokens left/);
-  assert.match(api, /Balance\s+OpenAI does not tell API keys their balance\./);
+  assert.match(api, /Balance\s+OpenAI does not report balances to API keys\./);
   assert.doesNotMatch(api, /\$/, 'a made-up amount');
   const invalid = await details(page, keys.invalid);
   assert.match(invalid, /The API says \(401\): Incorrect API key provided.* invalid_api_key\s+req_0/);

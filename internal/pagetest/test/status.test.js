@@ -91,7 +91,7 @@ test('a stream that is cut', async (t) => {
     before: (page) => page.route('**/relay/health?stream=1', (route) => route.fulfill({ contentType: 'text/event-stream', body: 'data: {"event":1,"of":5,"at_ms":0}\n\n' })),
   });
   await settled(page);
-  assert.match(await text(page, '#verdict'), /Streams break off/);
+  assert.match(await text(page, '#verdict'), /Streams are cut off/);
   assert.equal(await page.getAttribute('#banner', 'class'), 'bad');
 });
 
