@@ -20,8 +20,8 @@ import (
 // take a hundred times the memory. Event streams are detached: the server's handler
 // returns once their first events are sent, and the relay takes their connections over
 // until they end; server.Close and server.Shutdown do not wait for them, as
-// r.Shutdown does. It sets server.ConnState and server.ConnContext. All that is so
-// for TCP connections only.
+// r.Shutdown does. It reads server.IdleTimeout, and sets server.ConnState and
+// server.ConnContext. All that is so for TCP connections only.
 func (r *Relay) Listen(server *http.Server, ln net.Listener) net.Listener {
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		if c, ok := conn.(*clientConn); ok {

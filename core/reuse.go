@@ -76,7 +76,7 @@ func (c *clientConn) reuse() {
 		return
 	}
 	var idle time.Time // for ever
-	if d := c.reused.server.IdleTimeout; d > 0 {
+	if d := c.reused.idleTimeout; d > 0 {
 		idle = time.Now().Add(d)
 	}
 	_ = c.SetDeadline(idle)
@@ -86,8 +86,12 @@ func (c *clientConn) reuse() {
 // A reusedListener is where a server accepts connections again that were taken over
 // from it. Until then it keeps them, as the server keeps idle ones.
 type reusedListener struct {
-	server *http.Server
-	addr   net.Addr
+	addr        net.Addr
+	idleTimeout time.Duration // 0: none
+
+	// accept is the server's Serve. With the server itself, all of net/http's would be
+	// linked into programs that have none, such as the Lambda function.
+	accept func(net.Listener) error
 	serves sync.Once // starts to accept
 	conns  chan *clientConn
 	closed chan struct{}
@@ -98,11 +102,13 @@ type reusedListener struct {
 
 func newReusedListener(server *http.Server, addr net.Addr) *reusedListener {
 	return &reusedListener{
-		server: server,
 		addr:   addr,
-		conns:  make(chan *clientConn),
-		closed: make(chan struct{}),
-		idle:   make(map[*clientConn]struct{}),
+		accept: server.Serve,
+
+		idleTimeout: server.IdleTimeout,
+		conns:       make(chan *clientConn),
+		closed:      make(chan struct{}),
+		idle:        make(map[*clientConn]struct{}),
 	}
 }
 
@@ -125,7 +131,7 @@ func (l *reusedListener) remove(c *clientConn) {
 
 // serve has the server accept c, or closes it if the server stops.
 func (l *reusedListener) serve(c *clientConn) {
-	l.serves.Do(func() { go func() { _ = l.server.Serve(l) }() })
+	l.serves.Do(func() { go func() { _ = l.accept(l) }() })
 	select {
 	case l.conns <- c:
 	case <-l.closed:
