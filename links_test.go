@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -32,6 +33,30 @@ func TestLinksResolve(t *testing.T) {
 	})
 	if links < 30 {
 		t.Errorf("found %d links: does the expression still find them?", links)
+	}
+}
+
+// Documents that sources name exist, and so do their headings.
+func TestNamedDocumentsExist(t *testing.T) {
+	document := regexp.MustCompile(`\bdocs/[\w./-]+\.(?:md|json|svg|png)(?:#[\w-]+)?`)
+	named := 0
+	walk(t, func(name string) {
+		if !slices.Contains([]string{".go", ".js", ".mjs", ".tf", ".conf", ".cfg"}, path.Ext(name)) {
+			return
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range document.FindAllString(string(text), -1) {
+			named++
+			if err := resolve(t, "README.md", to); err != nil {
+				t.Errorf("%s names %s: %v", name, to, err)
+			}
+		}
+	})
+	if named < 20 {
+		t.Errorf("found %d documents: does the expression still find them?", named)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Command bench measures the relay next to what a user could have instead, and
 // writes docs/evidence/performance.md.
 //
-//	go run ./bench -suite relay|streams|lambda|servers|bounds [-quick] [-out docs/evidence/performance.md]
+//	go run ./bench -suite relay|streams|flat|lambda|servers|bounds [-quick] [-out docs/evidence/performance.md]
 //	go run ./bench -suite smoke
 //	go run -trimpath ./bench -suite profile -out bench/relay.pgo
 //
@@ -22,6 +22,7 @@
 //	rig.go              the upstreams, and programs built for the occasion
 //	relay.go            the suite relay: closed loops, an open one, streams; streams.go has idle ones
 //	many.go             the suite streams: thousands of event streams
+//	flat.go             the suite flat: event streams for half an hour
 //	contenders.go       who takes part in it; others.go, worker.go and portkey.go configure programs of others
 //	platform.go         what the suites lambda and servers have in common
 //	lambda.go, init.go  functions, and what their start consists of

@@ -28,7 +28,7 @@ type suite struct {
 	report      func(*results) []byte
 }
 
-var suites = map[string]suite{"relay": relaySuite, "lambda": lambdaSuite, "servers": serversSuite, "streams": streamsSuite}
+var suites = map[string]suite{"relay": relaySuite, "lambda": lambdaSuite, "servers": serversSuite, "streams": streamsSuite, "flat": flatSuite}
 
 // A plan says how much to measure. Rounds are left out if the budget would be
 // exceeded, and the report says so.
@@ -47,6 +47,10 @@ type plan struct {
 	// Of the suite streams.
 	streams         []int         // numbers of them, growing
 	settle, receive time.Duration // before events are counted, and while they are
+
+	// Of the suite flat.
+	samples int
+	between time.Duration // from one to the next
 
 	// Of the suites lambda and servers.
 	starts  int           // of each contender

@@ -54,8 +54,8 @@ func newMetrics(address string) *metrics {
 	m := &metrics{
 		address:  address,
 		registry: prometheus.NewRegistry(),
-		requests: counter("relay_requests_total", "Completed requests; status 499 means that the client disconnected first.",
-			"route", "status", "token", "upstream"),
+		requests: counter("relay_requests_total", "Completed requests; status 499 means that the client "+
+			"disconnected first.", "route", "status", "token", "upstream"),
 		errors: counter("relay_errors_total", "Errors of the relay itself, by code (docs/errors.md).", "route", "code"),
 		cut: counter("relay_cut_responses_total", "Responses that had begun and were truncated, "+
 			"except those whose client disconnected.", "route", "upstream"),
