@@ -88,10 +88,10 @@ func (res *results) flatReport() []byte {
 row before counts as well.
 
 `, thousands(fitting(res.plan.streams[0])), figures.Format(upstream.EndlessGap.Seconds()), res.plan.receive)
-	b.WriteString(figures.Header("open for", "resident, MiB", "µs CPU/event", "delay p50 µs", "delay p99 µs", "lost"))
+	b.WriteString(figures.Header("resident, MiB", "µs CPU/event", "delay p50 µs", "delay p99 µs", "lost"))
 	w := res.row(nameRelay, plain)
 	for i := range res.plan.samples {
-		fmt.Fprintf(&b, "| %s min | %s | %s | %s | %s | %s |\n", figures.Format((time.Duration(i) * res.plan.between).Minutes()), value(flatMemory(i))(w),
+		fmt.Fprintf(&b, "| after %v | %s | %s | %s | %s | %s |\n", time.Duration(i)*res.plan.between, value(flatMemory(i))(w),
 			value(flatCPU(i))(w), value(flatP50(i))(w), value(flatP99(i))(w), figures.Thousands(w.sum(flatLost(i))))
 	}
 	b.WriteString("\nHow this was measured:\n\n" + res.machine.Lines(res.began, res.took))
