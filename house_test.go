@@ -44,7 +44,8 @@ func walk(t *testing.T, f func(name string)) {
 			return err
 		case !d.IsDir():
 			f(filepath.ToSlash(name))
-		case name != "." && strings.HasPrefix(d.Name(), "."), slices.Contains([]string{"dist", "node_modules", "testdata"}, d.Name()):
+		case name != "." && strings.HasPrefix(d.Name(), "."),
+			slices.Contains([]string{"dist", "node_modules", "testdata"}, d.Name()):
 			return filepath.SkipDir
 		}
 		return nil
@@ -77,38 +78,6 @@ func sources(t *testing.T) []source {
 		t.Fatalf("found %d Go files: is this the root of the repository?", len(list))
 	}
 	return list
-}
-
-// An allowance lets files or folders, by the beginning of their names, break a
-// rule. One that is not needed any more is an error.
-type allowance map[string]bool // whether it was needed
-
-func allow(prefixes ...string) allowance {
-	a := make(allowance)
-	for _, p := range prefixes {
-		a[p] = false
-	}
-	return a
-}
-
-// covers reports whether the allowance lets a file break the rule.
-func (a allowance) covers(name string) bool {
-	for prefix := range a {
-		if name == prefix || strings.HasPrefix(name, prefix+"/") {
-			a[prefix] = true
-			return true
-		}
-	}
-	return false
-}
-
-func (a allowance) checkNeeded(t *testing.T) {
-	t.Helper()
-	for prefix, needed := range a {
-		if !needed {
-			t.Errorf("%s keeps the rule: take it off the list of those that may break it", prefix)
-		}
-	}
 }
 
 func TestPackagesHaveComments(t *testing.T) {
@@ -210,7 +179,8 @@ func TestImports(t *testing.T) {
 			return !strings.Contains(first, ".") || strings.HasPrefix(p, "golang.org/x/") ||
 				p == module+"/core" || strings.HasPrefix(p, module+"/core/")
 		}},
-		{"internal", "internal does not import bench", func(p string) bool { return !strings.HasPrefix(p, module+"/bench") }},
+		{"internal", "internal does not import bench",
+			func(p string) bool { return !strings.HasPrefix(p, module+"/bench") }},
 	}
 	for _, s := range sources(t) {
 		for _, rule := range rules {
@@ -244,22 +214,27 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 }
 
+// Lines that lie in a string of several are as long as what they stand for.
 func TestLinesAreShort(t *testing.T) {
 	const maxColumns = 120 // a tab is four
-	// The reports of bench are prose, most of it in tables of formats.
-	long := allow("bench")
 	for _, s := range sources(t) {
-		if s.isTest() {
-			continue
-		}
+		text := make(map[int]bool) // lines of such strings
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok {
+				first, last := s.fset.Position(lit.Pos()).Line, s.fset.Position(lit.End()).Line
+				for line := first; last > first && line <= last; line++ {
+					text[line] = true
+				}
+			}
+			return true
+		})
 		number := 0
 		for line := range strings.Lines(s.text) {
 			number++
 			line = strings.ReplaceAll(strings.TrimSuffix(line, "\n"), "\t", "    ")
-			if n := utf8.RuneCountInString(line); n > maxColumns && !long.covers(s.name) {
+			if n := utf8.RuneCountInString(line); n > maxColumns && !text[number] {
 				t.Errorf("%s:%d: %d columns, want at most %d", s.name, number, n, maxColumns)
 			}
 		}
 	}
-	long.checkNeeded(t)
 }

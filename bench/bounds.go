@@ -48,8 +48,10 @@ var bounds = []bound{
 	{"first event, above nginx's, ms", 0.5, 0.15, beyond(plain, first, nameNginx), nameNginx},
 	{"lag of an event, above nginx's, p50, ms", 0.15, 0.02, beyond(plain, eventP50, nameNginx), nameNginx},
 	{"CPU per event at 16 streams, × nginx", 2.0, 1.3, ratio(plain, eventCPU, nameNginx), nameNginx},
-	{"CPU per event at 1,000 streams, × nginx", 1.6, 1.3, ratioIn("streams", plain, manyCPU(1000), nameNginx), nameNginx},
-	{"CPU per event at 5,000 streams, × nginx", 1.6, 1.3, ratioIn("streams", plain, manyCPU(5000), nameNginx), nameNginx},
+	{"CPU per event at 1,000 streams, × nginx", 1.6, 1.3, ratioIn("streams", plain, manyCPU(1000), nameNginx),
+		nameNginx},
+	{"CPU per event at 5,000 streams, × nginx", 1.6, 1.3, ratioIn("streams", plain, manyCPU(5000), nameNginx),
+		nameNginx},
 	{"memory of a stream, KiB, at 10,000", 40, 32, of("streams", plain, manyMemory(10_000)), ""},
 	{"time to open 10,000 streams, s", 20, none, of("streams", plain, manyOpen(10_000)), ""},
 	{"events lost of 10,000 streams", 0, none, of("streams", plain, manyLost(10_000)), ""},
@@ -187,10 +189,12 @@ func writeBounds(f figures.File, all []judged) []byte {
 	}
 	fmt.Fprintf(&b, `## Bounds
 
-Of the relay's %d bounds, %d could be judged and %d are kept. The median counts; in parentheses are the minimum and maximum of the rounds.
-The relay checks a token, replaces it with an API key, applies its header and CORS policies, and logs every request.
+Of the relay's %d bounds, %d could be judged and %d are kept. The median counts; in parentheses are the minimum and
+maximum of the rounds. The relay checks a token, replaces it with an API key, applies its header and CORS policies,
+and logs every request.
 
-![CPU per request, latency at 200 requests a second, events and idle streams, of the relay and of others](performance.svg)
+![CPU per request, latency at 200 requests a second, events and idle streams, of the relay and of
+others](performance.svg)
 
 `, len(all), could, kept)
 	b.WriteString(figures.Header("measured", "must be at most", "kept", "aim", "reached"))
@@ -203,7 +207,8 @@ The relay checks a token, replaces it with an API key, applies its header and CO
 		if !math.IsNaN(j.aim) {
 			aim = figures.Format(j.aim)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", j.what, measured, figures.Format(j.must), bold(j.within(j.must)), aim, j.within(j.aim))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", j.what, measured, figures.Format(j.must),
+			bold(j.within(j.must)), aim, j.within(j.aim))
 	}
 	b.WriteByte('\n')
 	if slices.ContainsFunc(all, func(j judged) bool { return j.within(j.aim) == "no" }) {
@@ -219,8 +224,10 @@ func obstacle(f figures.File) string {
 	if len(floor) == 0 || len(floorTLS) == 0 || len(above) == 0 || len(aboveTLS) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("The obstacle to the aims is net/http's server: a handler that only copies headers and bodies between it and the handler's own connections, without\n"+
-		"limits, timeouts, cancellation or a log, takes %s times the CPU of nginx, and %s times over TLS. The relay takes %s and %s times the CPU of that handler.\n\n",
+	return fmt.Sprintf("The obstacle to the aims is net/http's server: a handler that only copies headers and "+
+		"bodies between it and the handler's own connections, without\n"+
+		"limits, timeouts, cancellation or a log, takes %s times the CPU of nginx, and %s times over TLS. The relay "+
+		"takes %s and %s times the CPU of that handler.\n\n",
 		figures.Format(figures.Median(floor)), figures.Format(figures.Median(floorTLS)),
 		figures.Format(figures.Median(above)), figures.Format(figures.Median(aboveTLS)))
 }

@@ -171,7 +171,8 @@ func TestObstacle(t *testing.T) {
 		figures.Figure{Of: nameFloor, On: plain, What: "CPU/request", Values: []float64{20, 40}},
 		figures.Figure{Of: nameFloor, On: https1, What: "CPU/request", Values: []float64{50}})
 	got := obstacle(f)
-	for _, want := range []string{"takes 2.00 times the CPU of nginx", "2.50 times over TLS", "takes 2.40 and 1.68 times"} {
+	for _, want := range []string{"takes 2.00 times the CPU of nginx", "2.50 times over TLS",
+		"takes 2.40 and 1.68 times"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("it does not say %q: %s", want, got)
 		}
@@ -187,7 +188,8 @@ func TestBoundsAreWritten(t *testing.T) {
 	if err := justKept().Write(filepath.Join(dir, "page.json")); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(t.Context(), []string{"-suite", "bounds", "-out", page, "-strict"}, io.Discard, io.Discard); err != nil {
+	if err := run(t.Context(), []string{"-suite", "bounds", "-out", page, "-strict"}, io.Discard,
+		io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(page); err != nil || !bytes.Contains(b, []byte("27 could be judged")) {

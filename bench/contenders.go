@@ -195,7 +195,8 @@ func startRole(role string) func(context.Context, *rig, *row) (*running, error) 
 }
 
 // startAt starts a program that is told by its configuration to listen at addr.
-func startAt(ctx context.Context, addr, version string, opts proc.Options, name string, args ...string) (*running, error) {
+func startAt(ctx context.Context, addr, version string, opts proc.Options, name string,
+	args ...string) (*running, error) {
 	p, err := proc.Start(opts, name, args...)
 	if err != nil {
 		return nil, err

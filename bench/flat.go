@@ -84,15 +84,16 @@ func (res *results) flatReport() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `## Streams over time
 
-%s streams of the relay that stay open, with one event every %s s each. Each row is a sample of %v; what was lost since the
-row before counts as well.
+%s streams of the relay that stay open, with one event every %s s each. Each row is a sample of %v; what was lost
+since the row before counts as well.
 
 `, thousands(fitting(res.plan.streams[0])), figures.Format(upstream.EndlessGap.Seconds()), res.plan.receive)
 	b.WriteString(figures.Header("resident, MiB", "µs CPU/event", "delay p50 µs", "delay p99 µs", "lost"))
 	w := res.row(nameRelay, plain)
 	for i := range res.plan.samples {
-		fmt.Fprintf(&b, "| after %v | %s | %s | %s | %s | %s |\n", time.Duration(i)*res.plan.between, value(flatMemory(i))(w),
-			value(flatCPU(i))(w), value(flatP50(i))(w), value(flatP99(i))(w), figures.Thousands(w.sum(flatLost(i))))
+		fmt.Fprintf(&b, "| after %v | %s | %s | %s | %s | %s |\n", time.Duration(i)*res.plan.between,
+			value(flatMemory(i))(w), value(flatCPU(i))(w), value(flatP50(i))(w), value(flatP99(i))(w),
+			figures.Thousands(w.sum(flatLost(i))))
 	}
 	b.WriteString("\nHow this was measured:\n\n" + res.machine.Lines(res.began, res.took))
 	b.WriteString("- To repeat: `go run ./bench -suite flat`, with -quick for a rough look.\n")

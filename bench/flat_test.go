@@ -35,7 +35,8 @@ func TestMeasureOverTime(t *testing.T) {
 		}
 	}
 	report := string((&results{plan: p, began: time.Now(), rows: []*row{w}}).flatReport())
-	if strings.Count(report, "| after ") != p.samples || !strings.Contains(report, "5 streams") || strings.Contains(report, "NaN") {
+	if strings.Count(report, "| after ") != p.samples || !strings.Contains(report, "5 streams") ||
+		strings.Contains(report, "NaN") {
 		t.Errorf("the report is\n%s", report)
 	}
 }

@@ -100,7 +100,8 @@ func (f *floor) give(c *floorConn) {
 
 // exchange hands a request on, and its response back.
 func (c *floorConn) exchange(w http.ResponseWriter, req *http.Request) error {
-	c.out = append(append(append(c.out[:0], req.Method+" "+req.URL.RequestURI()+" HTTP/1.1\r\nHost: "...), req.Host...), "\r\n"...)
+	c.out = append(append(append(c.out[:0], req.Method+" "+req.URL.RequestURI()+" HTTP/1.1\r\nHost: "...), req.Host...),
+		"\r\n"...)
 	for name, values := range req.Header {
 		for _, value := range values {
 			c.out = append(append(append(append(c.out, name...), ": "...), value...), "\r\n"...)

@@ -39,7 +39,8 @@ func startIdle(ctx context.Context, bootstrap string, env map[string]string) (*i
 	ctx, cancel := context.WithTimeout(ctx, life)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bootstrap)
-	cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + api.Addr, "_HANDLER=bootstrap", "AWS_REGION=us-east-1", "GODEBUG=inittrace=1"}
+	cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + api.Addr, "_HANDLER=bootstrap", "AWS_REGION=us-east-1",
+		"GODEBUG=inittrace=1"}
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
@@ -84,7 +85,8 @@ func parseInits(output []byte) (packages []packageInit) {
 		}
 		var p packageInit
 		var at float64
-		if n, _ := fmt.Sscanf(lines.Text(), "init %s @%f ms, %f ms clock, %f bytes", &p.name, &at, &p.clock, &p.bytes); n == 4 {
+		if n, _ := fmt.Sscanf(lines.Text(), "init %s @%f ms, %f ms clock, %f bytes", &p.name, &at, &p.clock,
+			&p.bytes); n == 4 {
 			packages = append(packages, p)
 		}
 	}

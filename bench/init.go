@@ -23,18 +23,22 @@ func (res *results) writeInit(b *bytes.Buffer) {
 	toNext := relay.median(start)
 	fmt.Fprintf(b, `### What init costs
 
-The initialisers of %d packages take %s ms and %s KiB together, which is %s %% of the %s ms to the first `+"`/next`"+` (GODEBUG=inittrace=1, medians of %d starts).
-The rest is the kernel's exec, Go's runtime, the settings, and the first connection to the Runtime API.
+The initialisers of %d packages take %s ms and %s KiB together, which is %s %% of the %s ms to the first
+`+"`/next`"+` (GODEBUG=inittrace=1, medians of %d starts). The rest is the kernel's exec, Go's runtime, the settings,
+and the first connection to the Runtime API.
 
-`, len(packages), figures.Format(all.clock), figures.Format(all.bytes/1024), figures.Format(100*all.clock/toNext), figures.Format(toNext), len(relay.inits))
+`, len(packages), figures.Format(all.clock), figures.Format(all.bytes/1024), figures.Format(100*all.clock/toNext),
+		figures.Format(toNext), len(relay.inits))
 	b.WriteString(figures.Header("ms", "KiB allocated"))
 	for _, p := range packages[:min(shownInits, len(packages))] {
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", p.name, strconv.FormatFloat(p.clock, 'f', 3, 64), figures.Format(p.bytes/1024))
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", p.name, strconv.FormatFloat(p.clock, 'f', 3, 64),
+			figures.Format(p.bytes/1024))
 	}
 	if len(packages) > shownInits {
 		rest := packages[shownInits:]
 		others := sum(rest)
-		fmt.Fprintf(b, "| %d others | %s | %s |\n", len(rest), strconv.FormatFloat(others.clock, 'f', 3, 64), figures.Format(others.bytes/1024))
+		fmt.Fprintf(b, "| %d others | %s | %s |\n", len(rest), strconv.FormatFloat(others.clock, 'f', 3, 64),
+			figures.Format(others.bytes/1024))
 	}
 	b.WriteByte('\n')
 	res.writeTLS(b)
@@ -56,12 +60,15 @@ func (res *results) writeTLS(b *bytes.Buffer) {
 	more := overTLS - relay.median(firstResponse)
 	roots, n := readRoots()
 	fmt.Fprintf(b, `Opening the connection to the upstream during init would not pay off. Over TLS the first response takes %s ms, which is %s ms more than without, and the second response takes %s ms.
-Round trips are free here, so this is work: reading %d roots (%s ms, measured alone), the handshake, and the check of the certificate. At 256 MB, 0.14 of a core, it may take %s ms.
-But init is billed like the request after it, and the client whose request causes a start waits for both: what one of them saves, the other spends, and the two round trips of
-a handshake take as long in either. Only provisioned concurrency starts ahead of requests, and by the first request the upstream may have closed such a connection.
-If a sandbox got more CPU in init than its memory buys, which AWS does not promise, reading the roots there would save most of their cost.
+Round trips are free here, so this is work: reading %d roots (%s ms, measured alone), the handshake, and the check of
+the certificate. At 256 MB, 0.14 of a core, it may take %s ms. But init is billed like the request after it, and the
+client whose request causes a start waits for both: what one of them saves, the other spends, and the two round trips
+of a handshake take as long in either. Only provisioned concurrency starts ahead of requests, and by the first
+request the upstream may have closed such a connection. If a sandbox got more CPU in init than its memory buys, which
+AWS does not promise, reading the roots there would save most of their cost.
 
-`, figures.Format(overTLS), figures.Format(more), figures.Format(relay.median(secondTLS)), n, figures.Format(roots), figures.Format(more*1769/256))
+`, figures.Format(overTLS), figures.Format(more), figures.Format(relay.median(secondTLS)), n, figures.Format(roots),
+		figures.Format(more*1769/256))
 }
 
 // readRoots returns how many ms it takes to read this machine's roots, and how

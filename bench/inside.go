@@ -24,7 +24,8 @@ type benchmarks []benchmark
 
 // runBenchmarks runs those of package bench, which measure in one process.
 func runBenchmarks(ctx context.Context, benchtime string) (benchmarks, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchtime", benchtime, "example.com/relay/bench")
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchtime", benchtime,
+		"example.com/relay/bench")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("go test -bench: %w\n%s", err, out)

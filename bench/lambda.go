@@ -118,7 +118,8 @@ func (w *row) settings(upstream string) (lambdaemu.Mode, map[string]string) {
 // What is uploaded. In base64 the file is as large as an event can be.
 var (
 	largeJSON = upstream.Call{Method: "POST", Target: upstream.Upload.Target, Type: "application/json", Body: 5_000_000}
-	largeFile = upstream.Call{Method: "POST", Target: upstream.Upload.Target, Type: upstream.Upload.Type, Body: 4_000_000}
+	largeFile = upstream.Call{Method: "POST", Target: upstream.Upload.Target, Type: upstream.Upload.Type,
+		Body: 4_000_000}
 )
 
 // measureFunctionMemory takes what processes are resident with after their start,
@@ -268,7 +269,8 @@ func (w *row) measureFreezes(ctx context.Context, strict *httptest.Server, times
 	defer c.stop()
 	failed := 0
 	for range times {
-		status, _, err := load.Post(ctx, c.addr, upstream.Chat.Target, upstream.Chat.Type, []byte(`{"model":"m"}`), life)
+		status, _, err := load.Post(ctx, c.addr, upstream.Chat.Target, upstream.Chat.Type, []byte(`{"model":"m"}`),
+			life)
 		if err != nil || status != http.StatusOK {
 			failed++
 		}

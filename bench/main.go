@@ -34,7 +34,8 @@
 //	inside.go           what the benchmarks say, which run everything in one process (bench_test.go, memory_test.go)
 //	stock               what a user would write
 //	upstream            a scripted upstream whose responses are bytes made beforehand
-//	chaos               a module of its own: regions that break before a gateway, docs/evidence/failover.md; and the plots
+//	chaos               a module of its own: regions that break before a gateway, docs/evidence/failover.md; and the
+//	plots
 //
 // Upstream and clients (internal/load) are cheap so that the figures are the
 // relay's: in one process their allocations are next to none, and on shared cores
@@ -116,7 +117,8 @@ func parse(args []string, stderr io.Writer) (opts options, err error) {
 		"`name` of what to measure: relay, streams, lambda or servers; or bounds, smoke or profile")
 	flags.BoolVar(&opts.quick, "quick", false, "measure for a minute or so; the figures are rough")
 	flags.StringVar(&opts.out, "out", "", "`file` whose section to write, in place of standard output")
-	flags.StringVar(&opts.figures, "figures", "docs/evidence/performance.json", "`file` with the figures that bounds are for, unless -out is given")
+	flags.StringVar(&opts.figures, "figures", "docs/evidence/performance.json",
+		"`file` with the figures that bounds are for, unless -out is given")
 	flags.BoolVar(&opts.strict, "strict", false, "with bounds, fail if one is not kept, or none could be judged")
 	if err := flags.Parse(args); err != nil {
 		return opts, err
@@ -124,7 +126,8 @@ func parse(args []string, stderr io.Writer) (opts options, err error) {
 	if flags.NArg() > 0 {
 		return opts, fmt.Errorf("takes no %q", flags.Arg(0))
 	}
-	if _, ok := suites[opts.suite]; !ok && !slices.Contains([]string{boundsSection, smokeSuite, profileSuite}, opts.suite) {
+	if _, ok := suites[opts.suite]; !ok &&
+		!slices.Contains([]string{boundsSection, smokeSuite, profileSuite}, opts.suite) {
 		return opts, fmt.Errorf("-suite: there is no suite %q", opts.suite)
 	}
 	if opts.out != "" {

@@ -62,7 +62,8 @@ func (w *row) measureMany(ctx context.Context, r *rig, p plan) error {
 		return err
 	}
 	defer fresh.stop()
-	load.Load{Addr: fresh.addr, Request: upstream.Chat.Request(fresh.addr), Clients: clients, For: 200 * time.Millisecond}.Run(ctx)
+	load.Load{Addr: fresh.addr, Request: upstream.Chat.Request(fresh.addr), Clients: clients,
+		For: 200 * time.Millisecond}.Run(ctx)
 	before, err := fresh.usage()
 	if err != nil {
 		return err

@@ -13,15 +13,17 @@ func (res *results) streamsReport() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `## Many event streams
 
-Streams that are open at the same time, with one event every %s s each, of %d bytes. Memory is by how much a new process has grown for each;
-CPU is that of an event; the delay of an event is counted from when the upstream wrote it. Medians of %d rounds, with minimum and maximum in parentheses.
+Streams that are open at the same time, with one event every %s s each, of %d bytes. Memory is by how much a new
+process has grown for each; CPU is that of an event; the delay of an event is counted from when the upstream wrote
+it. Medians of %d rounds, with minimum and maximum in parentheses.
 
 `, figures.Format(upstream.EndlessGap.Seconds()), upstream.EventSize, res.rounds)
 	nginx := res.row(nameNginx, plain)
 	for _, n := range res.plan.streams {
 		fmt.Fprintf(&b, "### %s streams\n\n", thousands(n))
 		if fitting(n) < n {
-			fmt.Fprintf(&b, "On this machine a process may have %s descriptors, and a relay needs two for each stream: so it is %s streams.\n\n",
+			fmt.Fprintf(&b, "On this machine a process may have %s descriptors, and a relay needs two for each "+
+				"stream: so it is %s streams.\n\n",
 				thousands(maxFiles()), thousands(fitting(n)))
 		}
 		columns := []column{

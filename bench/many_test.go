@@ -11,7 +11,8 @@ import (
 func TestStreamsReport(t *testing.T) {
 	res := &results{plan: streamsSuite.full, began: time.Now(), rounds: 2, missing: []string{"Caddy: not installed"}}
 	for name, factor := range map[string]float64{nameRelay: 2, nameNginx: 1} {
-		w := &row{contender: contender{name: name, on: plain}, running: new(running), values: make(map[metric][]float64)}
+		w := &row{contender: contender{name: name, on: plain}, running: new(running),
+			values: make(map[metric][]float64)}
 		for _, n := range streamCounts {
 			w.values[manyCPU(n)] = []float64{20 * factor, 30 * factor}
 			w.values[manyLost(n)] = []float64{0, 3 * (factor - 1)}
@@ -19,7 +20,8 @@ func TestStreamsReport(t *testing.T) {
 		res.rows = append(res.rows, w)
 	}
 	report := string(res.streamsReport())
-	for _, want := range []string{"### 1,000 streams", "### 5,000 streams", "### 10,000 streams", "CPU × nginx", "| lost |", "Caddy: not installed", "To repeat"} {
+	for _, want := range []string{"### 1,000 streams", "### 5,000 streams", "### 10,000 streams", "CPU × nginx",
+		"| lost |", "Caddy: not installed", "To repeat"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report does not say %q", want)
 		}

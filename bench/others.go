@@ -68,7 +68,8 @@ func startNginx(ctx context.Context, r *rig, w *row) (*running, error) {
 	}
 	scheme, _, _ := strings.Cut(r.url(w.on), ":")
 	config := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, user, r.upstreams[w.on], addr, scheme, r.roots), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, user, r.upstreams[w.on], addr, scheme, r.roots),
+		0o600); err != nil {
 		return nil, err
 	}
 	_, version, _ = strings.Cut(version, "nginx/")
@@ -109,7 +110,8 @@ func startHAProxy(ctx context.Context, r *rig, w *row) (*running, error) {
 		https2: " ssl verify required alpn h2 ca-file " + r.roots,
 	}
 	config := filepath.Join(dir, "haproxy.cfg")
-	if err := os.WriteFile(config, fmt.Appendf(nil, haproxyConfig, fitting(12_000), addr, r.upstreams[w.on], options[w.on]), 0o600); err != nil {
+	if err := os.WriteFile(config,
+		fmt.Appendf(nil, haproxyConfig, fitting(12_000), addr, r.upstreams[w.on], options[w.on]), 0o600); err != nil {
 		return nil, err
 	}
 	_, version, _ = strings.Cut(version, "version ")
@@ -149,14 +151,16 @@ func startCaddy(ctx context.Context, r *rig, w *row) (*running, error) {
 		transport = `, "tls": {}`
 	}
 	config := filepath.Join(dir, "caddy.json")
-	if err := os.WriteFile(config, fmt.Appendf(nil, caddyConfig, addr, r.upstreams[w.on], transport), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, caddyConfig, addr, r.upstreams[w.on], transport),
+		0o600); err != nil {
 		return nil, err
 	}
 	if version == "unknown" { // as builds by go install say of themselves
 		version = moduleVersion("caddy")
 	}
 	version, _, _ = strings.Cut(strings.TrimPrefix(version, "v"), " ")
-	opts := proc.Options{Dir: dir, Env: []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir, "SSL_CERT_FILE=" + r.roots}}
+	opts := proc.Options{Dir: dir,
+		Env: []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir, "SSL_CERT_FILE=" + r.roots}}
 	return startAt(ctx, addr, version, opts, "caddy", "run", "--config", config)
 }
 

@@ -32,7 +32,8 @@ func unmeasured(s suite) *results {
 	res := &results{plan: s.quick, began: time.Now()}
 	for _, c := range s.contenders {
 		w := &row{contender: c, values: map[metric][]float64{start: {3}}, words: words{upload: "whole", cut: "broken"}}
-		w.built = &built{size: map[string]int64{"amd64": 7_500_000}, zip: map[string]int64{"arm64": 2_500_000, "amd64": 2_700_000}}
+		w.built = &built{size: map[string]int64{"amd64": 7_500_000},
+			zip: map[string]int64{"arm64": 2_500_000, "amd64": 2_700_000}}
 		res.rows = append(res.rows, w)
 	}
 	return res
@@ -44,10 +45,12 @@ func TestReportsHaveALineForEveryFigure(t *testing.T) {
 		wants  []string
 	}{
 		{string(unmeasured(lambdaSuite).lambdaReport()), []string{
-			"| relay | lambdaurl", "`/next`", "| zip for arm64, amd64, MB | 2.50, 2.70 |", "arrives | whole |", "### What init costs", "To repeat"}},
+			"| relay | lambdaurl", "`/next`", "| zip for arm64, amd64, MB | 2.50, 2.70 |", "arrives | whole |",
+			"### What init costs", "To repeat"}},
 		{string(unmeasured(serversSuite).serversReport()), []string{
 			"### Google Cloud Functions\n\n| | relay | functions-framework-go", "### Vercel\n\n| | relay | net/http",
-			"listens 3.00 ms", "| 7.50 | 7.50 |", "looks like | broken | broken |", "for Vercel: no library", "To repeat"}},
+			"listens 3.00 ms", "| 7.50 | 7.50 |", "looks like | broken | broken |", "for Vercel: no library",
+			"To repeat"}},
 	} {
 		for _, want := range test.wants {
 			if !strings.Contains(test.report, want) {

@@ -41,7 +41,8 @@ var bodyCalls = []struct {
 	call      upstream.Call
 	cpu, rate metric
 }{
-	{"response of 30 KB", upstream.Embeddings, metric{"CPU/response of 30 KB", "µs"}, metric{"responses of 30 KB/s", ""}},
+	{"response of 30 KB", upstream.Embeddings, metric{"CPU/response of 30 KB", "µs"},
+		metric{"responses of 30 KB/s", ""}},
 	{"download of 2 MiB", upstream.Download, metric{"CPU/download of 2 MiB", "µs"}, metric{"downloads of 2 MiB/s", ""}},
 	{"upload of 5 MiB", upstream.Upload, metric{"CPU/upload of 5 MiB", "µs"}, metric{"uploads of 5 MiB/s", ""}},
 }
@@ -194,7 +195,8 @@ func (w *row) run(ctx context.Context, put func(context.Context) *load.Result) (
 		return nil, before, ctx.Err()
 	}
 	if got.Requests == 0 || float64(got.Failures) > maxFailed*float64(got.Requests) {
-		return nil, before, fmt.Errorf("%d of %d requests failed: %w", got.Failures, got.Failures+got.Requests, got.Failure)
+		return nil, before, fmt.Errorf("%d of %d requests failed: %w", got.Failures, got.Failures+got.Requests,
+			got.Failure)
 	}
 	w.asked += got.Requests + got.Failures
 	w.failed += got.Failures

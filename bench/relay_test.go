@@ -30,9 +30,11 @@ func TestRowsAreComparedRoundByRound(t *testing.T) {
 }
 
 func TestParseBenchmarks(t *testing.T) {
-	got := parseBenchmarks([]byte("goos: linux\nBenchmarkChat/relay-2   \t 3603\t 90627 ns/op\t 6.62 MB/s\t 17618 B/op\t 170 allocs/op\n" +
+	got := parseBenchmarks([]byte("goos: linux\nBenchmarkChat/relay-2   \t 3603\t 90627 ns/op\t 6.62 MB/s\t 17618 " +
+		"B/op\t 170 allocs/op\n" +
 		"BenchmarkIdleStream-2 1 28 ns/op 74653 B/stream\nPASS\n"))
-	if len(got) != 2 || got.value("Chat", "relay", "allocs/op") != 170 || got.value("IdleStream", "", "B/stream") != 74653 {
+	if len(got) != 2 || got.value("Chat", "relay", "allocs/op") != 170 ||
+		got.value("IdleStream", "", "B/stream") != 74653 {
 		t.Errorf("parseBenchmarks() = %v", got)
 	}
 	if got := got.ratio("Chat", "relay", "direct", "ns/op"); got != "–" {
@@ -57,7 +59,8 @@ func TestReportSaysWhatIsMissing(t *testing.T) {
 	res := bare(nameDirect, nameRelay, nameStock)
 	res.missing = []string{"nginx: not installed", "Caddy: not installed"}
 	report := string(res.relayReport())
-	for _, want := range []string{"nginx: not installed", "Caddy: not installed", "## Event streams", "## Latency at 200", "TLS, HTTP/2", "To repeat"} {
+	for _, want := range []string{"nginx: not installed", "Caddy: not installed", "## Event streams",
+		"## Latency at 200", "TLS, HTTP/2", "To repeat"} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report does not say %q", want)
 		}
@@ -81,7 +84,8 @@ func TestWhatIsNotInstalledIsLeftOut(t *testing.T) {
 	if err := res.start(t.Context(), r); err != nil || len(res.rows) > 0 {
 		t.Fatalf("start() = %v, %d rows, want none", err, len(res.rows))
 	}
-	want := []string{"nginx: not installed", "haproxy: not installed", "Caddy: not installed", "worker on workerd: not installed: there is no workerd here, and no npm to install it with",
+	want := []string{"nginx: not installed", "haproxy: not installed", "Caddy: not installed",
+		"worker on workerd: not installed: there is no workerd here, and no npm to install it with",
 		"relay on workerd (worker.js): not installed: there is no workerd here, and no npm to install it with",
 		"Portkey's gateway: not installed: there is no node here"}
 	if !slices.Equal(res.missing, want) {
@@ -101,7 +105,8 @@ func TestContenderThatFailsIsNotLeftOut(t *testing.T) {
 // Ratios over HTTP/2 are to HTTP/1.1 of those who have no HTTP/2, and to nothing
 // else.
 func TestRow(t *testing.T) {
-	res := &results{rows: []*row{measured(nameNginx, plain), measured(nameNginx, https1), measured(nameCaddy, https2), measured(nameGateway, plain)}}
+	res := &results{rows: []*row{measured(nameNginx, plain), measured(nameNginx, https1), measured(nameCaddy, https2),
+		measured(nameGateway, plain)}}
 	for _, test := range []struct {
 		name string
 		on   string
@@ -146,12 +151,15 @@ func TestRoundRepeatsWhatFails(t *testing.T) {
 		return nil
 	}
 	res := new(results)
-	if err := res.round(t.Context(), 0, []*row{w}, each); err != nil || calls != 3 || len(w.failures) != 2 || !slices.Equal(w.values[cpu], []float64{7}) {
-		t.Errorf("round() = %v after %d calls and %d failures with %v, want nil, 3, 2, [7]", err, calls, len(w.failures), w.values[cpu])
+	if err := res.round(t.Context(), 0, []*row{w}, each); err != nil || calls != 3 || len(w.failures) != 2 ||
+		!slices.Equal(w.values[cpu], []float64{7}) {
+		t.Errorf("round() = %v after %d calls and %d failures with %v, want nil, 3, 2, [7]", err, calls,
+			len(w.failures), w.values[cpu])
 	}
 	err := res.round(t.Context(), 0, []*row{w}, func(*row) error { return io.ErrUnexpectedEOF })
 	if !errors.Is(err, io.ErrUnexpectedEOF) || len(w.failures) != maxFailures {
-		t.Errorf("round() of what always fails = %v after %d failures, want an end after %d", err, len(w.failures), maxFailures)
+		t.Errorf("round() of what always fails = %v after %d failures, want an end after %d", err, len(w.failures),
+			maxFailures)
 	}
 }
 

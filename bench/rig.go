@@ -144,7 +144,8 @@ func (r *rig) build(ctx context.Context, p build.Program, zipped bool) (*built, 
 	}
 	var err error
 	if b.versions, err = build.Versions(b.file); err != nil {
-		return nil, fmt.Errorf("this machine cannot run builds for linux/%s: %w", strings.Join(wanted, " or linux/"), err)
+		return nil, fmt.Errorf("this machine cannot run builds for linux/%s: %w", strings.Join(wanted, " or linux/"),
+			err)
 	}
 	r.programs[p.Package] = b
 	return b, nil

@@ -54,7 +54,8 @@ func smoke(ctx context.Context, stdout, progress io.Writer) error {
 	return judgeSpeed(stdout, func() ([]float64, error) {
 		relay.values, floor.values = nil, nil
 		for i := range smokeRounds {
-			if err := res.round(ctx, i, res.rows, func(w *row) error { return w.measureChat(ctx, r, res.plan) }); err != nil {
+			if err := res.round(ctx, i, res.rows,
+				func(w *row) error { return w.measureChat(ctx, r, res.plan) }); err != nil {
 				return nil, err
 			}
 		}
@@ -70,7 +71,8 @@ func judgeSpeed(stdout io.Writer, measure func() ([]float64, error)) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(stdout, "CPU per request: %s times that of %q, which may be %s at most\n", figures.Spread(ratios), nameFloor, figures.Format(maxOverFloor))
+		fmt.Fprintf(stdout, "CPU per request: %s times that of %q, which may be %s at most\n", figures.Spread(ratios),
+			nameFloor, figures.Format(maxOverFloor))
 		if figures.Median(ratios) <= maxOverFloor {
 			return nil
 		}

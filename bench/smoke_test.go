@@ -28,7 +28,8 @@ func TestJudgeSpeed(t *testing.T) {
 			return test.ratios[times-1], test.err
 		})
 		if !errors.Is(err, test.want) || times != test.times {
-			t.Errorf("%s: judgeSpeed() = %v after %d measurements, want %v after %d", test.name, err, times, test.want, test.times)
+			t.Errorf("%s: judgeSpeed() = %v after %d measurements, want %v after %d", test.name, err, times, test.want,
+				test.times)
 		}
 	}
 }

@@ -17,7 +17,8 @@ import (
 // cost them; new, because they hold no memory from other work.
 func (res *results) memoryRound(ctx context.Context, r *rig, i int) error {
 	rows := slices.DeleteFunc(res.at(plain), func(w *row) bool {
-		return w.running.process == nil || w.chatsOnly() || w.name == nameBare || w.name == nameUsage // whose streams hold the same
+		// whose streams hold the same
+		return w.running.process == nil || w.chatsOnly() || w.name == nameBare || w.name == nameUsage
 	})
 	return res.round(ctx, i, rows, func(w *row) error {
 		fresh, err := w.start(ctx, r, w)
@@ -38,7 +39,8 @@ func (res *results) memoryRound(ctx context.Context, r *rig, i int) error {
 // measureIdleStreams measures by how much each of n idle streams makes c grow, and
 // then each of twice as many.
 func (w *row) measureIdleStreams(ctx context.Context, c *running, n int) error {
-	load.Load{Addr: c.addr, Request: upstream.Chat.Request(c.addr), Clients: clients, For: 50 * time.Millisecond}.Run(ctx)
+	load.Load{Addr: c.addr, Request: upstream.Chat.Request(c.addr), Clients: clients,
+		For: 50 * time.Millisecond}.Run(ctx)
 	before, err := c.usage()
 	if err != nil {
 		return err

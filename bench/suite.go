@@ -28,7 +28,8 @@ type suite struct {
 	report      func(*results) []byte
 }
 
-var suites = map[string]suite{"relay": relaySuite, "lambda": lambdaSuite, "servers": serversSuite, "streams": streamsSuite, "flat": flatSuite}
+var suites = map[string]suite{"relay": relaySuite, "lambda": lambdaSuite, "servers": serversSuite,
+	"streams": streamsSuite, "flat": flatSuite}
 
 // A plan says how much to measure. Rounds are left out if the budget would be
 // exceeded, and the report says so.

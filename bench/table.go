@@ -93,26 +93,30 @@ func (res *results) writeInside(b *bytes.Buffer) {
 	}
 	b.WriteString(`## In one process
 
-From ` + "`go test -bench . ./bench`" + `: everything in one process. Clients and upstream hardly allocate, so allocations are the relay's.
-Times include all three.
+From ` + "`go test -bench . ./bench`" + `: everything in one process. Clients and upstream hardly allocate, so
+allocations are the relay's. Times include all three.
 
 `)
-	b.WriteString(figures.Header("allocations/request", "× stock", "KiB allocated/request", "× stock", "time × direct", "stock's time × direct"))
+	b.WriteString(figures.Header("allocations/request", "× stock", "KiB allocated/request", "× stock", "time × direct",
+		"stock's time × direct"))
 	for _, n := range insideNames {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", n.what,
 			res.inside.figure(n.name, "relay", "allocs/op", 1), res.inside.ratio(n.name, "relay", "stock", "allocs/op"),
 			res.inside.figure(n.name, "relay", "B/op", 1<<10), res.inside.ratio(n.name, "relay", "stock", "B/op"),
 			res.inside.ratio(n.name, "relay", "direct", "ns/op"), res.inside.ratio(n.name, "stock", "direct", "ns/op"))
 	}
-	fmt.Fprintf(b, "\nAn idle stream holds %s KiB of live heap and stacks, %s KiB of them beyond the minimum of net/http's server and transport.\n\n",
-		res.inside.figure("IdleStream", "", "B/stream", 1<<10), res.inside.figure("IdleStream", "", "B/stream-beyond-net/http", 1<<10))
+	fmt.Fprintf(b, "\nAn idle stream holds %s KiB of live heap and stacks, %s KiB of them beyond the minimum of "+
+		"net/http's server and transport.\n\n",
+		res.inside.figure("IdleStream", "", "B/stream", 1<<10),
+		res.inside.figure("IdleStream", "", "B/stream-beyond-net/http", 1<<10))
 }
 
 // writeFailures writes which measurements failed and were repeated.
 func (res *results) writeFailures(b *bytes.Buffer) {
 	for _, w := range res.rows {
 		if len(w.failures) > 0 {
-			fmt.Fprintf(b, "- %s, %s: %d measurements failed and were repeated; the first error was %q.\n", w.name, w.on, len(w.failures), w.failures[0].Error())
+			fmt.Fprintf(b, "- %s, %s: %d measurements failed and were repeated; the first error was %q.\n", w.name,
+				w.on, len(w.failures), w.failures[0].Error())
 		}
 	}
 }

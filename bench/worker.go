@@ -61,7 +61,8 @@ func startWarm(ctx context.Context, w *row, addr, dir, program, config string) (
 	}
 	for call, n := range map[upstream.Call]int{upstream.Chat: warmRequests, upstream.Events: warmStreams} {
 		for got := 0; got < n; {
-			l := load.Load{Addr: addr, Request: call.Request(addr), Clients: clients, For: warmInterval, Events: call == upstream.Events}
+			l := load.Load{Addr: addr, Request: call.Request(addr), Clients: clients, For: warmInterval,
+				Events: call == upstream.Events}
 			done := l.Run(ctx)
 			if got += done.Requests; done.Requests == 0 {
 				c.stop()

@@ -23,7 +23,8 @@ var runtimes = []runtime{
 func TestAdapter(t *testing.T) {
 	for _, rt := range runtimes {
 		t.Run(rt.name, func(t *testing.T) {
-			options := []contract.Option{contract.Resetting(), contract.Without(contract.Refusals, "fetch fails in one way for all")}
+			options := []contract.Option{contract.Resetting(),
+				contract.Without(contract.Refusals, "fetch fails in one way for all")}
 			if rt.name == "worker" {
 				options = append(options, contract.As("Cloudflare Workers"))
 			}

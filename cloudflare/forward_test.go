@@ -160,7 +160,8 @@ func TestSeveralUpstreams(t *testing.T) {
 				if test.blameless {
 					first = `"up"`
 				}
-				want := regexp.MustCompile(`"first","state":` + first + `.*"second","state":"up",[^}]*"checked_ms_ago":\d+}`)
+				want := regexp.MustCompile(`"first","state":` + first +
+					`.*"second","state":"up",[^}]*"checked_ms_ago":\d+}`)
 				if !want.MatchString(health) {
 					t.Errorf("health %s, want %s", health, want)
 				}
@@ -228,7 +229,8 @@ func TestRefusalOfTheRegion(t *testing.T) {
 			}
 			several := newFront(t, func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) },
 				"RELAY_UPSTREAMS="+f.upstream.URL+"#first,{upstream}#second")
-			res := several.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"), "Authorization", "Bearer sk-x")
+			res := several.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"), "Authorization",
+				"Bearer sk-x")
 			second := test.refused || test.encoding != "" // what cannot be read may not be the API's
 			if by := res.Header.Get("X-Relay-Upstream"); (by == "second") != second {
 				t.Errorf("as a gateway: %d by %s", res.StatusCode, by)
@@ -247,7 +249,8 @@ func TestRefusalOfTheRegion(t *testing.T) {
 			"RELAY_ACCESS_TOKENS=access-token-3c2b")
 		res := f.send(t, "POST", "/v1/chat/completions", strings.NewReader("{}"), "X-Relay-Token", "access-token-3c2b")
 		if got := res.Header.Get("X-Relay-Upstream"); got != by || res.Header.Get("X-Relay-Refusal") != "" {
-			t.Errorf("%s: %d by %s, X-Relay-Refusal %q", setting, res.StatusCode, got, res.Header.Get("X-Relay-Refusal"))
+			t.Errorf("%s: %d by %s, X-Relay-Refusal %q", setting, res.StatusCode, got,
+				res.Header.Get("X-Relay-Refusal"))
 		}
 	}
 }
@@ -264,7 +267,8 @@ func TestBodyThatNoUpstreamTakes(t *testing.T) {
 		first := startUpstream(t, answer(statuses[0]))
 		f := newFront(t, answer(statuses[1]), "RELAY_UPSTREAMS=http://rt_t@"+strings.TrimPrefix(first.URL, "http://")+
 			"#first,http://rt_t@{host}#second", "RELAY_ACCESS_TOKENS=access-token-3c2b")
-		res, body := f.complete(t, "POST", "/v1/files", strings.NewReader("the body"), "X-Relay-Token", "access-token-3c2b")
+		res, body := f.complete(t, "POST", "/v1/files", strings.NewReader("the body"), "X-Relay-Token",
+			"access-token-3c2b")
 		wantError(t, res, body, 413, "body_too_large")
 		if res.Header.Get("X-Should-Retry") != "false" || !strings.Contains(body, "first: platform_") {
 			t.Errorf("%v: %s", statuses, body)

@@ -46,7 +46,8 @@ func refuses(status int, code string) http.HandlerFunc {
 // client shows goes nowhere. An account without credit sends a request on, if that is
 // allowed.
 func TestKeysOfUpstreams(t *testing.T) {
-	const token, keyA, keyB, client = "access-token-3c2b", "sk-CANARY-a-1111", "sk-CANARY-b-2222", "sk-CANARY-client-3333"
+	const token, keyA, keyB, client = "access-token-3c2b", "sk-CANARY-a-1111", "sk-CANARY-b-2222",
+		"sk-CANARY-client-3333"
 	for _, test := range []struct {
 		name  string
 		a     http.HandlerFunc
@@ -78,7 +79,8 @@ func TestKeysOfUpstreams(t *testing.T) {
 			}
 			_, all := f.complete(t, "GET", "/relay/health", nil, "X-Relay-Token", token)
 			_, own := f.complete(t, "GET", "/relay/health", nil, "X-Relay-Token", "restricted-77ab")
-			if !strings.Contains(all, `"name":"a"`) || strings.Contains(own, `"name":"a"`) || !strings.Contains(own, `"upstreams":[{"name":"b"`) {
+			if !strings.Contains(all, `"name":"a"`) || strings.Contains(own, `"name":"a"`) ||
+				!strings.Contains(own, `"upstreams":[{"name":"b"`) {
 				t.Errorf("health says %s, and for a token that names b %s", all, own)
 			}
 			for _, headers := range [][]string{
@@ -90,8 +92,9 @@ func TestKeysOfUpstreams(t *testing.T) {
 					t.Errorf("%d by %q, want %q: %s", res.StatusCode, by, test.by, body)
 				}
 			}
-			_, res := f.dial(t, "/v1/realtime", "Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.rt_restricted-77ab."+
-				client+", openai-project.CANARY")
+			_, res := f.dial(t, "/v1/realtime",
+				"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.rt_restricted-77ab."+
+					client+", openai-project.CANARY")
 			if res.StatusCode != http.StatusSwitchingProtocols {
 				t.Errorf("WebSocket: %d", res.StatusCode)
 			}

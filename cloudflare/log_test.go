@@ -97,18 +97,21 @@ func TestLogLevel(t *testing.T) {
 func TestNamedTokensInTheLog(t *testing.T) {
 	const alice, bob = "CANARY-alice-0123456789", "CANARY-bob-0123456789"
 	f := newFront(t, func(http.ResponseWriter, *http.Request) {}, `RELAY_ACCESS_TOKENS=[`+
-		`{"name":"alice","token":"`+alice+`","expires":"2999-12-31T23:59:59.5+01:00","paths":["/v1/models"],"methods":["GET"],"per_minute":60},`+
+		`{"name":"alice","token":"`+alice+
+		`","expires":"2999-12-31T23:59:59.5+01:00","paths":["/v1/models"],"methods":["GET"],"per_minute":60},`+
 		`{"name":"bob","token":"`+bob+`","expires":"2026-01-31T00:00:00Z"}]`)
 	f.complete(t, "GET", "/v1/models", nil, "X-Relay-Token", alice)
 	f.complete(t, "GET", "/v1/files", nil, "X-Relay-Token", alice)
 	f.complete(t, "GET", "/v1/models", nil, "X-Relay-Token", bob)
 	f.complete(t, "GET", "/v1/models", nil, "X-Relay-Token", "alice")
 	for token, want := range map[string]string{
-		alice: `"token":{"name":"alice","expires":"2999-12-31T22:59:59Z","paths":["/v1/models"],"methods":["GET"],"per_minute":60}`,
-		bob:   "", "alice": "",
+		alice: `"token":{"name":"alice","expires":"2999-12-31T22:59:59Z","paths":["/v1/models"],"methods":["GET"],` +
+			`"per_minute":60}`,
+		bob: "", "alice": "",
 	} {
 		res, body := f.complete(t, "GET", "/relay/health", nil, "X-Relay-Token", token)
-		if res.StatusCode != 200 || strings.Contains(body, `"token":`) != (want != "") || !strings.Contains(body, want) {
+		if res.StatusCode != 200 || strings.Contains(body, `"token":`) != (want != "") ||
+			!strings.Contains(body, want) {
 			t.Errorf("token %s: health says %s, want %s", token, body, want)
 		}
 	}
@@ -126,8 +129,8 @@ func TestNamedTokensInTheLog(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{"request", "request  invalid_access_token", "request alice", "request alice", "request alice token_not_allowed",
-		"request bob", "request bob token_expired", "token bob"}
+	want := []string{"request", "request  invalid_access_token", "request alice", "request alice",
+		"request alice token_not_allowed", "request bob", "request bob token_expired", "token bob"}
 	if !slices.Equal(got, want) || strings.Contains(f.Log(), "CANARY") {
 		t.Errorf("log %q, want %q\n%s", got, want, f.Log())
 	}

@@ -38,13 +38,15 @@ func TestModels(t *testing.T) {
 			if !test.sized {
 				body = io.MultiReader(body)
 			}
-			res, answer := up.complete(t, "POST", "/v1/responses", body, "X-Relay-Token", token, "Content-Type", "application/json")
+			res, answer := up.complete(t, "POST", "/v1/responses", body, "X-Relay-Token", token, "Content-Type",
+				"application/json")
 			if test.status == 403 {
 				wantError(t, res, answer, 403, "token_not_allowed")
 				test.body = ""
 			}
 			if res.StatusCode != test.status || got != test.body {
-				t.Errorf("%s: %d %s, the upstream got %d bytes, want %d", test.name, res.StatusCode, answer, len(got), len(test.body))
+				t.Errorf("%s: %d %s, the upstream got %d bytes, want %d", test.name, res.StatusCode, answer, len(got),
+					len(test.body))
 			}
 		}
 	}

@@ -20,7 +20,8 @@ import (
 // all at once and without the values.
 func TestBadSettings(t *testing.T) {
 	bad := map[string]string{
-		"RELAY_UPSTREAMS": "http://CANARY.example", "RELAY_POLICY": "latency", "RELAY_UPSTREAM_HTTP": "1.1", "RELAY_RESEND_AMBIGUOUS": "CANARY",
+		"RELAY_UPSTREAMS": "http://CANARY.example", "RELAY_POLICY": "latency", "RELAY_UPSTREAM_HTTP": "1.1",
+		"RELAY_RESEND_AMBIGUOUS": "CANARY",
 		"RELAY_RESUME_RESPONSES": "true", "RELAY_LOG_USAGE": "true",
 		"RELAY_PROBE_INTERVAL": "10s", "RELAY_ACCESS_TOKENS": "CANARY one,two", "RELAY_API_KEY": "sk CANARY",
 		"RELAY_API_KEY_SECRET": "CANARY",
@@ -30,9 +31,11 @@ func TestBadSettings(t *testing.T) {
 		"RELAY_IDLE_TIMEOUT":    "CANARY",
 		"RELAY_MAX_STREAM_TIME": "-1s", "RELAY_KEEPALIVE": "10ms", "RELAY_BODY_TIMEOUT": "60s",
 		"RELAY_WRITE_TIMEOUT": "30s", "RELAY_NAME": "CANARY x",
-		"RELAY_ALLOW_PRIVATE_HTTP": "true", "RELAY_ALLOW_ANYONE": "CANARY", "RELAY_DRAIN_TIMEOUT": "5s", "RELAY_IDLE_CONNECTION_TIMEOUT": "3m",
-		"RELAY_REGION": "CANARY\n", "RELAY_LOG_LEVEL": "CANARY", "RELAY_LAMBDA_INVOKE_MODE": "BUFFERED",
-		"RELAY_CANARY": "x",
+		"RELAY_ALLOW_PRIVATE_HTTP": "true", "RELAY_ALLOW_ANYONE": "CANARY", "RELAY_DRAIN_TIMEOUT": "5s",
+		"RELAY_IDLE_CONNECTION_TIMEOUT": "3m",
+		"RELAY_REGION":                  "CANARY\n", "RELAY_LOG_LEVEL": "CANARY",
+		"RELAY_LAMBDA_INVOKE_MODE": "BUFFERED",
+		"RELAY_CANARY":             "x",
 	}
 	bad["RELAY_REGION"] = "CANARY\x01"
 	for _, s := range core.Settings() {
@@ -111,13 +114,16 @@ func TestSettingsThatAreRefusedTogether(t *testing.T) {
 // Every good value that core takes, the Worker takes, if the platform can keep it.
 func TestGoodSettings(t *testing.T) {
 	good := []string{
-		"RELAY_POLICY=order", "RELAY_UPSTREAM_HTTP=auto", "RELAY_RESEND_AMBIGUOUS=1", "RELAY_RESUME_RESPONSES=false", "RELAY_LOG_USAGE=false", "RELAY_PROBE_INTERVAL=off",
+		"RELAY_POLICY=order", "RELAY_UPSTREAM_HTTP=auto", "RELAY_RESEND_AMBIGUOUS=1", "RELAY_RESUME_RESPONSES=false",
+		"RELAY_LOG_USAGE=false", "RELAY_PROBE_INTERVAL=off",
 		"RELAY_MAX_IN_FLIGHT=off",
 		"RELAY_ACCESS_TOKENS= a , rt_b,sha256:" + strings.Repeat("ab", 32), "RELAY_API_KEY=sk-x",
 		"RELAY_PATH_TOKENS=true", "RELAY_PAGE=off",
-		"RELAY_ALLOWED_ORIGINS=https://a.example,http://localhost:3000,null,chrome-extension://abc,https://[::1]:3000,http://127.0.0.1:5173,app://obsidian.md",
+		"RELAY_ALLOWED_ORIGINS=https://a.example,http://localhost:3000,null,chrome-extension://abc," +
+			"https://[::1]:3000,http://127.0.0.1:5173,app://obsidian.md",
 		"RELAY_ALLOWED_HOSTS=127.0.0.1,A.example,[::1],2001:DB8::1,b.example.",
-		"RELAY_PATHS=/v1/,/openai/", "RELAY_ALLOW_PRIVATE_HTTP=false", "RELAY_ALLOW_ANYONE=true", "RELAY_DRAIN_TIMEOUT=off",
+		"RELAY_PATHS=/v1/,/openai/", "RELAY_ALLOW_PRIVATE_HTTP=false", "RELAY_ALLOW_ANYONE=true",
+		"RELAY_DRAIN_TIMEOUT=off",
 		"RELAY_IDLE_CONNECTION_TIMEOUT=off", "RELAY_MAX_BODY_BYTES=1000", "RELAY_IDLE_TIMEOUT=1m30s",
 		"RELAY_MAX_STREAM_TIME=1h", "RELAY_KEEPALIVE=15s",
 		"RELAY_BODY_TIMEOUT=off", "RELAY_WRITE_TIMEOUT=0", "RELAY_NAME=edge-1", "RELAY_REGION=Frankfurt 1",
@@ -169,7 +175,8 @@ func TestPasted(t *testing.T) {
 		t.Fatalf("curl printed %q, want %q\n%s", body, want, f.Log())
 	}
 	req := got.Load()
-	if req.Host != "api.openai.com" || req.RequestURI != "/v1/models" || req.Header.Get("Authorization") != "Bearer sk-mine" {
+	if req.Host != "api.openai.com" || req.RequestURI != "/v1/models" ||
+		req.Header.Get("Authorization") != "Bearer sk-mine" {
 		t.Errorf("the API got %s %s%s with %v", req.Method, req.Host, req.RequestURI, req.Header)
 	}
 	for name := range req.Header {

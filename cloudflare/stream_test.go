@@ -98,8 +98,8 @@ func wantCut(t *testing.T, name string, body []byte, err error, sent string) {
 	case err == nil:
 		t.Errorf("%s: the stream ends cleanly", name)
 	case !ok:
-		t.Errorf("%s: %d bytes, which are not the %d that were sent, and the error event: %t", name, len(body), len(sent),
-			bytes.Contains(body, []byte("upstream_interrupted")))
+		t.Errorf("%s: %d bytes, which are not the %d that were sent, and the error event: %t", name, len(body),
+			len(sent), bytes.Contains(body, []byte("upstream_interrupted")))
 	case !strings.HasPrefix(string(rest), "\n\ndata: {\"error\":{") ||
 		!strings.Contains(string(rest), `"code":"upstream_interrupted"`):
 		t.Errorf("%s: no error event, but %q", name, rest)

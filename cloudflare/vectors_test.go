@@ -29,7 +29,8 @@ func TestVectors(t *testing.T) {
 			for _, v := range list {
 				got := runner.Run(t, v)
 				// The runtime strips Upgrade from responses that are not 101.
-				v.Want.Headers = slices.DeleteFunc(v.Want.Headers, func(line string) bool { return line == "Upgrade: websocket" })
+				v.Want.Headers = slices.DeleteFunc(v.Want.Headers,
+					func(line string) bool { return line == "Upgrade: websocket" })
 				if v.Want.Code == "" && v.Want.Status == http.StatusBadRequest {
 					v.Want.Headers, v.Want.Code = got.Headers, got.Code // refused by net/http itself
 				}

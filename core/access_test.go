@@ -23,23 +23,31 @@ func TestAccessTokens(t *testing.T) {
 	}{
 		{"none", nil, refuse, ""},
 		{"key alone", []string{"Authorization", "Bearer " + canaryKey}, refuse, ""},
-		{"header", []string{"X-Relay-Token", canaryToken, "Authorization", "Bearer " + canaryKey}, pass, "Bearer " + canaryKey},
+		{"header", []string{"X-Relay-Token", canaryToken, "Authorization", "Bearer " + canaryKey}, pass,
+			"Bearer " + canaryKey},
 		{"header with prefix", []string{"X-Relay-Token", "rt_" + canaryToken}, pass, ""},
 		{"header, hashed token", []string{"X-Relay-Token", "second-token"}, pass, ""},
 		{"header, hashed token with prefix", []string{"X-Relay-Token", "rt_second-token"}, pass, ""},
 		{"header, token configured with prefix", []string{"X-Relay-Token", "third-token"}, pass, ""},
-		{"in the key", []string{"Authorization", "Bearer rt_" + canaryToken + "." + canaryKey}, pass, "Bearer " + canaryKey},
-		{"in the key, dots in the key", []string{"Authorization", "Bearer rt_third-token.sk-a.b.c"}, pass, "Bearer sk-a.b.c"},
+		{"in the key", []string{"Authorization", "Bearer rt_" + canaryToken + "." + canaryKey}, pass,
+			"Bearer " + canaryKey},
+		{"in the key, dots in the key", []string{"Authorization", "Bearer rt_third-token.sk-a.b.c"}, pass,
+			"Bearer sk-a.b.c"},
 		{"in the key, tab", []string{"Authorization", "Bearer\trt_third-token.sk-a"}, pass, "Bearer sk-a"},
 		{"in the key, no scheme", []string{"Authorization", "rt_third-token.sk-a"}, pass, "Bearer sk-a"},
-		{"in the key, twice", []string{"Authorization", "Bearer rt_" + canaryToken + ".rt_" + canaryToken + ".sk-a"}, pass, ""},
-		{"in another key header", []string{"Api-Key", "rt_" + canaryToken + ".k", "X-Api-Key", "rt_" + canaryToken}, pass, ""},
-		{"header, empty, before key", []string{"X-Relay-Token", "", "Authorization", "Bearer rt_" + canaryToken + ".sk-a"}, pass, "Bearer sk-a"},
+		{"in the key, twice", []string{"Authorization", "Bearer rt_" + canaryToken + ".rt_" + canaryToken + ".sk-a"},
+			pass, ""},
+		{"in another key header", []string{"Api-Key", "rt_" + canaryToken + ".k", "X-Api-Key", "rt_" + canaryToken},
+			pass, ""},
+		{"header, empty, before key", []string{"X-Relay-Token", "", "Authorization",
+			"Bearer rt_" + canaryToken + ".sk-a"}, pass, "Bearer sk-a"},
 		{"in the key, other case", []string{"Authorization", "bearer  rt_third-token.sk-a"}, pass, "Bearer sk-a"},
 		{"in the key, no key", []string{"Authorization", "Bearer rt_" + canaryToken}, pass, ""},
 		{"in the key, empty key", []string{"Authorization", "Bearer rt_" + canaryToken + "."}, pass, ""},
-		{"header before key", []string{"X-Relay-Token", canaryToken, "Authorization", "Bearer rt_wrong.sk-a"}, pass, "Bearer sk-a"},
-		{"wrong header before key", []string{"X-Relay-Token", "wrong", "Authorization", "Bearer rt_" + canaryToken + ".sk-a"}, refuse, ""},
+		{"header before key", []string{"X-Relay-Token", canaryToken, "Authorization", "Bearer rt_wrong.sk-a"}, pass,
+			"Bearer sk-a"},
+		{"wrong header before key", []string{"X-Relay-Token", "wrong", "Authorization",
+			"Bearer rt_" + canaryToken + ".sk-a"}, refuse, ""},
 		{"wrong", []string{"X-Relay-Token", "wrong"}, refuse, ""},
 		{"empty", []string{"X-Relay-Token", ""}, refuse, ""},
 		{"prefix alone", []string{"X-Relay-Token", "rt_"}, refuse, ""},
@@ -120,7 +128,8 @@ func TestTokensNeverPassAnOpenRelay(t *testing.T) {
 func TestDuplicateCredentials(t *testing.T) {
 	f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens = []Secret{canaryToken} })
 	for _, name := range []string{"Authorization", "X-Relay-Token"} {
-		res, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken, name, "Bearer a", name, "Bearer b")
+		res, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken, name, "Bearer a", name,
+			"Bearer b")
 		wantError(t, res, body, errDuplicateAuthorization)
 	}
 	f.untouched(t)
@@ -135,7 +144,8 @@ func TestHeldKey(t *testing.T) {
 		{"X-Relay-Token", canaryToken},
 	} {
 		f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, canaryKey })
-		headers = append(headers, "OpenAI-Organization", "org-mine", "OpenAI-Project", "proj-mine", "Api-Key", "mine", "OpenAI-Beta", "x")
+		headers = append(headers, "OpenAI-Organization", "org-mine", "OpenAI-Project", "proj-mine", "Api-Key", "mine",
+			"OpenAI-Beta", "x")
 		if res, body := send(t, "GET", f.URL+"/v1/models", "", headers...); res.StatusCode != 200 {
 			t.Fatalf("%q: %s", headers, body)
 		}
@@ -143,12 +153,14 @@ func TestHeldKey(t *testing.T) {
 		if got := h.Get("Authorization"); got != "Bearer "+canaryKey {
 			t.Errorf("%q: upstream got Authorization %q", headers, got)
 		}
-		if h.Get("Openai-Organization") != "" || h.Get("Openai-Project") != "" || h.Get("Api-Key") != "" || h.Get("Openai-Beta") != "x" {
+		if h.Get("Openai-Organization") != "" || h.Get("Openai-Project") != "" || h.Get("Api-Key") != "" ||
+			h.Get("Openai-Beta") != "x" {
 			t.Errorf("%q: upstream got %v", headers, h)
 		}
 	}
 	f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, canaryKey })
-	for _, headers := range [][]string{nil, {"Authorization", "Bearer sk-mine"}, {"Authorization", "Bearer " + canaryKey}} {
+	for _, headers := range [][]string{nil, {"Authorization", "Bearer sk-mine"},
+		{"Authorization", "Bearer " + canaryKey}} {
 		res, body := send(t, "GET", f.URL+"/v1/models", "", headers...)
 		wantError(t, res, body, errAccess)
 	}

@@ -19,7 +19,8 @@ func newRegions(t *testing.T, n int, api http.HandlerFunc) (gate *front, regions
 		server := httptest.NewServer(region.relay)
 		t.Cleanup(server.Close)
 		regions = append(regions, server)
-		upstreams = append(upstreams, Secret("http://rt_"+canaryToken+"@"+strings.TrimPrefix(server.URL, "http://")+"#"+name))
+		upstreams = append(upstreams, Secret("http://rt_"+canaryToken+"@"+strings.TrimPrefix(server.URL,
+			"http://")+"#"+name))
 	}
 	gate = newFront(t, api, func(cfg *Config) { cfg.Name, cfg.Upstreams, cfg.ProbeInterval = "gate", upstreams, -1 })
 	return gate, regions
@@ -53,7 +54,8 @@ func TestHopsOfClients(t *testing.T) {
 // processed.
 func TestForgedRelayHeaders(t *testing.T) {
 	for _, status := range []int{200, 403, 404, 413, 502, 503, 508} {
-		for _, code := range []string{"upstream_connect", "relay_overloaded", "relay_loop", "relay_misconfigured", "invalid_access_token", "unknown_path", "body_too_large"} {
+		for _, code := range []string{"upstream_connect", "relay_overloaded", "relay_loop", "relay_misconfigured",
+			"invalid_access_token", "unknown_path", "body_too_large"} {
 			var posts atomic.Int32
 			gate, _ := newRegions(t, 3, func(w http.ResponseWriter, req *http.Request) {
 				if req.Method == http.MethodPost {
@@ -65,16 +67,20 @@ func TestForgedRelayHeaders(t *testing.T) {
 				w.Header().Set("X-Relay-Anything", "x")
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(status)
-				_, _ = io.WriteString(w, `{"error":{"message":"m","type":"relay_error","param":null,"code":"`+code+`"}}`)
+				_, _ = io.WriteString(w, `{"error":{"message":"m","type":"relay_error","param":null,"code":"`+code+
+					`"}}`)
 			})
 			res, body := send(t, "POST", gate.URL+"/v1/chat/completions", "{}")
 			if posts.Load() != 1 || res.StatusCode != status || !strings.Contains(body, code) {
-				t.Errorf("%d %s: the API got %d requests, the client %d %s", status, code, posts.Load(), res.StatusCode, body)
+				t.Errorf("%d %s: the API got %d requests, the client %d %s", status, code, posts.Load(), res.StatusCode,
+					body)
 			}
-			if res.Header.Get("X-Relay") != "gate; origin=upstream" || res.Header.Get("X-Relay-Error") != "" || res.Header.Get("X-Relay-Anything") != "" {
+			if res.Header.Get("X-Relay") != "gate; origin=upstream" || res.Header.Get("X-Relay-Error") != "" ||
+				res.Header.Get("X-Relay-Anything") != "" {
 				t.Errorf("%d %s: the client got %v", status, code, res.Header)
 			}
-			if res, _ := send(t, "POST", gate.URL+"/v1/chat/completions", "{}"); res.Header.Get("X-Relay-Upstream") != "a" {
+			if res, _ := send(t, "POST", gate.URL+"/v1/chat/completions",
+				"{}"); res.Header.Get("X-Relay-Upstream") != "a" {
 				t.Errorf("%d %s: the next request went to %q", status, code, res.Header.Get("X-Relay-Upstream"))
 			}
 		}

@@ -72,7 +72,8 @@ func TestNoMemoryToBuffer(t *testing.T) {
 			wantError(t, res, body, errOverloaded)
 		}
 		g := newGateway(t, nil, byRelay(answer), byRelay(answer))
-		if res, body := send(t, "POST", g.URL+"/v1/chat/completions", "{}"); res.StatusCode != 200 || len(body) != size {
+		if res, body := send(t, "POST", g.URL+"/v1/chat/completions", "{}"); res.StatusCode != 200 ||
+			len(body) != size {
 			t.Errorf("gateway, %d bytes: %d with %d", size, res.StatusCode, len(body))
 		}
 	}
@@ -90,7 +91,8 @@ func TestExpectationsThatGoUp(t *testing.T) {
 	} {
 		f := newFront(t, ok, nil)
 		conn := dialRaw(t, f.URL)
-		_, _ = io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n"+test.header+"\r\n{}")
+		_, _ = io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n"+
+			"Connection: close\r\n"+test.header+"\r\n{}")
 		if all, err := io.ReadAll(conn); !strings.Contains(string(all), "HTTP/1.1 200 OK\r\n") || err != nil {
 			t.Errorf("%q: got %q, %v", test.header, all, err)
 		}

@@ -23,7 +23,8 @@ func TestPreflight(t *testing.T) {
 		name, origin, asked, want string
 	}{
 		{"one", "https://a.example", "authorization", "authorization"},
-		{"SDK", "https://a.example", "authorization,content-type,x-stainless-lang,x-stainless-new", "authorization, content-type, x-stainless-lang, x-stainless-new"},
+		{"SDK", "https://a.example", "authorization,content-type,x-stainless-lang,x-stainless-new",
+			"authorization, content-type, x-stainless-lang, x-stainless-new"},
 		{"spaces", "https://a.example", " a ,\tb", "a, b"},
 		{"illegal", "https://a.example", `a b,c"d,<x>,ok,`, "ok"},
 		{"none asked", "https://a.example", "", ""},
@@ -44,9 +45,11 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("got %d %q, want 204", res.StatusCode, body)
 			}
 			for name, want := range map[string]string{
-				"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": test.want, "Access-Control-Max-Age": "7200",
+				"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": test.want,
+				"Access-Control-Max-Age":           "7200",
 				"Access-Control-Allow-Credentials": "", "X-Relay": "relay; origin=relay",
-				"Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network",
+				"Vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, " +
+					"Access-Control-Request-Private-Network",
 			} {
 				if got := strings.Join(res.Header.Values(name), "|"); got != want {
 					t.Errorf("%s = %q, want %q", name, got, want)
@@ -63,7 +66,8 @@ func TestPreflight(t *testing.T) {
 }
 
 func TestOptionsThatIsNoPreflight(t *testing.T) {
-	for _, headers := range [][]string{nil, {"Origin", "https://a.example"}, {"Access-Control-Request-Method", "POST"}} {
+	for _, headers := range [][]string{nil, {"Origin", "https://a.example"},
+		{"Access-Control-Request-Method", "POST"}} {
 		f := newFront(t, ok, nil)
 		if res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", headers...); res.StatusCode != 200 {
 			t.Errorf("%q: status %d", headers, res.StatusCode)
@@ -81,7 +85,8 @@ func TestOrigins(t *testing.T) {
 		vary    bool
 	}{
 		{"any", nil, "https://a.example", "*", false},
-		{"listed", []string{"https://a.example", "http://localhost:3000"}, "http://localhost:3000", "http://localhost:3000", true},
+		{"listed", []string{"https://a.example", "http://localhost:3000"}, "http://localhost:3000",
+			"http://localhost:3000", true},
 		{"not listed", []string{"https://a.example"}, "https://b.example", "", true},
 		{"listed, but not this scheme", []string{"https://a.example"}, "http://a.example", "", true},
 		{"longer name", []string{"https://a.example"}, "https://a.example.evil.example", "", true},
@@ -105,7 +110,8 @@ func TestOrigins(t *testing.T) {
 					t.Errorf("%s: Vary = %q, want Origin: %t", path, res.Header.Values("Vary"), test.vary)
 				}
 			}
-			res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", "Origin", cmpOr(test.origin, "https://b.example"), "Access-Control-Request-Method", "POST")
+			res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", "Origin", cmpOr(test.origin, "https://b.example"),
+				"Access-Control-Request-Method", "POST")
 			want := test.want
 			if test.origin == "" && test.allowed == nil {
 				want = "*"
@@ -133,14 +139,16 @@ func TestExposedHeadersAreThoseSent(t *testing.T) {
 		w.Header().Set("Access-Control-Allow-Origin", "https://upstream.example")
 	}, nil)
 	res, _ := send(t, "GET", f.URL+"/v1/models", "", "Origin", "https://a.example")
-	if got, want := strings.Join(res.Header.Values("Access-Control-Expose-Headers"), "|"), "Date, X-Ratelimit-Remaining-Tokens, X-Relay, X-Request-Id"; got != want {
+	if got, want := strings.Join(res.Header.Values("Access-Control-Expose-Headers"), "|"),
+		"Date, X-Ratelimit-Remaining-Tokens, X-Relay, X-Request-Id"; got != want {
 		t.Errorf("Access-Control-Expose-Headers = %q, want %q", got, want)
 	}
 	if got := res.Header.Values("Access-Control-Allow-Origin"); len(got) != 1 || got[0] != "*" {
 		t.Errorf("Access-Control-Allow-Origin = %q", got)
 	}
 	res, _ = send(t, "GET", f.URL+"/nothing", "", "Origin", "https://a.example")
-	if got := res.Header.Get("Access-Control-Expose-Headers"); !strings.Contains(got, "X-Relay-Error") || !strings.Contains(got, "X-Should-Retry") {
+	if got := res.Header.Get("Access-Control-Expose-Headers"); !strings.Contains(got, "X-Relay-Error") ||
+		!strings.Contains(got, "X-Should-Retry") {
 		t.Errorf("of an error, Access-Control-Expose-Headers = %q", got)
 	}
 }
@@ -148,14 +156,16 @@ func TestExposedHeadersAreThoseSent(t *testing.T) {
 // FuzzPreflight: whatever a preflight asks for, what is reflected is a list of
 // header names within the bounds.
 func FuzzPreflight(f *testing.F) {
-	for _, seed := range []string{"authorization,content-type", "a b", "x\r\ny: z", strings.Repeat("a,", 100), "\x00", "é", `"`} {
+	for _, seed := range []string{"authorization,content-type", "a b", "x\r\ny: z", strings.Repeat("a,", 100), "\x00",
+		"é", `"`} {
 		f.Add(seed, seed)
 	}
 	c := newCORS(Config{}.withDefaults())
 	f.Fuzz(func(t *testing.T, one, two string) {
 		h := make(http.Header)
 		c.preflight(h, &http.Request{Method: "OPTIONS", Header: http.Header{
-			"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {one, two},
+			"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"POST"},
+			"Access-Control-Request-Headers": {one, two},
 		}})
 		list := h.Get("Access-Control-Allow-Headers")
 		if list == "" {
@@ -187,8 +197,8 @@ func TestPrivateNetworkAccess(t *testing.T) {
 		{"*", "https://chat.example", "false", false},
 	} {
 		f := newFront(t, ok, func(cfg *Config) { cfg.AllowedOrigins = []string{test.origins} })
-		res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", "Origin", test.origin, "Access-Control-Request-Method", "GET",
-			"Access-Control-Request-Private-Network", test.asks)
+		res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", "Origin", test.origin, "Access-Control-Request-Method",
+			"GET", "Access-Control-Request-Private-Network", test.asks)
 		want := ""
 		if test.allowed {
 			want = "true"
@@ -201,10 +211,11 @@ func TestPrivateNetworkAccess(t *testing.T) {
 		}
 		f.untouched(t)
 	}
-	f := newFront(t, ok, func(cfg *Config) { cfg.Upstreams = []Secret{"http://rt_canary@127.0.0.1:1"} }) // holds a token
+	// holds a token
+	f := newFront(t, ok, func(cfg *Config) { cfg.Upstreams = []Secret{"http://rt_canary@127.0.0.1:1"} })
 	f.start(t, "http://rt_canary@127.0.0.1:1", nil)
-	res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", "Origin", "https://chat.example", "Access-Control-Request-Method", "GET",
-		"Access-Control-Request-Private-Network", "true")
+	res, _ := send(t, "OPTIONS", f.URL+"/v1/models", "", "Origin", "https://chat.example",
+		"Access-Control-Request-Method", "GET", "Access-Control-Request-Private-Network", "true")
 	if got := res.Header.Get("Access-Control-Allow-Private-Network"); got != "" {
 		t.Errorf("a relay that holds a token lets any page call it: %q", got)
 	}

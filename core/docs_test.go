@@ -204,7 +204,8 @@ func number(t *testing.T, expr ast.Expr) int64 {
 			return int64(time.Second)
 		}
 		for status := 400; status < 600; status++ {
-			if name := http.StatusText(status); name != "" && expr.Sel.Name == "Status"+strings.ReplaceAll(name, " ", "") {
+			if name := http.StatusText(status); name != "" &&
+				expr.Sel.Name == "Status"+strings.ReplaceAll(name, " ", "") {
 				return int64(status)
 			}
 		}

@@ -39,7 +39,8 @@ func parseEvents(stream string) (events []string, empty int) {
 // event, whole, and no blank line is added where no event is open.
 func FuzzEventLines(f *testing.F) {
 	for _, seed := range []string{
-		"", event, event + "data: x", "data: 1\r\n\r", "data: 1\r\r", ": c", ": c\n", "data\n", "\n", "\r", "\r\n", "x\r\ny\rz\n", "data: 1\r: c", event + ": c\r\n", "data: 1\n\r", "data: 1\r\n\n\r\r\n",
+		"", event, event + "data: x", "data: 1\r\n\r", "data: 1\r\r", ": c", ": c\n", "data\n", "\n", "\r", "\r\n",
+		"x\r\ny\rz\n", "data: 1\r: c", event + ": c\r\n", "data: 1\n\r", "data: 1\r\n\n\r\r\n",
 	} {
 		f.Add(seed, 3)
 	}

@@ -85,8 +85,10 @@ func TestGatewayHealth(t *testing.T) {
 	g := newGateway(t, func(cfg *Config) { cfg.AccessTokens = []Secret{canaryToken} }, nil, byRelay(ok))
 	for i, want := range []string{"2", "2", "2", "1"} { // three strikes
 		res, _ := send(t, "POST", g.URL+"/v1/chat/completions", "{}", "X-Relay-Token", canaryToken)
-		if res.StatusCode != 200 || res.Header.Get("X-Relay-Attempts") != want || res.Header.Get("X-Relay-Upstream") != "b" {
-			t.Errorf("request %d: %d after %s attempts by %s, want 200, %s, b", i+1, res.StatusCode, res.Header.Get("X-Relay-Attempts"), res.Header.Get("X-Relay-Upstream"), want)
+		if res.StatusCode != 200 || res.Header.Get("X-Relay-Attempts") != want ||
+			res.Header.Get("X-Relay-Upstream") != "b" {
+			t.Errorf("request %d: %d after %s attempts by %s, want 200, %s, b", i+1, res.StatusCode,
+				res.Header.Get("X-Relay-Attempts"), res.Header.Get("X-Relay-Upstream"), want)
 		}
 	}
 	report := g.health(t, "X-Relay-Token", canaryToken)
@@ -94,15 +96,18 @@ func TestGatewayHealth(t *testing.T) {
 		t.Fatalf("health %+v, want two upstreams", report)
 	}
 	a, b := report.Upstreams[0], report.Upstreams[1]
-	if a.Name != "a" || a.State != "down" || a.LastError != "refused" || a.RetryInMS <= 0 || a.RetryInMS > 2400 || a.LatencyMS != 0 || a.InFlight != 0 {
+	if a.Name != "a" || a.State != "down" || a.LastError != "refused" || a.RetryInMS <= 0 || a.RetryInMS > 2400 ||
+		a.LatencyMS != 0 || a.InFlight != 0 {
 		t.Errorf("a refuses connections, health says %+v", a)
 	}
-	if b.Name != "b" || b.State != "up" || b.LastError != "" || b.RetryInMS != 0 || b.LatencyMS <= 0 || b.InFlight != 0 {
+	if b.Name != "b" || b.State != "up" || b.LastError != "" || b.RetryInMS != 0 || b.LatencyMS <= 0 ||
+		b.InFlight != 0 {
 		t.Errorf("b answers, health says %+v", b)
 	}
 	// Where the upstreams are is nothing for those who may not use them.
 	for _, headers := range [][]string{nil, {"X-Relay-Token", "wrong"}, {"Authorization", "Bearer " + canaryKey}} {
-		if report := g.health(t, headers...); len(report.Upstreams) != 0 || report.Status != "ok" || !report.TokenRequired {
+		if report := g.health(t, headers...); len(report.Upstreams) != 0 || report.Status != "ok" ||
+			!report.TokenRequired {
 			t.Errorf("%v: health says %+v", headers, report)
 		}
 	}
@@ -116,7 +121,8 @@ func TestGatewayHealth(t *testing.T) {
 		switch line["msg"] {
 		case "upstream down":
 			downs++
-			if line["level"] != "WARN" || line["upstream"] != "a" || line["reason"] != "refused" || line["retry_in_ms"].(float64) <= 0 {
+			if line["level"] != "WARN" || line["upstream"] != "a" || line["reason"] != "refused" ||
+				line["retry_in_ms"].(float64) <= 0 {
 				t.Errorf("log line %v", line)
 			}
 		case "request":
@@ -131,7 +137,8 @@ func TestGatewayHealth(t *testing.T) {
 		}
 	}
 	if downs != 1 || served != 4 {
-		t.Errorf("the log has %d lines of upstreams that went down and %d requests, want 1 and 4:\n%s", downs, served, g.log)
+		t.Errorf("the log has %d lines of upstreams that went down and %d requests, want 1 and 4:\n%s", downs, served,
+			g.log)
 	}
 }
 
@@ -325,7 +332,8 @@ func TestDeepCheckShowsInUpstreams(t *testing.T) {
 		rec := httptest.NewRecorder()
 		b.relay.ServeHTTP(rec, httptest.NewRequest("GET", protocol.HealthPath+"?deep=1", nil))
 		h := parseHealth(t, rec.Code, rec.Body.String())
-		if h.Upstream == nil || len(h.Upstreams) != 2 || h.Upstreams[0].State == "up" || h.Upstreams[0].LastError == "" {
+		if h.Upstream == nil || len(h.Upstreams) != 2 || h.Upstreams[0].State == "up" ||
+			h.Upstreams[0].LastError == "" {
 			t.Errorf("%s", rec.Body)
 		}
 	})
@@ -347,7 +355,8 @@ func TestGatewayProbes(t *testing.T) {
 					time.Sleep(time.Second)
 				}
 				for port := 1; port <= 2; port++ {
-					if got, want := b.probed[port].Load(), name == "by default"; (got >= 5 && got <= 7) != want || got > 0 && !want {
+					if got, want := b.probed[port].Load(), name == "by default"; (got >= 5 && got <= 7) != want ||
+						got > 0 && !want {
 						t.Errorf("upstream %d was probed %d times in a minute of traffic; wanted: %t", port, got, want)
 					}
 				}
@@ -367,7 +376,8 @@ func TestGatewayDescribesResponses(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Retry-After-Ms", "5")
 		w.WriteHeader(429)
-		_, _ = io.WriteString(w, `{"error":{"message":"slow down","type":"requests","param":null,"code":"rate_limit_exceeded"}}`)
+		_, _ = io.WriteString(w,
+			`{"error":{"message":"slow down","type":"requests","param":null,"code":"rate_limit_exceeded"}}`)
 	}
 	events := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -398,12 +408,14 @@ func TestGatewayDescribesResponses(t *testing.T) {
 		{"nobody", false, []http.HandlerFunc{nil, nil}, 502, "all_regions_failed", "b 2"},
 		{"three at most", false, []http.HandlerFunc{nil, nil, nil, byRelay(ok)}, 502, "all_regions_failed", "c 3"},
 		{"broken off", false, []http.HandlerFunc{broken, byRelay(ok)}, 502, "upstream_reset", "a 1"},
-		{"a response", false, []http.HandlerFunc{byRelay(invalid), byRelay(ok)}, 502, "upstream_invalid_response", "a 1"},
+		{"a response", false, []http.HandlerFunc{byRelay(invalid), byRelay(ok)}, 502, "upstream_invalid_response",
+			"a 1"},
 		{"a WebSocket", true, []http.HandlerFunc{echoUpgrade(t), byRelay(ok)}, 101, "", "a 1"},
 		{"the second's WebSocket", true, []http.HandlerFunc{nil, echoUpgrade(t)}, 101, "", "b 2"},
 		{"a WebSocket refused by the API", true, []http.HandlerFunc{nil, byRelay(apiError)}, 429, "", "b 2"},
 		{"nobody's WebSocket", true, []http.HandlerFunc{nil, nil}, 502, "all_regions_failed", "b 2"},
-		{"a response to a WebSocket", true, []http.HandlerFunc{byRelay(invalid), byRelay(ok)}, 502, "upstream_invalid_response", "a 1"},
+		{"a response to a WebSocket", true, []http.HandlerFunc{byRelay(invalid), byRelay(ok)}, 502,
+			"upstream_invalid_response", "a 1"},
 		{"one upstream", false, []http.HandlerFunc{byRelay(ok)}, 200, "", " "},
 		{"one upstream's error", false, []http.HandlerFunc{nil}, 502, "upstream_connect", " "},
 		{"one upstream's WebSocket", true, []http.HandlerFunc{echoUpgrade(t)}, 101, "", " "},
@@ -415,7 +427,8 @@ func TestGatewayDescribesResponses(t *testing.T) {
 			var body string
 			if test.ws {
 				conn := dialRaw(t, g.URL)
-				_, _ = io.WriteString(conn, "GET /v1/realtime?model=m HTTP/1.1\r\n"+handshake+"Authorization: Bearer "+canaryKey+"\r\n\r\n")
+				_, _ = io.WriteString(conn, "GET /v1/realtime?model=m HTTP/1.1\r\n"+handshake+"Authorization: Bearer "+
+					canaryKey+"\r\n\r\n")
 				var err error
 				if res, err = http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
 					t.Fatal(err)
@@ -426,9 +439,11 @@ func TestGatewayDescribesResponses(t *testing.T) {
 				}
 				conn.Close()
 			} else {
-				res, body = send(t, "POST", g.URL+"/v1/chat/completions", "{}", "Authorization", "Bearer "+canaryKey, "Origin", "https://a.example")
+				res, body = send(t, "POST", g.URL+"/v1/chat/completions", "{}", "Authorization", "Bearer "+canaryKey,
+					"Origin", "https://a.example")
 			}
-			if got := res.Header.Get("X-Relay-Upstream") + " " + res.Header.Get("X-Relay-Attempts"); got != test.by || res.StatusCode != test.status {
+			if got := res.Header.Get("X-Relay-Upstream") + " " + res.Header.Get("X-Relay-Attempts"); got != test.by ||
+				res.StatusCode != test.status {
 				t.Errorf("status %d by %q, want %d by %q", res.StatusCode, got, test.status, test.by)
 			}
 			if test.code != "" {
@@ -436,7 +451,8 @@ func TestGatewayDescribesResponses(t *testing.T) {
 					t.Errorf("code %s, want %s", got, test.code)
 				}
 			}
-			if exposed := res.Header.Get("Access-Control-Expose-Headers"); !test.ws && test.by != " " && (!strings.Contains(exposed, "X-Relay-Attempts") || !strings.Contains(exposed, "X-Relay-Upstream")) {
+			if exposed := res.Header.Get("Access-Control-Expose-Headers"); !test.ws && test.by != " " &&
+				(!strings.Contains(exposed, "X-Relay-Attempts") || !strings.Contains(exposed, "X-Relay-Upstream")) {
 				t.Errorf("pages may read %q", exposed)
 			}
 			waitForLog(t, &g.front, `"msg":"request"`)
@@ -445,7 +461,8 @@ func TestGatewayDescribesResponses(t *testing.T) {
 					continue
 				}
 				upstream, _ := line["upstream"].(string)
-				if got := upstream + " " + fmt.Sprint(line["attempts"]); got != test.by && (test.by != " " || got != " 1") {
+				if got := upstream + " " + fmt.Sprint(line["attempts"]); got != test.by &&
+					(test.by != " " || got != " 1") {
 					t.Errorf("the log says %q, want %q", got, test.by)
 				}
 			}
@@ -469,12 +486,15 @@ func TestAllRegionsFailed(t *testing.T) {
 	if took := time.Since(start); took > 3500*time.Millisecond {
 		t.Errorf("took %v", took)
 	}
-	if !strings.Contains(body, "They are: a: refused, b: platform_503.") || strings.Contains(body, "127.0.0.1") || strings.Contains(body, "CANARY") {
+	if !strings.Contains(body, "They are: a: refused, b: platform_503.") || strings.Contains(body, "127.0.0.1") ||
+		strings.Contains(body, "CANARY") {
 		t.Errorf("body %s", body)
 	}
 	waitForLog(t, &g.front, "connection refused")
 	lines := records(t, g.log.String())
-	if lines[0]["error"] != "all_regions_failed" || lines[0]["attempts"] != 2.0 || lines[1]["upstream"] != "a" || lines[1]["request_id"] != lines[0]["request_id"] || len(lines) != 2 || strings.Contains(g.log.String(), "CANARY") {
+	if lines[0]["error"] != "all_regions_failed" || lines[0]["attempts"] != 2.0 || lines[1]["upstream"] != "a" ||
+		lines[1]["request_id"] != lines[0]["request_id"] || len(lines) != 2 ||
+		strings.Contains(g.log.String(), "CANARY") {
 		t.Errorf("log:\n%s", g.log)
 	}
 }
@@ -518,7 +538,8 @@ func TestMarkerOfARelayUpstream(t *testing.T) {
 		for _, spare := range []bool{false, true} {
 			g := newGateway(t, func(cfg *Config) {
 				cfg.Name = "gate"
-				upstreams := []Secret{Secret("http://" + test.upstream + strings.TrimPrefix(behind.URL, "http://") + "#a")}
+				upstreams := []Secret{Secret("http://" + test.upstream + strings.TrimPrefix(behind.URL,
+					"http://") + "#a")}
 				if spare {
 					upstreams = append(upstreams, cfg.Upstreams[0])
 				}
@@ -529,8 +550,10 @@ func TestMarkerOfARelayUpstream(t *testing.T) {
 			if !spare && test.upstream == "" {
 				origin, code = "upstream", "" // nothing says that the only upstream is a relay
 			}
-			if got, want := res.Header.Get("X-Relay"), "gate; origin="+origin; got != want || res.Header.Get("X-Relay-Error") != code {
-				t.Errorf("%s: %d, X-Relay %q, X-Relay-Error %q; want %q, %q", test.name, res.StatusCode, got, res.Header.Get("X-Relay-Error"), want, code)
+			if got, want := res.Header.Get("X-Relay"), "gate; origin="+origin; got != want ||
+				res.Header.Get("X-Relay-Error") != code {
+				t.Errorf("%s: %d, X-Relay %q, X-Relay-Error %q; want %q, %q", test.name, res.StatusCode, got,
+					res.Header.Get("X-Relay-Error"), want, code)
 			}
 			if code != "" {
 				if got := errorCode(t, res, body); got != code {
@@ -594,7 +617,8 @@ func TestClientTimeoutOfUploads(t *testing.T) {
 				b.relay.ServeHTTP(rec, req)
 			}()
 			if took := time.Since(start); took != test.after || !strings.Contains(rec.Body.String(), test.want) {
-				t.Errorf("%s, early %t: ended after %v with %s, want %v, %s", test.header, test.early, took, rec.Body, test.after, test.want)
+				t.Errorf("%s, early %t: ended after %v with %s, want %v, %s", test.header, test.early, took, rec.Body,
+					test.after, test.want)
 			}
 			body.Close()
 		})
@@ -641,7 +665,8 @@ func TestClientTimeout(t *testing.T) {
 							context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
 							return &http.Response{
 								StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: r, ContentLength: -1,
-								Header: http.Header{"Content-Type": {"text/event-stream"}, "X-Relay": {"behind; origin=upstream"}},
+								Header: http.Header{"Content-Type": {"text/event-stream"},
+									"X-Relay": {"behind; origin=upstream"}},
 							}, nil
 						})
 					})
@@ -695,8 +720,10 @@ func TestGatewayHoldsJSON(t *testing.T) {
 		want      *Error // nil: the response begins, and breaks off
 	}{
 		{"with a length", head + "application/json\r\nContent-Length: 9\r\n\r\n", 2, ErrInterrupted},
-		{"chunked", head + "application/json; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n", 2, ErrInterrupted},
-		{"compressed", head + "application/json\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\n\x1f\x8b", 2, ErrInterrupted},
+		{"chunked", head + "application/json; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n", 2,
+			ErrInterrupted},
+		{"compressed", head + "application/json\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\n\x1f\x8b", 2,
+			ErrInterrupted},
 		{"long", head + "application/json\r\nContent-Length: 9999999\r\n\r\n{", 2, nil},
 		{"sound", head + "audio/mpeg\r\nContent-Length: 9\r\n\r\nID3", 2, nil},
 		{"events", head + "text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(event), 2, nil},
@@ -730,7 +757,9 @@ func TestClientTimeoutOfJSON(t *testing.T) {
 				r, w := io.Pipe()
 				context.AfterFunc(req.Context(), func() { w.CloseWithError(context.Cause(req.Context())) })
 				return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: r, ContentLength: -1,
-					Header: http.Header{"Content-Type": {"application/json"}, "X-Relay": {"behind; origin=upstream"}}}, nil
+						Header: http.Header{"Content-Type": {"application/json"},
+							"X-Relay": {"behind; origin=upstream"}}},
+					nil
 			})
 		})
 		req := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/chat/completions", strings.NewReader("{}"))
@@ -758,7 +787,8 @@ func TestGatewayRetriesBrokenJSON(t *testing.T) {
 		var asked atomic.Int32
 		breaking := func(w http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(io.Discard, req.Body)
-			hijack(t, w, "HTTP/1.1 200 OK\r\nX-Relay: behind; origin=upstream\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{").Close()
+			hijack(t, w, "HTTP/1.1 200 OK\r\nX-Relay: behind; origin=upstream\r\nContent-Type: application/json\r\n"+
+				"Content-Length: 9\r\n\r\n{").Close()
 		}
 		whole := func(w http.ResponseWriter, req *http.Request) {
 			asked.Add(1)
@@ -768,8 +798,10 @@ func TestGatewayRetriesBrokenJSON(t *testing.T) {
 		res, body := send(t, test.method, g.URL+test.path, "{}")
 		if test.want != nil {
 			wantError(t, res, body, test.want)
-		} else if res.StatusCode != 200 || res.Header.Get("X-Relay-Upstream") != "b" || res.Header.Get("X-Relay-Attempts") != "2" {
-			t.Errorf("%s, resend %t: %d %v %q, want 200 by b after 2 attempts", test.method, test.resend, res.StatusCode, res.Header, body)
+		} else if res.StatusCode != 200 || res.Header.Get("X-Relay-Upstream") != "b" ||
+			res.Header.Get("X-Relay-Attempts") != "2" {
+			t.Errorf("%s, resend %t: %d %v %q, want 200 by b after 2 attempts", test.method, test.resend,
+				res.StatusCode, res.Header, body)
 		}
 		if n, want := asked.Load(), test.want == nil; n > 1 || (n > 0) != want {
 			t.Errorf("%s, resend %t: the other upstream got %d requests", test.method, test.resend, n)
@@ -792,23 +824,29 @@ func TestFunctionLeavesNothingRunning(t *testing.T) {
 	defer busy.Close()
 
 	for name, first := range map[string]string{
-		"the first": region.URL + "/first", "refused": "http://" + proc.RefusingAddr(t), "the platform's 503": busy.URL, "slow to connect": "https://" + mute.Addr().String(),
+		"the first": region.URL + "/first", "refused": "http://" + proc.RefusingAddr(t), "the platform's 503": busy.URL,
+		"slow to connect": "https://" + mute.Addr().String(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			relay := FromEnv([]string{"RELAY_LOG_LEVEL=off", "RELAY_UPSTREAMS=" + first + "#first," + region.URL + "#second"}, Platform{Serverless: true})
+			relay := FromEnv([]string{"RELAY_LOG_LEVEL=off",
+				"RELAY_UPSTREAMS=" + first + "#first," + region.URL + "#second"}, Platform{Serverless: true})
 			for range 5 {
 				rec := httptest.NewRecorder()
 				relay.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader("{}")))
-				if got, want := rec.Header().Get("X-Relay-Upstream"), "second"; rec.Code != 200 || (got == want) == (name == "the first") {
+				if got, want := rec.Header().Get("X-Relay-Upstream"), "second"; rec.Code != 200 ||
+					(got == want) == (name == "the first") {
 					t.Errorf("%d by %q: %s", rec.Code, got, rec.Body)
 				}
 			}
 			waitForGoroutines(t, "outlive their requests", func(stack string) bool {
-				idle := strings.Contains(stack, "persistConn).readLoop") || strings.Contains(stack, "persistConn).writeLoop")
-				return !idle && (strings.Contains(stack, "example.com/relay/core") || strings.Contains(stack, "net/http.(*Transport)") || strings.Contains(stack, "addTLS"))
+				idle := strings.Contains(stack, "persistConn).readLoop") ||
+					strings.Contains(stack, "persistConn).writeLoop")
+				return !idle && (strings.Contains(stack, "example.com/relay/core") ||
+					strings.Contains(stack, "net/http.(*Transport)") || strings.Contains(stack, "addTLS"))
 			})
 			relay.stop()
-			waitForGoroutines(t, "outlive the relay", func(stack string) bool { return strings.Contains(stack, "relay/core/failover") })
+			waitForGoroutines(t, "outlive the relay",
+				func(stack string) bool { return strings.Contains(stack, "relay/core/failover") })
 		})
 	}
 }
@@ -820,7 +858,8 @@ func waitForGoroutines(t *testing.T, what string, is func(stack string) bool) {
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
 		buf := make([]byte, 1<<20)
 		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
-		stacks = slices.DeleteFunc(stacks, func(stack string) bool { return strings.Contains(stack, "testing.tRunner") || !is(stack) })
+		stacks = slices.DeleteFunc(stacks,
+			func(stack string) bool { return strings.Contains(stack, "testing.tRunner") || !is(stack) })
 		if len(stacks) == 0 {
 			return
 		}

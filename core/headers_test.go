@@ -13,15 +13,21 @@ import (
 
 // identifying are request headers that must not reach the upstream.
 var identifying = []string{
-	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Anything", "X-Real-Ip", "X-Client-Ip",
-	"True-Client-Ip", "X-Cluster-Client-Ip", "Fastly-Client-Ip", "Cf-Connecting-Ip", "Cf-Ray", "Cf-Ipcountry", "Cdn-Loop",
-	"X-Amzn-Trace-Id", "X-Amzn-Oidc-Data", "X-Amz-Cf-Id", "X-Vercel-Id", "X-Vercel-Forwarded-For", "X-Vercel-Oidc-Token",
+	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Anything", "X-Real-Ip",
+	"X-Client-Ip",
+	"True-Client-Ip", "X-Cluster-Client-Ip", "Fastly-Client-Ip", "Cf-Connecting-Ip", "Cf-Ray", "Cf-Ipcountry",
+	"Cdn-Loop",
+	"X-Amzn-Trace-Id", "X-Amzn-Oidc-Data", "X-Amz-Cf-Id", "X-Vercel-Id", "X-Vercel-Forwarded-For",
+	"X-Vercel-Oidc-Token",
 	"X-Now-Route-Matches", "X-Cloud-Trace-Context", "Traceparent", "Tracestate", "Baggage", "X-Appengine-User-Ip",
 	"Function-Execution-Id", "X-Envoy-External-Address", "Via", "Referer", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode",
-	"Sec-Ch-Ua", "Sec-Ch-Ua-Platform", "Sec-Gpc", "Dnt", "Priority", "Cookie", "X-Http-Method-Override", "X-Original-Url",
+	"Sec-Ch-Ua", "Sec-Ch-Ua-Platform", "Sec-Gpc", "Dnt", "Priority", "Cookie", "X-Http-Method-Override",
+	"X-Original-Url",
 	"X-Rewrite-Url", "X_Relay_Token", "Content_Length", "X-Relay-Token", "X_Forwarded-For", "Cf_Connecting_Ip",
-	"Api_key", "X_api_key", "X-Goog_Api_key", "Openai_Organization", "Content_Type", "Content_Encoding", "Accept_Encoding",
-	"Authorization_", "_cookie", "Sec_Websocket_Protocol", "Sec-Websocket_Key", "Service_Worker", "Relay_Hop", "Transfer_Encoding", "X_Http_Method_Override", "X-Relay-Anything",
+	"Api_key", "X_api_key", "X-Goog_Api_key", "Openai_Organization", "Content_Type", "Content_Encoding",
+	"Accept_Encoding",
+	"Authorization_", "_cookie", "Sec_Websocket_Protocol", "Sec-Websocket_Key", "Service_Worker", "Relay_Hop",
+	"Transfer_Encoding", "X_Http_Method_Override", "X-Relay-Anything",
 	"Proxy-Authorization", "Proxy-Connection", "Keep-Alive", "Te", "Http2-Settings", "X-Serverless-Authorization",
 }
 
@@ -36,12 +42,17 @@ func TestRequestHeaders(t *testing.T) {
 		raw.WriteString(name + ": leak\r\n")
 	}
 	pass := map[string]string{
-		"Authorization": "Bearer " + canaryKey, "Openai-Organization": "org-1", "Openai-Project": "proj_1", "Openai-Beta": "assistants=v2",
-		"X-Client-Request-Id": "r-1", "X-Stainless-Lang": "go", "X-Stainless-Retry-Count": "0", "Idempotency-Key": "i-1",
-		"User-Agent": "OpenAI/Go 3", "Accept": "application/json", "Accept-Encoding": "gzip, br, zstd", "Accept-Language": "de",
-		"Content-Type": "application/json", "Content-Encoding": "zstd", "Range": "bytes=0-1", "If-None-Match": `"a,b"`,
-		"X-Custom": "kept", "Session_id": "s-1", "Conversation_id": "c-1", "X-Under_score": "kept", "Cf-Aig-Authorization": "Bearer g",
-		"Cf-Aig-Metadata": "{}", "Cf_aig_cache_ttl": "60", "X_stainless_lang": "go",
+		"Authorization": "Bearer " + canaryKey, "Openai-Organization": "org-1", "Openai-Project": "proj_1",
+		"Openai-Beta":         "assistants=v2",
+		"X-Client-Request-Id": "r-1", "X-Stainless-Lang": "go", "X-Stainless-Retry-Count": "0",
+		"Idempotency-Key": "i-1",
+		"User-Agent":      "OpenAI/Go 3", "Accept": "application/json", "Accept-Encoding": "gzip, br, zstd",
+		"Accept-Language": "de",
+		"Content-Type":    "application/json", "Content-Encoding": "zstd", "Range": "bytes=0-1",
+		"If-None-Match": `"a,b"`,
+		"X-Custom":      "kept", "Session_id": "s-1", "Conversation_id": "c-1", "X-Under_score": "kept",
+		"Cf-Aig-Authorization": "Bearer g",
+		"Cf-Aig-Metadata":      "{}", "Cf_aig_cache_ttl": "60", "X_stainless_lang": "go",
 	}
 	for name, value := range pass {
 		raw.WriteString(name + ": " + value + "\r\n")
@@ -78,7 +89,8 @@ func TestHeadersThatAreNotAdded(t *testing.T) {
 func TestHopsAreCountedForPossibleRelaysOnly(t *testing.T) {
 	for host, want := range map[string]bool{
 		"api.openai.com": true, "us.api.openai.com": true, "API.OPENAI.COM": true,
-		"openai.com.evil.example": false, "evilapi.openai.com.example": false, "relay.example": false, "127.0.0.1": false,
+		"openai.com.evil.example": false, "evilapi.openai.com.example": false, "relay.example": false,
+		"127.0.0.1": false,
 	} {
 		if got := failover.IsOfficial(host); got != want {
 			t.Errorf("failover.IsOfficial(%q) = %t, want %t", host, got, want)
@@ -126,7 +138,8 @@ func TestResponseHeaders(t *testing.T) {
 		h := w.Header()
 		for _, name := range []string{
 			"Set-Cookie", "Alt-Svc", "Strict-Transport-Security", "Report-To", "Nel", "Server",
-			"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Allow-Credentials", "Keep-Alive",
+			"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Allow-Credentials",
+			"Keep-Alive",
 		} {
 			h.Set(name, "leak")
 		}
@@ -192,7 +205,8 @@ func TestCacheControl(t *testing.T) {
 		if got := res.Header.Get("Cache-Control"); got != test.want {
 			t.Errorf("%s, %q: Cache-Control = %q, want %q", test.contentType, test.sent, got, test.want)
 		}
-		if got, want := res.Header.Get("X-Accel-Buffering") == "no", strings.HasPrefix(test.contentType, "text/event"); got != want {
+		if got, want := res.Header.Get("X-Accel-Buffering") == "no",
+			strings.HasPrefix(test.contentType, "text/event"); got != want {
 			t.Errorf("%s: X-Accel-Buffering no: %t, want %t", test.contentType, got, want)
 		}
 	}
@@ -237,7 +251,8 @@ func TestRedirectsKeepTheTokenAndLoseTheBase(t *testing.T) {
 		}
 		res, _ := send(t, "GET", f.URL+test.path, "", headers...)
 		if got := res.Header.Get("Location"); res.StatusCode != 307 || got != test.want {
-			t.Errorf("base %q, path %q, Location %q: %d %q, want %q", test.base, test.path, test.location, res.StatusCode, got, test.want)
+			t.Errorf("base %q, path %q, Location %q: %d %q, want %q", test.base, test.path, test.location,
+				res.StatusCode, got, test.want)
 		}
 		if log := f.log.String(); strings.Contains(log, canaryToken) {
 			t.Errorf("the token is logged: %s", log)
@@ -266,7 +281,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		}, nil)
 		res, _ := send(t, "GET", f.URL+"/v1/models", "", "Authorization", "Bearer "+canaryKey)
 		if res.StatusCode != 302 || res.Header.Get("Location") != test.want {
-			t.Errorf("Location %q: got %d %q, want 302 %q", test.location, res.StatusCode, res.Header.Get("Location"), test.want)
+			t.Errorf("Location %q: got %d %q, want 302 %q", test.location, res.StatusCode, res.Header.Get("Location"),
+				test.want)
 		}
 		f.only(t)
 	}
@@ -345,8 +361,9 @@ func TestRequestTrailersAreDropped(t *testing.T) {
 		_, _ = io.Copy(io.Discard, req.Body)
 		trailers <- req.Trailer
 	}, nil)
-	res, _ := sendRaw(t, f.URL, "POST /v1/files HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n"+
-		"2\r\nhi\r\n0\r\nAuthorization: Bearer "+canaryKey+"\r\n\r\n")
+	res, _ := sendRaw(t, f.URL,
+		"POST /v1/files HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: Authorization\r\n\r\n"+
+			"2\r\nhi\r\n0\r\nAuthorization: Bearer "+canaryKey+"\r\n\r\n")
 	if got := receive(t, trailers, "the request"); res.StatusCode != 200 || len(got) != 0 {
 		t.Errorf("status %d, upstream got trailers %v", res.StatusCode, got)
 	}

@@ -23,7 +23,8 @@ func TestHealth(t *testing.T) {
 		cfg.Name, cfg.Region, cfg.AccessTokens, cfg.APIKey = "paris", "eu-west-3", []Secret{canaryToken}, canaryKey
 	})
 	res, body := send(t, "GET", f.URL+"/relay/health", "")
-	want := fmt.Sprintf(`{"status":"ok","name":"paris","version":%q,"region":"eu-west-3","platform":"server","token_required":true,"holds_key":true,"max_body_bytes":33554432,"websocket":true}`+"\n", Version)
+	want := fmt.Sprintf(`{"status":"ok","name":"paris","version":%q,"region":"eu-west-3","platform":"server",`+
+		`"token_required":true,"holds_key":true,"max_body_bytes":33554432,"websocket":true}`+"\n", Version)
 	if res.StatusCode != 200 || body != want {
 		t.Errorf("got %d %s, want %s", res.StatusCode, body, want)
 	}
@@ -50,7 +51,8 @@ func TestDeepHealth(t *testing.T) {
 		{"401 as OpenAI", 401, `{"error":{"code":null}}`, 200, ""},
 		{"200", 200, `{}`, 200, ""},
 		{"429", 429, `{}`, 200, ""},
-		{"region refused", 403, `{"error":{"code":"unsupported_country_region_territory","type":"request_forbidden"}}`, 503, "unsupported_country_region_territory"},
+		{"region refused", 403, `{"error":{"code":"unsupported_country_region_territory","type":"request_forbidden"}}`,
+			503, "unsupported_country_region_territory"},
 		{"blocked", 403, `<html>`, 503, "upstream_unexpected_status"},
 		{"500", 500, ``, 503, "upstream_unexpected_status"},
 		{"refused connection", 0, ``, 503, "upstream_connect"},
@@ -76,7 +78,8 @@ func TestDeepHealth(t *testing.T) {
 				if err := json.Unmarshal([]byte(body), &report); err != nil || report.Upstream == nil {
 					t.Fatalf("%d %s", res.StatusCode, body)
 				}
-				if res.StatusCode != test.want || report.Upstream.Code != test.code || report.Upstream.OK != (test.code == "") || (report.Status == "ok") != (test.code == "") {
+				if res.StatusCode != test.want || report.Upstream.Code != test.code ||
+					report.Upstream.OK != (test.code == "") || (report.Status == "ok") != (test.code == "") {
 					t.Errorf("got %d %s, want %d %q", res.StatusCode, body, test.want, test.code)
 				}
 			}
@@ -94,7 +97,8 @@ func TestDeepHealthIsAskedAgainLater(t *testing.T) {
 		var asked atomic.Int32
 		relay, err := New(Config{Transport: roundTripFunc(func(*http.Request) (*http.Response, error) {
 			asked.Add(1)
-			return &http.Response{StatusCode: 401, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}"))}, nil
+			return &http.Response{StatusCode: 401, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}"))},
+				nil
 		}), LogLevel: levelOff})
 		if err != nil {
 			t.Fatal(err)
@@ -121,14 +125,16 @@ func TestStreamProbe(t *testing.T) {
 			events = append(events, scan.Text())
 		}
 	}
-	if len(events) != streamEvents+1 || events[streamEvents] != "data: [DONE]" || !strings.HasPrefix(events[0], `data: {"event":1,"of":5,"at_ms":`) {
+	if len(events) != streamEvents+1 || events[streamEvents] != "data: [DONE]" ||
+		!strings.HasPrefix(events[0], `data: {"event":1,"of":5,"at_ms":`) {
 		t.Errorf("events %q", events)
 	}
 	f.untouched(t)
 }
 
 func TestMisconfigured(t *testing.T) {
-	r := FromEnv([]string{"RELAY_API_KEY=" + canaryKey, "RELAY_NONSENSE=" + canaryToken}, Platform{Name: "AWS Lambda", Serverless: true})
+	r := FromEnv([]string{"RELAY_API_KEY=" + canaryKey, "RELAY_NONSENSE=" + canaryToken},
+		Platform{Name: "AWS Lambda", Serverless: true})
 	for _, path := range []string{"/v1/chat/completions", "/relay/health", "/"} {
 		rec := httptest.NewRecorder()
 		req := httptest.NewRequest("POST", path, strings.NewReader("{}"))
@@ -146,11 +152,12 @@ func TestMisconfigured(t *testing.T) {
 func TestDeepHealthOfASilentUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
-		relay, err := New(Config{LogLevel: levelOff, Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
-			asked.Add(1)
-			<-req.Context().Done()
-			return nil, req.Context().Err()
-		})})
+		relay, err := New(Config{LogLevel: levelOff,
+			Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+				asked.Add(1)
+				<-req.Context().Done()
+				return nil, req.Context().Err()
+			})})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,8 @@ func TestProtocolToTheUpstream(t *testing.T) {
 	} {
 		f := newTLSFront(t, test.platform, test.version, func(w http.ResponseWriter, req *http.Request) {
 			body, _ := io.ReadAll(req.Body)
-			_, _ = io.WriteString(w, req.Proto+" "+req.RequestURI+" "+req.Header.Get("Idempotency-Key")+" "+string(body))
+			_, _ = io.WriteString(w, req.Proto+" "+req.RequestURI+" "+req.Header.Get("Idempotency-Key")+" "+
+				string(body))
 		})
 		res, body := send(t, "POST", f.URL+"/v1/chat/completions?a=%zz;b", "hello", "Idempotency-Key", "k")
 		if want := test.want + " /v1/chat/completions?a=%zz;b k hello"; res.StatusCode != 200 || body != want {

@@ -119,7 +119,8 @@ func (k *keyring) noLeak(t *testing.T, others ...int) {
 		}
 	}
 	_, health := send(t, "GET", k.URL+"/relay/health?deep=1", "", "X-Relay-Token", canaryToken)
-	for what, text := range map[string]string{"log": k.log.String(), "health": health, "status": fmt.Sprint(k.relay.Upstreams())} {
+	for what, text := range map[string]string{"log": k.log.String(), "health": health,
+		"status": fmt.Sprint(k.relay.Upstreams())} {
 		if strings.Contains(text, "CANARY") {
 			t.Errorf("the %s shows a key:\n%s", what, text)
 		}
@@ -159,25 +160,33 @@ func TestKeysOfUpstreams(t *testing.T) {
 		{"refused", []Secret{keyA, keyB, keyA}, "", []http.HandlerFunc{nil, ok, ok}, token, "b", keyB, nil},
 		{"unavailable", []Secret{keyA, keyB, keyA}, "", []http.HandlerFunc{busy, ok, ok}, token, "ab", keyB, nil},
 		{"resent", []Secret{keyA, keyB, keyA}, "", []http.HandlerFunc{resetConn, ok, ok}, token, "ab", keyB, nil},
-		{"client's key replaced", []Secret{keyA, keyB, keyA}, "", []http.HandlerFunc{busy, ok, ok}, inKey, "ab", keyB, nil},
+		{"client's key replaced", []Secret{keyA, keyB, keyA}, "", []http.HandlerFunc{busy, ok, ok}, inKey, "ab", keyB,
+			nil},
 		{"bare token as the key", []Secret{keyA, keyB, keyA}, "", []http.HandlerFunc{busy, ok, ok},
 			[]string{"Authorization", "Bearer " + canaryToken}, "ab", keyB, nil},
-		{"held key elsewhere", []Secret{keyA, "", keyB}, keyHeld, []http.HandlerFunc{busy, ok, ok}, inKey, "ab", keyHeld, nil},
-		{"held key, then own", []Secret{"", keyB, keyA}, keyHeld, []http.HandlerFunc{busy, ok, ok}, inKey, "ab", keyB, nil},
-		{"client's key, to a relay", []Secret{keyA, keyB, ""}, "", []http.HandlerFunc{ok, ok, byRelay(ok)}, inKey, "c", keyClient, []int{2}},
+		{"held key elsewhere", []Secret{keyA, "", keyB}, keyHeld, []http.HandlerFunc{busy, ok, ok}, inKey, "ab",
+			keyHeld, nil},
+		{"held key, then own", []Secret{"", keyB, keyA}, keyHeld, []http.HandlerFunc{busy, ok, ok}, inKey, "ab", keyB,
+			nil},
+		{"client's key, to a relay", []Secret{keyA, keyB, ""}, "", []http.HandlerFunc{ok, ok, byRelay(ok)}, inKey, "c",
+			keyClient, []int{2}},
 		{"client's key, in another header", []Secret{keyA, "", keyB}, "", []http.HandlerFunc{ok, byRelay(ok), ok},
 			append([]string{"X-Api-Key", keyClient}, token...), "b", "", []int{1}},
-		{"client's key, relay down", []Secret{keyA, "", keyB}, "", []http.HandlerFunc{ok, busy, ok}, inKey, "b", keyClient, []int{1}},
+		{"client's key, relay down", []Secret{keyA, "", keyB}, "", []http.HandlerFunc{ok, busy, ok}, inKey, "b",
+			keyClient, []int{1}},
 		{"empty key", []Secret{keyA, "", keyB}, "", []http.HandlerFunc{ok, byRelay(ok), ok},
 			append([]string{"Authorization", "Bearer "}, token...), "a", keyA, nil},
-		{"no key, to a relay that may hold one", []Secret{"", keyB, keyA}, "", []http.HandlerFunc{byRelay(ok), ok, ok}, token, "a", "", nil},
+		{"no key, to a relay that may hold one", []Secret{"", keyB, keyA}, "", []http.HandlerFunc{byRelay(ok), ok, ok},
+			token, "a", "", nil},
 		{"no key, relay down", []Secret{"", keyB, keyA}, "", []http.HandlerFunc{busy, ok, ok}, token, "ab", keyB, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			k := newKeyring(t, func(cfg *Config) { cfg.APIKey, cfg.ResendAmbiguous = test.held, true }, test.keys, test.answers...)
+			k := newKeyring(t, func(cfg *Config) { cfg.APIKey, cfg.ResendAmbiguous = test.held, true }, test.keys,
+				test.answers...)
 			headers := append([]string{"Openai-Organization", "org-CANARY", "Openai-Project", "proj-CANARY",
-				"Cf-Aig-Authorization", "Bearer cf-CANARY", "Ocp-Apim-Subscription-Key", "apim-CANARY"}, test.headers...)
+				"Cf-Aig-Authorization", "Bearer cf-CANARY", "Ocp-Apim-Subscription-Key", "apim-CANARY"},
+				test.headers...)
 			res, body := send(t, "POST", k.URL+"/v1/chat/completions", "{}", headers...)
 			saw, auth := "", ""
 			for i, s := range k.sights {
@@ -188,7 +197,8 @@ func TestKeysOfUpstreams(t *testing.T) {
 					if keyOwn := test.keys[i] != "" || test.held != ""; keyOwn && strings.Contains(dump, "org-CANARY") {
 						t.Errorf("upstream %c saw the client's organization", 'a'+rune(i))
 					}
-					for _, credential := range []string{"cf-CANARY", "apim-CANARY"} { // for a gateway in front of the API
+					// for a gateway in front of the API
+					for _, credential := range []string{"cf-CANARY", "apim-CANARY"} {
 						if got, want := strings.Contains(dump, credential), test.keys[i] == ""; got != want {
 							t.Errorf("upstream %c saw %s: %t, want %t", 'a'+rune(i), credential, got, want)
 						}
@@ -220,7 +230,8 @@ func TestKeyForABasePath(t *testing.T) {
 		}, []Secret{keyA, keyB}, busy, azure)
 		paths = nil
 		res, body := send(t, "POST", k.URL+"/v1/responses?x=1", "{}", "X-Relay-Token", canaryToken)
-		if want := []string{"POST /openai/v1/responses?x=1 Bearer " + keyB}; res.StatusCode != 200 || !slices.Equal(paths, want) {
+		if want := []string{"POST /openai/v1/responses?x=1 Bearer " + keyB}; res.StatusCode != 200 ||
+			!slices.Equal(paths, want) {
 			t.Errorf("%s: %d %s, upstream saw %q, want %q", end, res.StatusCode, body, paths, want)
 		}
 		k.noLeak(t)
@@ -241,7 +252,8 @@ func TestKeyAfterAHedge(t *testing.T) {
 			{Name: "some", Token: "restricted-token-0123", Upstreams: []string{"a", "c"}},
 		}
 	}, []Secret{keyA, keyB, keyA}, ok, ok, ok)
-	res, _ := send(t, "POST", k.URL+"/v1/chat/completions", "{}", "Authorization", "Bearer rt_"+canaryToken+"."+keyClient)
+	res, _ := send(t, "POST", k.URL+"/v1/chat/completions", "{}", "Authorization",
+		"Bearer rt_"+canaryToken+"."+keyClient)
 	if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != 200 || by != "b" {
 		t.Errorf("%d by %q, want 200 by b", res.StatusCode, by)
 	}
@@ -261,18 +273,22 @@ func TestKeyOfWebSockets(t *testing.T) {
 		offered, protocols, auth string
 		keys                     []Secret
 	}{
-		{"realtime, openai-insecure-api-key.rt_" + canaryToken + "." + keyClient + ", openai-project.proj-CANARY", "realtime", "Bearer " + keyB, []Secret{keyA, keyB}},
+		{"realtime, openai-insecure-api-key.rt_" + canaryToken + "." + keyClient + ", openai-project.proj-CANARY",
+			"realtime", "Bearer " + keyB, []Secret{keyA, keyB}},
 		{"realtime, openai-insecure-api-key.rt_" + canaryToken, "realtime", "Bearer " + keyB, []Secret{keyA, keyB}},
 		{"openai-insecure-api-key." + canaryToken, "", "Bearer " + keyB, []Secret{keyA, keyB}},
-		{"realtime, openai-insecure-api-key.rt_" + canaryToken + "." + keyClient, "realtime, openai-insecure-api-key." + keyClient, "", []Secret{keyA, ""}},
-		{"realtime, openai-insecure-api-key.rt_restricted-token-0123." + keyClient + ", openai-organization.org-CANARY", "realtime", "Bearer " + keyB, []Secret{"", keyB}},
+		{"realtime, openai-insecure-api-key.rt_" + canaryToken + "." + keyClient,
+			"realtime, openai-insecure-api-key." + keyClient, "", []Secret{keyA, ""}},
+		{"realtime, openai-insecure-api-key.rt_restricted-token-0123." + keyClient + ", openai-organization.org-CANARY",
+			"realtime", "Bearer " + keyB, []Secret{"", keyB}},
 	} {
 		k := newKeyring(t, func(cfg *Config) {
 			// It may use b only, whatever other upstreams hold no key.
 			cfg.NamedTokens = []NamedToken{{Name: "b", Token: "restricted-token-0123", Upstreams: []string{"b"}}}
 		}, test.keys, busy, byRelay(echoUpgrade(t)))
 		conn := dialRaw(t, k.URL)
-		_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"Sec-WebSocket-Protocol: "+test.offered+"\r\n\r\n")
+		_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"Sec-WebSocket-Protocol: "+test.offered+
+			"\r\n\r\n")
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 			t.Fatalf("%s: %v %v", test.offered, res, err)
@@ -282,7 +298,8 @@ func TestKeyOfWebSockets(t *testing.T) {
 		if len(dumps) != 1 {
 			t.Fatalf("b saw %d requests, want 1", len(dumps))
 		}
-		for name, want := range map[string]string{"Sec-Websocket-Protocol": test.protocols, "Authorization": test.auth} {
+		for name, want := range map[string]string{"Sec-Websocket-Protocol": test.protocols,
+			"Authorization": test.auth} {
 			_, rest, _ := strings.Cut(dumps[0], "\r\n"+name+": ")
 			if got, _, _ := strings.Cut(rest, "\r\n"); got != want {
 				t.Errorf("%s: b got %s %q, want %q", test.offered, name, got, want)
@@ -316,7 +333,8 @@ func TestKeyAndRedirections(t *testing.T) {
 func TestKeysAfterSetUpstreams(t *testing.T) {
 	k := newKeyring(t, nil, []Secret{keyA, ""}, ok, byRelay(ok))
 	post := func() string {
-		res, _ := send(t, "POST", k.URL+"/v1/chat/completions", "{}", "Authorization", "Bearer rt_"+canaryToken+"."+keyClient)
+		res, _ := send(t, "POST", k.URL+"/v1/chat/completions", "{}", "Authorization",
+			"Bearer rt_"+canaryToken+"."+keyClient)
 		return fmt.Sprint(res.StatusCode, " ", res.Header.Get("X-Relay-Upstream"))
 	}
 	if got := post(); got != "200 b" {
@@ -356,7 +374,8 @@ func TestKeysAfterSetUpstreams(t *testing.T) {
 	}
 	k.noLeak(t)
 	open := newFront(t, ok, nil)
-	if err := open.relay.SetUpstreams([]Secret{withKey(a, keyA)}); err == nil || !strings.Contains(err.Error(), "RELAY_ACCESS_TOKENS") {
+	if err := open.relay.SetUpstreams([]Secret{withKey(a, keyA)}); err == nil ||
+		!strings.Contains(err.Error(), "RELAY_ACCESS_TOKENS") {
 		t.Errorf("a key without access tokens: %v", err)
 	}
 }
@@ -382,7 +401,8 @@ func TestUpstreamSettings(t *testing.T) {
 		{"url": "https://api.openai.com/v1", "api_key": "sk-1"},
 		{"url": "https://name.openai.azure.com/openai/v1", "name": "azure", "api_key": "az/+=:@%2"},
 		{"url": "https://relay.example", "token": "rt_t", "api_key": null}]`})
-	want := []Secret{"https://:sk-1@api.openai.com/v1", "https://:az%2F+=%3A%40%252@name.openai.azure.com/openai/v1#azure", "https://rt_t@relay.example"}
+	want := []Secret{"https://:sk-1@api.openai.com/v1",
+		"https://:az%2F+=%3A%40%252@name.openai.azure.com/openai/v1#azure", "https://rt_t@relay.example"}
 	if err != nil || !slices.Equal(cfg.Upstreams, want) {
 		t.Errorf("%q, %v", plain(cfg.Upstreams), err)
 	}
@@ -391,13 +411,17 @@ func TestUpstreamSettings(t *testing.T) {
 	}
 	const openai = `{"url":"https://api.openai.com","api_key":"hunter2"}`
 	for want, values := range map[string][]string{
-		"must be a JSON list":                         {`[`, `[{]`, `[1]`, `[[]]`, `["https://a.example",` + openai + `]`, `[null]x`},
-		"names no upstream":                           {`[]`},
-		"unknown member":                              {`[{"url":"https://a.example","key":"hunter2"}]`},
-		"needs a url":                                 {`[{"api_key":"hunter2"}]`},
-		"password":                                    {`[{"url":"https://:hunter2@a.example"}]`, `https://:hunter2@a.example`, `https://rt_x:hunter2@a.example`, `["https://:hunter2@a.example"]`},
-		"no API key has":                              {`[{"url":"https://a.example","api_key":"hunter 2"}]`, `[{"url":"https://a.example","api_key":"hunter,2"}]`},
-		"is the same upstream as value 1":             {`[` + openai + `,{"url":"https://api.openai.com/v1","api_key":"hunter3"}]`},
+		"must be a JSON list": {`[`, `[{]`, `[1]`, `[[]]`,
+			`["https://a.example",` + openai + `]`, `[null]x`},
+		"names no upstream": {`[]`},
+		"unknown member":    {`[{"url":"https://a.example","key":"hunter2"}]`},
+		"needs a url":       {`[{"api_key":"hunter2"}]`},
+		"password": {`[{"url":"https://:hunter2@a.example"}]`,
+			`https://:hunter2@a.example`, `https://rt_x:hunter2@a.example`, `["https://:hunter2@a.example"]`},
+		"no API key has": {`[{"url":"https://a.example","api_key":"hunter 2"}]`,
+			`[{"url":"https://a.example","api_key":"hunter,2"}]`},
+		"is the same upstream as value 1": {`[` + openai +
+			`,{"url":"https://api.openai.com/v1","api_key":"hunter3"}]`},
 		"needs RELAY_ACCESS_TOKENS too":               {`[` + openai + `]`},
 		"value 2: has neither an API key nor a token": {`[` + openai + `,{"url":"https://a.example"}]`},
 	} {
@@ -407,12 +431,14 @@ func TestUpstreamSettings(t *testing.T) {
 				environ = environ[:1]
 			}
 			_, err := ParseEnv(environ)
-			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "RELAY_UPSTREAMS") || strings.Contains(err.Error(), "hunter") {
+			if err == nil || !strings.Contains(err.Error(), want) ||
+				!strings.HasPrefix(err.Error(), "RELAY_UPSTREAMS") || strings.Contains(err.Error(), "hunter") {
 				t.Errorf("%s: %v, want %q", value, err, want)
 			}
 		}
 	}
-	if _, err := ParseEnv([]string{"RELAY_API_KEY=sk", "RELAY_ACCESS_TOKENS=t", `RELAY_UPSTREAMS=[` + openai + `,{"url":"https://a.example"}]`}); err != nil {
+	if _, err := ParseEnv([]string{"RELAY_API_KEY=sk", "RELAY_ACCESS_TOKENS=t",
+		`RELAY_UPSTREAMS=[` + openai + `,{"url":"https://a.example"}]`}); err != nil {
 		t.Errorf("with RELAY_API_KEY: %v", err)
 	}
 }
@@ -488,28 +514,34 @@ func TestTokensOfUpstreams(t *testing.T) {
 			t.Errorf("%s: health lists the upstreams %q, want %q", test.upstreams, names, test.by)
 		}
 		// The page takes a list, if empty, to mean that the token is accepted.
-		if _, health := send(t, "GET", k.URL+"/relay/health", "", "X-Relay-Token", restricted); !strings.Contains(health, `"upstreams":[`) {
+		if _, health := send(t, "GET", k.URL+"/relay/health", "", "X-Relay-Token",
+			restricted); !strings.Contains(health, `"upstreams":[`) {
 			t.Errorf("%s: health has no list of upstreams: %s", test.upstreams, health)
 		}
 		if gone := strings.Contains(body, "b: removed, d: removed"); gone != (test.by == "") {
 			t.Errorf("%s: %s", test.upstreams, body)
 		}
 	}
-	if !strings.Contains(k.log.String(), `"msg":"token","token":"bob","problem":"it names an upstream that was removed`) {
+	if !strings.Contains(k.log.String(),
+		`"msg":"token","token":"bob","problem":"it names an upstream that was removed`) {
 		t.Errorf("log:\n%s", k.log)
 	}
 	if n := len(k.sights[0].requests()) + len(k.sights[2].requests()); n != 0 {
 		t.Errorf("a and c saw %d requests", n)
 	}
-	_, err := New(Config{Upstreams: []Secret{"https://a.example"}, NamedTokens: []NamedToken{{Name: "x", Token: "t-1", Upstreams: []string{"hunter"}}}})
-	if err == nil || !strings.Contains(err.Error(), "names an upstream that is not in RELAY_UPSTREAMS") || strings.Contains(err.Error(), "hunter") {
+	_, err := New(Config{Upstreams: []Secret{"https://a.example"},
+		NamedTokens: []NamedToken{{Name: "x", Token: "t-1", Upstreams: []string{"hunter"}}}})
+	if err == nil || !strings.Contains(err.Error(), "names an upstream that is not in RELAY_UPSTREAMS") ||
+		strings.Contains(err.Error(), "hunter") {
 		t.Errorf("an unknown name: %v", err)
 	}
 }
 
 const (
-	outOfQuotaBody = `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}`
-	rateLimitBody  = `{"error":{"message":"Rate limit reached","type":"requests","param":null,"code":"rate_limit_exceeded"}}`
+	outOfQuotaBody = `{"error":{"message":"You exceeded your current ` +
+		`quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}`
+	rateLimitBody = `{"error":{"message":"Rate limit ` +
+		`reached","type":"requests","param":null,"code":"rate_limit_exceeded"}}`
 )
 
 // refuses responds with a JSON error.
@@ -549,17 +581,20 @@ func TestRetryQuota(t *testing.T) {
 		{"the client's key is replaced", true, both, "", quota, ok, inKey, 200, "b", "ok"},
 		{"the relay's key", true, []Secret{"", ""}, keyHeld, byRelay(quota), byRelay(ok), inKey, 200, "b", "ok"},
 		{"relays that hold keys", true, []Secret{"", ""}, "", byRelay(quota), byRelay(ok), token, 200, "b", "ok"},
-		{"the client's own key", true, []Secret{"", ""}, "", byRelay(quota), byRelay(ok), inKey, 429, "a", outOfQuotaBody},
+		{"the client's own key", true, []Secret{"", ""}, "", byRelay(quota), byRelay(ok), inKey, 429, "a",
+			outOfQuotaBody},
 		{"a bad request", true, both, "", refuses(400, outOfQuotaBody), ok, token, 400, "a", outOfQuotaBody},
 		{"text", true, both, "", func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, outOfQuotaBody, http.StatusTooManyRequests)
 		}, ok, token, 429, "a", outOfQuotaBody},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			k := newKeyring(t, func(cfg *Config) { cfg.RetryQuota, cfg.APIKey = test.on, test.held }, test.keys, test.a, test.b)
+			k := newKeyring(t, func(cfg *Config) { cfg.RetryQuota, cfg.APIKey = test.on, test.held }, test.keys, test.a,
+				test.b)
 			headers := append([]string{"Accept-Encoding", "br, gzip;q=0.5, zstd"}, test.headers...)
 			res, body := send(t, "POST", k.URL+"/v1/chat/completions", "{}", headers...)
-			if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != test.status || by != test.by || !strings.Contains(body, test.body) {
+			if by := res.Header.Get("X-Relay-Upstream"); res.StatusCode != test.status || by != test.by ||
+				!strings.Contains(body, test.body) {
 				t.Errorf("%d by %q, want %d by %q: %s", res.StatusCode, by, test.status, test.by, body)
 			}
 			own := test.name == "the client's own key"
@@ -579,14 +614,16 @@ func TestRetryQuota(t *testing.T) {
 
 // An upstream whose account has no credit is left alone for a while.
 func TestQuotaEjects(t *testing.T) {
-	k := newKeyring(t, func(cfg *Config) { cfg.RetryQuota = true }, []Secret{keyA, keyB}, refuses(429, outOfQuotaBody), ok)
+	k := newKeyring(t, func(cfg *Config) { cfg.RetryQuota = true }, []Secret{keyA, keyB}, refuses(429, outOfQuotaBody),
+		ok)
 	for range 3 {
 		send(t, "POST", k.URL+"/v1/chat/completions", "{}", "X-Relay-Token", canaryToken)
 	}
 	if a, b := len(k.sights[0].requests()), len(k.sights[1].requests()); a != 1 || b != 3 {
 		t.Errorf("a saw %d requests and b %d, want 1 and 3", a, b)
 	}
-	if h := k.health(t, "X-Relay-Token", canaryToken); h.Upstreams[0].State != "down" || h.Upstreams[0].LastError != "insufficient_quota" {
+	if h := k.health(t, "X-Relay-Token", canaryToken); h.Upstreams[0].State != "down" ||
+		h.Upstreams[0].LastError != "insufficient_quota" {
 		t.Errorf("health: %+v", h.Upstreams[0])
 	}
 }

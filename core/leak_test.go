@@ -66,7 +66,9 @@ func TestTokensThatWouldReachTheUpstream(t *testing.T) {
 					t.Errorf("%s %s: the response holds the token", r.target, r.headers)
 				}
 			}
-			res, body := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"X-Relay-Token: "+canaryToken+"\r\nSec-WebSocket-Protocol: realtime, x."+canaryToken+"\r\n\r\n")
+			res, body := sendRaw(t, f.URL,
+				"GET /v1/realtime HTTP/1.1\r\n"+handshake+"X-Relay-Token: "+canaryToken+
+					"\r\nSec-WebSocket-Protocol: realtime, x."+canaryToken+"\r\n\r\n")
 			wantError(t, res, body, errMisplacedToken)
 			f.untouched(t)
 			if log := f.log.String(); strings.Contains(log, canaryToken) {
@@ -88,13 +90,17 @@ func keyCarries(name string) bool {
 // A token that another caller was given, and that is configured plainly, is found
 // as well; what only looks like a short one is not.
 func TestTokensOfOthers(t *testing.T) {
-	f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens = []Secret{canaryToken, "another-token-0123456789", "models"} })
+	f := newFront(t, ok, func(cfg *Config) {
+		cfg.AccessTokens = []Secret{canaryToken, "another-token-0123456789",
+			"models"}
+	})
 	shown := []string{"X-Relay-Token", canaryToken}
 	res, body := send(t, "GET", f.URL+"/v1/files?x=another-token-0123456789", "", shown...)
 	wantError(t, res, body, errMisplacedToken)
 	res, body = send(t, "GET", f.URL+"/v1/files?key=models", "", shown...)
 	wantError(t, res, body, errMisplacedToken)
-	for _, path := range []string{"/v1/submodels", "/v1/models2", "/v1/files?canary-token", "/v1/files?" + canaryToken[1:]} {
+	for _, path := range []string{"/v1/submodels", "/v1/models2", "/v1/files?canary-token",
+		"/v1/files?" + canaryToken[1:]} {
 		if res, body := send(t, "GET", f.URL+path, "", shown...); res.StatusCode != 200 {
 			t.Errorf("%s: got %d %s", path, res.StatusCode, body)
 		}
@@ -105,7 +111,8 @@ func TestTokensOfOthers(t *testing.T) {
 // carry it.
 func TestTokensInWhatIsDropped(t *testing.T) {
 	f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens, cfg.PathTokens = []Secret{canaryToken}, true })
-	res, body := send(t, "GET", f.URL+"/t/"+canaryToken+"/v1/models", "", "X-Envoy-Original-Path", "/t/"+canaryToken+"/v1/models", "Referer", "https://h/t/"+canaryToken+"/")
+	res, body := send(t, "GET", f.URL+"/t/"+canaryToken+"/v1/models", "", "X-Envoy-Original-Path",
+		"/t/"+canaryToken+"/v1/models", "Referer", "https://h/t/"+canaryToken+"/")
 	if res.StatusCode != 200 {
 		t.Fatalf("got %d %s", res.StatusCode, body)
 	}
@@ -135,7 +142,8 @@ func TestGoogleKeyHeaderCarriesTokens(t *testing.T) {
 			t.Fatalf("got %d %s", res.StatusCode, body)
 		}
 		h := f.only(t).Header
-		if key == "" && h.Get("X-Goog-Api-Key") != "sk-a" || key != "" && (h.Get("X-Goog-Api-Key") != "" || h.Get("Authorization") != "Bearer sk-held") {
+		if key == "" && h.Get("X-Goog-Api-Key") != "sk-a" || key != "" &&
+			(h.Get("X-Goog-Api-Key") != "" || h.Get("Authorization") != "Bearer sk-held") {
 			t.Errorf("upstream got %v", h)
 		}
 	}
@@ -151,9 +159,11 @@ func TestProtocolsBesideAHeldKey(t *testing.T) {
 		"realtime, OpenAI-Insecure-API-Key.sk-client",
 		"openai-organization.org-x,realtime,openai-insecure-api-key.sk-client",
 	} {
-		f := newFront(t, echoUpgrade(t), func(cfg *Config) { cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, "sk-held" })
+		f := newFront(t, echoUpgrade(t),
+			func(cfg *Config) { cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, "sk-held" })
 		conn := dialRaw(t, f.URL)
-		_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"X-Relay-Token: "+canaryToken+"\r\nSec-WebSocket-Protocol: "+offered+"\r\n\r\n")
+		_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"X-Relay-Token: "+canaryToken+
+			"\r\nSec-WebSocket-Protocol: "+offered+"\r\n\r\n")
 		if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != 101 {
 			t.Fatalf("%q: %v %v", offered, res, err)
 		}

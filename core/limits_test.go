@@ -96,7 +96,8 @@ func TestTooMuchHeaderAndURL(t *testing.T) {
 		{"GET /v1/models?" + strings.Repeat("x", 8<<10) + " HTTP/1.1\r\nHost: h\r\n\r\n", errURITooLong},
 		{"GET /v1/" + strings.Repeat("x", 8<<10) + " HTTP/1.1\r\nHost: h\r\n\r\n", errURITooLong},
 		{"GET /v1/models?" + strings.Repeat("x", 100<<10) + " HTTP/1.1\r\nHost: h\r\n\r\n", errURITooLong},
-		{"GET /v1/models HTTP/1.1\r\nHost: h\r\nX-Long: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", errHeadersTooLarge},
+		{"GET /v1/models HTTP/1.1\r\nHost: h\r\nX-Long: " + strings.Repeat("x", 64<<10) + "\r\n\r\n",
+			errHeadersTooLarge},
 	}
 	for _, test := range tests {
 		res, body := sendRaw(t, f.URL, test.raw)
@@ -207,13 +208,15 @@ func TestBodyThatIsNeverComplete(t *testing.T) {
 func TestExpectContinue(t *testing.T) {
 	t.Run("refused by the relay", func(t *testing.T) {
 		f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens = []Secret{canaryToken} })
-		res, body := sendRaw(t, f.URL, "POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
+		res, body := sendRaw(t, f.URL,
+			"POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
 		wantError(t, res, body, errAccess) // and no 100 before it
 		f.untouched(t)
 	})
 	t.Run("refused by the upstream", func(t *testing.T) {
 		f := newFront(t, func(w http.ResponseWriter, req *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, nil)
-		res, _ := sendRaw(t, f.URL, "POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
+		res, _ := sendRaw(t, f.URL,
+			"POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n")
 		if res.StatusCode != 401 {
 			t.Errorf("first response %d, want 401", res.StatusCode)
 		}
@@ -221,7 +224,8 @@ func TestExpectContinue(t *testing.T) {
 	t.Run("taken", func(t *testing.T) {
 		f := newFront(t, echo, nil)
 		conn := dialRaw(t, f.URL)
-		_, _ = io.WriteString(conn, "POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+		_, _ = io.WriteString(conn,
+			"POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
 		r := bufio.NewReader(conn)
 		if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 100 ") {
 			t.Fatalf("first response %q, want 100", line)
@@ -238,7 +242,8 @@ func TestExpectContinue(t *testing.T) {
 	})
 	t.Run("nonsense", func(t *testing.T) {
 		f := newFront(t, echo, nil)
-		if res, _ := sendRaw(t, f.URL, "POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: tea\r\nContent-Length: 5\r\n\r\nhello"); res.StatusCode != 417 {
+		if res, _ := sendRaw(t, f.URL, "POST /v1/files HTTP/1.1\r\nHost: h\r\nExpect: tea\r\n"+
+			"Content-Length: 5\r\n\r\nhello"); res.StatusCode != 417 {
 			t.Errorf("status %d, want 417", res.StatusCode)
 		}
 		f.untouched(t)
@@ -247,7 +252,8 @@ func TestExpectContinue(t *testing.T) {
 
 func TestErrorsOfBodiesKeepTheirKind(t *testing.T) {
 	broken := errors.New("broken")
-	b := &limitedBody{ReadCloser: io.NopCloser(io.MultiReader(strings.NewReader("abc"), errReader{broken})), left: 10, count: &new(record).bytesIn}
+	b := &limitedBody{ReadCloser: io.NopCloser(io.MultiReader(strings.NewReader("abc"), errReader{broken})), left: 10,
+		count: &new(record).bytesIn}
 	got, err := io.ReadAll(b)
 	if string(got) != "abc" || !errors.Is(err, errBodyIncomplete) || !errors.Is(err, broken) {
 		t.Errorf("got %q, %v", got, err)
@@ -264,10 +270,15 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 // Nobody holds a connection by announcing a body that never comes, whatever the
 // answer is and whether or not there is a token.
 func TestBodiesThatAreWithheld(t *testing.T) {
-	f := newFront(t, ok, func(cfg *Config) { cfg.AccessTokens, cfg.BodyTimeout = []Secret{canaryToken}, 100*time.Millisecond })
+	f := newFront(t, ok, func(cfg *Config) {
+		cfg.AccessTokens, cfg.BodyTimeout = []Secret{canaryToken},
+			100*time.Millisecond
+	})
 	for _, head := range []string{
-		"POST /v1/files HTTP/1.1\r\nHost: h\r\n", "POST /nothing HTTP/1.1\r\nHost: h\r\n", "GET /relay/health HTTP/1.1\r\nHost: h\r\n",
-		"TRACE /v1/x HTTP/1.1\r\nHost: h\r\n", "OPTIONS /v1/x HTTP/1.1\r\nHost: h\r\nOrigin: https://a\r\nAccess-Control-Request-Method: POST\r\n",
+		"POST /v1/files HTTP/1.1\r\nHost: h\r\n", "POST /nothing HTTP/1.1\r\nHost: h\r\n",
+		"GET /relay/health HTTP/1.1\r\nHost: h\r\n",
+		"TRACE /v1/x HTTP/1.1\r\nHost: h\r\n",
+		"OPTIONS /v1/x HTTP/1.1\r\nHost: h\r\nOrigin: https://a\r\nAccess-Control-Request-Method: POST\r\n",
 	} {
 		for _, framing := range []string{"Content-Length: 20\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"} {
 			conn := dialRaw(t, f.URL)
@@ -288,7 +299,8 @@ func TestUploadsThatAreAbandoned(t *testing.T) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 	}, nil)
 	conn := dialRaw(t, f.URL)
-	_, _ = io.WriteString(conn, "POST /v1/files HTTP/1.1\r\nHost: h\r\nContent-Length: 80000\r\n\r\n"+strings.Repeat("x", 1000))
+	_, _ = io.WriteString(conn, "POST /v1/files HTTP/1.1\r\nHost: h\r\nContent-Length: 80000\r\n\r\n"+
+		strings.Repeat("x", 1000))
 	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 413 ") {
 		t.Errorf("got %q, %v", answer, err)
 	}

@@ -58,7 +58,8 @@ func TestHeaderLines(t *testing.T) {
 	r := bufio.NewReader(conn)
 	for i := range 3 {
 		body := strings.Repeat("\r\n\n", 5_000+i)
-		request := begin + "X-Relay-Token: " + canaryToken + fmt.Sprintf("\r\nContent-Length: %d\r\n", len(body)) + strings.Repeat("a: b\r\n", 490) + "\r\n" + body
+		request := begin + "X-Relay-Token: " + canaryToken + fmt.Sprintf("\r\nContent-Length: %d\r\n",
+			len(body)) + strings.Repeat("a: b\r\n", 490) + "\r\n" + body
 		for len(request) > 0 {
 			n := min(len(request), 1_777)
 			if _, err := io.WriteString(conn, request[:n]); err != nil {
@@ -95,7 +96,8 @@ func TestHeaderLinesOfOtherServers(t *testing.T) {
 func TestCountedConnectionsAreTCP(t *testing.T) {
 	cut := scriptedUpstream(t, func(conn *net.TCPConn, _ int) {
 		_, _ = http.ReadRequest(bufio.NewReader(conn))
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		_, _ = io.WriteString(conn,
+			"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
 	})
 	url, _ := newLines(t, func(cfg *Config) { cfg.Upstreams = []Secret{Secret(cut)} })
 	conn := dialRaw(t, url)

@@ -33,7 +33,8 @@ const formType = "multipart/form-data; boundary=b0undary"
 
 // modelFile is a part that holds a file.
 func modelFile(content string) string {
-	return `Content-Disposition: form-data; name="file"; filename="a b%22.mp3"` + "\r\nContent-Type: audio/mpeg\r\n\r\n" + content
+	return `Content-Disposition: form-data; name="file"; filename="a b%22.mp3"` +
+		"\r\nContent-Type: audio/mpeg\r\n\r\n" + content
 }
 
 // A modelCase is a request of a token that permits gpt-5-mini and text-*.
@@ -60,27 +61,38 @@ func modelCases() []modelCase {
 		{"behind a semicolon", "GET", "/v1/x?a=b;model=gpt-5", "", "", errModelNotAllowed},
 		{"odd in the query", "GET", "/v1/x?MODEL=gpt-5-mini", "", "", errModelUnknown},
 		{"list in the query", "GET", "/v1/x?model[]=gpt-5-mini", "", "", errModelUnknown},
-		{"query and body", "POST", "/v1/chat/completions?model=gpt-5", "application/json", `{"model":"gpt-5-mini"}`, errModelNotAllowed},
+		{"query and body", "POST", "/v1/chat/completions?model=gpt-5", "application/json", `{"model":"gpt-5-mini"}`,
+			errModelNotAllowed},
 		{"no body", "POST", "/v1/responses", "", "", errModelUnknown},
 		{"no type", "POST", "/v1/responses", "", `{"model":"gpt-5-mini"}`, errModelUnknown},
 		{"text", "POST", "/v1/responses", "text/plain", `{"model":"gpt-5-mini"}`, errModelUnknown},
-		{"form in the URL's encoding", "POST", "/v1/x", "application/x-www-form-urlencoded", "model=gpt-5-mini", errModelUnknown},
-		{"other charset", "POST", "/v1/x", "application/json; charset=utf-7", `{"model":"gpt-5-mini"}`, errModelUnknown},
+		{"form in the URL's encoding", "POST", "/v1/x", "application/x-www-form-urlencoded", "model=gpt-5-mini",
+			errModelUnknown},
+		{"other charset", "POST", "/v1/x", "application/json; charset=utf-7", `{"model":"gpt-5-mini"}`,
+			errModelUnknown},
 		{"charset", "POST", "/v1/x", "application/json; charset=UTF-8", `{"model":"gpt-5-mini"}`, nil},
 		// Servers read these boundaries and charsets in different ways.
-		{"backslash in the boundary", "POST", "/v1/images/edits", `multipart/form-data; boundary="a\:b"`, formOf("a:b"), errModelUnknown},
-		{"boundary in parts", "POST", "/v1/images/edits", "multipart/form-data; boundary=a; boundary*0=b", formOf("b"), errModelUnknown},
-		{"boundary in parts, the other", "POST", "/v1/images/edits", "multipart/form-data; boundary=a; boundary*0=b", formOf("a"), errModelUnknown},
-		{"encoded boundary", "POST", "/v1/images/edits", "multipart/form-data; boundary*=utf-8''b", formOf("b"), errModelUnknown},
-		{"two charsets", "POST", "/v1/x", "application/json; charset=utf-16; charset*=utf-8''utf-8", `{"model":"gpt-5-mini"}`, errModelUnknown},
+		{"backslash in the boundary", "POST", "/v1/images/edits", `multipart/form-data; boundary="a\:b"`, formOf("a:b"),
+			errModelUnknown},
+		{"boundary in parts", "POST", "/v1/images/edits", "multipart/form-data; boundary=a; boundary*0=b", formOf("b"),
+			errModelUnknown},
+		{"boundary in parts, the other", "POST", "/v1/images/edits", "multipart/form-data; boundary=a; boundary*0=b",
+			formOf("a"), errModelUnknown},
+		{"encoded boundary", "POST", "/v1/images/edits", "multipart/form-data; boundary*=utf-8''b", formOf("b"),
+			errModelUnknown},
+		{"two charsets", "POST", "/v1/x", "application/json; charset=utf-16; charset*=utf-8''utf-8",
+			`{"model":"gpt-5-mini"}`, errModelUnknown},
 		{"batch", "POST", "/v1/batches", "application/json", `{"model":"gpt-5-mini"}`, errModelUnknown},
 		{"cancelled batch", "POST", "/v1/batches/b/cancel", "", "", nil},
 		{"cancel as an id", "POST", "/v1/responses/cancel", "", "", errModelUnknown},
-		{"client secret", "POST", "/v1/realtime/client_secrets", "application/json", `{"model":"gpt-5-mini"}`, errModelUnknown},
+		{"client secret", "POST", "/v1/realtime/client_secrets", "application/json", `{"model":"gpt-5-mini"}`,
+			errModelUnknown},
 		{"call", "POST", "/v1/realtime/calls?model=gpt-5-mini", "application/sdp", "v=0", errModelUnknown},
 		{"eval", "POST", "/v1/evals/e/runs", "application/json", `{"model":"gpt-5-mini"}`, errModelUnknown},
-		{"model in the path", "POST", "/v1/x/deployments/gpt-5/chat/completions", "application/json", `{"model":"gpt-5-mini"}`, errModelUnknown},
-		{"model in the path, encoded", "POST", "/v1/%6dodels/gpt-5:generate", "application/json", `{"model":"gpt-5-mini"}`, errModelUnknown},
+		{"model in the path", "POST", "/v1/x/deployments/gpt-5/chat/completions", "application/json",
+			`{"model":"gpt-5-mini"}`, errModelUnknown},
+		{"model in the path, encoded", "POST", "/v1/%6dodels/gpt-5:generate", "application/json",
+			`{"model":"gpt-5-mini"}`, errModelUnknown},
 		{"realtime by GET", "GET", "/v1/realtime?model=gpt-5", "", "", errModelNotAllowed},
 	}
 	for _, c := range jsonCases {
@@ -100,7 +112,8 @@ type bodyCase struct {
 
 var jsonCases = []bodyCase{
 	{"first", `{"model":"gpt-5-mini","messages":[{"role":"user","content":"\"model\":\"gpt-5\""}]}`, nil},
-	{"last", " {\"messages\": [{\"model\": \"gpt-5\"}, [], {}, [[1]]], \"n\": -1.5e+3, \"a\": [true, false, null, 0],\r\n\t\"model\" : \"gpt-5-mini\"}\n", nil},
+	{"last", " {\"messages\": [{\"model\": \"gpt-5\"}, [], {}, [[1]]], \"n\": -1.5e+3, \"a\": [true, false, null, " +
+		"0],\r\n\t\"model\" : \"gpt-5-mini\"}\n", nil},
 	{"wildcard", `{"model":"text-embedding-3-small"}`, nil},
 	{"beginning of the wildcard", `{"model":"text"}`, errModelNotAllowed},
 	{"other", `{"model":"gpt-5"}`, errModelNotAllowed},
@@ -153,8 +166,10 @@ var jsonCases = []bodyCase{
 
 var formCases = []bodyCase{
 	{"field, first", form(field("model", "gpt-5-mini"), modelFile("\x00\x7f\r\n--b0un\r\n--")), nil},
-	{"field, last", form(modelFile("\x00\r\n"), field("timestamp_granularities[]", "word"), field("model", "gpt-5-mini")), nil},
-	{"field with a type", form("Content-Type: text/plain; charset=utf-8\r\ncontent-disposition: form-data; name=model\r\nContent-Length: 10\r\n\r\ngpt-5-mini"), nil},
+	{"field, last", form(modelFile("\x00\r\n"), field("timestamp_granularities[]", "word"),
+		field("model", "gpt-5-mini")), nil},
+	{"field with a type", form("Content-Type: text/plain; charset=utf-8\r\n" +
+		"content-disposition: form-data; name=model\r\nContent-Length: 10\r\n\r\ngpt-5-mini"), nil},
 	{"field, other", form(modelFile("x"), field("model", "gpt-5")), errModelNotAllowed},
 	{"field, line break", form(field("model", "gpt-5-mini\r\n")), errModelNotAllowed},
 	{"field, empty", form(field("model", "")), errModelNotAllowed},
@@ -165,22 +180,33 @@ var formCases = []bodyCase{
 	{"field, no end", strings.TrimSuffix(form(field("model", "gpt-5-mini")), "--\r\n"), errModelUnknown},
 	{"field, nothing", form(), errModelUnknown},
 	{"field, line feeds", strings.ReplaceAll(form(field("model", "gpt-5-mini")), "\r\n", "\n"), errModelUnknown},
-	{"boundary after a line feed", form(field("model", "gpt-5-mini"), modelFile("\n--b0undary\n"+field("model", "gpt-5"))), errModelUnknown},
-	{"boundary after a line feed only", form(field("model", "gpt-5-mini"), modelFile("xy\n--b0undary\r\n"+field("x", "y"))), errModelUnknown},
-	{"boundary with a space", form(field("model", "gpt-5-mini"), modelFile("\r\n--b0undary \r\n"+field("model", "gpt-5"))), errModelUnknown},
+	{"boundary after a line feed",
+		form(field("model", "gpt-5-mini"), modelFile("\n--b0undary\n"+field("model", "gpt-5"))), errModelUnknown},
+	{"boundary after a line feed only",
+		form(field("model", "gpt-5-mini"), modelFile("xy\n--b0undary\r\n"+field("x", "y"))), errModelUnknown},
+	{"boundary with a space", form(field("model", "gpt-5-mini"),
+		modelFile("\r\n--b0undary \r\n"+field("model", "gpt-5"))), errModelUnknown},
 	{"text in front", "\r\n" + form(field("model", "gpt-5-mini")), errModelUnknown},
 	{"more behind", form(field("model", "gpt-5-mini")) + form(field("model", "gpt-5")), errModelUnknown},
 	{"no name", form("Content-Disposition: form-data\r\n\r\nx", field("model", "gpt-5-mini")), errModelUnknown},
-	{"two names", form("Content-Disposition: form-data; name=\"x\"; name=\"model\"\r\n\r\ngpt-5", field("model", "gpt-5-mini")), errModelUnknown},
-	{"encoded name", form(field("model", "gpt-5-mini"), "Content-Disposition: form-data; name*=utf-8''mod%65l\r\n\r\ngpt-5"), errModelUnknown},
+	{"two names", form("Content-Disposition: form-data; name=\"x\"; name=\"model\"\r\n\r\ngpt-5",
+		field("model", "gpt-5-mini")), errModelUnknown},
+	{"encoded name", form(field("model", "gpt-5-mini"),
+		"Content-Disposition: form-data; name*=utf-8''mod%65l\r\n\r\ngpt-5"), errModelUnknown},
 	{"backslash", form(field("model", "gpt-5-mini"), field(`mod\el`, "gpt-5")), errModelUnknown},
-	{"two dispositions", form("Content-Disposition: form-data; name=\"x\"\r\n" + field("model", "gpt-5-mini")), errModelUnknown},
+	{"two dispositions", form("Content-Disposition: form-data; name=\"x\"\r\n" + field("model", "gpt-5-mini")),
+		errModelUnknown},
 	{"folded header", form("Content-Disposition: form-data;\r\n name=\"model\"\r\n\r\ngpt-5-mini"), errModelUnknown},
 	{"no header", form("\r\n\r\nx", field("model", "gpt-5-mini")), errModelUnknown},
-	{"encoded field", form("Content-Transfer-Encoding: base64\r\n" + field("model", "Z3B0LTUtbWluaQ==")), errModelUnknown},
-	{"field of another type", form("Content-Type: application/json\r\n" + field("model", `"gpt-5-mini"`)), errModelUnknown},
-	{"model as a file", form("Content-Disposition: form-data; name=\"model\"; filename*=utf-8''x%20y\r\n\r\ngpt-5-mini"), errModelUnknown},
-	{"long header", form("X-Long: " + strings.Repeat("x", 5000) + "\r\n" + field("model", "gpt-5-mini")), errModelUnknown},
+	{"encoded field", form("Content-Transfer-Encoding: base64\r\n" + field("model", "Z3B0LTUtbWluaQ==")),
+		errModelUnknown},
+	{"field of another type", form("Content-Type: application/json\r\n" + field("model", `"gpt-5-mini"`)),
+		errModelUnknown},
+	{"model as a file",
+		form("Content-Disposition: form-data; name=\"model\"; filename*=utf-8''x%20y\r\n\r\ngpt-5-mini"),
+		errModelUnknown},
+	{"long header", form("X-Long: " + strings.Repeat("x", 5000) + "\r\n" + field("model", "gpt-5-mini")),
+		errModelUnknown},
 	{"long field", form(field("model", "text-"+strings.Repeat("x", 3000))), errModelUnknown},
 }
 
@@ -281,12 +307,15 @@ func TestModelsOfLongBodies(t *testing.T) {
 			want                    *Error
 		}{
 			{"behind messages", "application/json", `{"messages":[` + filler + `{}],"model":"gpt-5-mini"}`, nil},
-			{"other behind messages", "application/json", `{"messages":[` + filler + `{}],"model":"gpt-5"}`, errModelNotAllowed},
+			{"other behind messages", "application/json", `{"messages":[` + filler + `{}],"model":"gpt-5"}`,
+				errModelNotAllowed},
 			{"none", "application/json", `{"messages":[` + filler + `{}]}`, errModelUnknown},
 			{"cut", "application/json", `{"model":"gpt-5-mini","messages":[` + filler, errModelUnknown},
-			{"second", "application/json", `{"model":"gpt-5-mini","messages":[` + filler + `{}],"model":"gpt-5-mini"}`, errModelUnknown},
+			{"second", "application/json", `{"model":"gpt-5-mini","messages":[` + filler + `{}],"model":"gpt-5-mini"}`,
+				errModelUnknown},
 			{"field behind a file", formType, form(modelFile(filler), field("model", "gpt-5-mini")), nil},
-			{"other field behind a file", formType, form(modelFile(filler), field("model", "gpt-5")), errModelNotAllowed},
+			{"other field behind a file", formType, form(modelFile(filler), field("model", "gpt-5")),
+				errModelNotAllowed},
 			{"no field", formType, form(modelFile(filler)), errModelUnknown},
 		} {
 			t.Run(fmt.Sprint(test.name, " ", sized), func(t *testing.T) {
@@ -299,9 +328,11 @@ func TestModelsOfLongBodies(t *testing.T) {
 					got <- string(b)
 					ok(w, req)
 				}, alicesModels)
-				req := newRequest(t, "POST", f.URL+"/v1/chat/completions", test.body, "X-Relay-Token", canaryToken, "Content-Type", test.contentType)
+				req := newRequest(t, "POST", f.URL+"/v1/chat/completions", test.body, "X-Relay-Token", canaryToken,
+					"Content-Type", test.contentType)
 				if !sized {
-					req.Body, req.ContentLength = io.NopCloser(iotest.OneByteReader(bytes.NewBufferString(test.body[:2<<10]))), -1
+					req.ContentLength = -1
+					req.Body = io.NopCloser(iotest.OneByteReader(bytes.NewBufferString(test.body[:2<<10])))
 					req.Body = io.NopCloser(io.MultiReader(req.Body, strings.NewReader(test.body[2<<10:])))
 				}
 				res := do(t, req)
@@ -309,12 +340,14 @@ func TestModelsOfLongBodies(t *testing.T) {
 				sent := receive(t, got, "the upstream")
 				if test.want == nil {
 					if res.StatusCode != 200 || sent != test.body {
-						t.Errorf("%d %s, the upstream got %d bytes of %d", res.StatusCode, body, len(sent), len(test.body))
+						t.Errorf("%d %s, the upstream got %d bytes of %d", res.StatusCode, body, len(sent),
+							len(test.body))
 					}
 					return
 				}
 				wantError(t, res, body, test.want)
-				if begun, incomplete := strings.CutSuffix(sent, "(incomplete)"); !incomplete || !strings.HasPrefix(test.body, begun) || strings.Contains(begun, `"gpt-5"`) {
+				if begun, incomplete := strings.CutSuffix(sent, "(incomplete)"); !incomplete ||
+					!strings.HasPrefix(test.body, begun) || strings.Contains(begun, `"gpt-5"`) {
 					t.Errorf("the upstream got %d bytes of %d, incomplete: %t", len(begun), len(test.body), incomplete)
 				}
 			})
@@ -325,8 +358,8 @@ func TestModelsOfLongBodies(t *testing.T) {
 // What is the last of a body whose length is known does not pass before its end is.
 func TestModelBodyHoldsItsLastBytesBack(t *testing.T) {
 	for _, text := range []string{`{"model":"gpt-5-mini"`, `{"n":1}`} {
-		body := &modelBody{ReadCloser: io.NopCloser(iotest.OneByteReader(strings.NewReader(text))), left: int64(len(text)), sized: true,
-			finder: newJSONModel(func(string) bool { return true })}
+		body := &modelBody{ReadCloser: io.NopCloser(iotest.OneByteReader(strings.NewReader(text))),
+			left: int64(len(text)), sized: true, finder: newJSONModel(func(string) bool { return true })}
 		if got, err := io.ReadAll(body); string(got) != text[:len(text)-1] || err != errModelUnknown {
 			t.Errorf("read %q, %v", got, err)
 		}
@@ -348,10 +381,12 @@ func TestModelsThroughAGateway(t *testing.T) {
 	for _, size := range []int{100 << 10, 3 << 20} { // that could be sent again, and could not
 		body := `{"messages":["` + strings.Repeat("x", size) + `"],"model":`
 		for range 4 {
-			res, text := send(t, "POST", f.URL+"/v1/responses", body+`"gpt-5"}`, "X-Relay-Token", canaryToken, "Content-Type", "application/json")
+			res, text := send(t, "POST", f.URL+"/v1/responses", body+`"gpt-5"}`, "X-Relay-Token", canaryToken,
+				"Content-Type", "application/json")
 			wantError(t, res, text, errModelNotAllowed)
 		}
-		res, text := send(t, "POST", f.URL+"/v1/responses", body+`"gpt-5-mini"}`, "X-Relay-Token", canaryToken, "Content-Type", "application/json")
+		res, text := send(t, "POST", f.URL+"/v1/responses", body+`"gpt-5-mini"}`, "X-Relay-Token", canaryToken,
+			"Content-Type", "application/json")
 		if res.StatusCode != 200 {
 			t.Errorf("permitted: %d %s", res.StatusCode, text)
 		}
@@ -375,7 +410,8 @@ func TestModelsOfWebSockets(t *testing.T) {
 		"/v1/responses?model=gpt-5-mini":                  403,
 	} {
 		f := newFront(t, echoSocket, alicesModels)
-		raw := "GET " + target + " HTTP/1.1\r\nHost: x\r\nX-Relay-Token: " + canaryToken + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		raw := "GET " + target + " HTTP/1.1\r\nHost: x\r\nX-Relay-Token: " + canaryToken +
+			"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 		if res, body := sendRaw(t, f.URL, raw); res.StatusCode != want {
 			t.Errorf("%s: %d %s, want %d", target, res.StatusCode, body, want)
@@ -510,7 +546,8 @@ func FuzzFormModel(f *testing.F) {
 
 // Without a list of models nothing is read, and with one little is added.
 func BenchmarkModels(b *testing.B) {
-	body := []byte(`{"model":"gpt-5-mini","messages":[{"role":"user","content":"` + strings.Repeat("Some words of a prompt. ", 40_000) + `"}]}`)
+	body := []byte(`{"model":"gpt-5-mini","messages":[{"role":"user","content":"` +
+		strings.Repeat("Some words of a prompt. ", 40_000) + `"}]}`)
 	permits := func(string) bool { return true }
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()

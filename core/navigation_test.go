@@ -32,12 +32,17 @@ func hostilePage(w http.ResponseWriter, req *http.Request) {
 // originOrders are response headers by which an upstream would command browsers
 // on the relay's origin.
 var originOrders = []string{
-	"Service-Worker-Allowed", "Clear-Site-Data", "Refresh", "Set-Login", "Link", "SourceMap", "X-SourceMap", "Origin-Trial", "Accept-CH", "Critical-CH",
+	"Service-Worker-Allowed", "Clear-Site-Data", "Refresh", "Set-Login", "Link", "SourceMap", "X-SourceMap",
+	"Origin-Trial", "Accept-CH", "Critical-CH",
 	// Those by which nginx, Apache, lighttpd and mod_reproxy in front would send something else.
-	"X-Accel-Redirect", "X-Accel-Charset", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Sendfile", "X-Sendfile2", "X-LIGHTTPD-send-file", "X-LIGHTTPD-send-tempfile", "X-Reproxy-URL", "X-Reproxy-File",
-	"Content-Security-Policy-Report-Only", "Service-Worker-Navigation-Preload", "Speculation-Rules", "Supports-Loading-Mode", "Document-Policy", "Permissions-Policy",
-	"Feature-Policy", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-CT", "No-Vary-Search", "Activate-Storage-Access", "Sec-Session-Registration",
-	"Attribution-Reporting-Register-Source", "Origin-Agent-Cluster", "Reporting-Endpoints", "Set-Cookie", "Strict-Transport-Security", "Access-Control-Allow-Origin",
+	"X-Accel-Redirect", "X-Accel-Charset", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Sendfile", "X-Sendfile2",
+	"X-LIGHTTPD-send-file", "X-LIGHTTPD-send-tempfile", "X-Reproxy-URL", "X-Reproxy-File",
+	"Content-Security-Policy-Report-Only", "Service-Worker-Navigation-Preload", "Speculation-Rules",
+	"Supports-Loading-Mode", "Document-Policy", "Permissions-Policy",
+	"Feature-Policy", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-CT", "No-Vary-Search",
+	"Activate-Storage-Access", "Sec-Session-Registration",
+	"Attribution-Reporting-Register-Source", "Origin-Agent-Cluster", "Reporting-Endpoints", "Set-Cookie",
+	"Strict-Transport-Security", "Access-Control-Allow-Origin",
 }
 
 func TestUpstreamContentIsInert(t *testing.T) {
@@ -65,7 +70,8 @@ func TestUpstreamContentIsInert(t *testing.T) {
 // wantInert fails t unless h keeps browsers from running what it describes.
 func wantInert(t *testing.T, what string, h http.Header) {
 	t.Helper()
-	for name, want := range map[string]string{"Content-Security-Policy": "sandbox; default-src 'none'", "X-Content-Type-Options": "nosniff"} {
+	for name, want := range map[string]string{"Content-Security-Policy": "sandbox; default-src 'none'",
+		"X-Content-Type-Options": "nosniff"} {
 		if got := h.Values(name); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %s = %q, want %q once", what, name, got, want)
 		}
@@ -102,7 +108,11 @@ func TestChallenges(t *testing.T) {
 		if !test.pass {
 			want = nil
 		}
-		if got := res.Header.Values("WWW-Authenticate"); res.StatusCode != 401 || !slices.EqualFunc(got, want, func(a, b string) bool { return strings.TrimSpace(a) == strings.TrimSpace(b) }) {
+		if got := res.Header.Values("WWW-Authenticate"); res.StatusCode != 401 ||
+			!slices.EqualFunc(got, want, func(a,
+				b string) bool {
+				return strings.TrimSpace(a) == strings.TrimSpace(b)
+			}) {
 			t.Errorf("%q: got %d %q, want %q", test.values, res.StatusCode, got, want)
 		}
 	}
@@ -152,7 +162,8 @@ func TestNavigationsAreRefused(t *testing.T) {
 		}
 		for _, test := range tests {
 			before := len(f.requests())
-			res, body := sendRaw(t, f.URL, "GET "+prefix+"/v1/models HTTP/1.1\r\nHost: h\r\n"+test.name+": "+test.value+"\r\n\r\n")
+			res, body := sendRaw(t, f.URL,
+				"GET "+prefix+"/v1/models HTTP/1.1\r\nHost: h\r\n"+test.name+": "+test.value+"\r\n\r\n")
 			if test.pass {
 				if res.StatusCode != 200 || len(f.requests()) != before+1 {
 					t.Errorf("%s: %q: got %d", test.name, test.value, res.StatusCode)
@@ -161,14 +172,16 @@ func TestNavigationsAreRefused(t *testing.T) {
 			}
 			wantError(t, res, body, errNavigation)
 			if got := res.Header.Get("X-Content-Type-Options"); got != "nosniff" || len(f.requests()) != before {
-				t.Errorf("%s: %q: X-Content-Type-Options %q, upstream saw %d", test.name, test.value, got, len(f.requests())-before)
+				t.Errorf("%s: %q: X-Content-Type-Options %q, upstream saw %d", test.name, test.value, got,
+					len(f.requests())-before)
 			}
 		}
 	}
 	// The relay's own may be opened.
 	f := newFront(t, ok, nil)
 	for _, path := range []string{"/", "/relay/health"} {
-		res, _ := send(t, "GET", f.URL+path, "", "Sec-Fetch-Dest", "document", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Site", "none")
+		res, _ := send(t, "GET", f.URL+path, "", "Sec-Fetch-Dest", "document", "Sec-Fetch-Mode", "navigate",
+			"Sec-Fetch-Site", "none")
 		if res.StatusCode != 200 || res.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: got %d %v", path, res.StatusCode, res.Header)
 		}

@@ -48,10 +48,12 @@ func TestObserve(t *testing.T) {
 		want               Request // without times and bytes
 	}{
 		{"a response", "POST", "/v1/chat/completions", ok, Request{Route: "chat", Status: 200, Attempts: 1}},
-		{"an error of the API", "GET", "/v1/models", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
+		{"an error of the API", "GET", "/v1/models",
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) },
 			Request{Route: "models", Status: 429, Attempts: 1}},
 		{"a refusal", "GET", "/x", ok, Request{Route: "other", Status: 404, Error: "unknown_path"}},
-		{"a family that is not known", "GET", "/v1/" + canaryKey, ok, Request{Route: "other", Status: 200, Attempts: 1}},
+		{"a family that is not known", "GET", "/v1/" + canaryKey, ok,
+			Request{Route: "other", Status: 200, Attempts: 1}},
 		{"nothing", "GET", "/v1/models", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 			Request{Route: "models", Status: 502, Error: "upstream_reset", Attempts: 1}},
 		{"a cut stream", "POST", "/v1/responses", func(w http.ResponseWriter, _ *http.Request) {
@@ -60,8 +62,10 @@ func TestObserve(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var o witness
-			f := newFront(t, test.answer, func(cfg *Config) { cfg.Observe, cfg.Logger = o.observe, nil; cfg.LogLevel = levelOff })
-			if res, err := http.DefaultTransport.RoundTrip(newRequest(t, test.method, f.URL+test.path, "")); err == nil {
+			f := newFront(t, test.answer,
+				func(cfg *Config) { cfg.Observe, cfg.Logger = o.observe, nil; cfg.LogLevel = levelOff })
+			if res, err := http.DefaultTransport.RoundTrip(newRequest(t, test.method, f.URL+test.path,
+				"")); err == nil {
 				_, _ = io.Copy(io.Discard, res.Body)
 				res.Body.Close()
 			}
@@ -83,7 +87,8 @@ func TestObserve(t *testing.T) {
 // A stream that another upstream continued is observed so.
 func TestObserveResumedStream(t *testing.T) {
 	event := func(i int, kind string) string {
-		return fmt.Sprintf("data: {\"type\":\"response.%s\",\"sequence_number\":%d,\"response\":{\"id\":\"resp_1\"}}\n\n", kind, i)
+		return fmt.Sprintf("data: {\"type\":\"response.%s\",\"sequence_number\":%d,"+
+			"\"response\":{\"id\":\"resp_1\"}}\n\n", kind, i)
 	}
 	region := func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set(protocol.Marker, "relay; origin=upstream")
@@ -101,7 +106,8 @@ func TestObserveResumedStream(t *testing.T) {
 		cfg.Upstreams = append(cfg.Upstreams, Secret(other))
 		cfg.ResumeResponses, cfg.ProbeInterval, cfg.Observe = true, -1, o.observe
 	})
-	res, err := http.Post(f.URL+"/v1/responses", "application/json", strings.NewReader(`{"background":true,"stream":true}`))
+	res, err := http.Post(f.URL+"/v1/responses", "application/json",
+		strings.NewReader(`{"background":true,"stream":true}`))
 	if err != nil {
 		t.Fatal(err)
 	}

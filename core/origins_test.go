@@ -44,9 +44,11 @@ func TestOriginsAreEnforced(t *testing.T) {
 			{"no origin, as of images and forms' GET", "Sec-Fetch-Site: cross-site\r\n", true},
 			{"own", "Origin: http://h\r\nSec-Fetch-Site: same-origin\r\n", false},
 			{"own, old browser", "Origin: http://h\r\n", false},
-			{"own, behind a proxy with another Host", "Origin: https://relay.example\r\nSec-Fetch-Site: same-origin\r\n", false},
+			{"own, behind a proxy with another Host",
+				"Origin: https://relay.example\r\nSec-Fetch-Site: same-origin\r\n", false},
 			{"the user", "Sec-Fetch-Site: none\r\n", false},
-			{"two sites", "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\nOrigin: " + evil + "\r\n", true},
+			{"two sites", "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\nOrigin: " + evil + "\r\n",
+				true},
 			{"odd site", "Sec-Fetch-Site: Same-Origin\r\nOrigin: " + evil + "\r\n", true},
 			{"own host as user", "Origin: https://h@evil.example\r\n", true},
 		}},
@@ -74,7 +76,8 @@ func TestOriginsAreEnforced(t *testing.T) {
 		{"a token to spend, for who shows one", func(cfg *Config) {
 			holdingToken(cfg)
 			cfg.AccessTokens = []Secret{canaryToken}
-		}, []crossing{{"other", "X-Relay-Token: " + canaryToken + "\r\nOrigin: " + evil + "\r\nSec-Fetch-Site: cross-site\r\n", false}}},
+		}, []crossing{{"other", "X-Relay-Token: " + canaryToken + "\r\nOrigin: " + evil +
+			"\r\nSec-Fetch-Site: cross-site\r\n", false}}},
 	}
 	requests := []string{
 		"GET /v1/models HTTP/1.1\r\nHost: h\r\n", "HEAD /v1/models HTTP/1.1\r\nHost: h\r\nConnection: close\r\n",
@@ -86,7 +89,8 @@ func TestOriginsAreEnforced(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFront(t, ok, test.configure)
 			for _, c := range test.crossings {
-				for _, request := range append(requests, "GET /relay/health HTTP/1.1\r\nHost: h\r\n", "GET /relay/health?deep=1 HTTP/1.1\r\nHost: h\r\n") {
+				for _, request := range append(requests, "GET /relay/health HTTP/1.1\r\nHost: h\r\n",
+					"GET /relay/health?deep=1 HTTP/1.1\r\nHost: h\r\n") {
 					before := len(f.requests())
 					res, body := sendRaw(t, f.URL, request+c.headers+"\r\n")
 					if got := res.StatusCode == errOrigin.Status; got != c.refused {
@@ -99,17 +103,22 @@ func TestOriginsAreEnforced(t *testing.T) {
 					if !strings.HasPrefix(request, "HEAD") {
 						wantError(t, res, body, errOrigin)
 					}
-					if got := res.Header.Values("Access-Control-Allow-Origin"); len(got) > 0 || len(f.requests()) != before {
-						t.Errorf("%s: %.30q: may be read by %q, upstream saw %d", c.name, request, got, len(f.requests())-before)
+					if got := res.Header.Values("Access-Control-Allow-Origin"); len(got) > 0 ||
+						len(f.requests()) != before {
+						t.Errorf("%s: %.30q: may be read by %q, upstream saw %d", c.name, request, got,
+							len(f.requests())-before)
 					}
 				}
 				// The page can be linked to.
-				if res, _ := sendRaw(t, f.URL, "GET / HTTP/1.1\r\nHost: h\r\n"+c.headers+"\r\n"); res.StatusCode != 200 {
+				if res, _ := sendRaw(t, f.URL,
+					"GET / HTTP/1.1\r\nHost: h\r\n"+c.headers+"\r\n"); res.StatusCode != 200 {
 					t.Errorf("%s: the page answers %d", c.name, res.StatusCode)
 				}
 				// Preflights are answered, but permit nothing.
-				res, _ := sendRaw(t, f.URL, "OPTIONS /v1/responses HTTP/1.1\r\nHost: h\r\nAccess-Control-Request-Method: POST\r\nOrigin: "+evil+"\r\nSec-Fetch-Site: cross-site\r\n\r\n")
-				if got := res.Header.Get("Access-Control-Allow-Origin"); res.StatusCode != 204 || (got != "") != (test.name == "any" || strings.HasSuffix(test.name, "who shows one")) {
+				res, _ := sendRaw(t, f.URL, "OPTIONS /v1/responses HTTP/1.1\r\nHost: h\r\n"+
+					"Access-Control-Request-Method: POST\r\nOrigin: "+evil+"\r\nSec-Fetch-Site: cross-site\r\n\r\n")
+				if got := res.Header.Get("Access-Control-Allow-Origin"); res.StatusCode != 204 ||
+					(got != "") != (test.name == "any" || strings.HasSuffix(test.name, "who shows one")) {
 					t.Errorf("preflight: %d %q", res.StatusCode, got)
 				}
 			}
@@ -126,11 +135,13 @@ func holdingToken(cfg *Config) {
 func TestOriginsFollowTheUpstreams(t *testing.T) {
 	f := newFront(t, ok, nil)
 	from := []string{"Origin", evil, "Sec-Fetch-Site", "cross-site"}
-	bare, holding := []Secret{Secret(f.upstream.URL)}, []Secret{Secret(strings.Replace(f.upstream.URL, "http://", "http://rt_region@", 1))}
+	bare, holding := []Secret{Secret(f.upstream.URL)},
+		[]Secret{Secret(strings.Replace(f.upstream.URL, "http://", "http://rt_region@", 1))}
 	for _, step := range []struct {
 		urls []Secret
 		want int
-	}{{bare, 200}, {holding, 403}, {bare, 200}, {append(holding, "https://"), 200}, {holding, 403}, {append(bare, "x:"), 403}} {
+	}{{bare, 200}, {holding, 403}, {bare, 200}, {append(holding, "https://"), 200}, {holding, 403},
+		{append(bare, "x:"), 403}} {
 		err := f.relay.SetUpstreams(step.urls)
 		if (err != nil) != (len(step.urls) == 2) {
 			t.Fatal(err)
@@ -151,7 +162,8 @@ func TestExposedRelays(t *testing.T) {
 	}{
 		{"this machine's", Config{Upstreams: token}, true},
 		{"public", Config{Upstreams: token, Public: true}, false},
-		{"public, origins listed", Config{Upstreams: token, Public: true, AllowedOrigins: []string{"https://chat.example"}}, false},
+		{"public, origins listed", Config{Upstreams: token, Public: true,
+			AllowedOrigins: []string{"https://chat.example"}}, false},
 		{"public, tokens", Config{Upstreams: token, Public: true, AccessTokens: []Secret{canaryToken}}, true},
 		{"public, no token held", Config{Upstreams: []Secret{"https://b.example"}, Public: true}, true},
 		{"a function", Config{Upstreams: token, Platform: Platform{Name: "AWS Lambda", Serverless: true}}, false},
@@ -160,7 +172,8 @@ func TestExposedRelays(t *testing.T) {
 		if (err == nil) != test.ok {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		if err != nil && (strings.Contains(err.Error(), "region") || !strings.Contains(err.Error(), "RELAY_ACCESS_TOKENS")) {
+		if err != nil && (strings.Contains(err.Error(), "region") ||
+			!strings.Contains(err.Error(), "RELAY_ACCESS_TOKENS")) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		if r != nil {
@@ -171,10 +184,12 @@ func TestExposedRelays(t *testing.T) {
 	if err := f.relay.SetUpstreams(token); err == nil {
 		t.Error("a public relay took a token while it runs")
 	}
-	if res, _ := send(t, "GET", f.URL+"/v1/models", ""); res.StatusCode != 200 || f.only(t).Header.Get("X-Relay-Token") != "" {
+	if res, _ := send(t, "GET", f.URL+"/v1/models", ""); res.StatusCode != 200 ||
+		f.only(t).Header.Get("X-Relay-Token") != "" {
 		t.Errorf("after that: %d", res.StatusCode)
 	}
-	misconfigured := FromEnv([]string{"RELAY_UPSTREAMS=https://rt_region@relay.example", "RELAY_LOG_LEVEL=off"}, Platform{Name: "Test", Serverless: true})
+	misconfigured := FromEnv([]string{"RELAY_UPSTREAMS=https://rt_region@relay.example", "RELAY_LOG_LEVEL=off"},
+		Platform{Name: "Test", Serverless: true})
 	server := httptest.NewServer(misconfigured)
 	defer server.Close()
 	w, _ := send(t, "GET", server.URL+"/v1/models", "")

@@ -35,7 +35,8 @@ func TestPage(t *testing.T) {
 	})
 	for _, path := range []string{"/", "/?a=b"} {
 		res, body := getPage(t, f, "GET", path)
-		if res.StatusCode != http.StatusOK || res.Header.Get("X-Relay") != "paris-1; origin=relay" || !strings.Contains(body, "<title>relay</title>") {
+		if res.StatusCode != http.StatusOK || res.Header.Get("X-Relay") != "paris-1; origin=relay" ||
+			!strings.Contains(body, "<title>relay</title>") {
 			t.Errorf("%s: %d %v", path, res.StatusCode, res.Header)
 		}
 		for _, secret := range []string{canaryToken, canaryKey, f.upstream.URL} {
@@ -65,7 +66,8 @@ func TestPageOff(t *testing.T) {
 }
 
 func TestPageMindsTheHost(t *testing.T) {
-	f := newFront(t, func(http.ResponseWriter, *http.Request) {}, func(cfg *Config) { cfg.AllowedHosts = []string{"relay.example"} })
+	f := newFront(t, func(http.ResponseWriter, *http.Request) {},
+		func(cfg *Config) { cfg.AllowedHosts = []string{"relay.example"} })
 	res, body := getPage(t, f, "GET", "/")
 	wantError(t, res, body, errHost)
 }

@@ -31,7 +31,8 @@ func TestRecord(t *testing.T) {
 		_, _ = io.Copy(io.Discard, req.Body)
 		ok(w, req)
 	}, func(cfg *Config) { cfg.Region = "eu-test-1" })
-	send(t, "POST", f.URL+"/v1/chat/completions?secret="+canaryKey, `{"prompt":"x"}`, "Authorization", "Bearer "+canaryKey)
+	send(t, "POST", f.URL+"/v1/chat/completions?secret="+canaryKey, `{"prompt":"x"}`, "Authorization",
+		"Bearer "+canaryKey)
 	waitForLog(t, f, "duration_ms")
 	got := records(t, f.log.String())[0]
 	allowed := []string{
@@ -44,8 +45,9 @@ func TestRecord(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]any{
-		"level": "INFO", "msg": "request", "method": "POST", "route": "chat", "status": 200.0, "bytes_in": 14.0, "bytes_out": 11.0,
-		"region": "eu-test-1", "attempts": 1.0,
+		"level": "INFO", "msg": "request", "method": "POST", "route": "chat", "status": 200.0, "bytes_in": 14.0,
+		"bytes_out": 11.0,
+		"region":    "eu-test-1", "attempts": 1.0,
 	} {
 		if got[name] != want {
 			t.Errorf("%s = %v, want %v", name, got[name], want)
@@ -59,7 +61,8 @@ func TestRecord(t *testing.T) {
 // What the API refuses or fails is logged at warn, beside what the relay could not
 // serve.
 func TestLevels(t *testing.T) {
-	for status, want := range map[int]string{200: "INFO", 302: "INFO", 401: "INFO", 404: "INFO", 429: "WARN", 500: "WARN", 503: "WARN"} {
+	for status, want := range map[int]string{200: "INFO", 302: "INFO", 401: "INFO", 404: "INFO", 429: "WARN",
+		500: "WARN", 503: "WARN"} {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }, nil)
 		send(t, "GET", f.URL+"/v1/models", "")
 		waitForLog(t, f, "duration_ms")
@@ -136,9 +139,10 @@ func TestUnknownFamilies(t *testing.T) {
 		{"/v1/l%69ve1", 200, "other"},
 		{"/v1/models/live", 200, "models"},
 	} {
-		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(test.status) }, func(cfg *Config) {
-			cfg.Paths = []string{"/v1/", "/openai/"}
-		})
+		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(test.status) },
+			func(cfg *Config) {
+				cfg.Paths = []string{"/v1/", "/openai/"}
+			})
 		send(t, "GET", f.URL+test.path, "")
 		waitForLog(t, f, "duration_ms")
 		if !strings.Contains(f.log.String(), `"route":"`+test.want+`"`) {
@@ -169,15 +173,19 @@ func TestNoSecretGetsOut(t *testing.T) {
 			}, func(cfg *Config) { cfg.AccessTokens, cfg.PathTokens = []Secret{canaryToken}, true })
 			requests := []string{
 				"GET /v1/models?key=" + canaryKey + " HTTP/1.1\r\nX-Relay-Token: " + canaryToken + "\r\n",
-				"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer rt_" + canaryToken + "." + canaryKey + "\r\n",
+				"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer rt_" + canaryToken + "." + canaryKey +
+					"\r\n",
 				"GET /t/" + canaryToken + "/v1/models HTTP/1.1\r\nAuthorization: Bearer " + canaryKey + "\r\n",
 				"GET /t/" + canaryToken + "/../" + canaryKey + " HTTP/1.1\r\n",
 				"GET /" + canaryKey + " HTTP/1.1\r\n",
 				canaryKey + " /v1/models HTTP/1.1\r\n",
-				"GET /v1/models HTTP/1.1\r\nAuthorization: Bearer " + canaryKey + "\r\nX-Relay-Token: " + canaryToken + "x\r\n",
-				"GET /v1/realtime HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Relay-Token: " + canaryToken +
+				"GET /v1/models HTTP/1.1\r\nAuthorization: Bearer " + canaryKey + "\r\nX-Relay-Token: " + canaryToken +
+					"x\r\n",
+				"GET /v1/realtime HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Relay-Token: " +
+					canaryToken +
 					"\r\nSec-WebSocket-Protocol: realtime, openai-insecure-api-key." + canaryKey + "\r\n",
-				"OPTIONS /v1/models HTTP/1.1\r\nOrigin: https://a\r\nAccess-Control-Request-Method: POST\r\nAuthorization: Bearer " + canaryKey + "\r\n",
+				"OPTIONS /v1/models HTTP/1.1\r\nOrigin: https://a\r\nAccess-Control-Request-Method: POST\r\n" +
+					"Authorization: Bearer " + canaryKey + "\r\n",
 			}
 			for _, request := range requests {
 				conn := dialRaw(t, f.URL)
@@ -201,7 +209,8 @@ func TestLogSaysWhyThereIsNoConnection(t *testing.T) {
 	send(t, "GET", f.URL+"/v1/models?q="+canaryKey, "", "Authorization", "Bearer "+canaryKey)
 	waitForLog(t, f, "connection refused")
 	lines := records(t, f.log.String())
-	if lines[0]["attempts"] != 1.0 || lines[0]["error"] != "upstream_connect" || lines[1]["request_id"] != lines[0]["request_id"] || strings.Contains(f.log.String(), canaryKey) {
+	if lines[0]["attempts"] != 1.0 || lines[0]["error"] != "upstream_connect" ||
+		lines[1]["request_id"] != lines[0]["request_id"] || strings.Contains(f.log.String(), canaryKey) {
 		t.Errorf("log:\n%s", f.log.String())
 	}
 }
@@ -211,7 +220,8 @@ func TestStrayBytesAreNotLogged(t *testing.T) {
 	l := log.New(stdlogFilter{&b}, "", 0)
 	l.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=<nil>", canaryKey)
 	l.Print("something else")
-	if got := b.String(); strings.Contains(got, canaryKey) || !strings.Contains(got, "stray bytes") || !strings.Contains(got, "something else") {
+	if got := b.String(); strings.Contains(got, canaryKey) || !strings.Contains(got, "stray bytes") ||
+		!strings.Contains(got, "something else") {
 		t.Errorf("logged %q", got)
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"example.com/relay/core/protocol"
 )
 
-const refusalBody = `{"error":{"code":"unsupported_country_region_territory","message":"Country, region, or territory not supported","param":null,"type":"request_forbidden"}}`
+const refusalBody = `{"error":{"code":"unsupported_country_region_territory","message":"Country, region, or ` +
+	`territory not supported","param":null,"type":"request_forbidden"}}`
 
 // packed returns text compressed by the writer that w makes.
 func packed(t *testing.T, text string, w func(io.Writer) io.WriteCloser) string {
@@ -100,8 +101,10 @@ func TestCompressedRefusals(t *testing.T) {
 				headers := []string{"Authorization", "Bearer " + canaryKey, "Accept-Encoding", accepts}
 				for i, want := range []string{"2", "1"} {
 					res, _ := send(t, "POST", g.URL+"/v1/chat/completions", "{}", headers...)
-					if res.StatusCode != 200 || res.Header.Get("X-Relay-Upstream") != "b" || res.Header.Get("X-Relay-Attempts") != want {
-						t.Errorf("request %d: %d by %s after %s", i, res.StatusCode, res.Header.Get("X-Relay-Upstream"), res.Header.Get("X-Relay-Attempts"))
+					if res.StatusCode != 200 || res.Header.Get("X-Relay-Upstream") != "b" ||
+						res.Header.Get("X-Relay-Attempts") != want {
+						t.Errorf("request %d: %d by %s after %s", i, res.StatusCode, res.Header.Get("X-Relay-Upstream"),
+							res.Header.Get("X-Relay-Attempts"))
 					}
 				}
 				if u := g.health(t).Upstreams[0]; u.State != "down" || u.LastError != "region_refused" {
@@ -115,7 +118,8 @@ func TestCompressedRefusals(t *testing.T) {
 				// Without a gateway, a relay reads nothing and says nothing of its own.
 				before := len(first.requests())
 				res, body := send(t, "POST", first.URL+"/v1/chat/completions", "{}", headers...)
-				if res.StatusCode != 403 || res.Header.Get(protocol.Refusal) != "" || len(first.requests()) != before+1 {
+				if res.StatusCode != 403 || res.Header.Get(protocol.Refusal) != "" ||
+					len(first.requests()) != before+1 {
 					t.Errorf("directly: %d, %s: %q", res.StatusCode, protocol.Refusal, res.Header.Get(protocol.Refusal))
 				}
 				if want := test.encode(refusalBody); !test.asked && body != want {
@@ -140,7 +144,8 @@ func TestRefusedEverywhere(t *testing.T) {
 	_, b := inRegion(t, refusing)
 	g := newGateway(t, nil, a, b)
 	res, body := send(t, "POST", g.URL+"/v1/chat/completions", "{}", "Accept-Encoding", "gzip")
-	if res.StatusCode != 403 || body != text || res.Header.Get("Content-Encoding") != "gzip" || res.Header.Get(protocol.Refusal) != "" ||
+	if res.StatusCode != 403 || body != text || res.Header.Get("Content-Encoding") != "gzip" ||
+		res.Header.Get(protocol.Refusal) != "" ||
 		!strings.HasSuffix(res.Header.Get("X-Relay"), "origin=upstream") {
 		t.Errorf("%d %q %v", res.StatusCode, body, res.Header)
 	}
@@ -149,13 +154,15 @@ func TestRefusedEverywhere(t *testing.T) {
 // A 403 of the API that is no refusal of the region is the client's, in any
 // encoding, and an API that speaks like a relay is not believed.
 func TestForbiddenIsNoRefusal(t *testing.T) {
-	const forbidden = `{"error":{"message":"no such project","type":"invalid_request_error","param":null,"code":"forbidden"}}`
+	const forbidden = `{"error":{"message":"no such ` +
+		`project","type":"invalid_request_error","param":null,"code":"forbidden"}}`
 	for _, encoding := range []string{"", "gzip", "br"} {
 		api := func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			if req.URL.Path == "/v1/models" {
 				w.WriteHeader(401)
-				_, _ = io.WriteString(w, `{"error":{"message":"no key","type":"invalid_request_error","param":null,"code":null}}`)
+				_, _ = io.WriteString(w,
+					`{"error":{"message":"no key","type":"invalid_request_error","param":null,"code":null}}`)
 				return
 			}
 			w.Header().Set(protocol.Refusal, protocol.RegionRefused) // a lie
@@ -171,7 +178,8 @@ func TestForbiddenIsNoRefusal(t *testing.T) {
 		_, b := inRegion(t, ok)
 		g := newGateway(t, nil, a, b)
 		for range 3 {
-			if res, _ := send(t, "POST", g.URL+"/v1/chat/completions", "{}", "Accept-Encoding", "gzip, br"); res.StatusCode != 403 || res.Header.Get("X-Relay-Upstream") != "a" {
+			if res, _ := send(t, "POST", g.URL+"/v1/chat/completions", "{}", "Accept-Encoding",
+				"gzip, br"); res.StatusCode != 403 || res.Header.Get("X-Relay-Upstream") != "a" {
 				t.Errorf("%q: %d by %s", encoding, res.StatusCode, res.Header.Get("X-Relay-Upstream"))
 			}
 		}
@@ -190,7 +198,8 @@ func TestForbiddenIsNoRefusal(t *testing.T) {
 
 		// The same API without a relay in front of it.
 		alone := newGateway(t, nil, api, ok)
-		if res, _ := send(t, "POST", alone.URL+"/v1/chat/completions", "{}", "Accept-Encoding", "gzip, br"); res.StatusCode != 403 && res.Header.Get("X-Relay-Upstream") != "b" {
+		if res, _ := send(t, "POST", alone.URL+"/v1/chat/completions", "{}", "Accept-Encoding",
+			"gzip, br"); res.StatusCode != 403 && res.Header.Get("X-Relay-Upstream") != "b" {
 			t.Errorf("%q, alone: %d by %s", encoding, res.StatusCode, res.Header.Get("X-Relay-Upstream"))
 		}
 		if u := alone.health(t).Upstreams[0]; u.State != "up" {

@@ -18,11 +18,14 @@ var foreignAPIs = []struct {
 	contentType string
 	body        string
 }{
-	{"Azure's key", 401, "application/json", `{"error":{"code":"401","message":"Access denied due to invalid subscription key or wrong API endpoint."}}`},
-	{"Azure's deployment", 404, "application/json", `{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}`},
+	{"Azure's key", 401, "application/json",
+		`{"error":{"code":"401","message":"Access denied due to invalid subscription key or wrong API endpoint."}}`},
+	{"Azure's deployment", 404, "application/json",
+		`{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}`},
 	{"Azure's resource", 404, "application/json", `{"error":{"code":"404","message":"Resource not found"}}`},
 	{"vLLM's key", 401, "application/json", `{"error":"Unauthorized"}`},
-	{"vLLM's model", 404, "application/json", `{"object":"error","message":"The model does not exist.","type":"NotFoundError","param":null,"code":404}`},
+	{"vLLM's model", 404, "application/json",
+		`{"object":"error","message":"The model does not exist.","type":"NotFoundError","param":null,"code":404}`},
 	{"FastAPI's path", 404, "application/json", `{"detail":"Not Found"}`},
 	{"FastAPI's validation", 422, "application/json", `{"detail":[{"loc":["body"],"msg":"field required"}]}`},
 	{"FastAPI's crash", 500, "text/plain; charset=utf-8", "Internal Server Error"},
@@ -33,7 +36,8 @@ var foreignAPIs = []struct {
 	{"nothing", 404, "", ""},
 	{"busy", 503, "text/plain", "no available server"},
 	{"too many", 429, "text/html", "slow down"},
-	{"too large", 413, "application/json", `{"error":{"message":"Request too large for model","code":"rate_limit_exceeded"}}`},
+	{"too large", 413, "application/json",
+		`{"error":{"message":"Request too large for model","code":"rate_limit_exceeded"}}`},
 	{"a redirect", 307, "text/html", "moved"},
 }
 
@@ -64,7 +68,8 @@ func TestForeignAPIs(t *testing.T) {
 				t.Parallel()
 				g := newGateway(t, nil, others.list...)
 				for i := range 4 {
-					res, body := send(t, "POST", g.URL+"/v1/chat/completions", "{}", "Authorization", "Bearer "+canaryKey)
+					res, body := send(t, "POST", g.URL+"/v1/chat/completions", "{}", "Authorization",
+						"Bearer "+canaryKey)
 					if res.StatusCode != api.status || body != api.body || res.Header.Get(protocol.ErrorCode) != "" {
 						t.Fatalf("request %d: %d %q %s", i, res.StatusCode, body, res.Header.Get(protocol.ErrorCode))
 					}
@@ -115,8 +120,10 @@ func TestErrorsNameTheUpstream(t *testing.T) {
 		code   string
 	}{
 		{"died before", cut(""), "upstream_reset"},
-		{"died amid JSON", cut("HTTP/1.1 200 OK\r\n" + marker + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"), "upstream_interrupted"},
-		{"died amid a stream", cut("HTTP/1.1 200 OK\r\n" + marker + "Content-Type: text/event-stream\r\nContent-Length: 100\r\n\r\ndata: {}\n\n"), "upstream_interrupted"},
+		{"died amid JSON", cut("HTTP/1.1 200 OK\r\n" + marker +
+			"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"), "upstream_interrupted"},
+		{"died amid a stream", cut("HTTP/1.1 200 OK\r\n" + marker +
+			"Content-Type: text/event-stream\r\nContent-Length: 100\r\n\r\ndata: {}\n\n"), "upstream_interrupted"},
 		{"invalid", cut("HTTP/1.1 700 What\r\n" + marker + "Content-Length: 0\r\n\r\n"), "upstream_invalid_response"},
 		{"refused", nil, "all_regions_failed"},
 	} {
@@ -144,7 +151,8 @@ func TestErrorsNameTheUpstream(t *testing.T) {
 				if code == "all_regions_failed" && !several {
 					code = "upstream_connect"
 				}
-				if !strings.Contains(body, `"code":"`+code+`"`) || strings.Contains(body, "The API ") || strings.Contains(body, "to the API") {
+				if !strings.Contains(body, `"code":"`+code+`"`) || strings.Contains(body, "The API ") ||
+					strings.Contains(body, "to the API") {
 					t.Errorf("got %s", body)
 				}
 				if !strings.Contains(body, "pstream") || strings.Contains(body, "127.0.0.1") {
@@ -184,7 +192,8 @@ func TestBodyTooLargeForAllRegions(t *testing.T) {
 		for _, size := range []int{5000, 2 << 20} {
 			t.Run(fmt.Sprintf("%s, %d bytes", test.name, size), func(t *testing.T) {
 				g := newGateway(t, nil, test.answers...)
-				res, body := send(t, "POST", g.URL+"/v1/files", strings.Repeat("x", size), "Authorization", "Bearer "+canaryKey)
+				res, body := send(t, "POST", g.URL+"/v1/files", strings.Repeat("x", size), "Authorization",
+					"Bearer "+canaryKey)
 				wantError(t, res, body, errTooLargeEverywhere)
 				if !strings.Contains(body, test.names) {
 					t.Errorf("body %s", body)

@@ -80,7 +80,8 @@ func TestShortResponsesToNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, wait := range []time.Duration{0, 2 * coalesceDelay} {
 			w := &nullWriter{broken: net.ErrClosed}
-			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers, coalesce: true}
+			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers,
+				coalesce: true}
 			s.begin(200)
 			time.Sleep(wait)
 			synctest.Wait()
@@ -97,7 +98,8 @@ func TestWriteDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, timeout := range []time.Duration{20 * time.Millisecond, time.Second, 30 * time.Second} {
 			w := &nullWriter{}
-			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &eventBuffers, writeTimeout: timeout}
+			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &eventBuffers,
+				writeTimeout: timeout}
 			for range 1000 {
 				if err := s.write([]byte(event)); err != nil {
 					t.Fatal(err)
@@ -120,7 +122,8 @@ func TestShortResponsesAreWrittenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for wait, flushes := range map[time.Duration]int{0: 1, coalesceDelay / 2: 1, 2 * coalesceDelay: 2} {
 			w := &nullWriter{}
-			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers, coalesce: true}
+			s := &stream{w: w, rc: http.NewResponseController(w), cancel: func(error) {}, buffers: &bodyBuffers,
+				coalesce: true}
 			s.begin(200)
 			body, late := io.Pipe()
 			go func() {
@@ -201,10 +204,14 @@ var cuts = []struct {
 	{"by reset", eventHead + chunk(event), true, true},
 	{"without the last chunk", eventHead + chunk(event) + chunk("data: [DONE]\n\n"), false, true},
 	{"bad chunk", eventHead + chunk(event) + "zz\r\n", false, true},
-	{"short of its length", strings.Replace(eventHead, "Transfer-Encoding: chunked", "Content-Length: 1000", 1) + event, false, true},
-	{"JSON short of its length", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"a\":", false, false},
-	{"JSON chunk", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n", false, false},
-	{"compressed events", strings.Replace(eventHead, "\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n", 1) + chunk("\x1f\x8b"), false, false},
+	{"short of its length", strings.Replace(eventHead, "Transfer-Encoding: chunked", "Content-Length: 1000", 1) + event,
+		false, true},
+	{"JSON short of its length",
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"a\":", false, false},
+	{"JSON chunk", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" +
+		"{\"a\":\r\n", false, false},
+	{"compressed events", strings.Replace(eventHead, "\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\n",
+		1) + chunk("\x1f\x8b"), false, false},
 }
 
 func TestTruncatedResponsesNeverLookComplete(t *testing.T) {
@@ -271,8 +278,10 @@ func TestCleanEndsStayClean(t *testing.T) {
 		eventHead + chunk(event) + "0\r\n\r\n", // no [DONE]: the upstream's business
 		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + event,
 		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 15\r\n\r\n" + event,
-		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 15\r\n\r\n" + event + "more than promised",
-		"HTTP/1.1 200 OK\r\nTrailer: X-T\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(event) + "0\r\nX-T: 1\r\nX-U: 2\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 15\r\n\r\n" + event +
+			"more than promised",
+		"HTTP/1.1 200 OK\r\nTrailer: X-T\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			chunk(event) + "0\r\nX-T: 1\r\nX-U: 2\r\n\r\n",
 	} {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { hijack(t, w, raw).Close() }, nil)
 		res, body := send(t, "POST", f.URL+"/v1/chat/completions", "")
@@ -416,7 +425,8 @@ func TestErrorEventOfAPIs(t *testing.T) {
 			Type, Code, Message string
 			Error               struct{ Code, Message, Type string }
 		}
-		if uerr := json.Unmarshal([]byte(data), &got); !ok || err == nil || uerr != nil || got.Error.Code != ErrInterrupted.Code || got.Error.Message != ErrInterrupted.Msg {
+		if uerr := json.Unmarshal([]byte(data), &got); !ok || err == nil || uerr != nil ||
+			got.Error.Code != ErrInterrupted.Code || got.Error.Message != ErrInterrupted.Msg {
 			t.Fatalf("%s: body %q, %v, %v", test.path, body, err, uerr)
 		}
 		asWanted := strings.Contains(frame, test.want)
@@ -424,7 +434,8 @@ func TestErrorEventOfAPIs(t *testing.T) {
 		case responses:
 			asWanted = asWanted && got.Type == "error" && got.Code == got.Error.Code && got.Message == got.Error.Message
 		case messages:
-			asWanted = asWanted && strings.HasPrefix(frame, test.want) && got.Type == "error" && got.Error.Type == "api_error"
+			asWanted = asWanted && strings.HasPrefix(frame, test.want) && got.Type == "error" &&
+				got.Error.Type == "api_error"
 		case chat:
 			asWanted = strings.HasPrefix(frame, test.want)
 		}
@@ -492,22 +503,27 @@ func TestUpstreamThatDoesNotRespond(t *testing.T) {
 }
 
 func TestInformationalResponsesAreNotForwarded(t *testing.T) {
-	informational := "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\nConnection: x-hint\r\nSet-Cookie: a=b\r\nAccess-Control-Allow-Origin: https://x\r\n\r\n"
+	informational := "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\nConnection: x-hint\r\nSet-Cookie: a=b\r\n" +
+		"Access-Control-Allow-Origin: https://x\r\n\r\n"
 	for _, n := range []int{1, 100} {
 		f := newFront(t, func(w http.ResponseWriter, _ *http.Request) {
-			hijack(t, w, strings.Repeat(informational, n)+"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Final: 1\r\n\r\nok").Close()
+			hijack(t, w, strings.Repeat(informational,
+				n)+"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Final: 1\r\n\r\nok").Close()
 		}, nil)
 		conn := dialRaw(t, f.URL)
-		_, _ = io.WriteString(conn, "GET /v1/models HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\nConnection: close\r\n\r\n")
+		_, _ = io.WriteString(conn,
+			"GET /v1/models HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\nConnection: close\r\n\r\n")
 		all, err := io.ReadAll(conn)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := string(all)
-		if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || strings.Count(got, "HTTP/1.1") != 1 || !strings.HasSuffix(got, "\r\n\r\nok") {
+		if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || strings.Count(got, "HTTP/1.1") != 1 ||
+			!strings.HasSuffix(got, "\r\n\r\nok") {
 			t.Errorf("got %q", got)
 		}
-		if !strings.Contains(got, "Access-Control-Allow-Origin: *\r\n") || strings.Contains(got, "Link:") || !strings.Contains(got, "X-Final: 1") {
+		if !strings.Contains(got, "Access-Control-Allow-Origin: *\r\n") || strings.Contains(got, "Link:") ||
+			!strings.Contains(got, "X-Final: 1") {
 			t.Errorf("got %q", got)
 		}
 	}
@@ -531,7 +547,8 @@ func TestClientGoneCancelsTheUpstream(t *testing.T) {
 					canceled <- time.Now()
 				}, nil)
 				conn := dialRaw(t, f.URL)
-				_, _ = io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
+				_, _ = io.WriteString(conn,
+					"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 				receive(t, arrived, "the request")
 				if where == "in the stream" {
 					if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
@@ -546,7 +563,8 @@ func TestClientGoneCancelsTheUpstream(t *testing.T) {
 				f.only(t)
 			}
 			slices.Sort(delays)
-			t.Logf("upstream cancelled after p50 %v, p99 %v, max %v", delays[len(delays)/2], delays[len(delays)*99/100], delays[len(delays)-1])
+			t.Logf("upstream cancelled after p50 %v, p99 %v, max %v", delays[len(delays)/2], delays[len(delays)*99/100],
+				delays[len(delays)-1])
 		})
 	}
 }
@@ -652,7 +670,8 @@ func TestKeepAliveConnections(t *testing.T) {
 		}
 	}
 	// Pipelined: the second is sent before the first has a response.
-	_, _ = io.WriteString(conn, "POST /v1/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1POST /v1/b HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n2")
+	_, _ = io.WriteString(conn, "POST /v1/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1POST /v1/b HTTP/1.1\r\n"+
+		"Host: h\r\nContent-Length: 1\r\n\r\n2")
 	for _, want := range []string{"1", "2"} {
 		res, err := http.ReadResponse(r, nil)
 		if err != nil {
@@ -730,10 +749,15 @@ func TestTimeLimits(t *testing.T) {
 	}{
 		{"idle by default", silent, func(*Config) {}, 0, 10 * time.Minute, 0, errIdle},
 		{"idle", every(time.Hour), func(cfg *Config) { cfg.IdleTimeout = time.Minute }, 0, time.Minute, 0, errIdle},
-		{"reset by any byte", every(59 * time.Second), func(cfg *Config) { cfg.IdleTimeout, cfg.MaxStreamTime = time.Minute, time.Hour }, 0, time.Hour, 61, errStreamLimit},
-		{"limit", every(time.Second), func(cfg *Config) { cfg.MaxStreamTime = 5500 * time.Millisecond }, 0, 5500 * time.Millisecond, 5, errStreamLimit},
+		{"reset by any byte", every(59 * time.Second),
+			func(cfg *Config) { cfg.IdleTimeout, cfg.MaxStreamTime = time.Minute, time.Hour }, 0, time.Hour, 61,
+			errStreamLimit},
+		{"limit", every(time.Second), func(cfg *Config) { cfg.MaxStreamTime = 5500 * time.Millisecond }, 0,
+			5500 * time.Millisecond, 5, errStreamLimit},
 		{"deadline", every(time.Second), func(*Config) {}, 10 * time.Second, 8500 * time.Millisecond, 8, errDeadline},
-		{"idle timeout off", every(24 * time.Hour), func(cfg *Config) { cfg.IdleTimeout, cfg.MaxStreamTime = -1, 25*time.Hour }, 0, 25 * time.Hour, 1, errStreamLimit},
+		{"idle timeout off", every(24 * time.Hour),
+			func(cfg *Config) { cfg.IdleTimeout, cfg.MaxStreamTime = -1, 25*time.Hour }, 0, 25 * time.Hour, 1,
+			errStreamLimit},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -749,7 +773,8 @@ func TestTimeLimits(t *testing.T) {
 				if got := time.Since(start); got != test.after {
 					t.Errorf("ended after %v, want %v", got, test.after)
 				}
-				if want := strings.Repeat(event, test.events) + test.want.frame(responsesEvents); rec.Body.String() != want {
+				if want := strings.Repeat(event,
+					test.events) + test.want.frame(responsesEvents); rec.Body.String() != want {
 					t.Errorf("body %q, want %q", rec.Body, want)
 				}
 				if !aborted || !strings.Contains(f.log.String(), test.want.Code) {
@@ -766,8 +791,9 @@ func TestSlowClientIsNoSilentUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ended error
 		s := &stream{
-			w: slowWriter{header: make(http.Header)}, rc: http.NewResponseController(slowWriter{}), buffers: &eventBuffers,
-			cancel: func(cause error) { ended = cause }, idleTimeout: time.Second,
+			w: slowWriter{header: make(http.Header)}, rc: http.NewResponseController(slowWriter{}),
+			buffers: &eventBuffers,
+			cancel:  func(cause error) { ended = cause }, idleTimeout: time.Second,
 		}
 		if err := s.copy(strings.NewReader(event)); err != nil || ended != nil {
 			t.Errorf("copy = %v, cancelled by %v", err, ended)
@@ -784,10 +810,11 @@ func (w slowWriter) Write(p []byte) (int, error) { time.Sleep(time.Minute); retu
 
 func TestDeadlineBeforeTheHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		relay, err := New(Config{Logger: slog.New(slog.DiscardHandler), Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
-			<-req.Context().Done()
-			return nil, req.Context().Err()
-		})})
+		relay, err := New(Config{Logger: slog.New(slog.DiscardHandler),
+			Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+				<-req.Context().Done()
+				return nil, req.Context().Err()
+			})})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -986,8 +1013,9 @@ func TestHiddenCuts(t *testing.T) {
 func TestBufferedResponsesReleaseMemory(t *testing.T) {
 	large := `{"x":"` + strings.Repeat("x", 3*memory.Free) + `"}`
 	for name, raw := range map[string]string{
-		"complete": fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(large), large),
-		"cut":      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(large),
+		"complete": fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			len(large), large),
+		"cut": "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(large),
 		"too long": "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			chunk(strings.Repeat(" ", maxBuffered)+large) + "0\r\n\r\n",
 	} {

@@ -250,7 +250,8 @@ func FuzzTarget(f *testing.F) {
 	forward := newForwarder(cfg, pool)
 	stage := newTarget(Config{})
 	f.Fuzz(func(t *testing.T, target string) {
-		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")))
+		req, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target +
+			" HTTP/1.1\r\nHost: h\r\n\r\n")))
 		if err != nil || stage.check(req) != nil || !strings.HasPrefix(req.URL.EscapedPath(), "/v1/") {
 			return
 		}
@@ -272,7 +273,8 @@ func FuzzTarget(f *testing.F) {
 		if err != nil {
 			clean = again.Path
 		}
-		if !strings.HasPrefix(again.Path, "/v1/") || strings.ContainsAny(again.Path, "\\;#?\x00\r\n") || strings.Contains(again.Path, "//") ||
+		if !strings.HasPrefix(again.Path, "/v1/") || strings.ContainsAny(again.Path, "\\;#?\x00\r\n") ||
+			strings.Contains(again.Path, "//") ||
 			!strings.HasPrefix(clean, "/v1/") {
 			t.Errorf("%q is sent as %q", target, out.RequestURI())
 		}

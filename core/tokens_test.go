@@ -45,7 +45,8 @@ func TestNamedTokens(t *testing.T) {
 		{"valid, in the path", "POST", "/t/" + canaryToken + "/v1/responses", "", nil, "alice"},
 		{"below a path", "GET", "/v1/responses/resp_1", canaryToken, nil, "alice"},
 		{"other path", "GET", "/v1/files", canaryToken, errTokenNotAllowed, "alice"},
-		{"other path by a token in the path", "GET", "/t/" + canaryToken + "/v1/files", "", errTokenNotAllowed, "alice"},
+		{"other path by a token in the path", "GET", "/t/" + canaryToken + "/v1/files", "", errTokenNotAllowed,
+			"alice"},
 		{"path with the same beginning", "GET", "/v1/models2", canaryToken, errTokenNotAllowed, "alice"},
 		{"path, encoded", "GET", "/v1/%6dodels", canaryToken, errTokenNotAllowed, "alice"},
 		{"path, other case", "GET", "/v1/Models", canaryToken, errTokenNotAllowed, "alice"},
@@ -84,7 +85,8 @@ func TestNamedTokens(t *testing.T) {
 				t.Errorf("the log has the token %q, want %q", got, test.logged)
 			}
 			// The hashes have it even where the token is plain.
-			for _, secret := range []string{canaryToken, canaryKey, expired, hashOf(canaryToken)[7:15], hashOf(expired)[7:15]} {
+			for _, secret := range []string{canaryToken, canaryKey, expired, hashOf(canaryToken)[7:15],
+				hashOf(expired)[7:15]} {
 				for what, text := range map[string]string{"log": log, "body": body, "header": fmt.Sprint(res.Header)} {
 					if strings.Contains(text, secret) {
 						t.Errorf("%s shows %q:\n%s", what, secret, text)
@@ -103,7 +105,8 @@ func TestWrongTokensDoNotShowThatTokensHaveNames(t *testing.T) {
 	var responses []string
 	for _, change := range []func(*Config){
 		func(cfg *Config) { cfg.AccessTokens = []Secret{canaryToken} },
-		withTokens(NamedToken{Name: "alice", Token: canaryToken, Expires: time.Unix(0, 0), Paths: []string{"/v1/x"}, PerMinute: 1}),
+		withTokens(NamedToken{Name: "alice", Token: canaryToken, Expires: time.Unix(0, 0), Paths: []string{"/v1/x"},
+			PerMinute: 1}),
 	} {
 		f := newFront(t, ok, change)
 		for range 3 {
@@ -128,7 +131,8 @@ func TestTokenInFlight(t *testing.T) {
 	f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
 		<-release
 		ok(w, req)
-	}, withTokens(NamedToken{Name: "alice", Token: canaryToken, MaxInFlight: limit}, NamedToken{Name: "bob", Token: "other-token"}))
+	}, withTokens(NamedToken{Name: "alice", Token: canaryToken, MaxInFlight: limit},
+		NamedToken{Name: "bob", Token: "other-token"}))
 	for round := range 3 {
 		var wait sync.WaitGroup
 		var served, refused atomic.Int64
@@ -173,7 +177,8 @@ func TestTokenInFlightCountsStreams(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		begun <- true
 		<-req.Context().Done()
-	}, withTokens(NamedToken{Name: "alice", Token: canaryToken, MaxInFlight: 1}, NamedToken{Name: "bob", Token: "other-token", MaxInFlight: 1}))
+	}, withTokens(NamedToken{Name: "alice", Token: canaryToken, MaxInFlight: 1},
+		NamedToken{Name: "bob", Token: "other-token", MaxInFlight: 1}))
 	stream := do(t, newRequest(t, "POST", f.URL+"/v1/chat/completions", "{}", "X-Relay-Token", canaryToken))
 	receive(t, begun, "the stream")
 	res, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken)
@@ -257,7 +262,8 @@ func TestTokenPerMinuteRace(t *testing.T) {
 	for range 100 {
 		wait.Go(func() {
 			for range 3 {
-				if res, _ := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken); res.StatusCode == 200 {
+				if res, _ := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token",
+					canaryToken); res.StatusCode == 200 {
 					served.Add(1)
 				}
 			}
@@ -308,7 +314,8 @@ func newTokenBubble(t *testing.T, tokens ...NamedToken) tokenBubble {
 	t.Helper()
 	relay, err := New(Config{NamedTokens: tokens, Logger: slog.New(slog.DiscardHandler),
 		Transport: roundTripFunc(func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody, Header: http.Header{}}, nil
+			return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
+				Header: http.Header{}}, nil
 		})})
 	if err != nil {
 		t.Fatal(err)
@@ -355,7 +362,8 @@ func TestTokenErrorsThroughAGateway(t *testing.T) {
 		failover bool
 		state    string // of the relay, afterwards
 	}{
-		{errTokenRate, false, "up"}, {errTokenInFlight, false, "up"}, {errTokenNotAllowed, true, "up"}, {errTokenExpired, true, "down"},
+		{errTokenRate, false, "up"}, {errTokenInFlight, false, "up"}, {errTokenNotAllowed, true, "up"},
+		{errTokenExpired, true, "down"},
 	} {
 		t.Run(test.err.Code, func(t *testing.T) {
 			var first atomic.Int64
@@ -391,7 +399,8 @@ func TestTokenRateOfARegion(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Retry-After-Ms", "77")
 			w.WriteHeader(http.StatusTooManyRequests)
-			_, _ = io.WriteString(w, `{"error":{"message":"m","type":"requests","param":null,"code":"rate_limit_exceeded"}}`)
+			_, _ = io.WriteString(w,
+				`{"error":{"message":"m","type":"requests","param":null,"code":"rate_limit_exceeded"}}`)
 			return
 		}
 		ok(w, req)
@@ -403,7 +412,8 @@ func TestTokenRateOfARegion(t *testing.T) {
 	})
 	res, body := send(t, "POST", gateway.URL+"/v1/limited", "{}")
 	if res.StatusCode != 429 || res.Header.Get("X-Relay-Error") != "" || res.Header.Get("Retry-After-Ms") != "77" ||
-		!strings.Contains(body, "rate_limit_exceeded") || !strings.HasSuffix(res.Header.Get("X-Relay"), "origin=upstream") {
+		!strings.Contains(body, "rate_limit_exceeded") ||
+		!strings.HasSuffix(res.Header.Get("X-Relay"), "origin=upstream") {
 		t.Errorf("the API's: %d %v %s", res.StatusCode, res.Header, body)
 	}
 	if res, body := send(t, "POST", gateway.URL+"/v1/chat/completions", "{}"); res.StatusCode != 200 {
@@ -413,7 +423,8 @@ func TestTokenRateOfARegion(t *testing.T) {
 		res, body := send(t, "POST", gateway.URL+"/v1/chat/completions", "{}")
 		wantError(t, res, body, errTokenRate)
 		if res.Header.Get("X-Relay-Upstream") != "one" || res.Header.Get("X-Relay-Attempts") != "1" {
-			t.Errorf("upstream %s after %s attempts", res.Header.Get("X-Relay-Upstream"), res.Header.Get("X-Relay-Attempts"))
+			t.Errorf("upstream %s after %s attempts", res.Header.Get("X-Relay-Upstream"),
+				res.Header.Get("X-Relay-Attempts"))
 		}
 	}
 	second.untouched(t)
@@ -427,13 +438,16 @@ func TestTokenInHealth(t *testing.T) {
 	f := newFront(t, ok, func(cfg *Config) {
 		cfg.AccessTokens = []Secret{"unnamed-token"}
 		cfg.NamedTokens = []NamedToken{
-			{Name: "alice", Token: canaryToken, Expires: end, Paths: []string{"/v1/models"}, Methods: []string{"GET"}, Models: []string{"gpt-5*"}, MaxInFlight: 2, PerMinute: 60},
+			{Name: "alice", Token: canaryToken, Expires: end, Paths: []string{"/v1/models"}, Methods: []string{"GET"},
+				Models: []string{"gpt-5*"}, MaxInFlight: 2, PerMinute: 60},
 			{Name: "bob", Token: "expired-token", Expires: time.Unix(1, 0)},
 		}
 	})
 	got, body := tokenHealth(t, f, canaryToken)
-	want := `{"name":"alice","expires":"2999-01-31T00:02:03Z","paths":["/v1/models"],"methods":["GET"],"models":["gpt-5*"],"max_in_flight":2,"per_minute":60}`
-	if text, _ := json.Marshal(got); string(text) != want || strings.Contains(body, "bob") || strings.Contains(body, "canary") {
+	want := `{"name":"alice","expires":"2999-01-31T00:02:03Z","paths":["/v1/models"],"methods":["GET"],` +
+		`"models":["gpt-5*"],"max_in_flight":2,"per_minute":60}`
+	if text, _ := json.Marshal(got); string(text) != want || strings.Contains(body, "bob") ||
+		strings.Contains(body, "canary") {
 		t.Errorf("got %s, want the token %s", body, want)
 	}
 	for _, token := range []string{"", "wrong", "unnamed-token", "expired-token"} {
@@ -470,11 +484,13 @@ func TestParseNamedTokens(t *testing.T) {
 	}
 	alice := cfg.NamedTokens[0]
 	if string(alice.Token) != "sha256:"+hash || !alice.Expires.Equal(time.Date(2027, 1, 30, 23, 0, 0, 0, time.UTC)) ||
-		strings.Join(alice.Paths, " ") != "/v1/chat/completions /v1/models/" || strings.Join(alice.Methods, " ") != "POST GET" || strings.Join(alice.Models, " ") != "gpt-5-mini ft:gpt-5*" ||
+		strings.Join(alice.Paths, " ") != "/v1/chat/completions /v1/models/" ||
+		strings.Join(alice.Methods, " ") != "POST GET" || strings.Join(alice.Models, " ") != "gpt-5-mini ft:gpt-5*" ||
 		alice.MaxInFlight != 4 || alice.PerMinute != 60 {
 		t.Errorf("%+v", alice)
 	}
-	if bob := cfg.NamedTokens[1]; string(bob.Token) != "rt_three" || !bob.Expires.IsZero() || bob.Paths != nil || bob.PerMinute != 0 {
+	if bob := cfg.NamedTokens[1]; string(bob.Token) != "rt_three" || !bob.Expires.IsZero() || bob.Paths != nil ||
+		bob.PerMinute != 0 {
 		t.Errorf("%+v", bob)
 	}
 }
@@ -489,46 +505,62 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 		"a member other": {entry(`,"hunter2":1`), entry(`,"Name":"x"`), entry(`,"model":["hunter2"]`),
 			entry(`,"upstream":["hunter2"]`)},
 		"name must be a string": {`[{"name":7,"sha256":"` + hash + `"}]`},
-		"must have a name": {`[{"sha256":"` + hash + `"}]`, `[{"name":"","token":"hunter2"}]`, `[{"name":"a b","token":"hunter2"}]`,
-			`[{"name":"\u00e4","token":"hunter2"}]`, `[{"name":"a\nb","token":"hunter2"}]`, `[{"name":"-a","token":"hunter2"}]`,
+		"must have a name": {`[{"sha256":"` + hash + `"}]`, `[{"name":"","token":"hunter2"}]`,
+			`[{"name":"a b","token":"hunter2"}]`, `[{"name":"\u00e4","token":"hunter2"}]`,
+			`[{"name":"a\nb","token":"hunter2"}]`, `[{"name":"-a","token":"hunter2"}]`,
 			`[{"name":"` + strings.Repeat("a", 65) + `","token":"hunter2"}]`, `[{"name":null,"token":"hunter2"}]`},
 		"neither sha256 nor token": {`[{"name":"a"}]`, `[{"name":"a","token":""}]`, `[{"name":"a","token":null}]`},
 		"both sha256 and token":    {entry(`,"token":"hunter2"`)},
-		"name it sha256":           {`[{"name":"a","token":"sha256:` + hash + `"}]`, `[{"name":"a","token":"SHA256:hunter2"}]`},
-		"64 hexadecimal":           {`[{"name":"a","sha256":"hunter2"}]`, `[{"name":"a","sha256":"` + hash[1:] + `"}]`, `[{"name":"a","sha256":"sha256:sha256:` + hash + `"}]`},
-		"hash of an empty token":   {`[{"name":"a","sha256":"` + hashOf("")[7:] + `"}]`},
-		"dots":                     {`[{"name":"a","token":"hunter.2"}]`, `[{"name":"a","token":"hunter 2"}]`, `[{"name":"a","token":"hunter,2"}]`},
-		"name that holds":          {`[{"name":"is-hunter2","token":"rt_hunter2"}]`},
-		"expires must be": {entry(`,"expires":"2027-01-31"`), entry(`,"expires":"2027-02-30T00:00:00Z"`), entry(`,"expires":1}`[:12]),
-			entry(`,"expires":"2027-01-31 00:00:00Z"`), entry(`,"expires":"2027-01-31T00:00:00"`), entry(`,"expires":"2027-01-31T24:00:00Z"`), entry(`,"expires":""`)},
-		"paths must be": {entry(`,"paths":[]`), entry(`,"paths":"/v1/models"`), entry(`,"paths":[1]`), entry(`,"paths":[null]`)},
-		"below one of RELAY_PATHS": {entry(`,"paths":["/hunter2/"]`), entry(`,"paths":["v1/models"]`), entry(`,"paths":["/"]`), entry(`,"paths":[""]`),
-			entry(`,"paths":["/v1x"]`), entry(`,"paths":["/v1/../x"]`), entry(`,"paths":["/v1/a%2fb"]`), entry(`,"paths":["/v1/*","/relay/"]`)},
+		"name it sha256": {`[{"name":"a","token":"sha256:` + hash + `"}]`,
+			`[{"name":"a","token":"SHA256:hunter2"}]`},
+		"64 hexadecimal": {`[{"name":"a","sha256":"hunter2"}]`, `[{"name":"a","sha256":"` + hash[1:] + `"}]`,
+			`[{"name":"a","sha256":"sha256:sha256:` + hash + `"}]`},
+		"hash of an empty token": {`[{"name":"a","sha256":"` + hashOf("")[7:] + `"}]`},
+		"dots": {`[{"name":"a","token":"hunter.2"}]`, `[{"name":"a","token":"hunter 2"}]`,
+			`[{"name":"a","token":"hunter,2"}]`},
+		"name must not contain": {`[{"name":"is-hunter2","token":"rt_hunter2"}]`},
+		"expires must be": {entry(`,"expires":"2027-01-31"`), entry(`,"expires":"2027-02-30T00:00:00Z"`),
+			entry(`,"expires":1}`[:12]), entry(`,"expires":"2027-01-31 00:00:00Z"`),
+			entry(`,"expires":"2027-01-31T00:00:00"`), entry(`,"expires":"2027-01-31T24:00:00Z"`),
+			entry(`,"expires":""`)},
+		"paths must be": {entry(`,"paths":[]`), entry(`,"paths":"/v1/models"`), entry(`,"paths":[1]`),
+			entry(`,"paths":[null]`)},
+		"below one of RELAY_PATHS": {entry(`,"paths":["/hunter2/"]`), entry(`,"paths":["v1/models"]`),
+			entry(`,"paths":["/"]`), entry(`,"paths":[""]`), entry(`,"paths":["/v1x"]`), entry(`,"paths":["/v1/../x"]`),
+			entry(`,"paths":["/v1/a%2fb"]`), entry(`,"paths":["/v1/*","/relay/"]`)},
 		"models must be": {entry(`,"models":[]`), entry(`,"models":"hunter2"`), entry(`,"models":[null]`)},
-		"has a model that is not": {entry(`,"models":[""]`), entry(`,"models":["*"]`), entry(`,"models":["hunter 2"]`), entry(`,"models":["*hunter"]`),
-			entry(`,"models":["hunter*2"]`), entry(`,"models":["` + strings.Repeat("a", 101) + `"]`)},
-		"methods must be":       {entry(`,"methods":[]`), entry(`,"methods":"GET"`)},
-		"in capitals":           {entry(`,"methods":["get"]`), entry(`,"methods":["TRACE"]`), entry(`,"methods":[""]`)},
-		"max_in_flight must be": {entry(`,"max_in_flight":0`), entry(`,"max_in_flight":-1`), entry(`,"max_in_flight":1.5`), entry(`,"max_in_flight":"2"`)},
-		"per_minute must be":    {entry(`,"per_minute":0`), entry(`,"per_minute":1000001`), entry(`,"per_minute":1e400`), entry(`,"per_minute":true`)},
-		"name of another one":   {`[{"name":"a","token":"hunter2"},{"name":"a","token":"hunter3"}]`},
-		"same token": {`[{"name":"a","token":"hunter2"},{"name":"b","token":"rt_hunter2"}]`, `["hunter2",{"name":"b","sha256":"` + hashOf("hunter2")[7:] + `"}]`,
-			`[{"name":"a","sha256":"` + hash + `"},{"name":"b","sha256":"` + strings.ToUpper(hash) + `"}]`, `["` + hashOf("rt_x1")[:] + `",{"name":"b","token":"x1"}]`},
+		"has a model that is not": {entry(`,"models":[""]`), entry(`,"models":["*"]`), entry(`,"models":["hunter 2"]`),
+			entry(`,"models":["*hunter"]`), entry(`,"models":["hunter*2"]`),
+			entry(`,"models":["` + strings.Repeat("a", 101) + `"]`)},
+		"methods must be": {entry(`,"methods":[]`), entry(`,"methods":"GET"`)},
+		"in capitals":     {entry(`,"methods":["get"]`), entry(`,"methods":["TRACE"]`), entry(`,"methods":[""]`)},
+		"max_in_flight must be": {entry(`,"max_in_flight":0`), entry(`,"max_in_flight":-1`),
+			entry(`,"max_in_flight":1.5`), entry(`,"max_in_flight":"2"`)},
+		"per_minute must be": {entry(`,"per_minute":0`), entry(`,"per_minute":1000001`), entry(`,"per_minute":1e400`),
+			entry(`,"per_minute":true`)},
+		"name of another one": {`[{"name":"a","token":"hunter2"},{"name":"a","token":"hunter3"}]`},
+		"same token": {`[{"name":"a","token":"hunter2"},{"name":"b","token":"rt_hunter2"}]`,
+			`["hunter2",{"name":"b","sha256":"` + hashOf("hunter2")[7:] + `"}]`,
+			`[{"name":"a","sha256":"` + hash + `"},{"name":"b","sha256":"` + strings.ToUpper(hash) + `"}]`,
+			`["` + hashOf("rt_x1")[:] + `",{"name":"b","token":"x1"}]`},
 		"entry next to a comma": {`,[{}]`},
 	}
 	for want, values := range tests {
 		for _, value := range values {
 			_, err := ParseEnv([]string{"RELAY_ACCESS_TOKENS=" + value})
-			if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "RELAY_ACCESS_TOKENS") {
+			if err == nil || !strings.Contains(err.Error(), want) ||
+				!strings.HasPrefix(err.Error(), "RELAY_ACCESS_TOKENS") {
 				t.Errorf("%s: %v, want %q", value, err, want)
 				continue
 			}
-			if text := err.Error(); strings.Contains(text, "hunter") || strings.Contains(text, hash[:8]) || strings.ContainsAny(text, "\n") {
+			if text := err.Error(); strings.Contains(text, "hunter") || strings.Contains(text, hash[:8]) ||
+				strings.ContainsAny(text, "\n") {
 				t.Errorf("%s: the error shows the value: %v", value, err)
 			}
 		}
 	}
-	if _, err := ParseEnv([]string{"RELAY_PATHS=/openai/", "RELAY_ACCESS_TOKENS=" + entry(`,"paths":["/openai/v1"]`)}); err != nil {
+	if _, err := ParseEnv([]string{"RELAY_PATHS=/openai/",
+		"RELAY_ACCESS_TOKENS=" + entry(`,"paths":["/openai/v1"]`)}); err != nil {
 		t.Errorf("a path below another prefix: %v", err)
 	}
 	if _, err := New(Config{NamedTokens: []NamedToken{{Name: "a", Token: "x", PerMinute: -1}}}); err == nil {
@@ -540,8 +572,10 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 // shows a value.
 func FuzzParseTokens(f *testing.F) {
 	for _, seed := range []string{
-		`[{"name":"a","token":"CANARY"}]`, `["CANARY",{"name":"b","sha256":"` + hashOf("x")[7:] + `","expires":"2027-01-31T00:00:00Z"}]`,
-		`[{"name":"a","token":"CANARY","paths":["/v1/CANARY"],"methods":["GET"],"models":["CANARY*"],"max_in_flight":1,"per_minute":1e3}]`,
+		`[{"name":"a","token":"CANARY"}]`,
+		`["CANARY",{"name":"b","sha256":"` + hashOf("x")[7:] + `","expires":"2027-01-31T00:00:00Z"}]`,
+		`[{"name":"a","token":"CANARY","paths":["/v1/CANARY"],"methods":["GET"],"models":["CANARY*"],` +
+			`"max_in_flight":1,"per_minute":1e3}]`,
 		`[{"name":"a","token":"CANARY","upstreams":["a"]},{"name":"b","token":"CANARY2","upstreams":["CANARY"]}]`,
 		`[{"name":"a","token":"CANARY","CANARY":null}]`, `[{"expires":"CANARY"}]`, `[]`, `[[[[`, `CANARY,CANARY two`,
 	} {
@@ -566,7 +600,8 @@ func FuzzParseTokens(f *testing.F) {
 		}
 		a := newAccess(cfg, nil)
 		for i, token := range cfg.NamedTokens {
-			if text := string(token.Token); !strings.HasPrefix(text, "sha256:") && a.caller(text) != len(cfg.AccessTokens)+i+1 {
+			if text := string(token.Token); !strings.HasPrefix(text, "sha256:") &&
+				a.caller(text) != len(cfg.AccessTokens)+i+1 {
 				t.Errorf("%q: named token %d is taken for another", value, i+1)
 			}
 		}

@@ -51,7 +51,8 @@ func TestNoRequestFailsByAClosedIdleConnection(t *testing.T) {
 		}
 		body, _ := io.ReadAll(req.Body)
 		served.Add(1)
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+string(body))
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+
+			string(body))
 		conn.Close()
 		closed <- true
 	})

@@ -18,7 +18,8 @@ func TestNoRequestFailsByAClosedTLSConnection(t *testing.T) {
 		cfg.TLS, cfg.Platform = trusting(upstream), Platform{SingleRequest: true}
 	})
 	for i := range 200 {
-		if res, body := send(t, "POST", f.URL+"/v1/chat/completions", "hello"); res.StatusCode != 200 || body != "hello" {
+		if res, body := send(t, "POST", f.URL+"/v1/chat/completions", "hello"); res.StatusCode != 200 ||
+			body != "hello" {
 			t.Fatalf("request %d: got %d %.200s", i, res.StatusCode, body)
 		}
 		upstream.CloseClientConnections()

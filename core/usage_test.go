@@ -48,53 +48,76 @@ func sse(data ...string) string {
 func TestUsage(t *testing.T) {
 	const chatHead = `{"id":"c","object":"chat.completion","model":"gpt-4o-2024-08-06","choices":[`
 	long := strings.Repeat(`{"text":"a \"usage\":{\"prompt_tokens\":1} and, \"model\": x \\"},`, 2000)
-	said := `{"type":"response.completed","sequence_number":9,"response":{"id":"r","instructions":"be","model":"gpt-5",` +
-		`"output":[LONG{}],"tools":[{"parameters":{"properties":{"usage":{"type":"object"}}}}],"usage":` + responsesUsageJSON +
+	said := `{"type":"response.completed","sequence_number":9,"response":{"id":"r","instructions":"be",` +
+		`"model":"gpt-5",` +
+		`"output":[LONG{}],"tools":[{"parameters":{"properties":{"usage":{"type":"object"}}}}],"usage":` +
+		responsesUsageJSON +
 		`,"user":null,"metadata":{"usage":"mine","model":"mine"}}}`
 	for _, test := range []struct {
 		name, path, kind, body string
 		want                   map[string]any
 	}{
-		{"chat", "chat/completions", "json", chatHead + `{}],"usage":` + chatUsageJSON + `,"service_tier":"default"}`, chatUsageFields("gpt-4o-2024-08-06")},
-		{"chat, spaced", "chat/completions", "json", "{\n \"usage\" : " + chatUsageJSON + " ,\n \"model\" : \"m\"\n}\n", chatUsageFields("m")},
-		{"chat, long", "chat/completions", "json", chatHead + long + `{}],"usage":` + chatUsageJSON + `}`, chatUsageFields("gpt-4o-2024-08-06")},
-		{"model behind what is long", "embeddings", "json", `{"data":[` + long + `{}],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}`,
+		{"chat", "chat/completions", "json", chatHead + `{}],"usage":` + chatUsageJSON + `,"service_tier":"default"}`,
+			chatUsageFields("gpt-4o-2024-08-06")},
+		{"chat, spaced", "chat/completions", "json", "{\n \"usage\" : " + chatUsageJSON + " ,\n \"model\" : \"m\"\n}\n",
+			chatUsageFields("m")},
+		{"chat, long", "chat/completions", "json", chatHead + long + `{}],"usage":` + chatUsageJSON + `}`,
+			chatUsageFields("gpt-4o-2024-08-06")},
+		{"model behind what is long", "embeddings", "json",
+			`{"data":[` + long + `{}],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}`,
 			map[string]any{"model": "e", "input_tokens": 8.0, "total_tokens": 8.0}},
-		{"responses", "responses", "json", `{"model":"gpt-5","output":[],"usage":` + responsesUsageJSON + `,"metadata":{"usage":"x"}}`, responsesUsageFields("gpt-5")},
-		{"odd model", "chat/completions", "json", `{"model":"` + canaryKey + ` and more","usage":` + chatUsageJSON + `}`, chatUsageFields("unknown")},
-		{"escaped model", "chat/completions", "json", `{"model":"a\/b","usage":` + chatUsageJSON + `}`, chatUsageFields("a/b")},
+		{"responses", "responses", "json",
+			`{"model":"gpt-5","output":[],"usage":` + responsesUsageJSON + `,"metadata":{"usage":"x"}}`,
+			responsesUsageFields("gpt-5")},
+		{"odd model", "chat/completions", "json",
+			`{"model":"` + canaryKey + ` and more","usage":` + chatUsageJSON + `}`, chatUsageFields("unknown")},
+		{"escaped model", "chat/completions", "json", `{"model":"a\/b","usage":` + chatUsageJSON + `}`,
+			chatUsageFields("a/b")},
 		{"no model", "chat/completions", "json", `{"usage":` + chatUsageJSON + `}`, chatUsageFields("unknown")},
-		{"usage of something else", "chat/completions", "json", chatHead + `{"usage":` + chatUsageJSON + `}]}`, unknownUsage},
-		{"usage in a string", "chat/completions", "json", chatHead + `{"text":"\"usage\":{\"total_tokens\":5}}"}]}`, unknownUsage},
+		{"usage of something else", "chat/completions", "json", chatHead + `{"usage":` + chatUsageJSON + `}]}`,
+			unknownUsage},
+		{"usage in a string", "chat/completions", "json", chatHead + `{"text":"\"usage\":{\"total_tokens\":5}}"}]}`,
+			unknownUsage},
 		{"null", "responses", "json", `{"model":"m","status":"queued","usage":null}`, unknownUsage},
-		{"no counts", "audio/transcriptions", "json", `{"text":"t","usage":{"type":"duration","seconds":1}}`, unknownUsage},
-		{"negative and odd counts", "chat/completions", "json", `{"usage":{"prompt_tokens":-1,"completion_tokens":1.5,"total_tokens":"9"}}`, unknownUsage},
+		{"no counts", "audio/transcriptions", "json", `{"text":"t","usage":{"type":"duration","seconds":1}}`,
+			unknownUsage},
+		{"negative and odd counts", "chat/completions", "json",
+			`{"usage":{"prompt_tokens":-1,"completion_tokens":1.5,"total_tokens":"9"}}`, unknownUsage},
 		{"not JSON", "chat/completions", "json", `}}"usage":`, unknownUsage},
 		{"audio", "audio/speech", "audio/mpeg", `{"usage":` + chatUsageJSON + `}`, unknownUsage},
 		{"compressed", "chat/completions", "gzip", chatHead + `],"usage":` + chatUsageJSON + `}`, unknownUsage},
 		{"chat stream", "chat/completions", "events",
-			sse(chatHead+`{}],"usage":null}`, chatHead+`],"usage":`+chatUsageJSON+`}`, "[DONE]"), chatUsageFields("gpt-4o-2024-08-06")},
+			sse(chatHead+`{}],"usage":null}`, chatHead+`],"usage":`+chatUsageJSON+`}`, "[DONE]"),
+			chatUsageFields("gpt-4o-2024-08-06")},
 		{"chat stream, CR LF", "chat/completions", "events",
-			strings.ReplaceAll(sse(chatHead+`],"usage":`+chatUsageJSON+`}`, "[DONE]"), "\n", "\r\n"), chatUsageFields("gpt-4o-2024-08-06")},
+			strings.ReplaceAll(sse(chatHead+`],"usage":`+chatUsageJSON+`}`, "[DONE]"), "\n", "\r\n"),
+			chatUsageFields("gpt-4o-2024-08-06")},
 		{"chat stream without", "chat/completions", "events", sse(chatHead+`{}]}`, "[DONE]"), unknownUsage},
 		{"long chat stream", "chat/completions", "events",
-			strings.Repeat(sse(chatHead+`{}],"usage":null}`), 1000) + sse(chatHead+`],"usage":`+chatUsageJSON+`}`, "[DONE]"), chatUsageFields("gpt-4o-2024-08-06")},
+			strings.Repeat(sse(chatHead+`{}],"usage":null}`), 1000) + sse(chatHead+`],"usage":`+chatUsageJSON+`}`,
+				"[DONE]"), chatUsageFields("gpt-4o-2024-08-06")},
 		{"responses stream", "responses", "events",
 			"event: response.created\n" + sse(`{"type":"response.created","response":{"model":"gpt-5","usage":null}}`) +
-				"event: response.completed\n" + sse(strings.Replace(said, "LONG", "", 1)), responsesUsageFields("gpt-5")},
+				"event: response.completed\n" + sse(strings.Replace(said, "LONG", "", 1)),
+			responsesUsageFields("gpt-5")},
 		{"responses stream, long end", "responses", "events",
 			"event: response.created\n" + sse(`{"type":"response.created","response":{"model":"gpt-5","usage":null}}`) +
-				"event: response.completed\n" + sse(strings.Replace(said, "LONG", long, 1)), responsesUsageFields("gpt-5")},
+				"event: response.completed\n" + sse(strings.Replace(said, "LONG", long, 1)),
+			responsesUsageFields("gpt-5")},
 		{"images stream", "images/generations", "events",
-			sse(`{"type":"image_generation.completed","b64_json":"` + strings.Repeat("QUJD", 20000) + `","usage":{"total_tokens":3,"input_tokens":1,"output_tokens":2}}`),
+			sse(`{"type":"image_generation.completed","b64_json":"` + strings.Repeat("QUJD",
+				20000) + `","usage":{"total_tokens":3,"input_tokens":1,"output_tokens":2}}`),
 			map[string]any{"model": "unknown", "input_tokens": 1.0, "output_tokens": 2.0, "total_tokens": 3.0}},
 		{"a file", "files", "json", `{"usage":` + chatUsageJSON + `}`, map[string]any{}},
-		{"a cancelled response", "responses/r/cancel", "json", `{"usage":` + responsesUsageJSON + `}`, map[string]any{}},
+		{"a cancelled response", "responses/r/cancel", "json", `{"usage":` + responsesUsageJSON + `}`,
+			map[string]any{}},
 	} {
 		for _, pieces := range []int{1, 7} {
 			t.Run(fmt.Sprint(test.name, " in ", pieces), func(t *testing.T) {
-				f := newFront(t, func(w http.ResponseWriter, _ *http.Request) { writePieces(w, test.kind, test.body, pieces) },
-					func(cfg *Config) { cfg.LogUsage = true })
+				f := newFront(t, func(w http.ResponseWriter,
+					_ *http.Request) {
+					writePieces(w, test.kind, test.body, pieces)
+				}, func(cfg *Config) { cfg.LogUsage = true })
 				res := do(t, newRequest(t, "POST", f.URL+"/v1/"+test.path, "{}", "Accept-Encoding", "identity"))
 				body, err := io.ReadAll(res.Body)
 				if err != nil || test.kind != "gzip" && string(body) != test.body {
@@ -178,7 +201,8 @@ func TestUsageIsOptIn(t *testing.T) {
 			hijack(t, w, eventHead+chunk(sse(body))).Close()
 		}, unknownUsage},
 		{"cut where cuts are hidden", "POST", true, func(w http.ResponseWriter, _ *http.Request) {
-			hijack(t, w, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"+body).Close()
+			hijack(t, w, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"+
+				body).Close()
 		}, unknownUsage},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -228,7 +252,8 @@ func FuzzUsage(f *testing.F) {
 	for _, seed := range []string{
 		`{"model":"m","usage":` + chatUsageJSON + `}`, `{"usage":{"total_tokens":1},"usage":{"total_tokens":2}}`,
 		`{"response":{"model":"m","usage":` + responsesUsageJSON + `}}`, `{"a\"usage":1,"usage":{"total_tokens":3}}`,
-		`{"usage":{"total_tokens":1}}}`, "[DONE]", `{"a":"\\","usage":{"input_tokens":0}}`, `"usage":`, `{"usage":`, `\"`,
+		`{"usage":{"total_tokens":1}}}`, "[DONE]", `{"a":"\\","usage":{"input_tokens":0}}`, `"usage":`, `{"usage":`,
+		`\"`,
 	} {
 		f.Add([]byte(seed), 3)
 	}
@@ -248,12 +273,14 @@ func FuzzUsage(f *testing.F) {
 			return
 		}
 		// encoding/json takes the last member of a name, and unescapes names.
-		if want := whole["usage"]; !bytes.Contains(text, []byte(`\u00`)) && !bytes.Equal(lastMember(text, `"usage"`, 1), want) {
+		if want := whole["usage"]; !bytes.Contains(text, []byte(`\u00`)) &&
+			!bytes.Equal(lastMember(text, `"usage"`, 1), want) {
 			t.Errorf("usage is %q, want %q", lastMember(text, `"usage"`, 1), want)
 		}
 		at := bytes.LastIndex(text, []byte(`"usage"`))
 		for from := 1; from < at; from++ {
-			if got := lastMember(text[from:], `"usage"`, 1); got != nil && from < bytes.LastIndexAny(text[:at], ",{") && !bytes.Equal(got, whole["usage"]) {
+			if got := lastMember(text[from:], `"usage"`, 1); got != nil && from < bytes.LastIndexAny(text[:at], ",{") &&
+				!bytes.Equal(got, whole["usage"]) {
 				t.Errorf("from %d on, usage is %q, want %q", from, got, whole["usage"])
 			}
 		}
@@ -262,10 +289,12 @@ func FuzzUsage(f *testing.F) {
 
 // benchmarkBodies are a chat, and a stream of two hundred events.
 var benchmarkBodies = []struct{ name, kind, text string }{
-	{"chat", "json", `{"id":"c","object":"chat.completion","created":1,"model":"gpt-4o","choices":[{"message":{"content":"` +
-		strings.Repeat("word ", 200) + `"}}],"usage":` + chatUsageJSON + `}`},
+	{"chat", "json",
+		`{"id":"c","object":"chat.completion","created":1,"model":"gpt-4o","choices":[{"message":{"content":"` +
+			strings.Repeat("word ", 200) + `"}}],"usage":` + chatUsageJSON + `}`},
 	{"stream", "events", strings.Repeat(sse(
-		`{"id":"c","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"delta":{"content":"word"}}],"usage":null}`), 200) +
+		`{"id":"c","object":"chat.completion.chunk","model":"gpt-4o","choices":[{"delta":{"content":"word"}}],`+
+			`"usage":null}`), 200) +
 		sse(`{"id":"c","model":"gpt-4o","choices":[],"usage":`+chatUsageJSON+`}`, "[DONE]")},
 }
 
@@ -274,7 +303,8 @@ var benchmarkBodies = []struct{ name, kind, text string }{
 func BenchmarkUsage(b *testing.B) {
 	for _, body := range benchmarkBodies {
 		for _, on := range []bool{false, true} {
-			b.Run(fmt.Sprintf("%s/%t", body.name, on), func(b *testing.B) { benchmarkUsage(b, body.kind, body.text, on) })
+			b.Run(fmt.Sprintf("%s/%t", body.name, on),
+				func(b *testing.B) { benchmarkUsage(b, body.kind, body.text, on) })
 		}
 		b.Run(body.name+"/alone", func(b *testing.B) {
 			b.ReportAllocs()

@@ -60,7 +60,8 @@ func targetVectors() []vectors.Vector {
 	for _, target := range []string{
 		"/v1/../x", "/v1/..", "/v1/./models", "/v1/%2e%2e/x", "/v1/%2E%2e/x", "/v1/.%2e", "//v1/models",
 		"/v1//models", "/v1/a%5cb",
-		"/v1/models/org%2Fmodel", "/v1/a%2fb?c", "/v1/a%252fb", "/v1/a%2f..%2fb", "/v1/..%2fb", "/v1/a%2f%2e%2e", "/v1/%2fb",
+		"/v1/models/org%2Fmodel", "/v1/a%2fb?c", "/v1/a%252fb", "/v1/a%2f..%2fb", "/v1/..%2fb", "/v1/a%2f%2e%2e",
+		"/v1/%2fb",
 		"/v1/a%2f/b", "/v1/a%2f%2fb", "/v1/a%2f", "/v1/a%2f?b", "/%2fv1/a", "/v1%2fmodels", "/relay%2fhealth",
 		"/v1/%252e%252e/x", "/v1/a%252f..%252fb", "/v1/a%2f%25252e%25252e%2fb", "/v1/100%25", "/v1/a%25b%2Fc",
 		`/v1/a\b`, "/v1/a%00", "/v1/a%0d%0aX:y", "/v1/a;x=1", "/v1/a%3bx", "/v1/a%23b", "/v1/a%3fb",
@@ -91,9 +92,12 @@ func targetVectors() []vectors.Vector {
 		get("host", "/v1/models", "Host: Relay.example:8443"), get("other host", "/v1/models", "Host: evil.example"),
 		get("host, health", "/relay/health", "Host: evil.example"))...)
 	list = append(list, under([]string{"RELAY_ALLOWED_HOSTS=Relay.EXAMPLE,[2001:DB8:0::1],full.example."},
-		get("host in capitals", "/v1/models", "Host: relay.example"), get("host with a dot", "/v1/models", "Host: RELAY.example.:80"),
-		get("IPv6 address", "/v1/models", "Host: [2001:db8::1]:8443"), get("IPv6 address, long", "/v1/models", "Host: [2001:db8:0:0::1]"),
-		get("full name", "/v1/models", "Host: full.example"), get("other IPv6 address", "/v1/models", "Host: [2001:db8::2]"))...)
+		get("host in capitals", "/v1/models", "Host: relay.example"),
+		get("host with a dot", "/v1/models", "Host: RELAY.example.:80"),
+		get("IPv6 address", "/v1/models", "Host: [2001:db8::1]:8443"),
+		get("IPv6 address, long", "/v1/models", "Host: [2001:db8:0:0::1]"),
+		get("full name", "/v1/models", "Host: full.example"),
+		get("other IPv6 address", "/v1/models", "Host: [2001:db8::2]"))...)
 	list = append(list, under([]string{"RELAY_PAGE=off"}, get("no page", "/"))...)
 	return append(list, under([]string{"RELAY_MAX_BODY_BYTES=10"},
 		post("body of the limit", "0123456789"), post("body over the limit", "0123456789a"))...)
@@ -206,12 +210,15 @@ func namedTokenVectors() []vectors.Vector {
 	for _, bad := range []string{
 		`[]`, `[{}]`, `[7]`, `[{"name":"a"}]`, `[{"name":"a","token":"b","model":["x"]}]`, `[{"name":"ä","token":"b"}]`,
 		`[{"name":"a","token":"b"},{"name":"a","token":"c"}]`, `[{"name":"a","token":"b"},{"name":"c","token":"rt_b"}]`,
-		`[{"name":"a","token":"b","expires":"2027-02-30T00:00:00Z"}]`, `[{"name":"a","token":"b","expires":"2027-01-31"}]`,
+		`[{"name":"a","token":"b","expires":"2027-02-30T00:00:00Z"}]`,
+		`[{"name":"a","token":"b","expires":"2027-01-31"}]`,
 		`[{"name":"a","token":"b","paths":[]}]`, `[{"name":"a","token":"b","paths":["/v2/x"]}]`,
-		`[{"name":"a","token":"b","models":[]}]`, `[{"name":"a","token":"b","models":["*"]}]`, `[{"name":"a","token":"b","models":["a*b"]}]`,
+		`[{"name":"a","token":"b","models":[]}]`, `[{"name":"a","token":"b","models":["*"]}]`,
+		`[{"name":"a","token":"b","models":["a*b"]}]`,
 		`[{"name":"a","token":"b","methods":["get"]}]`, `[{"name":"a","token":"b","per_minute":1.5}]`,
 	} {
-		list = append(list, under([]string{"RELAY_ACCESS_TOKENS=" + bad}, get("tokens that are refused", "/v1/models"))...)
+		list = append(list, under([]string{"RELAY_ACCESS_TOKENS=" + bad},
+			get("tokens that are refused", "/v1/models"))...)
 	}
 	return list
 }
@@ -253,7 +260,8 @@ func keyVectors() []vectors.Vector {
 		{"RELAY_UPSTREAMS=[" + upstreamA + "," + upstreamB + "]", tokens, quota}, // b, too, has no credit
 		{"RELAY_UPSTREAMS=[" + relayB + "," + upstreamA + "]", tokens, quota},
 	} {
-		list = append(list, under(settings, refused("insufficient_quota", "Authorization: Bearer rt_"+alice+".sk-client"),
+		list = append(list, under(settings,
+			refused("insufficient_quota", "Authorization: Bearer rt_"+alice+".sk-client"),
 			refused("insufficient_quota", "X-Relay-Token: "+vectorToken))...)
 	}
 	for _, bad := range []string{
@@ -274,7 +282,8 @@ func keyRequests(token string) []vectors.Vector {
 	return []vectors.Vector{
 		get("key of an upstream, "+token, "/v1/models", header),
 		get("key of an upstream, client's key, "+token, "/v1/models", "Authorization: Bearer rt_"+token+".sk-client",
-			"OpenAI-Organization: org-1", "OpenAI-Project: proj_1", "Cf-Aig-Authorization: Bearer g", "Ocp-Apim-Subscription-Key: s"),
+			"OpenAI-Organization: org-1", "OpenAI-Project: proj_1", "Cf-Aig-Authorization: Bearer g",
+			"Ocp-Apim-Subscription-Key: s"),
 		get("key of an upstream, client's key in another header, "+token, "/v1/models", header, "Api-Key: sk-client"),
 		get("key of an upstream, bare token, "+token, "/v1/models", "Authorization: Bearer "+token),
 		refused("rate_limit_exceeded", header),
@@ -300,11 +309,13 @@ func modelVectors() []vectors.Vector {
 		}
 		list = append(list, v)
 	}
-	encoded := post("models, compressed", "{}", "X-Relay-Token: "+vectorToken, "Content-Type: application/json", "Content-Encoding: gzip")
+	encoded := post("models, compressed", "{}", "X-Relay-Token: "+vectorToken, "Content-Type: application/json",
+		"Content-Encoding: gzip")
 	encoded.Request.Target = "/v1/responses"
 	socket := get("models, a WebSocket of another API", "/v1/responses?model=gpt-5-mini", "X-Relay-Token: "+vectorToken,
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
-	return under([]string{`RELAY_ACCESS_TOKENS=[{"name":"alice","token":"` + vectorToken + `","models":["gpt-5-mini","text-*"]}]`},
+	return under([]string{`RELAY_ACCESS_TOKENS=[{"name":"alice","token":"` + vectorToken +
+		`","models":["gpt-5-mini","text-*"]}]`},
 		append(list, encoded, socket, get("models in health", "/relay/health", "X-Relay-Token: "+vectorToken))...)
 }
 
@@ -329,9 +340,11 @@ func headerVectors() []vectors.Vector {
 		"session_id: s-1", "Conversation_Id: c-1", "cf-aig-authorization: Bearer g", "cf_aig_skip_cache: true",
 		"x_stainless_lang: js",
 	}
-	twins := []string{"x_relay_token: leak", "Content_Length: 3", "api_key: leak", "X_Api-Key: leak", "x_goog_api_key: leak",
-		"openai_organization: leak", "OpenAI_Project: leak", "accept_encoding: gzip", "content_type: a/b",
-		"sec_websocket_protocol: leak", "x_forwarded_for: leak", "cf_connecting_ip: leak", "relay_hop: 1", "x_http_method_override: GET",
+	twins := []string{"x_relay_token: leak", "Content_Length: 3", "api_key: leak", "X_Api-Key: leak",
+		"x_goog_api_key: leak", "openai_organization: leak", "OpenAI_Project: leak", "accept_encoding: gzip",
+		"content_type: a/b",
+		"sec_websocket_protocol: leak", "x_forwarded_for: leak", "cf_connecting_ip: leak", "relay_hop: 1",
+		"x_http_method_override: GET",
 		"service_worker: script", "sec_fetch_dest: document", "authorization_: leak"}
 	return []vectors.Vector{
 		get("headers that stay here", "/v1/models", up...),
@@ -418,7 +431,8 @@ func responseVectors() []vectors.Vector {
 		"/v1/other?a=b"} {
 		list = append(list, respond("location "+location, 302, "Location: "+location))
 	}
-	for _, location := range []string{"/base/v1/x?y#z", "{upstream}/base/v1/x", "{upstream}/base", "{upstream}?x", "/v1/x",
+	for _, location := range []string{"/base/v1/x?y#z", "{upstream}/base/v1/x", "{upstream}/base", "{upstream}?x",
+		"/v1/x",
 		"/based/v1/x", "other", "?x", "/base/v1/a%2Fb", "/base/v1/a%2f..%2fb", "/base//evil.example"} {
 		v := respond("location below a base path "+location, 307, "Location: "+location)
 		list = append(list, under([]string{"RELAY_UPSTREAMS={upstream}/base/v1"}, v)...)
@@ -442,23 +456,26 @@ func streamVectors() []vectors.Vector {
 	var list []vectors.Vector
 	for _, target := range []string{"/v1/chat/completions", "/v1/responses", "/v1/messages"} {
 		list = append(list, cut(target, "data: {\"x\":", 0), cut(target, event+"data: {\"x\":1}", 0))
-		for _, body := range []string{"", event, "data: 1\r\n\r\n", "data: 1\r\r", ": hello\n", event + ": hel", event + "data: 1\n",
-			event + "data: 1\n: hello\n", event + "data: {\"x\":", event + "data: 1\r", "data: 1\r\n\r", "event: x\r\ndata: 1\r\n"} {
+		for _, body := range []string{"", event, "data: 1\r\n\r\n", "data: 1\r\r", ": hello\n", event + ": hel",
+			event + "data: 1\n", event + "data: 1\n: hello\n", event + "data: {\"x\":", event + "data: 1\r",
+			"data: 1\r\n\r", "event: x\r\ndata: 1\r\n"} {
 			list = append(list, under(seen, cut(target, body, 0))...)
 		}
 	}
 	for _, body := range []string{"event: response.created\ndata: {}\n\n", "data: {\"type\":\"response.created\"}\n\n",
-		"data:{\"type\":\"response.created\"}\r\n\r\n", "data: {\"x\":\"response.created\"}\n\n", ": event: response.created\n",
+		"data:{\"type\":\"response.created\"}\r\n\r\n", "data: {\"x\":\"response.created\"}\n\n",
+		": event: response.created\n",
 		"data: {\"type\": \"response.created\"}\n\n", "data: { \"type\" : \"response.created\"}\n\n",
 		"event: message_start\ndata: {}\n\n", "event:message_start\n", "data: {\"type\":\"message_start\"}\n\n",
 		"data: {\"type\": \"message_start\"", "event: message\n\n", "data: {\"type\":\"message\"}\n\n"} {
 		list = append(list, under(seen, cut("/openai/deployments/d", body, 0))...)
 	}
-	for _, target := range []string{"/v1/messages?beta=true", "/openai/v1/messages", "/v1/threads/t/messages", "/v1/messages/batches"} {
+	for _, target := range []string{"/v1/messages?beta=true", "/openai/v1/messages", "/v1/threads/t/messages",
+		"/v1/messages/batches"} {
 		list = append(list, under(seen, cut(target, event, 0))...)
 	}
-	return append(list, under(seen, cut("/v1/chat/completions", event, 1800), cut("/v1/chat/completions", event+": hello\n", 1800),
-		cut("/v1/chat/completions", event+"data: 1\n", 1800))...)
+	return append(list, under(seen, cut("/v1/chat/completions", event, 1800),
+		cut("/v1/chat/completions", event+": hello\n", 1800), cut("/v1/chat/completions", event+"data: 1\n", 1800))...)
 }
 
 // refusalVectors are of what browsers may not do, and of tokens in wrong places.

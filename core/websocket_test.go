@@ -22,19 +22,22 @@ func echoUpgrade(t *testing.T) http.HandlerFunc {
 			return
 		}
 		defer conn.Close()
-		_, _ = fmt.Fprintf(conn, "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n"+
+			"Connection: Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: realtime\r\nSet-Cookie: a=b\r\nServer: s\r\n\r\n")
 		_, _ = io.Copy(conn, rw)
 	}
 }
 
-const handshake = "Host: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+const handshake = "Host: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 func TestWebSocketPassesThrough(t *testing.T) {
 	for _, target := range []string{"/v1/realtime?model=gpt-realtime&x=%zz;", "/v1/responses"} {
 		f := newFront(t, echoUpgrade(t), nil)
 		conn := dialRaw(t, f.URL)
-		_, _ = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\n"+handshake+"Origin: https://a.example\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: Bearer "+canaryKey+
+		_, _ = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\n"+handshake+
+			"Origin: https://a.example\r\nX-Forwarded-For: 1.2.3.4\r\nAuthorization: Bearer "+canaryKey+
 			"\r\nOpenAI-Beta: realtime=v1\r\nSec-WebSocket-Protocol: realtime\r\n\r\n")
 		r := bufio.NewReader(conn)
 		res, err := http.ReadResponse(r, nil)
@@ -42,8 +45,10 @@ func TestWebSocketPassesThrough(t *testing.T) {
 			t.Fatalf("%s: %v %v", target, res, err)
 		}
 		for name, want := range map[string]string{
-			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-Websocket-Accept": "x", "Sec-Websocket-Protocol": "realtime",
-			"X-Relay": "relay; origin=upstream", "Set-Cookie": "", "Server": "", "Link": "", "Access-Control-Allow-Origin": "",
+			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-Websocket-Accept": "x",
+			"Sec-Websocket-Protocol": "realtime",
+			"X-Relay":                "relay; origin=upstream", "Set-Cookie": "", "Server": "", "Link": "",
+			"Access-Control-Allow-Origin": "",
 		} {
 			if got := strings.Join(res.Header.Values(name), "|"); got != want && name != "Access-Control-Allow-Origin" {
 				t.Errorf("%s: %s = %q, want %q", target, name, got, want)
@@ -60,7 +65,8 @@ func TestWebSocketPassesThrough(t *testing.T) {
 			t.Errorf("upstream saw %q, want %q", seen.RequestURI, target)
 		}
 		for name, want := range map[string]string{
-			"Upgrade": "websocket", "Connection": "Upgrade", "Authorization": "Bearer " + canaryKey, "Openai-Beta": "realtime=v1",
+			"Upgrade": "websocket", "Connection": "Upgrade", "Authorization": "Bearer " + canaryKey,
+			"Openai-Beta":            "realtime=v1",
 			"Sec-Websocket-Protocol": "realtime", "Origin": "", "X-Forwarded-For": "",
 		} {
 			if got := seen.Header.Get(name); got != want {
@@ -83,17 +89,22 @@ func TestWebSocketKeyInTheSubprotocol(t *testing.T) {
 		key                                Secret
 		status                             int
 	}{
-		{"token in the key", "realtime, openai-insecure-api-key.rt_" + canaryToken + "." + canaryKey + ", beta", "realtime, beta, openai-insecure-api-key." + canaryKey, "", "", 101},
-		{"held key", "realtime, openai-insecure-api-key.rt_" + canaryToken + ", beta", "realtime, beta", "Bearer sk-held", "sk-held", 101},
-		{"held key, bare token", "realtime, openai-insecure-api-key." + canaryToken, "realtime", "Bearer sk-held", "sk-held", 101},
+		{"token in the key", "realtime, openai-insecure-api-key.rt_" + canaryToken + "." + canaryKey + ", beta",
+			"realtime, beta, openai-insecure-api-key." + canaryKey, "", "", 101},
+		{"held key", "realtime, openai-insecure-api-key.rt_" + canaryToken + ", beta", "realtime, beta",
+			"Bearer sk-held", "sk-held", 101},
+		{"held key, bare token", "realtime, openai-insecure-api-key." + canaryToken, "realtime", "Bearer sk-held",
+			"sk-held", 101},
 		{"no token", "realtime, openai-insecure-api-key." + canaryKey, "", "", "", 401},
 		{"wrong token", "realtime, openai-insecure-api-key.rt_wrong." + canaryKey, "", "", "", 401},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFront(t, echoUpgrade(t), func(cfg *Config) { cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, test.key })
+			f := newFront(t, echoUpgrade(t),
+				func(cfg *Config) { cfg.AccessTokens, cfg.APIKey = []Secret{canaryToken}, test.key })
 			conn := dialRaw(t, f.URL)
-			_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"Sec-WebSocket-Protocol: "+test.offered+"\r\n\r\n")
+			_, _ = io.WriteString(conn, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"Sec-WebSocket-Protocol: "+
+				test.offered+"\r\n\r\n")
 			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil || res.StatusCode != test.status {
 				t.Fatalf("got %v %v, want %d", res, err, test.status)
@@ -117,18 +128,21 @@ func TestWebSocketWhereThereIsNone(t *testing.T) {
 	for _, test := range []struct {
 		method, path string
 		none         bool
-	}{{"GET", "/v1/realtime", true}, {"GET", "/v1/responses", true}, {"GET", "/v1/live/sessions", true}, {"POST", "/v1/responses", false}} {
+	}{{"GET", "/v1/realtime", true}, {"GET", "/v1/responses", true}, {"GET", "/v1/live/sessions", true},
+		{"POST", "/v1/responses", false}} {
 		f := newFront(t, ok, func(cfg *Config) { cfg.Platform.NoWebSocket = test.none })
 		res, body := sendRaw(t, f.URL, test.method+" "+test.path+" HTTP/1.1\r\n"+handshake+"\r\n")
 		wantError(t, res, body, errWebSocket)
-		if res.StatusCode != 426 || res.Header.Get("Upgrade") != "websocket" || res.Header.Get("Connection") != "Upgrade" {
+		if res.StatusCode != 426 || res.Header.Get("Upgrade") != "websocket" ||
+			res.Header.Get("Connection") != "Upgrade" {
 			t.Errorf("%s: %d %v", test.path, res.StatusCode, res.Header)
 		}
 		f.untouched(t)
 	}
 	// The Upgrade header was lost on the way, but it is still plain what was wanted.
 	f := newFront(t, ok, nil)
-	res, body := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	res, body := sendRaw(t, f.URL,
+		"GET /v1/realtime HTTP/1.1\r\nHost: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	wantError(t, res, body, errWebSocket)
 	f.untouched(t)
 }
@@ -136,7 +150,8 @@ func TestWebSocketWhereThereIsNone(t *testing.T) {
 // Upgrades pass on every path that is relayed, below every base path: the API
 // knows which of them are WebSockets.
 func TestWebSocketOnEveryPath(t *testing.T) {
-	for _, path := range []string{"/v1/realtime", "/v1/responses", "/v1/live/sessions", "/v1/realtime/translations", "/v1/models", "/other/ws"} {
+	for _, path := range []string{"/v1/realtime", "/v1/responses", "/v1/live/sessions", "/v1/realtime/translations",
+		"/v1/models", "/other/ws"} {
 		var seen string
 		f := newFront(t, func(w http.ResponseWriter, req *http.Request) {
 			seen = req.URL.Path
@@ -162,7 +177,8 @@ func TestUpgradesThatFail(t *testing.T) {
 			_, _ = io.WriteString(w, `{"error":{}}`)
 		}, nil)
 		res, body := sendRaw(t, f.URL, "GET /v1/realtime HTTP/1.1\r\n"+handshake+"\r\n")
-		if res.StatusCode != 401 || body != `{"error":{}}` || res.Header.Get("Set-Cookie") != "" || res.Header.Get("X-Relay") != "relay; origin=upstream" {
+		if res.StatusCode != 401 || body != `{"error":{}}` || res.Header.Get("Set-Cookie") != "" ||
+			res.Header.Get("X-Relay") != "relay; origin=upstream" {
 			t.Errorf("got %d %v %q", res.StatusCode, res.Header, body)
 		}
 	})
@@ -174,7 +190,8 @@ func TestUpgradesThatFail(t *testing.T) {
 	})
 	t.Run("other protocols are ordinary requests", func(t *testing.T) {
 		f := newFront(t, ok, nil)
-		res, _ := sendRaw(t, f.URL, "GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
+		res, _ := sendRaw(t, f.URL, "GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\n"+
+			"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
 		if h := f.only(t).Header; res.StatusCode != 200 || h.Get("Upgrade") != "" || h.Get("Http2-Settings") != "" {
 			t.Errorf("got %d, upstream got %v", res.StatusCode, h)
 		}
@@ -283,7 +300,8 @@ func TestIdleWebSockets(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.WriteString(conn,
+			"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 		if req.Header.Get("X-Speaker") == "upstream" {
 			for range 6 {
 				time.Sleep(idle / 3)
@@ -369,7 +387,8 @@ func TestWebSocketsOfANamedToken(t *testing.T) {
 	if res.StatusCode != 101 {
 		t.Fatalf("the first: %d", res.StatusCode)
 	}
-	if _, res := openSocket(t, f.URL, token); res.StatusCode != 429 || res.Header.Get("X-Relay-Error") != errTokenInFlight.Code {
+	if _, res := openSocket(t, f.URL, token); res.StatusCode != 429 ||
+		res.Header.Get("X-Relay-Error") != errTokenInFlight.Code {
 		t.Errorf("another WebSocket: %d %v", res.StatusCode, res.Header)
 	}
 	refused, body := send(t, "GET", f.URL+"/v1/models", "", "X-Relay-Token", canaryToken)

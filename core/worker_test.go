@@ -105,7 +105,8 @@ func workerTables(t *testing.T) string {
 		{"DROPPED_UP", "Request headers that never reach an upstream.", src.strings(t, "droppedUp")},
 		{"DROPPED_DOWN", "Response headers that never reach a client.", src.strings(t, "droppedDown")},
 		{"UNDROPPABLE", "Request headers that Connection may not nominate away.", src.strings(t, "protectedHeaders")},
-		{"HANDLED_UP", "Request headers that a stage reads or sets, so that no twin of theirs with an underscore goes up.",
+		{"HANDLED_UP",
+			"Request headers that a stage reads or sets, so that no twin of theirs with an underscore goes up.",
 			src.strings(t, "handledUp")},
 		{"SAFELISTED", "Response headers that a page may read anyway, or that say nothing to it.",
 			src.strings(t, "safelisted")},
@@ -123,7 +124,8 @@ func workerTables(t *testing.T) string {
 		jsList(append(src.strings(t, "droppedDownPrefixes"), "x-relay-")))
 	fmt.Fprintf(&b, "\n/** Where clients put API keys besides Authorization. */\nconst KEY_HEADERS = %s;\n",
 		jsList(src.strings(t, "Headers")))
-	fmt.Fprintf(&b, "\n/** What may be a part of the API that FAMILIES lacks. */\nconst PLAIN_WORDS = /%s/;\n", plainWords)
+	fmt.Fprintf(&b, "\n/** What may be a part of the API that FAMILIES lacks. */\nconst PLAIN_WORDS = /%s/;\n",
+		plainWords)
 	fmt.Fprintf(&b, "\n/** The paths of endpoints, which are no base URLs. */\nconst ENDPOINT = /%s/;\n",
 		strings.ReplaceAll(failover.EndpointPattern, "/", `\/`))
 

@@ -274,7 +274,8 @@ func TestHeadersInLatin1(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := read(t, out).header
-			if got["X-Name"] != "café, röd" || got["X-Utf"] != "café" || got["Content-Disposition"] != "attachment; filename=\"ü.txt\"" {
+			if got["X-Name"] != "café, röd" || got["X-Utf"] != "café" ||
+				got["Content-Disposition"] != "attachment; filename=\"ü.txt\"" {
 				t.Errorf("%s, stream %t: header %q", file, stream, got)
 			}
 		}

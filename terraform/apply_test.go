@@ -395,12 +395,14 @@ func TestTerraformRotatesOneNamedToken(t *testing.T) {
 	_, rest, _ := strings.Cut(string(state), `"RELAY_ACCESS_TOKENS": "`)
 	setting, _, _ := strings.Cut(rest, "\",\n")
 	var tokens map[string]string
-	if err := json.Unmarshal([]byte(run(t, w.dir, w.terraform, "output", "-json", "tokens")), &tokens); err != nil || len(tokens) != 2 {
+	if err := json.Unmarshal([]byte(run(t, w.dir, w.terraform, "output", "-json", "tokens")), &tokens); err != nil ||
+		len(tokens) != 2 {
 		t.Fatalf("the output has %d tokens: %v", len(tokens), err)
 	}
 	for name, token := range tokens {
 		hash := fmt.Sprintf("%x", sha256.Sum256([]byte(token)))
-		if len(token) == 0 || strings.Contains(setting, token) || !strings.Contains(setting, hash) || !strings.Contains(setting, name) {
+		if len(token) == 0 || strings.Contains(setting, token) || !strings.Contains(setting, hash) ||
+			!strings.Contains(setting, name) {
 			t.Errorf("the function has for %s: %s", name, setting)
 		}
 	}

@@ -76,7 +76,8 @@ func runRecipe(t *testing.T, dir, file, repository string, holds ...string) {
 		t.Fatal(err)
 	}
 	var found []string
-	for _, command := range regexp.MustCompile(`(?ms)^cat > (\S+) <<'?EOF'?\n.*?^EOF$`).FindAllStringSubmatch(string(text), -1) {
+	for _, command := range regexp.MustCompile(`(?ms)^cat > (\S+) `+
+		`<<'?EOF'?\n.*?^EOF$`).FindAllStringSubmatch(string(text), -1) {
 		missing := func(part string) bool { return !strings.Contains(command[0], part) }
 		if command[1] == file && !slices.ContainsFunc(holds, missing) {
 			found = append(found, command[0])

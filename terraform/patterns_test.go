@@ -93,35 +93,41 @@ var rules = map[string]rule{
 	"RELAY_API_KEY_SECRET":          elsewhere,
 	"RELAY_PATH_TOKENS":             {like: whole(boolean)},
 	"RELAY_ALLOWED_ORIGINS":         elsewhere,
-	"RELAY_ALLOWED_HOSTS":           {like: whole(`\*|` + hostEntry + `(,` + hostEntry + `)*`), unlike: `(^|[,.])\s*` + hexNumber + `\s*(,|$)`},
-	"RELAY_PATHS":                   {like: whole(`\s*` + segments + `\s*(,\s*` + segments + `\s*)*`), unlike: `(^|,)\s*/(relay|t)/|/\.\.?/`},
-	"RELAY_PAGE":                    {like: whole(`on|off`)},
-	"RELAY_MAX_BODY_BYTES":          {like: whole(upTo("1099511627776"))},
-	"RELAY_MAX_IN_FLIGHT":           {like: whole(`off|` + upTo("2147483647"))},
-	"RELAY_IDLE_TIMEOUT":            {like: whole(duration)},
-	"RELAY_MAX_STREAM_TIME":         {like: whole(duration)},
-	"RELAY_KEEPALIVE":               {like: whole(seconds)},
-	"RELAY_BODY_TIMEOUT":            {like: whole(duration)},
-	"RELAY_WRITE_TIMEOUT":           {like: whole(duration)},
-	"RELAY_NAME":                    elsewhere,
-	"RELAY_REGION":                  elsewhere,
-	"RELAY_LOG_LEVEL":               {like: whole(`debug|info|warn|error|off`)},
-	"RELAY_LOG_SAMPLE":              {like: whole(upTo("1000000"))},
-	"RELAY_LOG_USAGE":               {like: whole(boolean)},
-	"RELAY_LAMBDA_INVOKE_MODE":      elsewhere,
+	"RELAY_ALLOWED_HOSTS": {like: whole(`\*|` + hostEntry + `(,` + hostEntry + `)*`),
+		unlike: `(^|[,.])\s*` + hexNumber + `\s*(,|$)`},
+	"RELAY_PATHS": {like: whole(`\s*` + segments + `\s*(,\s*` + segments + `\s*)*`),
+		unlike: `(^|,)\s*/(relay|t)/|/\.\.?/`},
+	"RELAY_PAGE":               {like: whole(`on|off`)},
+	"RELAY_MAX_BODY_BYTES":     {like: whole(upTo("1099511627776"))},
+	"RELAY_MAX_IN_FLIGHT":      {like: whole(`off|` + upTo("2147483647"))},
+	"RELAY_IDLE_TIMEOUT":       {like: whole(duration)},
+	"RELAY_MAX_STREAM_TIME":    {like: whole(duration)},
+	"RELAY_KEEPALIVE":          {like: whole(seconds)},
+	"RELAY_BODY_TIMEOUT":       {like: whole(duration)},
+	"RELAY_WRITE_TIMEOUT":      {like: whole(duration)},
+	"RELAY_NAME":               elsewhere,
+	"RELAY_REGION":             elsewhere,
+	"RELAY_LOG_LEVEL":          {like: whole(`debug|info|warn|error|off`)},
+	"RELAY_LOG_SAMPLE":         {like: whole(upTo("1000000"))},
+	"RELAY_LOG_USAGE":          {like: whole(boolean)},
+	"RELAY_LAMBDA_INVOKE_MODE": elsewhere,
 }
 
 // Rules for an entry of the lists that have a variable of their own.
 var (
 	// Plain http, which ParseEnv accepts for loopback addresses, is refused: a function
 	// cannot reach the machine that deploys it.
-	upstreamRule = rule{like: `^https://(rt_[!"$-+\-0-9;-?A-~]+@)?` + host + `(:` + strings.Replace(upTo("65535"), `\+?`, "", 1) + `)?(/[A-Za-z0-9_~.:-]+)*/*(#[!-+\--~]*)?$`, unlike: `/\.\.?(/|#|$)|["']$|` +
-		`/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|realtime|responses)/[a-z_]+))(/v1)?/*(#|$)`}
+	upstreamRule = rule{like: `^https://(rt_[!"$-+\-0-9;-?A-~]+@)?` + host + `(:` + strings.Replace(upTo("65535"),
+		`\+?`, "", 1) + `)?(/[A-Za-z0-9_~.:-]+)*/*(#[!-+\--~]*)?$`, unlike: `/\.\.?(/|#|$)|["']$|` +
+		`/(chat/completions|v1/(completions|responses|embeddings|models|moderations|messages|files|batches|` +
+		`realtime|videos|conversations|assistants|threads|uploads|vector_stores|containers|evals|(audio|images|` +
+		`realtime|responses)/[a-z_]+))(/v1)?/*(#|$)`}
 	originRule = rule{
 		like: `^(\*|none|null|[a-z][a-z0-9+.-]*://(` + hostName + `|` + ipv4 + `|\[[0-9a-f:.]+\])(:` + port() + `)?)$`,
 		// A browser writes names in lower case, without the default port, and addresses in
 		// their shortest form.
-		unlike: `^https?://.*[A-Z]|^http://.*:80$|^https://.*:443$|^https?://(.*\.)?` + hexNumber + `(:|$)|[\[:]0:0[:\]]`,
+		unlike: `^https?://.*[A-Z]|^http://.*:80$|^https://.*:443$|^https?://(.*\.)?` + hexNumber +
+			`(:|$)|[\[:]0:0[:\]]`,
 	}
 )
 
@@ -139,8 +145,10 @@ func TestRulesMatchTheRelay(t *testing.T) {
 		"/v1/", "/v1/,/dashboard/", " /v1/ , /v2/ ", "/v1", "v1/", "/", "//", "/v1//x/", "/v1/../", "/v1/./", "/relay/",
 		"/relay/x/", "/t/", "/t/x/", "/v1/,", ",/v1/", "/v1/,,/v2/", "/v1/?/", "/v1/#/", "/v1/;x/",
 		"/v1/t/", "/relayed/", "*", "example.com", "a.example,b.example", "a.example,", ",", "a b", "localhost:8787",
-		"Relay.EXAMPLE", "relay.example.", "https://relay.example", "relay.example/", "*.example", "a.example,*", "*,a.example", " a.example , b.example ", "127.0.0.1", "127.0.0.1:80", "300.1.1.1", "127.1", "0x7f.1",
-		"a.0x7f", "::1", "[::1]", "[::1]:80", "2001:DB8::1", "abc:80", "bücher.example", "relay..example", ".example", "a_b", `"a.example"`, "'on'", `"true"`, `a,"b"`, `"`, "/v1%2fx/",
+		"Relay.EXAMPLE", "relay.example.", "https://relay.example", "relay.example/", "*.example", "a.example,*",
+		"*,a.example", " a.example , b.example ", "127.0.0.1", "127.0.0.1:80", "300.1.1.1", "127.1", "0x7f.1",
+		"a.0x7f", "::1", "[::1]", "[::1]:80", "2001:DB8::1", "abc:80", "bücher.example", "relay..example", ".example",
+		"a_b", `"a.example"`, "'on'", `"true"`, `a,"b"`, `"`, "/v1%2fx/",
 	}
 	for _, s := range core.Settings() {
 		r, ok := rules[s.Name]
@@ -169,20 +177,34 @@ func TestRulesMatchTheRelay(t *testing.T) {
 		values []string
 	}{
 		{"RELAY_UPSTREAMS", upstreamRule, []string{
-			"https://api.openai.com", "https://api.openai.com/", "https://api.openai.com/v1", "https://api.openai.com/v1/", "https://relay.example/openai", "https://relay.example/a/b", "https://relay.example:8443",
-			"https://relay.example:0", "https://relay.example:65535", "https://relay.example:65536", "https://relay.example:x", "https://rt_0123456789abcdef@relay.example#name", "https://relay.example#na me",
-			"https://relay.example?x=1", "https://relay.example/?", "http://relay.example", "ftp://relay.example", "relay.example", "https://", "https:///x", "https:relay.example", "https://relay.example/../x",
-			"https://relay.example/%2f", "https://relay example", "https://[2001:db8::1]", "https://[2001:db8::1]:8443/x", "https://relay.example//x", "https://relay.example/x;y", "//relay.example",
-			"https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/chat/completions/", "https://x.example/openai/deployments/d/chat/completions", "https://api.openai.com/v1/responses#n",
-			"https://relay.example/v1/audio/speech", "https://relay.example/v1/audio", "https://relay.example/models", "https://relay.example/v1/projects/p/locations/l/endpoints/openapi", "https://relay.example/v1/a/b/openai",
-			"https://relay.example/chat/completions/v1/", "https://relay.example#it's", `https://relay.example#"x"`, "http://10.0.0.1", "http://ollama:11434", `"https://relay.example"`,
+			"https://api.openai.com", "https://api.openai.com/", "https://api.openai.com/v1",
+			"https://api.openai.com/v1/", "https://relay.example/openai", "https://relay.example/a/b",
+			"https://relay.example:8443",
+			"https://relay.example:0", "https://relay.example:65535", "https://relay.example:65536",
+			"https://relay.example:x", "https://rt_0123456789abcdef@relay.example#name", "https://relay.example#na me",
+			"https://relay.example?x=1", "https://relay.example/?", "http://relay.example", "ftp://relay.example",
+			"relay.example", "https://", "https:///x", "https:relay.example", "https://relay.example/../x",
+			"https://relay.example/%2f", "https://relay example", "https://[2001:db8::1]",
+			"https://[2001:db8::1]:8443/x", "https://relay.example//x", "https://relay.example/x;y", "//relay.example",
+			"https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/chat/completions/",
+			"https://x.example/openai/deployments/d/chat/completions", "https://api.openai.com/v1/responses#n",
+			"https://relay.example/v1/audio/speech", "https://relay.example/v1/audio", "https://relay.example/models",
+			"https://relay.example/v1/projects/p/locations/l/endpoints/openapi", "https://relay.example/v1/a/b/openai",
+			"https://relay.example/chat/completions/v1/", "https://relay.example#it's", `https://relay.example#"x"`,
+			"http://10.0.0.1", "http://ollama:11434", `"https://relay.example"`,
 		}},
 		{"RELAY_ALLOWED_ORIGINS", originRule, []string{
-			"*", "none", "null", "https://chat.example", "http://localhost:3000", "https://chat.example/", "https://chat.example/path", "chat.example", "https://", "HTTPS://chat.example", "https://chat.example?x",
-			"https://chat.example#x", "https://user@chat.example", "chrome-extension://abcdefgh", "app://obsidian.md", "https://chat example", "https://[::1]:3000", "https://chat.example:x",
-			"https://Chat.example", "https://chat.example:443", "http://chat.example:80", "http://chat.example:443", "https://chat.example:8443", "https://chat.example:", "https://chat.example:0443", "https://chat.example:65536",
-			"https://*.example", "https://127.0.0.1:3000", "https://127.1", "https://0x7f000001", "https://127.0.0.256", "https://[0:0::1]", "https://[::FFFF]", "https://chat..example", "https://bücher.example",
-			"https://xn--bcher-kva.example", "moz-extension://6a2b-1c", "capacitor://localhost", `"https://chat.example"`, "NULL", "None", "https://a.example.",
+			"*", "none", "null", "https://chat.example", "http://localhost:3000", "https://chat.example/",
+			"https://chat.example/path", "chat.example", "https://", "HTTPS://chat.example", "https://chat.example?x",
+			"https://chat.example#x", "https://user@chat.example", "chrome-extension://abcdefgh", "app://obsidian.md",
+			"https://chat example", "https://[::1]:3000", "https://chat.example:x",
+			"https://Chat.example", "https://chat.example:443", "http://chat.example:80", "http://chat.example:443",
+			"https://chat.example:8443", "https://chat.example:", "https://chat.example:0443",
+			"https://chat.example:65536",
+			"https://*.example", "https://127.0.0.1:3000", "https://127.1", "https://0x7f000001", "https://127.0.0.256",
+			"https://[0:0::1]", "https://[::FFFF]", "https://chat..example", "https://bücher.example",
+			"https://xn--bcher-kva.example", "moz-extension://6a2b-1c", "capacitor://localhost",
+			`"https://chat.example"`, "NULL", "None", "https://a.example.",
 		}},
 	} {
 		for _, value := range list.values {

@@ -42,24 +42,33 @@ func always(of func(*tally) float64) func(*series) func(*tally) float64 {
 var bounds = []bound{
 	{"truncated responses that look complete", 0, "", always(count(load.Truncated))},
 	{"POSTs that reached the API twice, resend off", 0, "", with(false, always(doubled))},
-	{"POSTs that reached the API and that no client sent", 0, "", always(func(fig *tally) float64 { return float64(fig.unknown) })},
-	{"refused, reset, platform's 503, resend on: failed before the first byte", 0, "", with(true, about(noByte, "refused", "reset", "platform's 503"))},
+	{"POSTs that reached the API and that no client sent", 0, "",
+		always(func(fig *tally) float64 { return float64(fig.unknown) })},
+	{"refused, reset, platform's 503, resend on: failed before the first byte", 0, "",
+		with(true, about(noByte, "refused", "reset", "platform's 503"))},
 	{"the same, resend on or off: p99 to the first byte, added", 50, " ms", func(s *series) func(*tally) float64 {
 		if s.none == nil {
 			return nil
 		}
 		return about(s.added, "refused", "reset", "platform's 503")(s)
 	}},
-	{"black hole, resend on: failed before the first byte", 0, "", with(true, about(noByte, "black hole", "black hole that stays"))},
+	{"black hole, resend on: failed before the first byte", 0, "",
+		with(true, about(noByte, "black hole", "black hole that stays"))},
 	// Whether requests in flight at the break were processed cannot be known.
-	{"black hole, resend off: ambiguous, sent after the break", 3, "", with(false, about(uncaught, "black hole", "black hole that stays"))},
-	{"black hole, resend off: failed otherwise", 0, "", with(false, about(count(load.Failed), "black hole", "black hole that stays"))},
+	{"black hole, resend off: ambiguous, sent after the break", 3, "",
+		with(false, about(uncaught, "black hole", "black hole that stays"))},
+	{"black hole, resend off: failed otherwise", 0, "",
+		with(false, about(count(load.Failed), "black hole", "black hole that stays"))},
 	{"black hole: p99 to the first byte", 350, " ms", about(firstP99, "black hole", "black hole that stays")},
 	// Not in a black hole of 2 s: TCP's retransmissions may outlast it.
-	{"black hole that stays: longest to the first byte", 3.5, " s", about(func(fig *tally) float64 { return fig.first.Quantile(1).Seconds() }, "black hole that stays")},
-	{"black hole that stays: longest to a failure", 3.5, " s", about(func(fig *tally) float64 { return fig.lost.Seconds() }, "black hole that stays")},
-	{"black hole that stays: longest to the end of a response", 25, " s", about(func(fig *tally) float64 { return fig.last.Seconds() }, "black hole that stays")},
-	{"rolling restart, resend on: failed before the first byte", 0, "", with(true, about(noByte, "rolling restart, SIGTERM", "rolling restart, SIGKILL"))},
+	{"black hole that stays: longest to the first byte", 3.5, " s",
+		about(func(fig *tally) float64 { return fig.first.Quantile(1).Seconds() }, "black hole that stays")},
+	{"black hole that stays: longest to a failure", 3.5, " s",
+		about(func(fig *tally) float64 { return fig.lost.Seconds() }, "black hole that stays")},
+	{"black hole that stays: longest to the end of a response", 25, " s",
+		about(func(fig *tally) float64 { return fig.last.Seconds() }, "black hole that stays")},
+	{"rolling restart, resend on: failed before the first byte", 0, "",
+		with(true, about(noByte, "rolling restart, SIGTERM", "rolling restart, SIGKILL"))},
 	{"a region that came back is used again after", 5, " s", func(s *series) func(*tally) float64 {
 		if s.restore == nil {
 			return nil

@@ -25,7 +25,8 @@ import (
 func TestMain(m *testing.M) { os.Exit(proc.Main(m, regions.Program)) }
 
 // brief is a plan for tests.
-var brief = plan{rate: 200, killAt: 600 * time.Millisecond, outage: 400 * time.Millisecond, runFor: 1500 * time.Millisecond, useFor: time.Second}
+var brief = plan{rate: 200, killAt: 600 * time.Millisecond, outage: 400 * time.Millisecond,
+	runFor: 1500 * time.Millisecond, useFor: time.Second}
 
 // A stub is a gateway that is as simple as can be: it tries the regions in order
 // and moves on when a connection is refused. Its flaws are what the rig is to
@@ -202,15 +203,22 @@ func TestFlawsAreFound(t *testing.T) {
 		bound            string
 	}{
 		{"a POST sent twice", none, &stub{doubles: true}, doubled, "POSTs that reached the API twice, resend off"},
-		{"a POST of its own", none, &stub{invents: true}, func(f *tally) float64 { return float64(f.unknown) }, "POSTs that reached the API and that no client sent"},
-		{"truncated streams that end cleanly", "reset", &stub{hides: true}, count(load.Truncated), "truncated responses that look complete"},
+		{"a POST of its own", none, &stub{invents: true}, func(f *tally) float64 { return float64(f.unknown) },
+			"POSTs that reached the API and that no client sent"},
+		{"truncated streams that end cleanly", "reset", &stub{hides: true}, count(load.Truncated),
+			"truncated responses that look complete"},
 		{"a request lost at a reset", "reset", &stub{rambles: true}, count(load.Failed), ""},
 		{"a request lost at a reset, said so", "reset", &stub{}, count(load.Ambiguous), ""},
-		{"a POST resent at a reset", "reset", &stub{resends: true}, doubled, "POSTs that reached the API twice, resend off"},
-		{"a region forgotten", "refused", &stub{forgets: true}, func(f *tally) float64 { return max(0, usedAgain(f)-forever+1) }, "a region that came back is used again after"},
-		{"attempts not told", none, &stub{silent: true}, func(f *tally) float64 { return float64(f.untold) }, "responses without X-Relay-Attempts"},
+		{"a POST resent at a reset", "reset", &stub{resends: true}, doubled,
+			"POSTs that reached the API twice, resend off"},
+		{"a region forgotten", "refused", &stub{forgets: true},
+			func(f *tally) float64 { return max(0, usedAgain(f)-forever+1) },
+			"a region that came back is used again after"},
+		{"attempts not told", none, &stub{silent: true}, func(f *tally) float64 { return float64(f.untold) },
+			"responses without X-Relay-Attempts"},
 		{"a slow response", "slow to connect", &stub{}, func(f *tally) float64 { return max(0, slowest(f)-500) }, ""},
-		{"other words when all are down", "all refused", &stub{rambles: true}, func(f *tally) float64 { return float64(f.unheard) }, "all regions down: other responses"},
+		{"other words when all are down", "all refused", &stub{rambles: true},
+			func(f *tally) float64 { return float64(f.unheard) }, "all regions down: other responses"},
 	} {
 		t.Run(test.flaw, func(t *testing.T) {
 			fig := play(t, test.experiment, test.stub)
@@ -251,7 +259,8 @@ func TestRetriesHaveABudget(t *testing.T) {
 
 func TestBreakingWhatIsNotUsedShowsNothing(t *testing.T) {
 	g := &stub{idles: true}
-	if _, err := byName(t, "refused").stage(t.Context(), plain, regions.Program.Path(t), brief, g.start(t)); err == nil || !strings.Contains(err.Error(), "no region is in use") {
+	if _, err := byName(t, "refused").stage(t.Context(), plain, regions.Program.Path(t), brief,
+		g.start(t)); err == nil || !strings.Contains(err.Error(), "no region is in use") {
 		t.Errorf("stage() = %v, want it to complain", err)
 	}
 }
@@ -261,7 +270,8 @@ func sample(runs int) *results {
 	res := &results{runs: runs, series: every(nil)}
 	for k, s := range res.series {
 		for j := range runs {
-			fig := &tally{plan: full, requests: 1600, attempts: 1600 + k, maxAttempts: 2, used: time.Second + time.Duration(j)*time.Millisecond}
+			fig := &tally{plan: full, requests: 1600, attempts: 1600 + k, maxAttempts: 2,
+				used: time.Second + time.Duration(j)*time.Millisecond}
 			fig.outcomes[load.Complete] = 1600
 			for i := range 1600 {
 				first := time.Duration(1+(i*7919+k*31+j)%977) * 10 * time.Microsecond
@@ -279,7 +289,8 @@ func TestReport(t *testing.T) {
 	res := sample(3)
 	report := string(res.report())
 	for _, want := range []string{
-		"| black hole | https, HTTP/2 | off | 1,600 | 0 / 0 |", "### When every region is down", "| all refused | https, HTTP/2 | on | 1,000 / 1,000 |",
+		"| black hole | https, HTTP/2 | off | 1,600 | 0 / 0 |", "### When every region is down",
+		"| all refused | https, HTTP/2 | on | 1,000 / 1,000 |",
 		"1.00 / 1.00 |", "holds", "make chaos",
 	} {
 		if !strings.Contains(report, want) {
@@ -295,7 +306,8 @@ func TestReport(t *testing.T) {
 		t.Error(err)
 	}
 	res.series[4].runs[1].outcomes[load.Truncated] = 1
-	if report := string(res.report()); !strings.Contains(report, "**does not hold**") || !errors.Is(res.verdict(), errBounds) {
+	if report := string(res.report()); !strings.Contains(report, "**does not hold**") ||
+		!errors.Is(res.verdict(), errBounds) {
 		t.Error("one truncated answer of one run goes unnoticed")
 	}
 }

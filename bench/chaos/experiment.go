@@ -44,15 +44,18 @@ var experiments = []experiment{
 	{name: none, wires: []wire{https2, https1, plain}},
 	{name: "refused", fail: inUse(regions.Refused), restore: restoreInUse, wires: []wire{https2, https1, plain}},
 	{name: "reset", fail: inUse(regions.Reset), restore: restoreInUse, wires: []wire{https2}},
-	{name: "platform's 503", fail: inUse(regions.Serving(regions.GCFUnavailable)), restore: restoreInUse, wires: []wire{https2}},
+	{name: "platform's 503", fail: inUse(regions.Serving(regions.GCFUnavailable)), restore: restoreInUse,
+		wires: []wire{https2}},
 	{name: "black hole", fail: inUse(regions.BlackHole), restore: restoreInUse, wires: []wire{https2, https1, plain}},
 	{name: "black hole that stays", fail: inUse(regions.BlackHole), wires: []wire{https2, https1, plain}},
 	{name: "hung machine", fail: inUse(regions.Silent), restore: restoreInUse, wires: []wire{https2}},
 	{name: "slow to connect", fail: inUse(regions.SlowConnect(late)), restore: restoreInUse, wires: []wire{https2}},
 	{name: "rolling restart, SIGTERM", fail: rolling((*regions.Region).Stop), wires: []wire{https2}},
 	{name: "rolling restart, SIGKILL", fail: rolling((*regions.Region).Kill), wires: []wire{https2}},
-	{name: "all refused", fail: all(regions.Refused), restore: restoreAll, all: true, outage: allOutage, wires: []wire{https2}},
-	{name: "all black holes", fail: all(regions.BlackHole), restore: restoreAll, all: true, outage: allOutage, wires: []wire{https2}},
+	{name: "all refused", fail: all(regions.Refused), restore: restoreAll, all: true, outage: allOutage,
+		wires: []wire{https2}},
+	{name: "all black holes", fail: all(regions.BlackHole), restore: restoreAll, all: true, outage: allOutage,
+		wires: []wire{https2}},
 }
 
 // inUse breaks the region that the gateway is using.

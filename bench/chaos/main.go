@@ -1,7 +1,8 @@
 // Command chaos breaks the region that a gateway is using, under load, and
 // measures what its clients notice.
 //
-//	cd bench/chaos && go run . [-quick] [-runs N] [-only PATTERN] [-out ../../docs/evidence/failover.md] [-plot ../../docs/evidence/failover.svg]
+//	cd bench/chaos && go run . [-quick] [-runs N] [-only PATTERN] [-out ../../docs/evidence/failover.md] [-plot
+//	../../docs/evidence/failover.svg]
 //
 // Gateway and regions are processes of their own, see internal/regions; this one
 // is the clients, the fronts of the regions and the upstream. The report goes to
@@ -103,10 +104,12 @@ func parse(args []string, stderr io.Writer) (opts options, err error) {
 	flags.SetOutput(stderr)
 	quick := flags.Bool("quick", false, "one run of each experiment; the figures are rough")
 	flags.IntVar(&opts.runs, "runs", 10, "`number` of runs of each experiment, of about 10 s each")
-	only := flags.String("only", "", "`pattern` of the experiments to run, such as 'black hole.*resend on'; what is compared with none needs none too")
+	only := flags.String("only", "", "`pattern` of the experiments to run, such as 'black hole.*resend on'; what is "+
+		"compared with none needs none too")
 	flags.StringVar(&opts.out, "out", "", "`file` whose section to write, in place of standard output")
 	flags.StringVar(&opts.plot, "plot", "", "`file` to draw the plot into")
-	flags.StringVar(&opts.figures, "performance", "", "`file` with the figures of bench, to draw in place of breaking anything")
+	flags.StringVar(&opts.figures, "performance", "",
+		"`file` with the figures of bench, to draw in place of breaking anything")
 	flags.StringVar(&opts.relay, "relay", "", "`program` to test, in place of this checkout's")
 	gateway := flags.String("gateway", "", "further `settings` of the gateway, separated by spaces")
 	flags.BoolVar(&opts.verbose, "v", false, "print the gateway's log, and what went wrong for clients")

@@ -145,7 +145,8 @@ func (p panel) addBars(out *plot.Plot, rows [][][]float64, i int, b bar) error {
 			continue
 		}
 		y, x := float64(at)+offset, figures.Median(row[i])
-		box, err := plotter.NewPolygon(plotter.XYs{{X: 0, Y: y - width*0.45}, {X: x, Y: y - width*0.45}, {X: x, Y: y + width*0.45}, {X: 0, Y: y + width*0.45}})
+		box, err := plotter.NewPolygon(plotter.XYs{{X: 0, Y: y - width*0.45}, {X: x, Y: y - width*0.45},
+			{X: x, Y: y + width*0.45}, {X: 0, Y: y + width*0.45}})
 		if err != nil {
 			return err
 		}
@@ -166,5 +167,6 @@ type swatch struct{ color color.Color }
 
 func (s swatch) Thumbnail(c *draw.Canvas) {
 	const gap = vg.Length(1)
-	c.FillPolygon(s.color, []vg.Point{{X: c.Min.X, Y: c.Min.Y + gap}, {X: c.Min.X, Y: c.Max.Y - gap}, {X: c.Max.X, Y: c.Max.Y - gap}, {X: c.Max.X, Y: c.Min.Y + gap}})
+	c.FillPolygon(s.color, []vg.Point{{X: c.Min.X, Y: c.Min.Y + gap}, {X: c.Min.X, Y: c.Max.Y - gap},
+		{X: c.Max.X, Y: c.Max.Y - gap}, {X: c.Max.X, Y: c.Min.Y + gap}})
 }

@@ -20,7 +20,8 @@ func measuredBut(without ...string) figures.File {
 		}
 		v := float64(100 * (i + 1))
 		for _, on := range []string{"plain HTTP", "TLS, HTTP/1.1", "TLS, HTTP/2"} {
-			for _, what := range []string{"CPU/request", "p50 at a fixed rate", "first event", "event p50", "idle stream of 1,000", "idle stream of 2,000"} {
+			for _, what := range []string{"CPU/request", "p50 at a fixed rate", "first event", "event p50",
+				"idle stream of 1,000", "idle stream of 2,000"} {
 				run.Add(name, on, what, "", v, v*1.1, v*1.3)
 			}
 		}
@@ -65,7 +66,8 @@ func TestPlot(t *testing.T) {
 			t.Errorf("%s is not in the plot", c.label)
 		}
 	}
-	if without := drawn(t, measuredBut("Caddy")); bytes.Contains(without, []byte(">Caddy<")) || !bytes.Contains(without, []byte(">nginx<")) {
+	if without := drawn(t, measuredBut("Caddy")); bytes.Contains(without, []byte(">Caddy<")) ||
+		!bytes.Contains(without, []byte(">nginx<")) {
 		t.Error("a contender that was not measured is in the plot, or others are not")
 	}
 }

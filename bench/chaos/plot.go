@@ -70,9 +70,11 @@ func (s *series) panel() (*plot.Plot, error) {
 	p.X.Min, p.X.Max = -plotBefore.Seconds(), plotAfter.Seconds()
 	p.Y.Min, p.Y.Max = minMS, maxMS
 	p.Y.Scale = plot.LogScale{}
-	p.Y.Tick.Marker = plot.ConstantTicks([]plot.Tick{{Value: 0.1, Label: "0.1"}, {Value: 1, Label: "1"}, {Value: 10, Label: "10"},
+	p.Y.Tick.Marker = plot.ConstantTicks([]plot.Tick{{Value: 0.1, Label: "0.1"}, {Value: 1, Label: "1"},
+		{Value: 10, Label: "10"},
 		{Value: 100, Label: "100"}, {Value: 1000, Label: "1,000"}, {Value: 10_000, Label: "10,000"}})
-	p.X.Tick.Marker = plot.ConstantTicks([]plot.Tick{{Value: -1, Label: "-1"}, {Value: 0, Label: "0"}, {Value: 1, Label: "1"},
+	p.X.Tick.Marker = plot.ConstantTicks([]plot.Tick{{Value: -1, Label: "-1"}, {Value: 0, Label: "0"},
+		{Value: 1, Label: "1"},
 		{Value: 2, Label: "2"}, {Value: 3, Label: "3"}, {Value: 4, Label: "4"}})
 	mark, err := line(plotter.XYs{{X: 0, Y: minMS}, {X: 0, Y: maxMS}}, grey)
 	if err != nil {
@@ -92,7 +94,8 @@ func (s *series) panel() (*plot.Plot, error) {
 	p.Legend.Add("median", mid)
 	p.Legend.Top = true
 	p.Legend.TextStyle.Font.Size = 7
-	for _, style := range []*draw.TextStyle{&p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label} {
+	for _, style := range []*draw.TextStyle{&p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label,
+		&p.Y.Tick.Label} {
 		style.Font.Size = 8
 	}
 	p.Title.TextStyle.Font.Size = 10

@@ -43,7 +43,9 @@ func (res *results) report() []byte {
 		{"duplicate POSTs", counted(doubled)},
 		{"retries, % of requests", figured(func(f *tally) float64 { return 100 * retries(f) / float64(f.requests) })},
 	})
-	b.WriteString("### How long they waited\n\nTime to the first byte in ms, of requests due from 1 s before the break to 2 s after it. Then, of all requests, the longest time to a 502 and to the end of a\nresponse, complete or truncated; and how long it took until a region that came back was used again.\n\n")
+	b.WriteString("### How long they waited\n\nTime to the first byte in ms, of requests due from 1 s before the " +
+		"break to 2 s after it. Then, of all requests, the longest time to a 502 and to the end of a\n" +
+		"response, complete or truncated; and how long it took until a region that came back was used again.\n\n")
 	res.writeTable(&b, one, []column{
 		{"p50", figured(func(f *tally) float64 { return figures.Millis(f.first.Quantile(0.5)) })},
 		{"p99", figured(firstP99)},
@@ -59,9 +61,11 @@ func (res *results) report() []byte {
 		{"used again after, s", again},
 	})
 	if slices.ContainsFunc(res.series, func(s *series) bool { return s.all }) {
-		fmt.Fprintf(&b, "### When every region is down\n\nFor requests due while all were down, which is %s.\n\n", allOutage)
+		fmt.Fprintf(&b, "### When every region is down\n\nFor requests due while all were down, which is %s.\n\n",
+			allOutage)
 		res.writeTable(&b, func(s *series) bool { return s.all }, []column{
-			{"time to the 502, ms: p50", figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(0.5)) })},
+			{"time to the 502, ms: p50",
+				figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(0.5)) })},
 			{"max", figured(func(f *tally) float64 { return figures.Millis(f.told.Quantile(1)) })},
 			{"other responses", counted(func(f *tally) float64 { return float64(f.unheard) })},
 			{"max attempts", counted(func(f *tally) float64 { return float64(f.maxAttempts) })},
@@ -123,7 +127,8 @@ func again(s *series) string {
 }
 
 func (res *results) writeFindings(b *bytes.Buffer) {
-	b.WriteString("### What must hold\n\nThe worst of all runs counts. `make chaos` fails if a bound does not hold.\n\n| | must be at most | worst | in | |\n|---|---:|---:|---|---|\n")
+	b.WriteString("### What must hold\n\nThe worst of all runs counts. `make chaos` fails if a bound does not " +
+		"hold.\n\n| | must be at most | worst | in | |\n|---|---:|---:|---|---|\n")
 	for _, f := range res.findings() {
 		if f.where == nil {
 			fmt.Fprintf(b, "| %s | %s%s | – | – | not measured |\n", f.what, number(f.limit), f.unit)
@@ -133,7 +138,8 @@ func (res *results) writeFindings(b *bytes.Buffer) {
 		if !f.kept() {
 			kept = "**does not hold**"
 		}
-		fmt.Fprintf(b, "| %s | %s%s | %s%s | %s | %s |\n", f.what, number(f.limit), f.unit, number(f.worst), f.unit, f.where, kept)
+		fmt.Fprintf(b, "| %s | %s%s | %s%s | %s | %s |\n", f.what, number(f.limit), f.unit, number(f.worst), f.unit,
+			f.where, kept)
 	}
 	b.WriteString("\n")
 }
@@ -152,10 +158,13 @@ func (res *results) writeMethod(b *bytes.Buffer) {
 		late = max(late, s.worst(func(f *tally) float64 { return figures.Millis(f.late.Quantile(0.99)) }))
 	}
 	fmt.Fprintf(b, "### How this was measured\n\n%s", res.machine.Lines(res.began, res.took))
-	fmt.Fprintf(b, "- Load: %d requests per second in an open loop: each is sent when it is due, and latency counts from then. Half ask for a stream (40 ms), half for a\n"+
-		"  response in one piece (%s, subtracted from its time to the first byte). Plain HTTP/1.1 clients without retries. The clients themselves were late by at most %s ms (p99 of the worst run).\n",
+	fmt.Fprintf(b, "- Load: %d requests per second in an open loop: each is sent when it is due, and latency counts "+
+		"from then. Half ask for a stream (40 ms), half for a\n"+
+		"  response in one piece (%s, subtracted from its time to the first byte). Plain HTTP/1.1 clients without "+
+		"retries. The clients themselves were late by at most %s ms (p99 of the worst run).\n",
 		full.rate, think, figures.Format(late))
-	fmt.Fprintf(b, "- A run: the region in use breaks after %s and is restored %s later (%s if all break); the load ends after %s, or later if the region is not used again by then.\n",
+	fmt.Fprintf(b, "- A run: the region in use breaks after %s and is restored %s later (%s if all break); the load "+
+		"ends after %s, or later if the region is not used again by then.\n",
 		full.killAt, full.outage, allOutage, full.runFor)
 	b.WriteString("- To repeat: `make chaos`; `make chaos-quick` takes one run of each and writes nothing.\n")
 }

@@ -23,7 +23,8 @@ type plan struct {
 	useFor time.Duration // how long it goes on after the restoration if the region is not used again
 }
 
-var full = plan{rate: 200, killAt: 3 * time.Second, outage: 2 * time.Second, runFor: 8 * time.Second, useFor: 6 * time.Second}
+var full = plan{rate: 200, killAt: 3 * time.Second, outage: 2 * time.Second, runFor: 8 * time.Second,
+	useFor: 6 * time.Second}
 
 // What the upstream is asked for: streams that begin at once and take 40 ms, and
 // responses in one piece that take 20 ms, so that there are requests of both kinds

@@ -86,9 +86,12 @@ func (s *series) measure(ctx context.Context, opts options, progress io.Writer) 
 
 // String returns the figures of a run in a line.
 func (fig *tally) String() string {
-	return fmt.Sprintf("%d requests, %d ambiguous, %d failed, %d cut, %d truncated, %d doubled; first byte p50 %v p99 %v max %v; used again after %v; clients late by %v (p99)",
-		fig.requests, fig.outcomes[load.Ambiguous], fig.outcomes[load.Failed], fig.outcomes[load.Cut], fig.outcomes[load.Truncated], fig.doubled,
-		round(fig.first.Quantile(0.5)), round(fig.first.Quantile(0.99)), round(fig.first.Quantile(1)), round(fig.used), round(fig.late.Quantile(0.99)))
+	return fmt.Sprintf("%d requests, %d ambiguous, %d failed, %d cut, %d truncated, %d doubled; first byte p50 %v "+
+		"p99 %v max %v; used again after %v; clients late by %v (p99)",
+		fig.requests, fig.outcomes[load.Ambiguous], fig.outcomes[load.Failed], fig.outcomes[load.Cut],
+		fig.outcomes[load.Truncated], fig.doubled,
+		round(fig.first.Quantile(0.5)), round(fig.first.Quantile(0.99)), round(fig.first.Quantile(1)), round(fig.used),
+		round(fig.late.Quantile(0.99)))
 }
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

@@ -20,7 +20,8 @@ func useFont() { plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "
 func writeSVG(path string, grid [][]*plot.Plot, width, height vg.Length) error {
 	canvas := vgsvg.New(vg.Length(len(grid[0]))*width, vg.Length(len(grid))*height)
 	tiles := draw.Tiles{Rows: len(grid), Cols: len(grid[0]), PadX: 4 * vg.Millimeter, PadY: 4 * vg.Millimeter,
-		PadTop: 2 * vg.Millimeter, PadBottom: 2 * vg.Millimeter, PadLeft: 2 * vg.Millimeter, PadRight: 4 * vg.Millimeter}
+		PadTop: 2 * vg.Millimeter, PadBottom: 2 * vg.Millimeter, PadLeft: 2 * vg.Millimeter,
+		PadRight: 4 * vg.Millimeter}
 	page := draw.New(canvas)
 	page.SetColor(color.White)
 	page.Fill(page.Rectangle.Path())
@@ -37,6 +38,7 @@ func writeSVG(path string, grid [][]*plot.Plot, width, height vg.Length) error {
 		return err
 	}
 	// Few have the library's fonts; without another name, browsers take a serif.
-	out := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans"), []byte("font-family:Liberation Sans,Arial,sans-serif"))
+	out := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans"),
+		[]byte("font-family:Liberation Sans,Arial,sans-serif"))
 	return os.WriteFile(path, out, 0o644)
 }

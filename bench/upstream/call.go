@@ -40,14 +40,18 @@ const (
 
 // The calls, at the API's own paths so that every relay takes them.
 var (
-	Chat        = Call{"POST", "/v1/chat/completions", "application/json", 200}
-	Events      = Call{"POST", "/v1/chat/completions?stream", "application/json", 200}  // all at once, a write for each
-	Paced       = Call{"POST", "/v1/chat/completions?paced", "application/json", 200}   // with the time in each
-	Slow        = Call{"POST", "/v1/chat/completions?slow", "application/json", 200}    // the same, as slow as a model writes
-	Brief       = Call{"POST", "/v1/chat/completions?brief", "application/json", 200}   // BriefCount events like those of Slow
-	Cut         = Call{"POST", "/v1/chat/completions?cut", "application/json", 200}     // two events, then the connection breaks
-	Endless     = Call{"POST", "/v1/chat/completions?endless", "application/json", 200} // an event each EndlessGap until the client goes
-	Idle        = Call{"POST", "/v1/chat/completions?idle", "application/json", 200}    // one event, then silence
+	Chat   = Call{"POST", "/v1/chat/completions", "application/json", 200}
+	Events = Call{"POST", "/v1/chat/completions?stream", "application/json", 200} // all at once, a write for each
+	Paced  = Call{"POST", "/v1/chat/completions?paced", "application/json", 200}  // with the time in each
+	// the same, as slow as a model writes
+	Slow = Call{"POST", "/v1/chat/completions?slow", "application/json", 200}
+	// BriefCount events like those of Slow
+	Brief = Call{"POST", "/v1/chat/completions?brief", "application/json", 200}
+	// two events, then the connection breaks
+	Cut = Call{"POST", "/v1/chat/completions?cut", "application/json", 200}
+	// an event each EndlessGap until the client goes
+	Endless     = Call{"POST", "/v1/chat/completions?endless", "application/json", 200}
+	Idle        = Call{"POST", "/v1/chat/completions?idle", "application/json", 200} // one event, then silence
 	Embeddings  = Call{"POST", "/v1/embeddings", "application/json", 200}
 	Download    = Call{"GET", "/v1/files/file-1/content", "", 0}
 	Upload      = Call{"POST", "/v1/files", "application/octet-stream", UploadSize}

@@ -23,7 +23,8 @@ func TestClientDoesEveryCall(t *testing.T) {
 	up := startUpstream(t)
 	c := load.NewClient(up.Addr(), 10*time.Second, nil)
 	defer c.Close()
-	for _, call := range []upstream.Call{upstream.Chat, upstream.Events, upstream.Embeddings, upstream.Download, upstream.Upload, upstream.Chat} {
+	for _, call := range []upstream.Call{upstream.Chat, upstream.Events, upstream.Embeddings, upstream.Download,
+		upstream.Upload, upstream.Chat} {
 		if err := c.Do(call.Request(up.Addr())); err != nil {
 			t.Errorf("Do(%s %s) = %v", call.Method, call.Target, err)
 		}
@@ -39,9 +40,11 @@ func TestClientDoesEveryCall(t *testing.T) {
 
 func TestLoadCountsAnswers(t *testing.T) {
 	up := startUpstream(t)
-	res := load.Load{Addr: up.Addr(), Request: upstream.Chat.Request(up.Addr()), Clients: 3, For: 50 * time.Millisecond}.Run(t.Context())
+	res := load.Load{Addr: up.Addr(), Request: upstream.Chat.Request(up.Addr()), Clients: 3,
+		For: 50 * time.Millisecond}.Run(t.Context())
 	if res.Requests < 3 || res.Failures > 0 || res.Latency.Count() != res.Requests {
-		t.Errorf("%d requests, %d latencies, %d failures (%v)", res.Requests, res.Latency.Count(), res.Failures, res.Failure)
+		t.Errorf("%d requests, %d latencies, %d failures (%v)", res.Requests, res.Latency.Count(), res.Failures,
+			res.Failure)
 	}
 	if p50, p99 := res.Latency.Quantile(0.5), res.Latency.Quantile(0.99); p50 <= 0 || p99 < p50 {
 		t.Errorf("p50 = %v, p99 = %v", p50, p99)
@@ -50,12 +53,14 @@ func TestLoadCountsAnswers(t *testing.T) {
 
 func TestLoadReadsEvents(t *testing.T) {
 	up := startUpstream(t)
-	res := load.Load{Addr: up.Addr(), Request: upstream.Events.Request(up.Addr()), Clients: 2, For: 50 * time.Millisecond, Events: true}.Run(t.Context())
+	res := load.Load{Addr: up.Addr(), Request: upstream.Events.Request(up.Addr()), Clients: 2,
+		For: 50 * time.Millisecond, Events: true}.Run(t.Context())
 	if res.Requests < 2 || res.Failures > 0 {
 		t.Fatalf("%d requests, %d failures (%v)", res.Requests, res.Failures, res.Failure)
 	}
 	if want := res.Requests * upstream.EventCount; res.Lag.Count() != want || res.First.Count() != res.Requests {
-		t.Errorf("%d events and %d first ones of %d streams, want %d", res.Lag.Count(), res.First.Count(), res.Requests, want)
+		t.Errorf("%d events and %d first ones of %d streams, want %d", res.Lag.Count(), res.First.Count(), res.Requests,
+			want)
 	}
 }
 

@@ -24,12 +24,14 @@ const headers = "Date: Tue, 24 Nov 2026 12:00:00 GMT\r\n" +
 	"Server: bench\r\n"
 
 const (
-	eventsHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n" + headers + "\r\n"
-	notFound   = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-	lastChunk  = "0\r\n\r\n"
+	eventsHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n" +
+		headers + "\r\n"
+	notFound  = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+	lastChunk = "0\r\n\r\n"
 
 	// eventTail completes an event to about the size of one of a chat.
-	eventTail = `,"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":" word"}}]}` + "\n\n"
+	eventTail = `,"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","model":"gpt-4o-mini",` +
+		`"choices":[{"index":0,"delta":{"content":" word"}}]}` + "\n\n"
 )
 
 // A response is what the upstream does for a call.
@@ -44,7 +46,8 @@ type response struct {
 
 // answers are all there are, by the target of the request.
 var responses = map[string]*response{
-	Chat.Target:       whole("application/json", filler(`{"id":"chatcmpl-1","object":"chat.completion","choices":[{"message":{"content":"`, `"}}]}`, ChatSize)),
+	Chat.Target: whole("application/json",
+		filler(`{"id":"chatcmpl-1","object":"chat.completion","choices":[{"message":{"content":"`, `"}}]}`, ChatSize)),
 	Embeddings.Target: whole("application/json", filler(`{"object":"list","data":[{"embedding":"`, `"}]}`, EmbedSize)),
 	Download.Target:   whole("application/octet-stream", filler("", "", DownloadSize)),
 	Upload.Target:     whole("application/json", filler(`{"id":"file-1","filename":"`, `"}`, 200)),
@@ -59,7 +62,8 @@ var responses = map[string]*response{
 
 // whole returns a response of known length.
 func whole(contentType, body string) *response {
-	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n", contentType, len(body), headers)
+	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n%s\r\n", contentType, len(body),
+		headers)
 	return &response{head: append([]byte(head), body...)}
 }
 

@@ -42,7 +42,8 @@ func Start() (*Upstream, error) {
 // StartTLS returns an upstream like that of [Start] that speaks HTTP/1.1 over
 // TLS, and nothing else.
 func StartTLS(cert tls.Certificate) (*Upstream, error) {
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0",
+		&tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		return nil, err
 	}

@@ -53,12 +53,15 @@ func TestServeHoldingATokenBeyondLoopback(t *testing.T) {
 // on purpose.
 func TestServeOpenBeyondLoopback(t *testing.T) {
 	file := newFile(t, `["https://relay.example"]`)
-	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "relay.example:0", "[fe80::1%eth0]:0", "[::ffff:192.0.2.1]:0", "127.0.0.1.example:0"} {
+	for _, listen := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "relay.example:0", "[fe80::1%eth0]:0",
+		"[::ffff:192.0.2.1]:0", "127.0.0.1.example:0"} {
 		for _, said := range []string{
 			refuse(t, nil, "-listen", listen), refuse(t, []string{"RELAY_ALLOW_ANYONE=false"}, "-listen="+listen),
-			refuse(t, nil, "-listen", listen, "-upstreams-file", file), refuse(t, []string{"RELAY_ALLOWED_HOSTS=relay.example"}, "-listen", listen),
+			refuse(t, nil, "-listen", listen, "-upstreams-file", file),
+			refuse(t, []string{"RELAY_ALLOWED_HOSTS=relay.example"}, "-listen", listen),
 		} {
-			if !strings.Contains(said, "RELAY_ACCESS_TOKENS") || !strings.Contains(said, "openssl rand -hex 32") || !strings.Contains(said, "RELAY_ALLOW_ANYONE=true") {
+			if !strings.Contains(said, "RELAY_ACCESS_TOKENS") || !strings.Contains(said, "openssl rand -hex 32") ||
+				!strings.Contains(said, "RELAY_ALLOW_ANYONE=true") {
 				t.Errorf("%s: said %q", listen, said)
 			}
 		}
@@ -66,7 +69,8 @@ func TestServeOpenBeyondLoopback(t *testing.T) {
 	refuse(t, []string{"RELAY_ACCESS_TOKENS= "}, "-listen", "0.0.0.0:0") // counts as unset
 	for _, environ := range [][]string{{"RELAY_ACCESS_TOKENS=" + serveToken}, {"RELAY_ALLOW_ANYONE=true"}} {
 		s := startServe(t, append(environ, "RELAY_LOG_LEVEL=off"), "-listen", "0.0.0.0:0")
-		if open := strings.Contains(s.stdout.String(), "open to everyone who reaches it"); open != (environ[0] == "RELAY_ALLOW_ANYONE=true") {
+		if open := strings.Contains(s.stdout.String(),
+			"open to everyone who reaches it"); open != (environ[0] == "RELAY_ALLOW_ANYONE=true") {
 			t.Errorf("%q: greets with %s", environ, s.stdout)
 		}
 	}

@@ -15,13 +15,15 @@ import (
 // What relay serve prints, logs, counts and responds holds no token, no beginning of a
 // token's hash, and no key, whatever becomes of a request.
 func TestServeLeaksNoToken(t *testing.T) {
-	const plain, hashed, over, limited, held = "CANARY-plain-0123456789", "CANARY-hashed-0123456789", "CANARY-over-0123456789",
-		"CANARY-limited-0123456789", "sk-CANARY-held"
+	const plain, hashed, over, limited, held = "CANARY-plain-0123456789", "CANARY-hashed-0123456789",
+		"CANARY-over-0123456789", "CANARY-limited-0123456789", "sk-CANARY-held"
 	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(hashed)))
 	u := fakeopenai.StartUpstream(t)
-	s, metrics := startMetrics(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_API_KEY=" + held, "RELAY_PATH_TOKENS=true",
-		"RELAY_LOG_LEVEL=debug", "RELAY_LOG_USAGE=true", `RELAY_ACCESS_TOKENS=["` + plain + `",` +
-			`{"name":"alice","sha256":"` + sum + `","models":["gpt-*"],"paths":["/v1/chat/completions","/v1/models"]},` +
+	s, metrics := startMetrics(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_API_KEY=" + held,
+		"RELAY_PATH_TOKENS=true", "RELAY_LOG_LEVEL=debug", "RELAY_LOG_USAGE=true",
+		`RELAY_ACCESS_TOKENS=["` + plain + `",` +
+			`{"name":"alice","sha256":"` + sum +
+			`","models":["gpt-*"],"paths":["/v1/chat/completions","/v1/models"]},` +
 			`{"name":"bob","token":"` + over + `","expires":"2026-01-31T00:00:00Z"},` +
 			`{"name":"carol","token":"` + limited + `","per_minute":1,"max_in_flight":1}]`})
 	secrets := []string{"CANARY", sum[:8]}
@@ -61,11 +63,13 @@ func TestServeLeaksNoToken(t *testing.T) {
 		ask(200, "GET", "/relay/health?deep=1", token, "")
 	}
 	ask(200, "GET", "/", plain, "")
-	for start := time.Now(); strings.Count(s.stderr.String(), `"msg":"request"`) < 18 && time.Since(start) < 10*time.Second; {
+	for start := time.Now(); strings.Count(s.stderr.String(), `"msg":"request"`) < 18 &&
+		time.Since(start) < 10*time.Second; {
 		time.Sleep(time.Millisecond)
 	}
 	samples := fmt.Sprint(scrape(t, metrics))
-	if log := s.stderr.String(); !strings.Contains(log, `"token":"alice"`) || !strings.Contains(samples, `token="carol"`) {
+	if log := s.stderr.String(); !strings.Contains(log, `"token":"alice"`) ||
+		!strings.Contains(samples, `token="carol"`) {
 		t.Errorf("neither log nor metrics know names:\n%s\n%s", log, samples)
 	}
 	for what, text := range map[string]string{

@@ -59,7 +59,8 @@ func TestLogQueueDropsLines(t *testing.T) {
 		if len(lines) != 1+1+logQueueSize {
 			t.Errorf("read %d lines, want %d", len(lines), 2+logQueueSize)
 		}
-		if want := fmt.Sprintf(`"level":"WARN","msg":"log lines dropped","count":%d}`, more); !strings.HasSuffix(lines[1], want) {
+		if want := fmt.Sprintf(`"level":"WARN","msg":"log lines dropped","count":%d}`,
+			more); !strings.HasSuffix(lines[1], want) {
 			t.Errorf("line 2 is %q, want it to end with %q", lines[1], want)
 		}
 	})

@@ -166,7 +166,8 @@ func TestMetrics(t *testing.T) {
 		`relay_upstream_in_flight{upstream="in"}`: 0,
 	})
 	got := scrape(t, address)
-	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes", `relay_body_bytes_total{direction="out"}`} {
+	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes",
+		`relay_body_bytes_total{direction="out"}`} {
 		if got[name] <= 0 {
 			t.Errorf("%s = %v", name, got[name])
 		}
@@ -206,7 +207,8 @@ func TestMetricsAddress(t *testing.T) {
 			t.Errorf("%s: got %s %.200s, want status %d", test.name, res.Status, text, test.status)
 		}
 	}
-	if without := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL}); strings.Contains(without.stdout.String(), "metrics") {
+	if without := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL}); strings.Contains(without.stdout.String(),
+		"metrics") {
 		t.Errorf("without -metrics: %s", without.stdout)
 	}
 }
@@ -219,8 +221,10 @@ func TestMetricsAddressTaken(t *testing.T) {
 	}
 	defer ln.Close()
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), []string{"serve", "-listen", "127.0.0.1:0", "-metrics", ln.Addr().String()}, nil, &stdout, &stderr)
-	if status != exitError || !strings.Contains(stderr.String(), "relay: -metrics: listen tcp "+ln.Addr().String()) || stdout.Len() > 0 {
+	status := run(t.Context(), []string{"serve", "-listen", "127.0.0.1:0", "-metrics", ln.Addr().String()}, nil,
+		&stdout, &stderr)
+	if status != exitError || !strings.Contains(stderr.String(), "relay: -metrics: listen tcp "+ln.Addr().String()) ||
+		stdout.Len() > 0 {
 		t.Errorf("exit status %d, %q, %q", status, stdout.String(), stderr.String())
 	}
 }
@@ -374,7 +378,8 @@ func TestDashboardInPrometheus(t *testing.T) {
 	})
 	base := startPrometheus(t, address)
 	missing := dashboardQueries(t)
-	for start := time.Now(); len(missing) > 0 && time.Since(start) < 30*time.Second; time.Sleep(200 * time.Millisecond) {
+	for start := time.Now(); len(missing) > 0 &&
+		time.Since(start) < 30*time.Second; time.Sleep(200 * time.Millisecond) {
 		exercise(t, s) // rates need two scrapes with a request in between
 		missing = slices.DeleteFunc(missing, func(query string) bool { return hasResult(t, base, query) })
 	}

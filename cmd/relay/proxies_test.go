@@ -33,7 +33,8 @@ var nginx = reverseProxy{
 	name: "nginx", file: "nginx.conf",
 	plain: [][2]string{
 		{"listen 443 ssl http2;", "listen ADDR;"},
-		{"    ssl_certificate     /etc/ssl/relay.example.pem;\n    ssl_certificate_key /etc/ssl/relay.example.key;\n", ""},
+		{"    ssl_certificate     /etc/ssl/relay.example.pem;\n    ssl_certificate_key /etc/ssl/relay.example.key;\n",
+			""},
 	},
 	command: func(dir, config string) []string {
 		main := "daemon off; worker_processes 1; pid nginx.pid; error_log stderr error; events {}\n" +
@@ -137,7 +138,8 @@ func TestBehindReverseProxies(t *testing.T) {
 					exceptions = append(exceptions, contract.Unhurried())
 				}
 				if p.name == "caddy" && endsTruncatedCleanly(t) {
-					exceptions = append(exceptions, contract.Without(contract.Aborting, "Caddy 2.6 ends truncated responses cleanly"))
+					exceptions = append(exceptions,
+						contract.Without(contract.Aborting, "Caddy 2.6 ends truncated responses cleanly"))
 				}
 				contract.TestAdapter(t, func(t *testing.T, environ []string) string {
 					return p.inFrontOf(t, startServe(t, append(environ, "RELAY_LOG_LEVEL=off")).base)
@@ -162,7 +164,8 @@ func endsTruncatedCleanly(t *testing.T) bool {
 // The relay's own 413 arrives, however large the body is.
 func (p reverseProxy) testBodyTooLarge(t *testing.T) {
 	u := fakeopenai.StartUpstream(t)
-	url := p.inFrontOf(t, startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off", "RELAY_MAX_BODY_BYTES=4194304"}).base)
+	url := p.inFrontOf(t, startServe(t,
+		[]string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off", "RELAY_MAX_BODY_BYTES=4194304"}).base)
 	for range 8 {
 		res, err := http.Post(url+"/v1/chat/completions", "application/json", io.LimitReader(zeros{}, 6<<20))
 		if err != nil {

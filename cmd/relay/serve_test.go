@@ -155,8 +155,10 @@ func TestServeRefusesRebinding(t *testing.T) {
 		host, allowed string
 		want          int
 	}{
-		{"evil.example", "", 403}, {"localhost:8787", "", 200}, {"127.0.0.1", "", 200}, {"host.docker.internal:8787", "", 200},
-		{"evil.example", "*", 200}, {"my.example", "my.example", 200}, {"localhost", "my.example", 200}, {"127.0.0.1:80", "MY.example", 200}, {"my.example.", "MY.example", 200}, {"evil.example", "my.example", 403},
+		{"evil.example", "", 403}, {"localhost:8787", "", 200}, {"127.0.0.1", "", 200},
+		{"host.docker.internal:8787", "", 200},
+		{"evil.example", "*", 200}, {"my.example", "my.example", 200}, {"localhost", "my.example", 200},
+		{"127.0.0.1:80", "MY.example", 200}, {"my.example.", "MY.example", 200}, {"evil.example", "my.example", 403},
 	} {
 		s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_ALLOWED_HOSTS=" + test.allowed})
 		req, err := http.NewRequestWithContext(t.Context(), "GET", s.base+"/v1/models", nil)
@@ -242,7 +244,8 @@ func TestServeTimeoutsOfConnections(t *testing.T) {
 		setting string
 		closes  bool
 	}{{"", false}, {"off", false}, {"50ms", true}} {
-		s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off", "RELAY_IDLE_CONNECTION_TIMEOUT=" + test.setting})
+		s := startServe(t, []string{"RELAY_UPSTREAMS=" + u.URL, "RELAY_LOG_LEVEL=off",
+			"RELAY_IDLE_CONNECTION_TIMEOUT=" + test.setting})
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.base, "http://"))
 		if err != nil {
 			t.Fatal(err)

@@ -203,7 +203,8 @@ func TestActivatedOnLoopback(t *testing.T) {
 		_ = cmd.Wait()
 	}()
 	for host, want := range map[string]int{"evil.example": http.StatusForbidden, "localhost": http.StatusOK} {
-		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ln.Addr().String()+"/relay/health", nil)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ln.Addr().String()+"/relay/health",
+			nil)
 		req.Host = host
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {

@@ -187,14 +187,16 @@ func TestServeKeysOfUpstreams(t *testing.T) {
 	if !strings.Contains(s.stdout.String(), `Bearer rt_$TOKEN"`) {
 		t.Errorf("clients are told to send a key:\n%s", s.stdout)
 	}
-	if upstream, status := s.chat(t); upstream != "a" || status != 200 || a.Last().Header.Get("Authorization") != "Bearer sk-CANARY-a" {
+	if upstream, status := s.chat(t); upstream != "a" || status != 200 ||
+		a.Last().Header.Get("Authorization") != "Bearer sk-CANARY-a" {
 		t.Errorf("got %d from %q, which got %q", status, upstream, a.Last().Header.Get("Authorization"))
 	}
 	writeFile(t, file, `[`+entry("b", b.URL, "sk-CANARY-b")+`,{"url":"`+a.URL+`"}]`) // which lacks a key
 	s.waitForLog(t, "has neither an API key nor a token", 1)
 	writeFile(t, file, `[`+entry("b", b.URL, "sk-CANARY-b")+`,`+entry("a", a.URL, "sk-CANARY-2")+`]`)
 	s.waitForLog(t, "upstreams file read", 1)
-	if upstream, status := s.chat(t); upstream != "b" || status != 200 || b.Last().Header.Get("Authorization") != "Bearer sk-CANARY-b" {
+	if upstream, status := s.chat(t); upstream != "b" || status != 200 ||
+		b.Last().Header.Get("Authorization") != "Bearer sk-CANARY-b" {
 		t.Errorf("got %d from %q, which got %q", status, upstream, b.Last().Header.Get("Authorization"))
 	}
 	s.waitForLog(t, `"upstream":"b"`, 1)

@@ -45,7 +45,8 @@ func TestEarlyResponseAnywhere(t *testing.T) {
 			src.Load().goOn()
 			got, err := io.ReadAll(req.Body)
 			if want := numbered[:size.Load()]; !bytes.Equal(got, want) || err != nil {
-				t.Errorf("after %d of %d bytes, length %d: the second region got %d bytes, not those of the request: %v",
+				t.Errorf("after %d of %d bytes, length %d: the second region got %d bytes, not those of the "+
+					"request: %v",
 					after.Load(), len(want), req.ContentLength, len(got), err)
 			}
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -149,7 +150,8 @@ func TestBodyOfAnotherLength(t *testing.T) {
 				})
 			}
 			p := openPool(t, Options{Serverless: true}, scripted(t, region), scripted(t, region))
-			req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/x", io.NopCloser(strings.NewReader("hello")))
+			req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/x",
+				io.NopCloser(strings.NewReader("hello")))
 			req.ContentLength = length
 			if again {
 				req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("hello")), nil }

@@ -75,7 +75,8 @@ func setLoopback(t *testing.T, up bool) {
 	if up {
 		request.flags = syscall.IFF_UP
 	}
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&request)))
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS,
+		uintptr(unsafe.Pointer(&request)))
 	if errno != 0 {
 		t.Fatal(errno)
 	}

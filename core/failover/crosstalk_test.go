@@ -117,16 +117,19 @@ func oddly(conn net.Conn) {
 		case 0:
 			_, _ = fmt.Fprintf(conn, "%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", head, len(text), text)
 		case 1: // the next response, unasked
-			_, _ = fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%sHTTP/1.1 200 OK\r\nX-Id: poison\r\nContent-Length: 0\r\n\r\n",
-				head, len(text), text)
+			_, _ = fmt.Fprintf(conn,
+				"%sContent-Length: %d\r\n\r\n%sHTTP/1.1 200 OK\r\nX-Id: poison\r\nContent-Length: 0\r\n\r\n", head,
+				len(text), text)
 			return
 		case 3: // a body where there is none
 			_, _ = fmt.Fprintf(conn, "HTTP/1.1 204 No Content\r\nX-Id: %s\r\nContent-Length: 6\r\n\r\npoison", id)
 			return
 		case 4: // informational ones first
-			_, _ = fmt.Fprintf(conn, "HTTP/1.1 103 Early Hints\r\nX-Id: poison\r\n\r\n%sContent-Length: %d\r\n\r\n%s", head, len(text), text)
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 103 Early Hints\r\nX-Id: poison\r\n\r\n%sContent-Length: %d\r\n\r\n%s",
+				head, len(text), text)
 		case 5: // two lengths
-			_, _ = fmt.Fprintf(conn, "%sTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", head, len(text), text)
+			_, _ = fmt.Fprintf(conn, "%sTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n%x\r\n%s\r\n0\r\n\r\n",
+				head, len(text), text)
 		default:
 			_, _ = fmt.Fprintf(conn, "%sContent-Length: %d\r\n\r\n%s", head, len(text), text)
 			_, _ = io.Copy(io.Discard, req.Body)

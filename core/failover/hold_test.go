@@ -88,14 +88,16 @@ func TestHeldResponses(t *testing.T) {
 			switch {
 			case test.upstream == "" && !failedWith(err, true, test.class):
 				t.Errorf("%s: %v, want an ambiguous failure: %s", name, err, test.class)
-			case test.upstream != "" && (err != nil || sent.Upstream != test.upstream || !test.unheld && string(body) != "{}"):
+			case test.upstream != "" && (err != nil || sent.Upstream != test.upstream || !test.unheld &&
+				string(body) != "{}"):
 				t.Errorf("%s: %q by %s, %v; want {} by %s", name, body, sent.Upstream, err, test.upstream)
 			}
 			if n := b.posts.Load(); (n > 0) != (test.upstream == "b.example") || n > 1 {
 				t.Errorf("%s: the second region got %d requests", name, n)
 			}
 			time.Sleep(2 * probeTimeout) // for checks that are under way
-			if st := p.Status()[0]; test.what == hangs && st.State != "down" || test.what == thinks && st.LastError != "" {
+			if st := p.Status()[0]; test.what == hangs && st.State != "down" || test.what == thinks &&
+				st.LastError != "" {
 				t.Errorf("%s: %+v", name, st)
 			}
 		})
@@ -112,7 +114,8 @@ func TestHeldFallback(t *testing.T) {
 	})
 	p := newPool(t, Options{}, a, b)
 	for _, hold := range []func(*http.Response) error{nil, holdAll} {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/x", strings.NewReader("x"))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/x",
+			strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,22 +137,24 @@ func TestHeldFallback(t *testing.T) {
 func TestHeldFallbackHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &machine{platform: "server"}
-		p := openPool(t, Options{ProbeInterval: 10 * time.Second, Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
-			switch {
-			case req.URL.Path == protocol.HealthPath:
-				return a.RoundTrip(req) // b's as well
-			case req.URL.Host == "b.example":
-				time.Sleep(time.Second)
-				return nil, errors.New("not sent")
-			}
-			return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{
-				"X-Relay": {"relay; origin=relay"}, "X-Relay-Error": {"relay_overloaded"}, "Content-Type": {"application/json"},
-			}, Body: io.NopCloser(readerFunc(func([]byte) (int, error) {
-				a.hung.Store(true)
-				<-req.Context().Done()
-				return 0, context.Cause(req.Context())
-			}))}, nil
-		})}, "https://a.example", "https://b.example")
+		p := openPool(t, Options{ProbeInterval: 10 * time.Second,
+			Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+				switch {
+				case req.URL.Path == protocol.HealthPath:
+					return a.RoundTrip(req) // b's as well
+				case req.URL.Host == "b.example":
+					time.Sleep(time.Second)
+					return nil, errors.New("not sent")
+				}
+				return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{
+					"X-Relay": {"relay; origin=relay"}, "X-Relay-Error": {"relay_overloaded"},
+					"Content-Type": {"application/json"},
+				}, Body: io.NopCloser(readerFunc(func([]byte) (int, error) {
+					a.hung.Store(true)
+					<-req.Context().Done()
+					return 0, context.Cause(req.Context())
+				}))}, nil
+			})}, "https://a.example", "https://b.example")
 		defer p.Close()
 		time.Sleep(3 * time.Second) // until it is known what they are
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://relay.example/v1/x", nil)

@@ -14,16 +14,18 @@ import (
 // A request after a silence is not lost in a region that hangs: it goes to one that
 // responds, and the one that hangs is down within a second.
 func TestNoRequestIsLostAfterASilence(t *testing.T) {
-	for _, silence := range []time.Duration{1100 * time.Millisecond, 5 * time.Second, 59 * time.Second, 61 * time.Second, 10 * time.Minute} {
+	for _, silence := range []time.Duration{1100 * time.Millisecond, 5 * time.Second, 59 * time.Second,
+		61 * time.Second, 10 * time.Minute} {
 		for _, hung := range []int{1, 2} { // of three
 			synctest.Test(t, func(t *testing.T) {
 				regions := map[string]*machine{}
 				for _, host := range []string{"a.example", "b.example", "c.example"} {
 					regions[host] = &machine{platform: "server"}
 				}
-				p := openPool(t, Options{ProbeInterval: 10 * time.Second, Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
-					return regions[req.URL.Host].RoundTrip(req)
-				})}, "https://a.example", "https://b.example", "https://c.example")
+				p := openPool(t, Options{ProbeInterval: 10 * time.Second,
+					Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+						return regions[req.URL.Host].RoundTrip(req)
+					})}, "https://a.example", "https://b.example", "https://c.example")
 				defer p.Close()
 				time.Sleep(3 * time.Second) // until it is known what they are
 				post(t, p, "x")
@@ -36,8 +38,10 @@ func TestNoRequestIsLostAfterASilence(t *testing.T) {
 				}
 				begun := time.Now()
 				status, _, sent, err := post(t, p, "x")
-				if took := time.Since(begun); status != 200 || err != nil || sent.Upstream != want || took > time.Duration(hung)*500*time.Millisecond {
-					t.Errorf("%d hang after %v: %d, %v, %+v after %v; want 200 by %s", hung, silence, status, err, sent, took, want)
+				if took := time.Since(begun); status != 200 || err != nil || sent.Upstream != want ||
+					took > time.Duration(hung)*500*time.Millisecond {
+					t.Errorf("%d hang after %v: %d, %v, %+v after %v; want 200 by %s", hung, silence, status, err, sent,
+						took, want)
 				}
 				time.Sleep(time.Until(begun.Add(time.Second)))
 				if st := p.Status()[0]; st.State != "down" {
@@ -84,7 +88,8 @@ func TestWhenLifeIsChecked(t *testing.T) {
 				var all sync.WaitGroup
 				for range test.together {
 					all.Go(func() {
-						if status, _, sent, err := request(t, p, test.method, "x"); status != 200 || sent.Upstream != "a.example" {
+						if status, _, sent, err := request(t, p, test.method, "x"); status != 200 ||
+							sent.Upstream != "a.example" {
 							t.Errorf("%d, %v, %+v", status, err, sent)
 						}
 					})
@@ -139,7 +144,8 @@ func TestConnectIsNotHeldUpByACheck(t *testing.T) {
 		defer p.Close()
 		time.Sleep(3 * time.Second)                               // until it is known what they are
 		for _, name := range []string{"a.example", "b.example"} { // so that each has a connection
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses", strings.NewReader("x"))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses",
+				strings.NewReader("x"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +162,8 @@ func TestConnectIsNotHeldUpByACheck(t *testing.T) {
 		b.hung.Store(true)
 		begun := time.Now()
 		status, _, sent, err := post(t, p, "x")
-		if took, want := time.Since(begun), minPatience+checking; status != 200 || sent.Upstream != "a.example" || took != want {
+		if took, want := time.Since(begun), minPatience+checking; status != 200 || sent.Upstream != "a.example" ||
+			took != want {
 			t.Errorf("%d, %v, %+v after %v, want 200 by a.example after %v", status, err, sent, took, want)
 		}
 		if sent.Attempts != 2 {
@@ -177,7 +184,8 @@ func TestClientLeavesDuringTheCheck(t *testing.T) {
 		a.hung.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://relay.example/v1/x", strings.NewReader("x"))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://relay.example/v1/x",
+			strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,17 +251,18 @@ func (drip) Close() error { return nil }
 func TestStreamShowsLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := &machine{platform: "server"}, &machine{platform: "server"}
-		p := openPool(t, Options{ProbeInterval: 10 * time.Second, Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
-			m := a
-			if req.URL.Host == "b.example" {
-				m = b
-			}
-			res, err := m.RoundTrip(req)
-			if err == nil && req.URL.Path == "/v1/stream" {
-				res.Body = drip{req.Context()}
-			}
-			return res, err
-		})}, "https://a.example", "https://b.example")
+		p := openPool(t, Options{ProbeInterval: 10 * time.Second,
+			Transport: roundTripFunc(func(req *http.Request) (*http.Response, error) {
+				m := a
+				if req.URL.Host == "b.example" {
+					m = b
+				}
+				res, err := m.RoundTrip(req)
+				if err == nil && req.URL.Path == "/v1/stream" {
+					res.Body = drip{req.Context()}
+				}
+				return res, err
+			})}, "https://a.example", "https://b.example")
 		defer p.Close()
 		time.Sleep(3 * time.Second)
 		ctx, cancel := context.WithCancel(t.Context())

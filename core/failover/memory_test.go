@@ -47,7 +47,8 @@ func TestReadAheadCounts(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 		})
 		p := newPool(t, Options{ResumeResponses: true}, a, b)
-		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/responses", strings.NewReader(sent))
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/responses",
+			strings.NewReader(sent))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,22 +27,27 @@ func TestOrder(t *testing.T) {
 		a, b, c func(*upstream)
 		want    string // names; "?" behind one that is on trial
 	}{
-		"all are up":                     {PreferOrder, up, up, up, "a b c"},
-		"the first is down":              {PreferOrder, downFor(time.Second), up, up, "b c a"},
-		"all are down, by how long":      {PreferOrder, downFor(3 * time.Second), downFor(time.Second), downFor(2 * time.Second), "b c a"},
+		"all are up":        {PreferOrder, up, up, up, "a b c"},
+		"the first is down": {PreferOrder, downFor(time.Second), up, up, "b c a"},
+		"all are down, by how long": {PreferOrder, downFor(3 * time.Second), downFor(time.Second),
+			downFor(2 * time.Second), "b c a"},
 		"one is due and keeps its place": {PreferOrder, due, up, downFor(time.Second), "a? b c"},
 		"one is in doubt":                {PreferOrder, up, doubted, up, "a b? c"},
-		"the last one up has failed":     {PreferOrder, unresponsive, downFor(time.Second), downFor(time.Minute), "a? b c"},
-		"connects to one are late":       {PreferOrder, late, up, downFor(time.Second), "b a c"},
-		"connects to all are late":       {PreferOrder, late, late, late, "a b c"},
-		"the fastest":                    {PreferFastest, takes(90 * time.Millisecond), takes(30 * time.Millisecond), takes(60 * time.Millisecond), "b c a"},
-		"the fastest is down":            {PreferFastest, downFor(time.Second), takes(60 * time.Millisecond), takes(30 * time.Millisecond), "c b a"},
-		"one was never measured":         {PreferFastest, up, takes(time.Second), takes(time.Minute), "b c a"},
-		"none was":                       {PreferFastest, up, up, up, "a b c"},
+		"the last one up has failed": {PreferOrder, unresponsive, downFor(time.Second), downFor(time.Minute),
+			"a? b c"},
+		"connects to one are late": {PreferOrder, late, up, downFor(time.Second), "b a c"},
+		"connects to all are late": {PreferOrder, late, late, late, "a b c"},
+		"the fastest": {PreferFastest, takes(90 * time.Millisecond), takes(30 * time.Millisecond),
+			takes(60 * time.Millisecond), "b c a"},
+		"the fastest is down": {PreferFastest, downFor(time.Second), takes(60 * time.Millisecond),
+			takes(30 * time.Millisecond), "c b a"},
+		"one was never measured": {PreferFastest, up, takes(time.Second), takes(time.Minute), "b c a"},
+		"none was":               {PreferFastest, up, up, up, "a b c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := openPool(t, Options{Policy: test.policy, Serverless: true}, "https://a.example#a", "https://b.example#b", "https://c.example#c")
+				p := openPool(t, Options{Policy: test.policy, Serverless: true}, "https://a.example#a",
+					"https://b.example#b", "https://c.example#c")
 				defer p.Close()
 				list := p.list()
 				for i, set := range []func(*upstream){test.a, test.b, test.c} {

@@ -146,7 +146,8 @@ func post(t *testing.T, p *Pool, body string) (int, string, Result, error) {
 
 func request(t *testing.T, p *Pool, method, body string) (int, string, Result, error) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://any.example/v1/chat/completions?x=%zz;y", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://any.example/v1/chat/completions?x=%zz;y",
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,8 @@ func failedWith(err error, ambiguous bool, classes ...string) bool {
 func TestWhatMovesOn(t *testing.T) {
 	const throttled = `{"Reason":"ConcurrentInvocationLimitExceeded","Type":"User","message":"Rate Exceeded."}`
 	const apiError = `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":"model_not_found"}}`
-	const refused = `{"error":{"code":"unsupported_country_region_territory","message":"Country, region, or territory not supported","param":null,"type":"request_forbidden"}}`
+	const refused = `{"error":{"code":"unsupported_country_region_territory","message":"Country, region, or ` +
+		`territory not supported","param":null,"type":"request_forbidden"}}`
 	marked := func(status int, body string) http.HandlerFunc {
 		return page(status, body, "X-Relay", "relay; origin=upstream", "Content-Type", "application/json")
 	}
@@ -197,10 +199,13 @@ func TestWhatMovesOn(t *testing.T) {
 		{"Lambda throttles", page(429, throttled, "Content-Type", "application/json"), 200, "up", "platform_429"},
 		{"no instance", page(429, "Rate exceeded."), 200, "up", "platform_429"},
 		{"unavailable", page(503, "<html>"), 200, "up", "platform_503"},
-		{"no deployment", page(404, "The deployment could not be found", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), 200, "up", "platform_404"},
-		{"no permission", page(403, `{"Message":"Forbidden"}`, "Content-Type", "application/json"), 200, "up", "platform_403"},
+		{"no deployment", page(404, "The deployment could not be found", "X-Vercel-Error", "DEPLOYMENT_NOT_FOUND"), 200,
+			"up", "platform_404"},
+		{"no permission", page(403, `{"Message":"Forbidden"}`, "Content-Type", "application/json"), 200, "up",
+			"platform_403"},
 		{"login page", page(302, "", "Location", "https://login.example/"), 200, "up", "platform_302"},
-		{"crashed function", page(502, `{"message":"Internal server error"}`, "Content-Type", "application/json"), 0, "up", "platform_502"},
+		{"crashed function", page(502, `{"message":"Internal server error"}`, "Content-Type", "application/json"), 0,
+			"up", "platform_502"},
 		{"ended function", page(504, "timeout"), 0, "up", "platform_504"},
 		{"unmarked API", page(404, apiError, "Content-Type", "application/json"), 404, "up", ""},
 		{"relay cannot connect", relayError(502, "upstream_connect"), 200, "suspect", "upstream_connect"},
@@ -223,7 +228,8 @@ func TestWhatMovesOn(t *testing.T) {
 				}
 			case status != test.status || err != nil:
 				t.Errorf("got %d %v, want %d", status, err, test.status)
-			case status == 200 && (body != "hello" || sent.Upstream != "b" || sent.Attempts != 2 || b.posts.Load() != 1):
+			case status == 200 && (body != "hello" || sent.Upstream != "b" || sent.Attempts != 2 ||
+				b.posts.Load() != 1):
 				t.Errorf("got %q, %+v, second region got %d", body, sent, b.posts.Load())
 			case status != 200 && (sent.Upstream != "a" || sent.Attempts != 1 || b.posts.Load() != 0):
 				t.Errorf("%+v, second region got %d", sent, b.posts.Load())
@@ -445,8 +451,10 @@ func TestTokensAndPaths(t *testing.T) {
 			t.Fatalf("%s: %d %v", test.url, status, err)
 		}
 		seen := a.seen.Load()
-		if seen.RequestURI != test.path || seen.Host != host || seen.Header.Get("X-Relay-Token") != test.token || seen.Header.Get("Authorization") != "" {
-			t.Errorf("%s: upstream saw %s at %s, token %q", test.url, seen.RequestURI, seen.Host, seen.Header.Get("X-Relay-Token"))
+		if seen.RequestURI != test.path || seen.Host != host || seen.Header.Get("X-Relay-Token") != test.token ||
+			seen.Header.Get("Authorization") != "" {
+			t.Errorf("%s: upstream saw %s at %s, token %q", test.url, seen.RequestURI, seen.Host,
+				seen.Header.Get("X-Relay-Token"))
 		}
 		if name := p.Status()[0].Name; strings.Contains(name, "secret") {
 			t.Errorf("name %q", name)
@@ -481,8 +489,10 @@ func TestRecovery(t *testing.T) {
 	}
 	posts := a.posts.Load()
 	due()
-	if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Upstream != "b" || a.posts.Load() != posts || a.probes.Load() == 0 {
-		t.Errorf("trial of a dead region: %d %v from %s, %d posts, %d probes", status, err, sent.Upstream, a.posts.Load()-posts, a.probes.Load())
+	if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Upstream != "b" ||
+		a.posts.Load() != posts || a.probes.Load() == 0 {
+		t.Errorf("trial of a dead region: %d %v from %s, %d posts, %d probes", status, err, sent.Upstream,
+			a.posts.Load()-posts, a.probes.Load())
 	}
 	if st := p.Status()[0]; st.State != "down" || st.RetryIn < minBackoff {
 		t.Errorf("after a failed trial: %+v", st)
@@ -524,7 +534,8 @@ func TestOneTrialAtATime(t *testing.T) {
 	}()
 	<-entered
 	for range 20 {
-		if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Upstream != "b" || sent.Attempts != 1 {
+		if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Upstream != "b" ||
+			sent.Attempts != 1 {
 			t.Errorf("got %d %v from %s after %d attempts", status, err, sent.Upstream, sent.Attempts)
 		}
 	}
@@ -603,7 +614,8 @@ func TestClientGone(t *testing.T) {
 		<-entered
 		cancel()
 	}()
-	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://any.example/v1/responses", strings.NewReader("x"))
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, "http://any.example/v1/responses",
+		strings.NewReader("x"))
 	if _, err := p.RoundTrip(req); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
@@ -621,7 +633,8 @@ func TestBrokenBody(t *testing.T) {
 	a, b := newRegion(t), newRegion(t)
 	p := newPool(t, Options{ResendAmbiguous: true}, a, b)
 	broken := errors.New("client's connection broke")
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/files", io.MultiReader(strings.NewReader("some"), iotest.ErrReader(broken)))
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/files",
+		io.MultiReader(strings.NewReader("some"), iotest.ErrReader(broken)))
 	if _, err := p.RoundTrip(req); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
@@ -878,7 +891,8 @@ func TestSlowConnectsAreHedgedByFew(t *testing.T) {
 	}
 	first.Wait()
 	for range 100 {
-		if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Attempts != 1 || sent.Upstream != "b" {
+		if status, _, sent, err := post(t, p, "x"); status != 200 || err != nil || sent.Attempts != 1 ||
+			sent.Upstream != "b" {
 			t.Fatalf("got %d %v from %s after %d attempts", status, err, sent.Upstream, sent.Attempts)
 		}
 	}

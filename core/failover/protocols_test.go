@@ -137,7 +137,8 @@ func TestProtocolsOfABurst(t *testing.T) {
 			p := openPool(t, Options{TLS: trusting(u.Server), HTTP: test.version}, u.URL)
 			for again := range 2 { // the second time over the same connections
 				over1, over2, conns := u.burst(t, p, test.n)
-				if over1 != test.over1 || over2 != test.over2 || again == 0 && conns != test.conns || again == 1 && conns != 0 {
+				if over1 != test.over1 || over2 != test.over2 || again == 0 && conns != test.conns || again == 1 &&
+					conns != 0 {
 					t.Errorf("%d over HTTP/1.1 and %d over HTTP/2, on %d new connections; want %d, %d, %d",
 						over1, over2, conns, test.over1, test.over2, test.conns)
 				}
@@ -155,7 +156,8 @@ func TestAfterABurst(t *testing.T) {
 	defer u.Close()
 	p := openPool(t, Options{TLS: trusting(u.Server)}, u.URL)
 	if over1, over2, conns := u.burst(t, p, 1000); over1 != 32 || over2 != 968 || conns > 60 {
-		t.Errorf("%d over HTTP/1.1 and %d over HTTP/2, on %d connections; want 32, 968, 60 at most", over1, over2, conns)
+		t.Errorf("%d over HTTP/1.1 and %d over HTTP/2, on %d connections; want 32, 968, 60 at most", over1, over2,
+			conns)
 	}
 	for range 10 {
 		if over1, over2, conns := u.burst(t, p, 2); over1 != 2 || conns != 0 {
@@ -164,7 +166,8 @@ func TestAfterABurst(t *testing.T) {
 	}
 	u.closeHTTP1()
 	if over1, over2, conns := u.burst(t, p, 2); over1 != 2 || conns != 2 {
-		t.Errorf("without HTTP/1.1's connections, %d over HTTP/1.1 and %d over HTTP/2, on %d new ones", over1, over2, conns)
+		t.Errorf("without HTTP/1.1's connections, %d over HTTP/1.1 and %d over HTTP/2, on %d new ones", over1, over2,
+			conns)
 	}
 }
 

@@ -23,13 +23,15 @@ const comment = ": keepalive\n\n"
 // them. One holds a blank line inside its JSON's text, one is large, one has a
 // comment in front, and some end their lines by CRLF.
 func storedEvents() []string {
-	events := []string{`{"type":"response.created","sequence_number":0,"response":{"id":"` + responseID + `","status":"queued"}}`}
+	events := []string{`{"type":"response.created","sequence_number":0,"response":{"id":"` + responseID +
+		`","status":"queued"}}`}
 	for i := 1; i < 12; i++ {
 		delta := "word " + strconv.Itoa(i) + ` \n\n`
 		if i == 5 {
 			delta = strings.Repeat("long ", 5000)
 		}
-		events = append(events, fmt.Sprintf(`{"type":"response.output_text.delta","sequence_number":%d,"delta":"%s"}`, i, delta))
+		events = append(events, fmt.Sprintf(`{"type":"response.output_text.delta","sequence_number":%d,"delta":"%s"}`,
+			i, delta))
 	}
 	events = append(events, `{"type":"response.completed","sequence_number":12,"response":{"id":"`+responseID+`"}}`)
 	for i, data := range events {
@@ -69,7 +71,8 @@ func (bg *background) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	events, first := bg.events, 0
 	if req.Method == http.MethodGet {
 		after, err := strconv.Atoi(req.URL.Query().Get("starting_after"))
-		if err != nil || req.URL.Query().Get("stream") != "true" || req.URL.Path != "/v1/responses/"+responseID || req.Header.Get("Authorization") != "Bearer sk-test" || req.Header.Get("Content-Type") != "" {
+		if err != nil || req.URL.Query().Get("stream") != "true" || req.URL.Path != "/v1/responses/"+responseID ||
+			req.Header.Get("Authorization") != "Bearer sk-test" || req.Header.Get("Content-Type") != "" {
 			http.Error(w, "bad resume", http.StatusBadRequest)
 			return
 		}
@@ -94,7 +97,8 @@ func breakOff(w http.ResponseWriter, event, how string) {
 	case "inside":
 		_, _ = io.WriteString(w, event[:len(event)/2])
 	case "frame":
-		_, _ = io.WriteString(w, "\n\ndata: "+`{"error":{"message":"m","type":"relay_error","param":null,"code":"upstream_interrupted"}}`+"\n\n")
+		_, _ = io.WriteString(w, "\n\ndata: "+
+			`{"error":{"message":"m","type":"relay_error","param":null,"code":"upstream_interrupted"}}`+"\n\n")
 	case "clean":
 		return
 	}
@@ -113,7 +117,8 @@ func resumeThrough(t *testing.T, bg *background, opts Options, body string) (str
 		urls[i] = server.URL + "#" + strconv.Itoa(i)
 	}
 	p := openPool(t, opts, urls...)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses",
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,10 +189,11 @@ func TestWhatIsNotResumed(t *testing.T) {
 		want       string
 	}{
 		{"off", backgroundRequest, Options{}, cutOnce(3), strings.Join(events[:3], "") + events[3][:len(events[3])/2]},
-		{"in the foreground", `{"stream":true}`, Options{ResumeResponses: true}, cutOnce(3), strings.Join(events[:3], "") + events[3][:len(events[3])/2]},
+		{"in the foreground", `{"stream":true}`, Options{ResumeResponses: true}, cutOnce(3),
+			strings.Join(events[:3], "") + events[3][:len(events[3])/2]},
 		{"no id yet", backgroundRequest, Options{ResumeResponses: true}, cutOnce(0), events[0][:len(events[0])/2]},
-		{"large request", `{"background":true,"stream":true,"input":"` + strings.Repeat("x", 1<<20) + `"}`, Options{ResumeResponses: true},
-			cutOnce(3), strings.Join(events[:3], "") + events[3][:len(events[3])/2]},
+		{"large request", `{"background":true,"stream":true,"input":"` + strings.Repeat("x", 1<<20) + `"}`,
+			Options{ResumeResponses: true}, cutOnce(3), strings.Join(events[:3], "") + events[3][:len(events[3])/2]},
 		{"nothing new any more", backgroundRequest, Options{ResumeResponses: true}, func(n int) (int, string) {
 			if n == 0 {
 				return 3, "between"
@@ -199,7 +205,8 @@ func TestWhatIsNotResumed(t *testing.T) {
 			bg := &background{events: events, cut: test.cut}
 			got, err := resumeThrough(t, bg, test.opts, test.body)
 			if got != test.want || err == nil {
-				t.Errorf("%v; got %d bytes, want %d and an error; requests %q", err, len(got), len(test.want), bg.queries)
+				t.Errorf("%v; got %d bytes, want %d and an error; requests %q", err, len(got), len(test.want),
+					bg.queries)
 			}
 		})
 	}
@@ -225,7 +232,8 @@ func TestResumeFindsGaps(t *testing.T) {
 	}))
 	defer server.Close()
 	p := openPool(t, Options{ResumeResponses: true}, server.URL)
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses", strings.NewReader(backgroundRequest))
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses",
+		strings.NewReader(backgroundRequest))
 	req.Header.Set("Authorization", "Bearer sk-test")
 	res, err := p.RoundTrip(req)
 	if err != nil {
@@ -241,7 +249,8 @@ func TestResumeFindsGaps(t *testing.T) {
 // A resumed stream that repeats what was given loses the repetition.
 func TestResumeDropsRepetitions(t *testing.T) {
 	events := storedEvents()
-	r := &resuming{current: io.NopCloser(iotest.OneByteReader(strings.NewReader(strings.Join(events[4:], "")))), last: 6, rejoined: true, id: responseID}
+	r := &resuming{current: io.NopCloser(iotest.OneByteReader(strings.NewReader(strings.Join(events[4:], "")))),
+		last: 6, rejoined: true, id: responseID}
 	got, err := io.ReadAll(r)
 	if want := strings.Join(events[7:], ""); string(got) != want || err != nil {
 		t.Errorf("%v; got %q, want %q", err, got, want)
@@ -251,9 +260,11 @@ func TestResumeDropsRepetitions(t *testing.T) {
 // What breaks off behind the last event has lost nothing.
 func TestStreamThatBreaksAfterItsEnd(t *testing.T) {
 	whole := strings.Join(storedEvents(), "")
-	const frame = "\n\ndata: " + `{"error":{"message":"m","type":"relay_error","param":null,"code":"upstream_interrupted"}}` + "\n\n"
+	const frame = "\n\ndata: " +
+		`{"error":{"message":"m","type":"relay_error","param":null,"code":"upstream_interrupted"}}` + "\n\n"
 	for name, text := range map[string]string{"a broken connection": whole, "a relay's error": whole + frame} {
-		r := &resuming{current: io.NopCloser(io.MultiReader(strings.NewReader(text), iotest.ErrReader(io.ErrUnexpectedEOF))), last: -1}
+		r := &resuming{current: io.NopCloser(io.MultiReader(strings.NewReader(text),
+			iotest.ErrReader(io.ErrUnexpectedEOF))), last: -1}
 		if got, err := io.ReadAll(r); string(got) != whole || err != nil {
 			t.Errorf("%s: %v; got %d bytes, want %d: ...%q", name, err, len(got), len(whole), got[len(got)-100:])
 		}
@@ -301,7 +312,8 @@ func TestResumeStaysInItsAccount(t *testing.T) {
 				}
 			}
 			p := openPool(t, Options{ResumeResponses: true}, urls...)
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses", strings.NewReader(backgroundRequest))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses",
+				strings.NewReader(backgroundRequest))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -152,7 +152,8 @@ func TestLostStreamsEnd(t *testing.T) {
 	})
 	defer close(release)
 	p := newPool(t, Options{}, a, b)
-	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses", strings.NewReader("x"))
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any.example/v1/responses",
+		strings.NewReader("x"))
 	res, err := p.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)

@@ -71,10 +71,12 @@ var platforms413 = map[string]http.HandlerFunc{
 	"Lambda": page(413, `{"Message":"Request must be smaller than 6291456 bytes for the InvokeFunction operation"}`,
 		"Content-Type", "application/json", "X-Amzn-Errortype", "RequestEntityTooLargeException"),
 	"API Gateway": page(413, `{"message":"Request Too Long"}`, "Content-Type", "application/json"),
-	"Cloud Run":   page(413, "<html><title>Error 413 (Request Entity Too Large)!!1</title>", "Content-Type", "text/html"),
-	"Vercel":      page(413, "Request Entity Too Large\n\nFUNCTION_PAYLOAD_TOO_LARGE\n", "X-Vercel-Error", "FUNCTION_PAYLOAD_TOO_LARGE"),
-	"Cloudflare":  page(413, "<html>413 Payload Too Large", "Server", "cloudflare", "Cf-Ray", "1"),
-	"compressed":  page(413, "packed", "Content-Encoding", "br"),
+	"Cloud Run": page(413, "<html><title>Error 413 (Request Entity Too Large)!!1</title>", "Content-Type",
+		"text/html"),
+	"Vercel": page(413, "Request Entity Too Large\n\nFUNCTION_PAYLOAD_TOO_LARGE\n", "X-Vercel-Error",
+		"FUNCTION_PAYLOAD_TOO_LARGE"),
+	"Cloudflare": page(413, "<html>413 Payload Too Large", "Server", "cloudflare", "Cf-Ray", "1"),
+	"compressed": page(413, "packed", "Content-Encoding", "br"),
 }
 
 // sendBody posts a body of that many bytes. Of unknown length it comes all at
@@ -195,33 +197,34 @@ func TestBodyThatNobodyTakes(t *testing.T) {
 		for _, other := range others {
 			for _, first := range []bool{true, false} {
 				for _, size := range []int{5000, 3 << 20} {
-					t.Run(fmt.Sprintf("%s, then %s, first %t, %d bytes", refusal.name, other.name, first, size), func(t *testing.T) {
-						t.Parallel()
-						a, b := newRegion(t), newRegion(t)
-						regions := []*region{a, b}
-						if !first {
-							regions = []*region{b, a}
-						}
-						p := newPool(t, Options{}, regions...)
-						known(p).list()[1].health.provedRelay()
-						refusal.set(a)
-						if other.set == nil {
-							refusal.set(b)
-						} else {
-							other.set(b)
-						}
-						res, _, sent, err := sendBody(t, p, size, true)
-						e, ok := err.(*Error)
-						switch {
-						case err == nil && res.StatusCode == 413 && sent.Relay:
-						case ok && e.TooLarge() && !e.Ambiguous:
-						default:
-							t.Errorf("%v, %v, %+v", res, err, sent)
-						}
-						if st := p.Status(); other.set == nil && (st[0].LastError != "" || st[1].LastError != "") {
-							t.Errorf("%+v", st)
-						}
-					})
+					t.Run(fmt.Sprintf("%s, then %s, first %t, %d bytes", refusal.name, other.name, first, size),
+						func(t *testing.T) {
+							t.Parallel()
+							a, b := newRegion(t), newRegion(t)
+							regions := []*region{a, b}
+							if !first {
+								regions = []*region{b, a}
+							}
+							p := newPool(t, Options{}, regions...)
+							known(p).list()[1].health.provedRelay()
+							refusal.set(a)
+							if other.set == nil {
+								refusal.set(b)
+							} else {
+								other.set(b)
+							}
+							res, _, sent, err := sendBody(t, p, size, true)
+							e, ok := err.(*Error)
+							switch {
+							case err == nil && res.StatusCode == 413 && sent.Relay:
+							case ok && e.TooLarge() && !e.Ambiguous:
+							default:
+								t.Errorf("%v, %v, %+v", res, err, sent)
+							}
+							if st := p.Status(); other.set == nil && (st[0].LastError != "" || st[1].LastError != "") {
+								t.Errorf("%+v", st)
+							}
+						})
 				}
 			}
 		}
@@ -241,7 +244,8 @@ func TestSkippingIsNoAttempt(t *testing.T) {
 		regions[i].limited(limit)
 		p.probe(t.Context(), u)
 	}
-	if res, _, sent, err := sendBody(t, p, 5000, true); err != nil || res.StatusCode != 200 || sent.Upstream != "d" || sent.Attempts != 1 {
+	if res, _, sent, err := sendBody(t, p, 5000, true); err != nil || res.StatusCode != 200 || sent.Upstream != "d" ||
+		sent.Attempts != 1 {
 		t.Errorf("%v, %v, %+v", res, err, sent)
 	}
 	for _, u := range p.list() {
@@ -271,7 +275,8 @@ func TestAskingFirst(t *testing.T) {
 		{"large, as before", 2 << 20, true, [2]int64{4 << 20, 0}, 2 << 20, nil, 2, ""},
 		{"larger than before", 2 << 20, true, [2]int64{4 << 20, 0}, 2<<20 - 1, nil, 2, "100-continue"},
 		{"large, one upstream", 2 << 20, true, [2]int64{}, 0, nil, 1, ""},
-		{"large, the client asks", 2 << 20, true, [2]int64{4 << 20, 0}, 2 << 20, []string{"Expect", "100-continue"}, 2, "100-continue"},
+		{"large, the client asks", 2 << 20, true, [2]int64{4 << 20, 0}, 2 << 20, []string{"Expect", "100-continue"}, 2,
+			"100-continue"},
 		{"small, unknown length", 1000, false, [2]int64{}, 0, nil, 2, ""},
 		{"large, unknown length", 2 << 20, false, [2]int64{}, 0, nil, 2, "100-continue"},
 		{"large, unknown length, same limits", 2 << 20, false, [2]int64{4 << 20, 4 << 20}, 0, nil, 2, ""},
@@ -312,7 +317,8 @@ func TestAskingFirstOverHTTP2(t *testing.T) {
 	p := known(newPool(t, Options{TLS: a.Client().Transport.(*http.Transport).TLSClientConfig, HTTP: HTTP2}, a, b))
 	for range 5 {
 		res, body, sent, err := sendBody(t, p, 5<<20, true)
-		if err != nil || res.StatusCode != 200 || res.ProtoMajor != 2 || body != fmt.Sprint(5<<20) || sent.Upstream != "b" {
+		if err != nil || res.StatusCode != 200 || res.ProtoMajor != 2 || body != fmt.Sprint(5<<20) ||
+			sent.Upstream != "b" {
 			t.Fatalf("%v, %v, %s bytes, %+v", res, err, body, sent)
 		}
 	}

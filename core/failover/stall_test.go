@@ -111,7 +111,8 @@ func TestHungUpstreamIsFound(t *testing.T) {
 						status, _, sent, err := request(t, p, method, "x")
 						took := time.Since(begun)
 						if took > test.within {
-							t.Errorf("%s, %v and %v later, %s: found after %v", test.platform, before, since, method, took)
+							t.Errorf("%s, %v and %v later, %s: found after %v", test.platform, before, since, method,
+								took)
 						}
 						switch {
 						case sent.Upstream == "b.example" && status == 200: // a probe or a check had found it
@@ -150,7 +151,8 @@ func TestHangsWhileARequestWaits(t *testing.T) {
 			time.AfterFunc(after, func() { a.hung.Store(true) })
 			_, _, _, err := post(t, p, "x")
 			took := time.Since(begun) - after
-			if limit := min(after, p.opts.ProbeInterval) + time.Second; took > limit || !failedWith(err, true, ClassUnresponsive) {
+			if limit := min(after, p.opts.ProbeInterval) + time.Second; took > limit ||
+				!failedWith(err, true, ClassUnresponsive) {
 				t.Errorf("hung after %v: found after %v more, want %v; %v", after, took, limit, err)
 			}
 		})
@@ -195,7 +197,8 @@ func TestSlowUpstreamIsNoHungOne(t *testing.T) {
 				before := a.probes.Load()
 				begun := time.Now()
 				status, _, sent, err := post(t, p, "x")
-				if took := time.Since(begun); status != 200 || err != nil || sent.Upstream != "a.example" || took < test.thinks {
+				if took := time.Since(begun); status != 200 || err != nil || sent.Upstream != "a.example" ||
+					took < test.thinks {
 					t.Errorf("%d, %v, %+v after %v", status, err, sent, took)
 				}
 				scheduled := int32(test.thinks/p.opts.ProbeInterval) + 1

@@ -109,7 +109,8 @@ func TestOneClientEjectsNobody(t *testing.T) {
 			}
 			wait.Wait()
 			for range 5 {
-				if status, _, sent, err := post(t, p, "hello"); status != 200 || err != nil || sent.Upstream != "a" || sent.Attempts != 1 {
+				if status, _, sent, err := post(t, p, "hello"); status != 200 || err != nil || sent.Upstream != "a" ||
+					sent.Attempts != 1 {
 					t.Fatalf("%d, %v, %+v", status, err, sent)
 				}
 			}
@@ -197,7 +198,8 @@ func TestOtherAPIs(t *testing.T) {
 		body   string
 		header string
 	}{
-		{401, `{"error":{"code":"401","message":"Access denied due to invalid subscription key."}}`, "application/json"},
+		{401, `{"error":{"code":"401","message":"Access denied due to invalid subscription key."}}`,
+			"application/json"},
 		{404, `{"detail":"Not Found"}`, "application/json"},
 		{404, `{"object":"error","message":"The model does not exist.","code":404}`, "application/json"},
 		{403, "Unauthorized", "text/plain"},
@@ -273,8 +275,9 @@ func TestPeekEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			src := &trickle{n: closed.n, err: closed.err}
 			res := &http.Response{
-				Header:        http.Header{"Content-Type": {"application/json"}},
-				Body:          &body{ReadCloser: src, a: &attempt{pool: &Pool{clock: time.Now}, ctx: t.Context(), own: t.Context()}},
+				Header: http.Header{"Content-Type": {"application/json"}},
+				Body: &body{ReadCloser: src,
+					a: &attempt{pool: &Pool{clock: time.Now}, ctx: t.Context(), own: t.Context()}},
 				ContentLength: 1e9,
 			}
 			begun := time.Now()
@@ -335,7 +338,8 @@ func TestResumeWithForeignIDs(t *testing.T) {
 			w.Header().Set("X-Relay", "relay; origin=upstream")
 			w.Header().Set("Content-Type", "text/event-stream")
 			for i, id := range ids {
-				_, _ = fmt.Fprintf(w, "data: {\"type\":\"response.created\",\"sequence_number\":%d,\"response\":{\"id\":%q}}\n\n", i, id)
+				_, _ = fmt.Fprintf(w,
+					"data: {\"type\":\"response.created\",\"sequence_number\":%d,\"response\":{\"id\":%q}}\n\n", i, id)
 			}
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
@@ -368,7 +372,8 @@ func TestResumeWithForeignIDs(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 		}))
 		p := openPool(t, Options{ResumeResponses: true}, a.URL+"#a", b.URL+"#b")
-		req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/responses", strings.NewReader(`{"background":true,"stream":true}`))
+		req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://any.example/v1/responses",
+			strings.NewReader(`{"background":true,"stream":true}`))
 		res, err := p.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
@@ -376,7 +381,8 @@ func TestResumeWithForeignIDs(t *testing.T) {
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		b.Close()
-		if want := "GET " + test.want; test.want == "" && len(paths) > 0 || test.want != "" && (len(paths) == 0 || paths[0] != want) {
+		if want := "GET " + test.want; test.want == "" && len(paths) > 0 || test.want != "" &&
+			(len(paths) == 0 || paths[0] != want) {
 			t.Errorf("ids %q: the second region got %q, want %q", test.ids, paths, test.want)
 		}
 	}

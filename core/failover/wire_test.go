@@ -47,7 +47,8 @@ func TestRequestHiddenInABody(t *testing.T) {
 			t.Run(test.name+" "+way, func(t *testing.T) {
 				upstream := scripted(t, func(conn *net.TCPConn, _ int) {
 					wire(conn, func(req *http.Request, _ *bufio.Reader) {
-						if values := req.Header["Expect"]; len(values) > 1 || len(values) == 1 && !strings.EqualFold(values[0], "100-continue") {
+						if values := req.Header["Expect"]; len(values) > 1 || len(values) == 1 &&
+							!strings.EqualFold(values[0], "100-continue") {
 							t.Errorf("upstream got Expect: %q", values)
 						}
 						text := req.URL.Path
@@ -70,7 +71,8 @@ func TestRequestHiddenInABody(t *testing.T) {
 						body += strings.Repeat(" ", (32 << 10))
 					}
 					path := "/v1/" + strconv.Itoa(i)
-					req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://any.example"+path, strings.NewReader(body))
+					req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://any.example"+path,
+						strings.NewReader(body))
 					if i == 0 {
 						req.Header["Expect"] = test.expect
 					}
@@ -104,7 +106,8 @@ func TestConnectionsThatAreNotReused(t *testing.T) {
 		{"GET", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", false},
 		{"GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", false},
 		{"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false},
-		{"GET", "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false},
+		{"GET", "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+			false},
 		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", false},
 		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", true},
 		{"GET", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", false},
@@ -153,9 +156,12 @@ func TestHeaderLinesAreLimited(t *testing.T) {
 		{"31,000", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + lines(31000) + "\r\n", false},
 		{"bare line feeds", "HTTP/1.1 200 OK\nContent-Length: 0\n" + strings.Repeat("a:\n", 600) + "\n", false},
 		{"folded", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\na: b\r\n" + strings.Repeat(" c\r\n", 600) + "\r\n", false},
-		{"in 1xx", "HTTP/1.1 103 Early Hints\r\n" + lines(600) + "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false},
-		{"in many 1xx", strings.Repeat("HTTP/1.1 103 Early Hints\r\n"+lines(100)+"\r\n", 30) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false},
-		{"body of lines", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + strings.Repeat("\n", 4096) + "\r\n0\r\n\r\n", true},
+		{"in 1xx", "HTTP/1.1 103 Early Hints\r\n" + lines(600) + "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+			false},
+		{"in many 1xx", strings.Repeat("HTTP/1.1 103 Early Hints\r\n"+lines(100)+"\r\n",
+			30) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", false},
+		{"body of lines", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + strings.Repeat("\n",
+			4096) + "\r\n0\r\n\r\n", true},
 		{"trailers", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + lines(5000) + "\r\n", false},
 	} {
 		upstream := scripted(t, func(conn *net.TCPConn, _ int) {
@@ -164,7 +170,8 @@ func TestHeaderLinesAreLimited(t *testing.T) {
 				_ = conn.CloseWrite()
 			})
 		})
-		if status, _, _, err := request(t, openPool(t, Options{}, upstream), "GET", ""); (err == nil && status == 200) != test.good {
+		if status, _, _, err := request(t, openPool(t, Options{}, upstream), "GET", ""); (err == nil &&
+			status == 200) != test.good {
 			t.Errorf("%s: %d %v", test.name, status, err)
 		}
 		if test.name == "trailers" {
@@ -172,7 +179,8 @@ func TestHeaderLinesAreLimited(t *testing.T) {
 		}
 		opts := Options{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(upstream) }}
 		status, _, _, err := request(t, openPool(t, opts, upstream), "GET", "")
-		if good := test.good || strings.Contains(test.name, "1xx") || test.name == "folded"; (err == nil && status == 200) != good {
+		if good := test.good || strings.Contains(test.name, "1xx") ||
+			test.name == "folded"; (err == nil && status == 200) != good {
 			t.Errorf("%s by way of a proxy: %d %v", test.name, status, err)
 		}
 	}
@@ -245,7 +253,8 @@ func TestStrayResponses(t *testing.T) {
 					return
 				}
 				body, _ := io.ReadAll(req.Body)
-				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+string(body))
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(body))+"\r\n\r\n"+
+					string(body))
 				<-done // the client has it
 				_, _ = io.WriteString(conn, stray)
 				done <- true

@@ -115,7 +115,8 @@ func TestClients(t *testing.T) {
 			}
 			texts = append(texts, s.Text)
 		}
-		if !slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, "{base}") || strings.Contains(s, "{root}") }) {
+		if !slices.ContainsFunc(texts,
+			func(s string) bool { return strings.Contains(s, "{base}") || strings.Contains(s, "{root}") }) {
 			t.Errorf("%s is nowhere told the relay's address", c.ID)
 		}
 		if l := c.Link; l != nil {
@@ -158,7 +159,8 @@ func TestVerifiedVersions(t *testing.T) {
 		}
 		checked++
 		if c.Verified != pinned[c.Package] {
-			t.Errorf("%s is verified with %s %q, want %q, which internal/clienttest runs", c.ID, c.Package, c.Verified, pinned[c.Package])
+			t.Errorf("%s is verified with %s %q, want %q, which internal/clienttest runs", c.ID, c.Package, c.Verified,
+				pinned[c.Package])
 		}
 	}
 	if checked < 10 {
@@ -199,7 +201,8 @@ var local = strings.NewReplacer("{base}", "http://127.0.0.1:8787/v1", "{root}", 
 func clientsTable(all []client) string {
 	var b strings.Builder
 	for _, k := range kinds {
-		fmt.Fprintf(&b, "### %s\n\n| Client | Setting: value | Works | Does not, or differs | Verified with |\n| --- | --- | --- | --- | --- |\n", k.heading)
+		fmt.Fprintf(&b, "### %s\n\n| Client | Setting: value | Works | Does not, or differs | Verified with |\n"+
+			"| --- | --- | --- | --- | --- |\n", k.heading)
 		for _, c := range all {
 			if c.Kind != k.name {
 				continue
@@ -218,7 +221,8 @@ func clientsTable(all []client) string {
 			case c.Package != "":
 				verified = "`" + c.Package + "` " + verified
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", c.Name, strings.Join(settings, "<br>"), c.Works, c.Limits, verified)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", c.Name, strings.Join(settings, "<br>"), c.Works, c.Limits,
+				verified)
 		}
 		b.WriteString("\n")
 	}

@@ -46,16 +46,20 @@ func TestHeaders(t *testing.T) {
 	res := get("GET", "", "")
 	body := readAll(t, res.Body)
 	for name, want := range map[string]string{
-		"Cache-Control": "no-cache", "Content-Length": strconv.Itoa(len(body)), "Content-Type": "text/html; charset=utf-8",
-		"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin", "Referrer-Policy": "no-referrer",
-		"Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff", "X-Robots-Tag": "noindex", "Content-Encoding": "",
+		"Cache-Control": "no-cache", "Content-Length": strconv.Itoa(len(body)),
+		"Content-Type":               "text/html; charset=utf-8",
+		"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+		"Referrer-Policy": "no-referrer",
+		"Vary":            "Accept-Encoding", "X-Content-Type-Options": "nosniff", "X-Robots-Tag": "noindex",
+		"Content-Encoding": "",
 	} {
 		if got := res.Header.Get(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
 	head := get("HEAD", "", "")
-	if got := readAll(t, head.Body); len(got) > 0 || head.Header.Get("Content-Length") != res.Header.Get("Content-Length") {
+	if got := readAll(t, head.Body); len(got) > 0 ||
+		head.Header.Get("Content-Length") != res.Header.Get("Content-Length") {
 		t.Errorf("HEAD: %d bytes, %v", len(got), head.Header)
 	}
 }
@@ -74,8 +78,10 @@ func TestPolicy(t *testing.T) {
 		return text
 	}
 	for _, want := range []string{
-		"default-src 'none'", "script-src " + source(inside(`<script type="module">`, "</script>")), "style-src " + source(inside("<style>", "</style>")),
-		"connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'",
+		"default-src 'none'", "script-src " + source(inside(`<script type="module">`, "</script>")),
+		"style-src " + source(inside("<style>", "</style>")),
+		"connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+		"require-trusted-types-for 'script'",
 	} {
 		if !strings.Contains(policy, "; "+want+";") {
 			t.Errorf("the policy lacks %q: %s", want, policy)
@@ -99,11 +105,13 @@ func TestGzip(t *testing.T) {
 	plain := readAll(t, get("GET", "", "").Body)
 	for accept, want := range map[string]bool{
 		"gzip": true, "br, GZIP": true, "gzip;q=0.5": true, "br;q=1.0, gzip ; q=1": true,
-		"": false, "br": false, "gzip;q=0": false, "gzip; q=0.000": false, "identity": false, "*": false, "gzip;q=x": false,
+		"": false, "br": false, "gzip;q=0": false, "gzip; q=0.000": false, "identity": false, "*": false,
+		"gzip;q=x": false,
 	} {
 		res := get("GET", "Accept-Encoding", accept)
 		body := readAll(t, res.Body)
-		if got := res.Header.Get("Content-Encoding") == "gzip"; got != want || res.Header.Get("Content-Length") != strconv.Itoa(len(body)) {
+		if got := res.Header.Get("Content-Encoding") == "gzip"; got != want ||
+			res.Header.Get("Content-Length") != strconv.Itoa(len(body)) {
 			t.Errorf("Accept-Encoding %q: %v", accept, res.Header)
 		} else if got {
 			zr, err := gzip.NewReader(bytes.NewReader(body))
@@ -114,7 +122,8 @@ func TestGzip(t *testing.T) {
 	}
 	t.Logf("%d bytes, %d compressed", len(plain), len(loaded().gzip))
 	if len(plain) > maxBytes || len(loaded().gzip) > maxGzipBytes {
-		t.Errorf("the page has %d bytes, %d compressed; want at most %d and %d", len(plain), len(loaded().gzip), maxBytes, maxGzipBytes)
+		t.Errorf("the page has %d bytes, %d compressed; want at most %d and %d", len(plain), len(loaded().gzip),
+			maxBytes, maxGzipBytes)
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 
 // The codes that the page and relay check tell apart are codes of relays.
 func TestCodesThatOthersName(t *testing.T) {
-	code := regexp.MustCompile(`["'.\s](relay_[a-z_]+|upstream_[a-z_]+|invalid_access_token|websocket_unsupported|host_not_allowed|` +
+	code := regexp.MustCompile(`["'.\s](relay_[a-z_]+|upstream_[a-z_]+|invalid_access_token|websocket_unsupported|` +
+		`host_not_allowed|` +
 		`platform_failed|all_regions_failed)["'\s:,]`)
 	// What is no code of an error: words of the health check, its names and types.
 	other := map[string]bool{

@@ -266,7 +266,8 @@ func TestLineEndsAfterStream(t *testing.T) {
 		_, _ = io.WriteString(w, "data: [DONE]\n\n")
 	})
 	conn, from := r.dial(t)
-	for _, ends := range []struct{ before, amid, after string }{{"\r\n", "", ""}, {"", "\r\n", ""}, {"", "", "\n\r\n"}, {"", "", ""}} {
+	for _, ends := range []struct{ before, amid, after string }{{"\r\n", "", ""}, {"", "\r\n", ""}, {"", "", "\n\r\n"},
+		{"", "", ""}} {
 		_, _ = io.WriteString(conn, getModels+ends.before)
 		res, err := http.ReadResponse(from, nil)
 		if err != nil || res.StatusCode != http.StatusOK {

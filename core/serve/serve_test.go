@@ -157,8 +157,10 @@ func TestLimits(t *testing.T) {
 		status        int
 		code          string
 	}{
-		{"too many header lines, cut off", "GET /v1/models HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("a: b\r\n", 16_000), 431, "headers_too_large"},
-		{"a long header", "GET /v1/models HTTP/1.1\r\nHost: h\r\na: " + strings.Repeat("b", 100<<10) + "\r\n\r\n", 431, "headers_too_large"},
+		{"too many header lines, cut off",
+			"GET /v1/models HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("a: b\r\n", 16_000), 431, "headers_too_large"},
+		{"a long header", "GET /v1/models HTTP/1.1\r\nHost: h\r\na: " + strings.Repeat("b", 100<<10) + "\r\n\r\n", 431,
+			"headers_too_large"},
 		{"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", 400, "invalid_target"},
 	} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))

@@ -23,11 +23,13 @@ func TestPackDependsOnContentOnly(t *testing.T) {
 		}
 		return file
 	}
-	first, err := pack(map[string]string{"core/a.go": write("a", "package a", time.Unix(1, 0)), "bootstrap": write("b", "\x7fELF", time.Unix(2, 0))})
+	first, err := pack(map[string]string{"core/a.go": write("a", "package a", time.Unix(1, 0)),
+		"bootstrap": write("b", "\x7fELF", time.Unix(2, 0))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := pack(map[string]string{"bootstrap": write("c", "\x7fELF", time.Now()), "core/a.go": write("d", "package a", time.Now())})
+	second, err := pack(map[string]string{"bootstrap": write("c", "\x7fELF", time.Now()),
+		"core/a.go": write("d", "package a", time.Now())})
 	if err != nil || !bytes.Equal(first, second) {
 		t.Errorf("the same content gives other archives, %v", err)
 	}

@@ -22,20 +22,23 @@ var agents = []agent{
 }
 
 func runOpencode(t *testing.T, home, root string) string {
-	write(t, fmt.Sprintf(`{"model":"openai/gpt-5","provider":{"openai":{"options":{"baseURL":"%s/v1","apiKey":"%s"}}}}`, root, key),
-		home, "work", "opencode.json")
+	write(t, fmt.Sprintf(`{"model":"openai/gpt-5","provider":{"openai":{"options":{"baseURL":"%s/v1","apiKey":"%s"}}}}`,
+		root, key), home, "work", "opencode.json")
 	env := []string{"OPENCODE_DISABLE_AUTOUPDATE=1", "OPENCODE_DISABLE_MODELS_FETCH=1"}
 	return run(t, home, env, program(t, "agents", "node_modules", "opencode-ai", "bin", "opencode"), "run", prompt)
 }
 
 func runQwen(t *testing.T, home, root string) string {
 	env := []string{"OPENAI_BASE_URL=" + root + "/v1", "OPENAI_API_KEY=" + key, "OPENAI_MODEL=gpt-4o"}
-	return run(t, home, env, program(t, "agents", "node_modules", ".bin", "qwen"), "--auth-type", "openai", "-p", prompt)
+	return run(t, home, env, program(t, "agents", "node_modules", ".bin", "qwen"), "--auth-type", "openai", "-p",
+		prompt)
 }
 
 func runClaude(t *testing.T, home, root string) string {
-	env := []string{"ANTHROPIC_BASE_URL=" + root, "ANTHROPIC_API_KEY=" + key, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"}
-	return run(t, home, env, program(t, "agents", "node_modules", "@anthropic-ai", "claude-code", "claude"), "-p", prompt)
+	env := []string{"ANTHROPIC_BASE_URL=" + root, "ANTHROPIC_API_KEY=" + key,
+		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"}
+	return run(t, home, env, program(t, "agents", "node_modules", "@anthropic-ai", "claude-code", "claude"), "-p",
+		prompt)
 }
 
 func runCline(t *testing.T, home, root string) string {

@@ -138,11 +138,13 @@ func (s *stack) checkBodies(t *testing.T, seen []*fakeopenai.Request) {
 	slices.Sort(got)
 	sent := s.front.bodies()
 	// The front forwards a body a moment before it records it.
-	for end := time.Now().Add(10 * time.Second); !slices.Equal(got, sent) && time.Now().Before(end); sent = s.front.bodies() {
+	for end := time.Now().Add(10 * time.Second); !slices.Equal(got, sent) &&
+		time.Now().Before(end); sent = s.front.bodies() {
 		time.Sleep(time.Millisecond)
 	}
 	if !slices.Equal(got, sent) {
-		t.Errorf("the client sent %d bodies and the upstream saw %d, or others:\n%.3000q\n%.3000q", len(sent), len(got), sent, got)
+		t.Errorf("the client sent %d bodies and the upstream saw %d, or others:\n%.3000q\n%.3000q", len(sent), len(got),
+			sent, got)
 	}
 }
 

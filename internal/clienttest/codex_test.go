@@ -53,7 +53,8 @@ func TestCodexWebSocket(t *testing.T) {
 				t.Fatalf("the upstream saw %d requests, want one WebSocket", len(seen))
 			}
 			messages := bytes.Join(seen[0].Messages(), []byte("\n"))
-			if !bytes.Contains(messages, []byte(`"type":"response.create"`)) || !bytes.Contains(messages, []byte(prompt)) {
+			if !bytes.Contains(messages, []byte(`"type":"response.create"`)) ||
+				!bytes.Contains(messages, []byte(prompt)) {
 				t.Errorf("the upstream saw the messages %.2000s, want the prompt in a response.create", messages)
 			}
 		})
@@ -76,7 +77,8 @@ func TestCodexFallsBack(t *testing.T) {
 		}
 	}
 	took := came[1].at.Sub(came[0].at)
-	fmt.Fprintf(os.Stdout, "codex on Lambda: %v from the refused upgrade to the first POST\n", took.Round(time.Millisecond))
+	fmt.Fprintf(os.Stdout, "codex on Lambda: %v from the refused upgrade to the first POST\n",
+		took.Round(time.Millisecond))
 	if took > 30*time.Second { // the machine may be busy, not idle
 		t.Errorf("the first POST came %v after the upgrade", took)
 	}
@@ -108,8 +110,8 @@ func TestCodexTokens(t *testing.T) {
 		relayEnv     []string
 		request      string
 	}{
-		{"in a header", codexProvider + `http_headers = { "X-Relay-Token" = "` + token + `" }` + "\n", "OPENAI_API_KEY=" + apiKey,
-			nil, "POST /v1/responses"},
+		{"in a header", codexProvider + `http_headers = { "X-Relay-Token" = "` + token + `" }` + "\n",
+			"OPENAI_API_KEY=" + apiKey, nil, "POST /v1/responses"},
 		{"in the path", strings.Replace(codexBuiltIn, "/v1", "/t/"+token+"/v1", 1), "CODEX_API_KEY=" + apiKey,
 			[]string{"RELAY_PATH_TOKENS=true"}, "GET /v1/responses"},
 		{"for a key that the relay holds", codexProvider, "OPENAI_API_KEY=rt_" + token,

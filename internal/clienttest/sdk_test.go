@@ -24,11 +24,13 @@ var sdks = []sdk{
 	{name: "aiSDK", carrier: "Authorization", request: "POST /v1/responses"},
 	{name: "langchain", carrier: "Authorization", request: "POST /v1/chat/completions"},
 	{name: "anthropic", carrier: "Authorization", request: "POST /v1/messages"},
-	{name: "gemini", carrier: "Authorization", request: "POST /v1beta/openai/chat/completions", env: []string{"RELAY_PATHS=/v1beta/openai/"}},
+	{name: "gemini", carrier: "Authorization", request: "POST /v1beta/openai/chat/completions",
+		env: []string{"RELAY_PATHS=/v1beta/openai/"}},
 	// The base path of the upstream, so that clients have the base URL of any other relay.
 	{name: "azure", carrier: "Authorization", request: "POST /openai/v1/chat/completions", base: "/openai"},
-	{name: "azureDeployments", carrier: "Api-Key", request: "POST /openai/deployments/gpt-5-mini/chat/completions?api-version=2024-10-21",
-		env: []string{"RELAY_PATHS=/openai/"}},
+	{name: "azureDeployments", carrier: "Api-Key",
+		request: "POST /openai/deployments/gpt-5-mini/chat/completions?api-version=2024-10-21",
+		env:     []string{"RELAY_PATHS=/openai/"}},
 }
 
 // sdkOutcome is what sdk.mjs prints.
@@ -67,12 +69,17 @@ func TestSDK(t *testing.T) {
 		for _, r := range routes {
 			t.Run(c.name+"/"+r.name, func(t *testing.T) {
 				start := r.start
-				r.start = func(t *testing.T, upstream string, env []string) string { return start(t, upstream+c.base, env) }
+				r.start = func(t *testing.T, upstream string,
+					env []string) string {
+					return start(t, upstream+c.base, env)
+				}
 				s := newStack(t, r, c.env...)
 				callSDK(t, c.name, s.root)
 				seen := s.checkSeen(t, c.carrier, c.request)
-				if len(seen) != 2 || len(withPrompt(seen)) != 2 || !bytes.Contains(seen[1].Body, []byte(`"stream":true`)) {
-					t.Errorf("the upstream saw %d requests, want two with the prompt, of which the second is to be streamed", len(seen))
+				if len(seen) != 2 || len(withPrompt(seen)) != 2 ||
+					!bytes.Contains(seen[1].Body, []byte(`"stream":true`)) {
+					t.Errorf("the upstream saw %d requests, want two with the prompt, of which the second is to be "+
+						"streamed", len(seen))
 				}
 			})
 		}
@@ -111,7 +118,8 @@ func TestSDKCut(t *testing.T) {
 				s.upstream.Script("", "cut=8")
 				got := runSDK(t, name, s.root)
 				reply := fakeopenai.Reply(prompt)
-				if got.Whole != reply || got.Streamed == reply || !strings.HasPrefix(reply, got.Streamed) || got.Error == "" {
+				if got.Whole != reply || got.Streamed == reply || !strings.HasPrefix(reply, got.Streamed) ||
+					got.Error == "" {
 					t.Errorf("the SDK returned %+v, want a part of %q and an error", got, reply)
 				}
 			})

@@ -17,12 +17,14 @@ import (
 )
 
 func TestParseFault(t *testing.T) {
-	for _, s := range []string{"", " , ", "cut=3,gap=10ms\tno-done", "reset", "reset=3", "bad-chunk", "header=A:b=c", "redirect=https://h/?a=b", "status=000"} {
+	for _, s := range []string{"", " , ", "cut=3,gap=10ms\tno-done", "reset", "reset=3", "bad-chunk", "header=A:b=c",
+		"redirect=https://h/?a=b", "status=000"} {
 		if _, err := ParseFault(s); err != nil {
 			t.Errorf("ParseFault(%q) = %v, want nil", s, err)
 		}
 	}
-	for _, s := range []string{"nonsense", "cut", "cut=", "cut=-1", "cut=x", "gap=3", "gap=-1s", "hang=1", "status=", "status=abc", "header=x", "Cut=3"} {
+	for _, s := range []string{"nonsense", "cut", "cut=", "cut=-1", "cut=x", "gap=3", "gap=-1s", "hang=1", "status=",
+		"status=abc", "header=x", "Cut=3"} {
 		if _, err := ParseFault(s); err == nil {
 			t.Errorf("ParseFault(%q) = nil, want an error", s)
 		}
@@ -81,14 +83,16 @@ func streamOf(t *testing.T, u *Upstream, request string) []string {
 func TestStreams(t *testing.T) {
 	u := StartUpstream(t)
 	chatEvents := streamOf(t, u, chat(""))
-	if len(chatEvents) != 1+8+1+1 || chatEvents[10] != "data: [DONE]\n\n" || !strings.Contains(chatEvents[9], `"finish_reason":"stop"`) {
+	if len(chatEvents) != 1+8+1+1 || chatEvents[10] != "data: [DONE]\n\n" ||
+		!strings.Contains(chatEvents[9], `"finish_reason":"stop"`) {
 		t.Errorf("a streamed chat = %q, want a role, 8 deltas, a stop and [DONE]", chatEvents)
 	}
 	if got := len(streamOf(t, u, chat("events=20"))); got != 23 {
 		t.Errorf("events=20 gives %d events, want 23", got)
 	}
 	usage := streamOf(t, u, post("/v1/chat/completions", "", `{"stream":true,"stream_options":{"include_usage":true}}`))
-	if len(usage) != 12 || !strings.Contains(usage[10], `"choices":[]`) || !strings.Contains(usage[10], `"total_tokens":8`) {
+	if len(usage) != 12 || !strings.Contains(usage[10], `"choices":[]`) ||
+		!strings.Contains(usage[10], `"total_tokens":8`) {
 		t.Errorf("include_usage = %q, want a chunk of usage before the last", usage)
 	}
 	if got := streamOf(t, u, post("/v1/completions", "", `{"prompt":"hello","stream":true}`)); len(got) != 10 {
@@ -112,8 +116,10 @@ func TestStreams(t *testing.T) {
 	if !strings.Contains(events[0], `"output":[]`) || !strings.Contains(events[2], `"content":[]`) {
 		t.Errorf("a streamed response begins with %q, want empty lists, not null", events[:3])
 	}
-	again := "GET /v1/responses/r?stream=true&starting_after=%s HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer sk-a\r\nConnection: close\r\n\r\n"
-	if got := streamOf(t, u, fmt.Sprintf(again, "12")); len(got) != 3 || !strings.Contains(got[0], `"sequence_number":13`) {
+	again := "GET /v1/responses/r?stream=true&starting_after=%s HTTP/1.1\r\nHost: h\r\n" +
+		"Authorization: Bearer sk-a\r\nConnection: close\r\n\r\n"
+	if got := streamOf(t, u, fmt.Sprintf(again, "12")); len(got) != 3 ||
+		!strings.Contains(got[0], `"sequence_number":13`) {
 		t.Errorf("starting_after=12 = %q, want the three from 13 on", got)
 	}
 }
@@ -127,11 +133,13 @@ func TestBackgroundResponseIsKept(t *testing.T) {
 		t.Fatalf("the response = %q", events)
 	}
 	u.Reset() // so that the next has the same IDs
-	if got, err := exchange(t, u, post("/v1/responses", "cut=3", ask)); err != nil || !strings.Contains(got, "response.created") {
+	if got, err := exchange(t, u, post("/v1/responses", "cut=3", ask)); err != nil ||
+		!strings.Contains(got, "response.created") {
 		t.Fatalf("cut=3 = %q, %v", got, err)
 	}
 	for _, after := range []int{-1, 0, 2, 14, 15, 99} {
-		get := fmt.Sprintf("GET /v1/responses/resp_%024d?stream=true&starting_after=%d HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer sk-a\r\nConnection: close\r\n\r\n", 1, after)
+		get := fmt.Sprintf("GET /v1/responses/resp_%024d?stream=true&starting_after=%d HTTP/1.1\r\nHost: h\r\n"+
+			"Authorization: Bearer sk-a\r\nConnection: close\r\n\r\n", 1, after)
 		want := strings.Join(events[min(after+1, len(events)):], "")
 		if got := strings.Join(streamOf(t, u, get), ""); got != want {
 			t.Errorf("starting_after=%d = %q, want %q", after, got, want)
@@ -187,7 +195,8 @@ func TestCutInsideCharacter(t *testing.T) {
 	for _, fault := range []string{"cut-utf8=1", "cut-utf8=9"} { // with and without such a character in the event
 		res, body, err := read(t, u, chat(fault))
 		start, _ := utf8.DecodeLastRuneInString(body)
-		if res.StatusCode != 200 || start != utf8.RuneError || !utf8.ValidString(body[:len(body)-1]) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		if res.StatusCode != 200 || start != utf8.RuneError || !utf8.ValidString(body[:len(body)-1]) ||
+			!errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s = %q, %v, want it to end within a character", fault, body, err)
 		}
 	}
@@ -208,12 +217,14 @@ func TestBrokenBodies(t *testing.T) {
 		{"reset=3", 3 * 2 << 10, syscall.ECONNRESET},
 	} {
 		res, body, err := read(t, u, request(tt.fault))
-		if res.Header.Get("Content-Type") != "audio/mpeg" || body != string(Pattern(tt.size)) || !errors.Is(err, tt.err) {
+		if res.Header.Get("Content-Type") != "audio/mpeg" || body != string(Pattern(tt.size)) ||
+			!errors.Is(err, tt.err) {
 			t.Errorf("%s = %d bytes, %v, want %d of the pattern, %v", tt.fault, len(body), err, tt.size, tt.err)
 		}
 	}
 	res, body, err := read(t, u, post("/v1/responses", "cut=4", `{"input":"a"}`))
-	if want := int(res.ContentLength); len(body) < want/3 || len(body) > want*2/3 || !errors.Is(err, io.ErrUnexpectedEOF) {
+	if want := int(res.ContentLength); len(body) < want/3 || len(body) > want*2/3 ||
+		!errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("cut=4 of %d bytes of JSON = %d bytes, %v, want about half", want, len(body), err)
 	}
 	res, body, err = read(t, u, post("/v1/chat/completions", "bytes=100000", `{}`))
@@ -233,7 +244,8 @@ func TestEncodings(t *testing.T) {
 		for encoding, decode := range map[string]func(string) (string, error){"gzip": gunzip, "br": unbrotli} {
 			res, body, err := read(t, u, strings.Replace(tt.request, "ENCODING", encoding, 1))
 			if err != nil || res.Header.Get("Content-Encoding") != encoding {
-				t.Errorf("%s %s has Content-Encoding %q, %v", encoding, tt.name, res.Header.Get("Content-Encoding"), err)
+				t.Errorf("%s %s has Content-Encoding %q, %v", encoding, tt.name, res.Header.Get("Content-Encoding"),
+					err)
 			}
 			if got, err := decode(body); got != tt.want || err != nil {
 				t.Errorf("%s %s = %q, %v, want %q", encoding, tt.name, got, err, tt.want)
@@ -284,7 +296,8 @@ func TestOddStreams(t *testing.T) {
 		t.Errorf("trailers = %v, %v, want both", res.Trailer, err)
 	}
 	raw, err := exchange(t, u, chat("byte-writes"))
-	if _, body, _ := strings.Cut(raw, "\r\n\r\n"); err != nil || !strings.HasPrefix(body, "1\r\nd\r\n1\r\na\r\n1\r\nt\r\n1\r\na\r\n") {
+	if _, body, _ := strings.Cut(raw, "\r\n\r\n"); err != nil ||
+		!strings.HasPrefix(body, "1\r\nd\r\n1\r\na\r\n1\r\nt\r\n1\r\na\r\n") {
 		t.Errorf("byte-writes = %.40q, %v, want chunks of one byte", body, err)
 	}
 }
@@ -307,7 +320,8 @@ func TestRawResponses(t *testing.T) {
 		{"obs-fold", []string{"\r\nX-Folded: a\r\n b\r\n"}},
 		{"bare-lf", []string{"HTTP/1.1 200 OK\n", "\nX-Request-Id: ", "\n\ndata: {"}},
 		{"101", []string{"HTTP/1.1 101 Switching Protocols\r\n", "not asked for"}},
-		{"1xx=100", append(slices.Repeat([]string{"HTTP/1.1 103 Early Hints\r\nConnection: X-Hop\r\nLink: <"}, 100), "HTTP/1.1 200 OK\r\n", "[DONE]")},
+		{"1xx=100", append(slices.Repeat([]string{"HTTP/1.1 103 Early Hints\r\nConnection: X-Hop\r\nLink: <"}, 100),
+			"HTTP/1.1 200 OK\r\n", "[DONE]")},
 		{"close-before", nil},
 	} {
 		raw, err := exchange(t, u, chat(tt.fault))
@@ -319,11 +333,13 @@ func TestRawResponses(t *testing.T) {
 		t.Errorf("reset-before = %q, %v, want nothing and a reset", raw, err)
 	}
 	raw, err := exchange(t, u, chat("close-delimited"))
-	if head, _, _ := strings.Cut(raw, "\r\n\r\n"); err != nil || strings.Contains(head, "Content-Length") || strings.Contains(head, "Transfer-Encoding") {
+	if head, _, _ := strings.Cut(raw, "\r\n\r\n"); err != nil || strings.Contains(head, "Content-Length") ||
+		strings.Contains(head, "Transfer-Encoding") {
 		t.Errorf("close-delimited = %q, %v, want no length", head, err)
 	}
 	raw, _ = exchange(t, u, chat("1xx=1"))
-	if _, final, _ := strings.Cut(raw, "HTTP/1.1 200"); strings.Contains(final, "X-Hop") || strings.Contains(final, "early=hint") {
+	if _, final, _ := strings.Cut(raw, "HTTP/1.1 200"); strings.Contains(final, "X-Hop") ||
+		strings.Contains(final, "early=hint") {
 		t.Errorf("1xx=1 leaves its headers in the final response: %q", final)
 	}
 }
@@ -358,9 +374,10 @@ func TestStatusFaults(t *testing.T) {
 		{"nonsense", 400, "Content-Type", "application/json", `"code":"fake_fault"`},
 	} {
 		res, body, err := read(t, u, chat(tt.fault))
-		if err != nil || res.StatusCode != tt.status || res.Header.Get(tt.header) != tt.value || !strings.Contains(body, tt.body) {
-			t.Errorf("%s = %d %.200v %q, %v, want %d, %s: %.40s and %s", tt.fault, res.StatusCode, res.Header, body, err,
-				tt.status, tt.header, tt.value, tt.body)
+		if err != nil || res.StatusCode != tt.status || res.Header.Get(tt.header) != tt.value ||
+			!strings.Contains(body, tt.body) {
+			t.Errorf("%s = %d %.200v %q, %v, want %d, %s: %.40s and %s", tt.fault, res.StatusCode, res.Header, body,
+				err, tt.status, tt.header, tt.value, tt.body)
 		}
 	}
 }

@@ -25,12 +25,14 @@ func TestEndpoints(t *testing.T) {
 		want                    string // part of the body
 	}{
 		{"POST", "/v1/chat/completions", "sk-a", chat, 200, `"content":"Backwards → olleh"`},
-		{"POST", "/v1/chat/completions", "ek_a", `{"messages":[{"role":"user","content":[{"type":"text","text":"ab"}]}]}`, 200, "→ ba"},
+		{"POST", "/v1/chat/completions", "ek_a",
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"ab"}]}]}`, 200, "→ ba"},
 		{"POST", "/v1/chat/completions", "sk-a", "no JSON", 400, "We could not parse"},
 		{"GET", "/v1/chat/completions", "sk-a", "", 405, "Not allowed to GET on /v1/chat/completions."},
 		{"POST", "/v1/completions", "sk-a", `{"prompt":"hello"}`, 200, `"text":"Backwards → olleh"`},
 		{"POST", "/v1/responses", "sk-a", `{"input":"hello"}`, 200, `"text":"Backwards → olleh"`},
-		{"POST", "/v1/responses", "sk-a", `{"input":[{"role":"user","content":[{"type":"input_text","text":"ab"}]}]}`, 200, "→ ba"},
+		{"POST", "/v1/responses", "sk-a", `{"input":[{"role":"user","content":[{"type":"input_text","text":"ab"}]}]}`,
+			200, "→ ba"},
 		{"GET", "/v1/responses/resp_1", "sk-a", "", 200, `"id":"resp_1"`},
 		{"GET", "/v1/responses", "sk-a", "", 426, "Missing WebSocket upgrade"},
 		{"GET", "/v1/realtime?model=m", "sk-a", "", 426, "Missing WebSocket upgrade"},
@@ -55,7 +57,8 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/v1/organization/costs", "sk-a", "", 403, "insufficient permissions"},
 		{"GET", "/v1/organization/usage/completions", "sk-admin-a", "", 200, `"input_tokens":1000`},
 		{"POST", "/openai/v1/chat/completions", "sk-a", chat, 200, `"content":"Backwards → olleh"`},
-		{"POST", "/openai/deployments/m/chat/completions?api-version=1", "sk-a", chat, 200, `"content":"Backwards → olleh"`},
+		{"POST", "/openai/deployments/m/chat/completions?api-version=1", "sk-a", chat, 200,
+			`"content":"Backwards → olleh"`},
 		{"POST", "/v1beta/openai/chat/completions", "sk-a", chat, 200, `"content":"Backwards → olleh"`},
 		{"POST", "/v1beta/openai/v1/chat/completions", "sk-a", chat, 404, "Invalid URL"},
 		{"POST", "/v1/messages?beta=true", "sk-a", chat, 200, `"text":"Backwards → olleh"`},
@@ -74,7 +77,8 @@ func TestEndpoints(t *testing.T) {
 		if isJSON := json.Valid([]byte(body)); isJSON != (res.Header.Get("Content-Type") == "application/json") {
 			t.Errorf("%s has Content-Type %s for %s", name, res.Header.Get("Content-Type"), body)
 		}
-		for _, header := range []string{"X-Request-Id", "Openai-Version", "X-Ratelimit-Reset-Tokens", "Set-Cookie", "Alt-Svc", "Nel"} {
+		for _, header := range []string{"X-Request-Id", "Openai-Version", "X-Ratelimit-Reset-Tokens", "Set-Cookie",
+			"Alt-Svc", "Nel"} {
 			if res.Header.Get(header) == "" {
 				t.Errorf("%s has no header %s", name, header)
 			}
@@ -119,7 +123,8 @@ func TestKeyHeaders(t *testing.T) {
 func TestMessageStream(t *testing.T) {
 	u := StartUpstream(t)
 	_, body := do(t, u, "POST", "/v1/messages", "sk-a", "application/json",
-		`{"stream":true,"messages":[{"role":"user","content":[{"type":"text","text":"hello"}]},{"role":"system","content":"x"}]}`)
+		`{"stream":true,"messages":[{"role":"user","content":[{"type":"text","text":"hello"}]},{"role":"system",`+
+			`"content":"x"}]}`)
 	var kinds []string
 	text := ""
 	for line := range strings.Lines(body) {
@@ -148,7 +153,8 @@ func TestHeadAndEmptyResponses(t *testing.T) {
 	u := StartUpstream(t)
 	res, body := do(t, u, "HEAD", "/v1/models", "sk-a", "", "")
 	if res.StatusCode != 200 || body != "" || res.ContentLength < 100 {
-		t.Errorf("HEAD = %d, Content-Length %d, body %q, want 200 with the length of GET", res.StatusCode, res.ContentLength, body)
+		t.Errorf("HEAD = %d, Content-Length %d, body %q, want 200 with the length of GET", res.StatusCode,
+			res.ContentLength, body)
 	}
 	u.Script("status=204")
 	if res, body := do(t, u, "GET", "/v1/models", "sk-a", "", ""); res.StatusCode != 204 || body != "" {
@@ -200,7 +206,8 @@ func TestEmbeddings(t *testing.T) {
 		t.Fatal(err)
 	}
 	var packed struct{ Data []struct{ Embedding string } }
-	_, body = do(t, u, "POST", "/v1/embeddings", "sk-a", "", `{"input":["a","b"],"dimensions":5,"encoding_format":"base64"}`)
+	_, body = do(t, u, "POST", "/v1/embeddings", "sk-a", "",
+		`{"input":["a","b"],"dimensions":5,"encoding_format":"base64"}`)
 	if err := json.Unmarshal([]byte(body), &packed); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +228,8 @@ func TestEmbeddings(t *testing.T) {
 
 func TestRecordsRequests(t *testing.T) {
 	u := StartUpstream(t)
-	raw := "POST /v1/a%2Fb;c?x=%zz&;y HTTP/1.1\r\nHost: h.example\r\nAuthorization: Bearer sk-a\r\nX-Two: 1\r\nX-Two: 2\r\n" +
+	raw := "POST /v1/a%2Fb;c?x=%zz&;y HTTP/1.1\r\nHost: h.example\r\nAuthorization: Bearer sk-a\r\nX-Two: 1\r\n" +
+		"X-Two: 2\r\n" +
 		"Connection: close\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n0\r\nX-T: t\r\n\r\n"
 	exchange(t, u, raw)
 	r := u.Wait(t, 1)
@@ -246,7 +254,8 @@ func TestRecordsRequests(t *testing.T) {
 
 func TestRecordsBrokenBody(t *testing.T) {
 	u := StartUpstream(t)
-	conn := send(t, u, "POST /v1/responses HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer sk-a\r\nContent-Length: 100\r\n\r\nshort")
+	conn := send(t, u,
+		"POST /v1/responses HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer sk-a\r\nContent-Length: 100\r\n\r\nshort")
 	u.WaitArrived(t, 1)
 	if len(u.Requests()) != 0 {
 		t.Error("recorded before the body has arrived")

@@ -63,7 +63,8 @@ func TestWebSocketHandshake(t *testing.T) {
 	} {
 		_, _, h := openWebSocket(t, u, tt.path, tt.headers)
 		// The accept key is that of the example in RFC 6455 section 1.3.
-		if h.Get("Sec-Websocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" || h.Get("Sec-Websocket-Protocol") != tt.protocol {
+		if h.Get("Sec-Websocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" ||
+			h.Get("Sec-Websocket-Protocol") != tt.protocol {
 			t.Errorf("%s with %s = %v, want protocol %q", tt.path, tt.headers, h, tt.protocol)
 		}
 	}

@@ -18,7 +18,8 @@ func TestMapIsComplete(t *testing.T) {
 	}
 	for _, f := range files {
 		name := f.Name()
-		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && name != "doc.go" && !bytes.Contains(doc, []byte(name)) {
+		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && name != "doc.go" &&
+			!bytes.Contains(doc, []byte(name)) {
 			t.Errorf("the comment of the package does not say what %s is", name)
 		}
 	}

@@ -60,8 +60,10 @@ func TestFunctionURLEvent(t *testing.T) {
 	send := echo(t, FunctionURL)
 	req := request(t, "POST", "/a%20b/%2e%2e/c?x=1&x=2&y=%20+&z=%zz&&=&q", strings.NewReader(`{"a":"<ü>"}`))
 	req.Header = http.Header{
-		"Content-Type": {"application/json; charset=utf-8"}, "X-Many": {"1", "2,3"}, "Cookie": {"a=1; b=2"}, "User-Agent": {"me"},
-		"Connection": {"x-hop"}, "X-Hop": {"1"}, "Te": {"trailers"}, "X-Forwarded-For": {"203.0.113.9"}, "Accept-Encoding": {"br"},
+		"Content-Type": {"application/json; charset=utf-8"}, "X-Many": {"1", "2,3"}, "Cookie": {"a=1; b=2"},
+		"User-Agent": {"me"},
+		"Connection": {"x-hop"}, "X-Hop": {"1"}, "Te": {"trailers"}, "X-Forwarded-For": {"203.0.113.9"},
+		"Accept-Encoding": {"br"},
 	}
 	before := time.Now().UnixMilli()
 	e := send(req)
@@ -122,7 +124,8 @@ func TestFunctionURLEventOfNothing(t *testing.T) {
 			t.Errorf("%s = %#v, want none", absent, got)
 		}
 	}
-	check(t, e, map[string]any{"rawPath": "/", "rawQueryString": "", "isBase64Encoded": false, "headers.content-length": nil})
+	check(t, e, map[string]any{"rawPath": "/", "rawQueryString": "", "isBase64Encoded": false,
+		"headers.content-length": nil})
 }
 
 func TestBase64Rule(t *testing.T) {
@@ -159,7 +162,8 @@ func TestBase64Rule(t *testing.T) {
 			}
 			e := send(req)
 			if e["isBase64Encoded"] != test.base64 || e["body"] != want {
-				t.Errorf("%s, %q %s: %v %q, want %t %q", front, test.contentType, test.encoding, e["isBase64Encoded"], e["body"], test.base64, want)
+				t.Errorf("%s, %q %s: %v %q, want %t %q", front, test.contentType, test.encoding, e["isBase64Encoded"],
+					e["body"], test.base64, want)
 			}
 		}
 	}
@@ -190,7 +194,8 @@ func TestRequestLimit(t *testing.T) {
 		req.Header.Set("Content-Type", test.contentType)
 		res, body := complete(t, req)
 		if res.StatusCode != test.status {
-			t.Errorf("%s, %d bytes of %s: %d %s, want %d", test.front, test.size, test.contentType, res.StatusCode, body, test.status)
+			t.Errorf("%s, %d bytes of %s: %d %s, want %d", test.front, test.size, test.contentType, res.StatusCode,
+				body, test.status)
 		}
 		if test.front == FunctionURL && test.status == 413 && body != `{"Message":"Request Entity Too Large"}` {
 			t.Errorf("413 says %s", body)

@@ -55,7 +55,8 @@ func (g *gate) request(t *testing.T, url string) *http.Request {
 
 func TestProcessEnvironment(t *testing.T) {
 	t.Setenv("INHERITED", "1")
-	s := startBootstrap(t, Function{Env: map[string]string{"OWN": "value"}, MemoryMB: 256, Region: "eu-west-1", Name: "named"})
+	s := startBootstrap(t, Function{Env: map[string]string{"OWN": "value"}, MemoryMB: 256, Region: "eu-west-1",
+		Name: "named"})
 	_, body := get(t, s.URL+"/env")
 	got := map[string]string{}
 	for line := range strings.Lines(body) {
@@ -97,7 +98,8 @@ func TestScaleOut(t *testing.T) {
 	await(t, g.arrived, "the first event in a process")
 	await(t, g.arrived, "the second")
 	res, body := get(t, s.URL)
-	if res.StatusCode != http.StatusTooManyRequests || body != `{"Message":"Rate Exceeded."}` || res.Header.Get("X-Amzn-Errortype") != "TooManyRequestsException" {
+	if res.StatusCode != http.StatusTooManyRequests || body != `{"Message":"Rate Exceeded."}` ||
+		res.Header.Get("X-Amzn-Errortype") != "TooManyRequestsException" {
 		t.Errorf("a third request: %d %v %s", res.StatusCode, res.Header, body)
 	}
 	if pids := s.PIDs(); len(pids) != 2 {
@@ -125,10 +127,11 @@ func TestScaleOut(t *testing.T) {
 
 func TestBusyUntilNext(t *testing.T) {
 	back := make(chan struct{})
-	s := Start(t, Function{Concurrency: 1, SettleTimeout: time.Nanosecond, Run: handle(func(ctx context.Context, c *client, e *event) {
-		_, _ = c.respondJSON(ctx, e.id, "done")
-		<-back
-	})})
+	s := Start(t, Function{Concurrency: 1, SettleTimeout: time.Nanosecond,
+		Run: handle(func(ctx context.Context, c *client, e *event) {
+			_, _ = c.respondJSON(ctx, e.id, "done")
+			<-back
+		})})
 	if res, _ := get(t, s.URL); res.StatusCode != http.StatusOK {
 		t.Errorf("got %d", res.StatusCode)
 	}
@@ -190,7 +193,8 @@ func TestProcessThatDies(t *testing.T) {
 		stats  Stats
 		inLogs string
 	}{
-		{"", "/exit", Stats{Spawned: 2, Crashed: 2, Invocations: 2}, "about to exit\nlambdaemu: environment 1: the runtime exited: exit status 4\n"},
+		{"", "/exit", Stats{Spawned: 2, Crashed: 2, Invocations: 2},
+			"about to exit\nlambdaemu: environment 1: the runtime exited: exit status 4\n"},
 		{"", "/hang", Stats{Spawned: 2, TimedOut: 2, Invocations: 2}, "environment 1: task timed out after "},
 		{"exit", "/", Stats{Spawned: 2, Crashed: 2}, "exit status 3"},
 		{"init error", "/", Stats{Spawned: 2, Crashed: 2}, "the function reported"},
@@ -244,7 +248,8 @@ func TestProcessThatDiesInTheMiddle(t *testing.T) {
 		{"/stream-hang", CutBroken, 2 * time.Second},
 	} {
 		g := newGate(t)
-		s := startBootstrap(t, Function{Mode: ResponseStream, Cut: test.cut, Timeout: test.timeout, Concurrency: 1, SettleTimeout: waitLimit})
+		s := startBootstrap(t, Function{Mode: ResponseStream, Cut: test.cut, Timeout: test.timeout, Concurrency: 1,
+			SettleTimeout: waitLimit})
 		res := roundTrip(t, g.request(t, s.URL+test.path))
 		first := make([]byte, 5)
 		if _, err := io.ReadFull(res.Body, first); string(first) != "first" || err != nil {
@@ -337,7 +342,8 @@ func bootstrap(api string) {
 	case "hang":
 		select {}
 	case "sigterm":
-		_, _ = c.post(ctx, "/2020-01-01/extension/register", strings.NewReader(`{"events":[]}`), "Lambda-Extension-Name", "test")
+		_, _ = c.post(ctx, "/2020-01-01/extension/register", strings.NewReader(`{"events":[]}`),
+			"Lambda-Extension-Name", "test")
 		terminated := make(chan os.Signal, 1)
 		signal.Notify(terminated, syscall.SIGTERM)
 		go func() {

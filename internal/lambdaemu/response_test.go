@@ -28,10 +28,12 @@ func TestBufferedResponses(t *testing.T) {
 		body    string
 		headers headers
 	}{
-		{FunctionURL, `{"statusCode":201,"body":"made","headers":{"Content-Type":"text/plain","X-N":1}}`, 201, "made", headers{"Content-Type": "text/plain", "X-N": "1"}},
+		{FunctionURL, `{"statusCode":201,"body":"made","headers":{"Content-Type":"text/plain","X-N":1}}`, 201, "made",
+			headers{"Content-Type": "text/plain", "X-N": "1"}},
 		{FunctionURL, `{"statusCode":200}`, 200, "", asJSON},
 		{FunctionURL, `{"statusCode":200,"body":"aGk=","isBase64Encoded":true}`, 200, "hi", asJSON},
-		{FunctionURL, `{"statusCode":200,"body":"no base64","isBase64Encoded":true}`, 502, "Internal Server Error", nil},
+		{FunctionURL, `{"statusCode":200,"body":"no base64","isBase64Encoded":true}`, 502, "Internal Server Error",
+			nil},
 		{FunctionURL, `{"statusCode":200,"body":{"an":"object"}}`, 502, "Internal Server Error", nil},
 		{FunctionURL, `{"statusCode":"200"}`, 502, "Internal Server Error", nil},
 		{FunctionURL, `{"hello":"world"}`, 200, `{"hello":"world"}`, asJSON},
@@ -39,30 +41,38 @@ func TestBufferedResponses(t *testing.T) {
 		{FunctionURL, `[1]`, 200, `[1]`, asJSON},
 		{FunctionURL, "{}\x00\x00\x00\x00\x00\x00\x00\x00body", 200, "{}\x00\x00\x00\x00\x00\x00\x00\x00body", asJSON},
 		{FunctionURL, `{"statusCode":200,"multiValueHeaders":{"X-A":["1"]}}`, 200, "", headers{"X-A": ""}},
-		{FunctionURL, `{"statusCode":200,"headers":{"connection":"close","Content-Length":"9"},"body":"four"}`, 200, "four",
-			headers{"X-Amzn-Remapped-Connection": "close", "X-Amzn-Remapped-Content-Length": "9", "Content-Length": "4"}},
-		{FunctionURL, `{"statusCode":200,"headers":{"x-amzn-remapped-connection":"close"}}`, 500, "Internal Server Error", nil},
+		{FunctionURL, `{"statusCode":200,"headers":{"connection":"close","Content-Length":"9"},"body":"four"}`, 200,
+			"four", headers{"X-Amzn-Remapped-Connection": "close", "X-Amzn-Remapped-Content-Length": "9",
+				"Content-Length": "4"}},
+		{FunctionURL, `{"statusCode":200,"headers":{"x-amzn-remapped-connection":"close"}}`, 500,
+			"Internal Server Error", nil},
 
 		{HTTPAPI, `{"statusCode":201,"body":"made"}`, 201, "made", asJSON},
 		{HTTPAPI, `{"hello":"world"}`, 200, `{"hello":"world"}`, asJSON},
-		{HTTPAPI, `{"statusCode":200,"headers":{"Connection":"close"}}`, 200, "", headers{"Connection": "", "X-Amzn-Remapped-Connection": ""}},
+		{HTTPAPI, `{"statusCode":200,"headers":{"Connection":"close"}}`, 200, "",
+			headers{"Connection": "", "X-Amzn-Remapped-Connection": ""}},
 		{HTTPAPI, `{"statusCode":0}`, 500, `{"message":"Internal Server Error"}`, nil},
 
-		{RESTAPI, `{"statusCode":200,"headers":{"X-A":"0","X-B":"b"},"multiValueHeaders":{"X-A":["1"]}}`, 200, "", headers{"X-A": "1", "X-B": "b"}},
+		{RESTAPI, `{"statusCode":200,"headers":{"X-A":"0","X-B":"b"},"multiValueHeaders":{"X-A":["1"]}}`, 200, "",
+			headers{"X-A": "1", "X-B": "b"}},
 		{RESTAPI, `{"hello":"world"}`, 502, `{"message": "Internal server error"}`, nil},
 		{RESTAPI, `{"statusCode":200,"headers":{"Date":"then"}}`, 200, "", headers{"X-Amzn-Remapped-Date": "then"}},
 
-		{ALB, `{"statusCode":200,"headers":{"X-A":"1"},"multiValueHeaders":{"X-B":["1"]},"body":"b"}`, 200, "b", headers{"X-A": "1", "X-B": ""}},
-		{ALBMultiValue, `{"statusCode":200,"headers":{"X-A":"1"},"multiValueHeaders":{"X-B":["1"]},"body":"b"}`, 200, "b", headers{"X-A": "", "X-B": "1"}},
+		{ALB, `{"statusCode":200,"headers":{"X-A":"1"},"multiValueHeaders":{"X-B":["1"]},"body":"b"}`, 200, "b",
+			headers{"X-A": "1", "X-B": ""}},
+		{ALBMultiValue, `{"statusCode":200,"headers":{"X-A":"1"},"multiValueHeaders":{"X-B":["1"]},"body":"b"}`, 200,
+			"b", headers{"X-A": "", "X-B": "1"}},
 		{ALB, `{"hello":"world"}`, 502, "", headers{"Content-Type": "text/html"}},
-		{ALB, `{"statusCode":200,"body":"` + strings.Repeat("a", 1<<20) + `"}`, 502, "", headers{"Content-Type": "text/html"}},
+		{ALB, `{"statusCode":200,"body":"` + strings.Repeat("a", 1<<20) + `"}`, 502, "",
+			headers{"Content-Type": "text/html"}},
 	} {
 		res, body := get(t, respondWith(t, test.front, test.payload).URL)
 		if test.headers["Content-Type"] == "text/html" {
 			body = ""
 		}
 		if res.StatusCode != test.status || body != test.body {
-			t.Errorf("%s, %.80s: %d %q, want %d %q", test.front, test.payload, res.StatusCode, body, test.status, test.body)
+			t.Errorf("%s, %.80s: %d %q, want %d %q", test.front, test.payload, res.StatusCode, body, test.status,
+				test.body)
 		}
 		for name, want := range test.headers {
 			if got := res.Header.Get(name); got != want {
@@ -114,15 +124,16 @@ func TestHTTPAPIEvent(t *testing.T) {
 	req.Header.Set("Cookie", "a=1; b=2")
 	e := echo(t, HTTPAPI)(req)
 	check(t, e, map[string]any{
-		"version":                      "2.0",
-		"rawPath":                      "/a b/c", // decoded, and cut at the ? that was %3F
-		"rawQueryString":               "x=1&x=2",
-		"cookies":                      []any{"a=1", "b=2"},
-		"headers.cookie":               nil,
-		"headers.x-amzn-tls-version":   nil,
-		"requestContext.accountId":     "123456789012",
-		"requestContext.stage":         "$default",
-		"requestContext.domainName":    fmt.Sprint(at(e, "requestContext.apiId"), ".execute-api.us-east-1.amazonaws.com"),
+		"version":                    "2.0",
+		"rawPath":                    "/a b/c", // decoded, and cut at the ? that was %3F
+		"rawQueryString":             "x=1&x=2",
+		"cookies":                    []any{"a=1", "b=2"},
+		"headers.cookie":             nil,
+		"headers.x-amzn-tls-version": nil,
+		"requestContext.accountId":   "123456789012",
+		"requestContext.stage":       "$default",
+		"requestContext.domainName": fmt.Sprint(at(e, "requestContext.apiId"),
+			".execute-api.us-east-1.amazonaws.com"),
 		"requestContext.http.method":   "GET",
 		"requestContext.http.sourceIp": "127.0.0.1",
 	})
@@ -158,10 +169,12 @@ func TestRESTAPIEvent(t *testing.T) {
 }
 
 func TestRESTAPIStreams(t *testing.T) {
-	f := stream(t, `{"statusCode":201,"headers":{"X-A":"0"},"multiValueHeaders":{"X-A":["1","2"]},"cookies":["a=1"]}`, text("body"))
+	f := stream(t, `{"statusCode":201,"headers":{"X-A":"0"},"multiValueHeaders":{"X-A":["1","2"]},"cookies":["a=1"]}`,
+		text("body"))
 	f.Front = RESTAPI
 	res, body := get(t, Start(t, f).URL)
-	if got := res.Header.Values("X-A"); res.StatusCode != 201 || body != "body" || len(got) != 2 || res.Header.Get("Set-Cookie") != "a=1" {
+	if got := res.Header.Values("X-A"); res.StatusCode != 201 || body != "body" || len(got) != 2 ||
+		res.Header.Get("Set-Cookie") != "a=1" {
 		t.Errorf("got %d %v %q", res.StatusCode, res.Header, body)
 	}
 }
@@ -193,7 +206,8 @@ func TestALBEvents(t *testing.T) {
 		"multiValueHeaders.x-many":        []any{"1", "2"},
 		"multiValueHeaders.host":          []any{"api.example"},
 	})
-	if arn := fmt.Sprint(at(e, "requestContext.elb.targetGroupArn")); !strings.HasPrefix(arn, "arn:aws:elasticloadbalancing:us-east-1:") {
+	if arn := fmt.Sprint(at(e, "requestContext.elb.targetGroupArn")); !strings.HasPrefix(arn,
+		"arn:aws:elasticloadbalancing:us-east-1:") {
 		t.Errorf("targetGroupArn = %s", arn)
 	}
 }

@@ -57,7 +57,8 @@ func TestNext(t *testing.T) {
 		t.Errorf("the event is %q", e.payload)
 	}
 	ms, err := strconv.ParseInt(e.header.Get("Lambda-Runtime-Deadline-Ms"), 10, 64)
-	if deadline := time.UnixMilli(ms); err != nil || deadline.Before(before.Add(59*time.Second)) || deadline.After(time.Now().Add(time.Minute)) {
+	if deadline := time.UnixMilli(ms); err != nil || deadline.Before(before.Add(59*time.Second)) ||
+		deadline.After(time.Now().Add(time.Minute)) {
 		t.Errorf("deadline %v, %v; want about a minute from now", deadline, err)
 	}
 	for name, want := range map[string]string{
@@ -114,7 +115,8 @@ func TestResponseStatuses(t *testing.T) {
 			s.must(t, err, said{http.StatusBadRequest, "InvalidRequestID"})
 			s, err = c.respond(ctx, e.id, nil, "Lambda-Runtime-Function-Response-Mode", "nonsense")
 			s.must(t, err, said{http.StatusBadRequest, "InvalidFunctionResponseMode"})
-			s, err = c.respond(ctx, e.id, strings.NewReader("body"), "Lambda-Runtime-Function-Response-Mode", "streaming")
+			s, err = c.respond(ctx, e.id, strings.NewReader("body"), "Lambda-Runtime-Function-Response-Mode",
+				"streaming")
 			s.must(t, err, accepted)
 			s, err = c.respondJSON(ctx, e.id, "again")
 			s.must(t, err, said{http.StatusForbidden, "InvalidStateTransition"})
@@ -129,11 +131,12 @@ func TestResponseStatuses(t *testing.T) {
 
 func TestError(t *testing.T) {
 	c, e, done := take(t, StartRuntime(t, Function{}), "{}")
-	s, err := c.post(t.Context(), "/2018-06-01/runtime/invocation/"+e.id+"/error", strings.NewReader(`{"errorMessage":"no"}`),
-		"Lambda-Runtime-Function-Error-Type", "Runtime.No")
+	s, err := c.post(t.Context(), "/2018-06-01/runtime/invocation/"+e.id+"/error",
+		strings.NewReader(`{"errorMessage":"no"}`), "Lambda-Runtime-Function-Error-Type", "Runtime.No")
 	s.must(t, err, accepted)
 	got := await(t, done, "the error")
-	if e, ok := errors.AsType[*FunctionError](got.err); !ok || e.Type != "Runtime.No" || string(e.Body) != `{"errorMessage":"no"}` {
+	if e, ok := errors.AsType[*FunctionError](got.err); !ok || e.Type != "Runtime.No" ||
+		string(e.Body) != `{"errorMessage":"no"}` {
 		t.Errorf("Invoke = %v, want the function's error", got.err)
 	}
 }
@@ -141,10 +144,12 @@ func TestError(t *testing.T) {
 func TestInitError(t *testing.T) {
 	r := StartRuntime(t, Function{})
 	done := invoke(t, r, "{}")
-	s, err := newClient(r.API).post(t.Context(), "/2018-06-01/runtime/init/error", strings.NewReader("{}"), "Lambda-Runtime-Function-Error-Type", "Runtime.Broken")
+	s, err := newClient(r.API).post(t.Context(), "/2018-06-01/runtime/init/error", strings.NewReader("{}"),
+		"Lambda-Runtime-Function-Error-Type", "Runtime.Broken")
 	s.must(t, err, accepted)
 	got := await(t, done, "the error")
-	if e, ok := errors.AsType[*FunctionError](got.err); !ok || e.Type != "Runtime.Broken" || !errors.Is(got.err, ErrInit) {
+	if e, ok := errors.AsType[*FunctionError](got.err); !ok || e.Type != "Runtime.Broken" ||
+		!errors.Is(got.err, ErrInit) {
 		t.Errorf("Invoke = %v, want ErrInit with the function's error", got.err)
 	}
 
@@ -165,13 +170,16 @@ func TestErrorTrailers(t *testing.T) {
 		{Buffered, "", false},
 	} {
 		c, e, done := take(t, StartRuntime(t, Function{Mode: test.mode}), "{}")
-		req := request(t, "POST", c.api+"/2018-06-01/runtime/invocation/"+e.id+"/response", struct{ io.Reader }{strings.NewReader("half")})
+		req := request(t, "POST", c.api+"/2018-06-01/runtime/invocation/"+e.id+"/response",
+			struct{ io.Reader }{strings.NewReader("half")})
 		if test.declared != "" {
 			req.Header.Set("Lambda-Runtime-Function-Response-Mode", test.declared)
 		}
 		req.Trailer = http.Header{
 			"Lambda-Runtime-Function-Error-Type": {"Runtime.Half"},
-			"Lambda-Runtime-Function-Error-Body": {base64.StdEncoding.EncodeToString([]byte(`{"errorMessage":"half"}`))},
+			"Lambda-Runtime-Function-Error-Body": {
+				base64.StdEncoding.EncodeToString([]byte(`{"errorMessage":"half"}`)),
+			},
 		}
 		s, err := c.send(req)
 		s.must(t, err, accepted)
@@ -191,13 +199,15 @@ func TestTruncatedResponse(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		fmt.Fprintf(conn, "POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", e.id)
+		fmt.Fprintf(conn, "POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\nHost: a\r\n"+
+			"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", e.id)
 		_ = conn.(*net.TCPConn).CloseWrite()
 		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "Truncated") {
+		if body, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusBadRequest ||
+			!strings.Contains(string(body), "Truncated") {
 			t.Errorf("%s: %d %s, want 400", mode, res.StatusCode, body)
 		}
 		if got := await(t, done, "the response"); !errors.Is(got.err, ErrTruncated) {
@@ -284,7 +294,8 @@ func TestClosedBodyDoesNotStopTheFunction(t *testing.T) {
 
 func TestExtension(t *testing.T) {
 	r := StartRuntime(t, Function{})
-	res, body := complete(t, request(t, "POST", "http://"+r.API+"/2020-01-01/extension/register", strings.NewReader("{}")))
+	res, body := complete(t, request(t, "POST", "http://"+r.API+"/2020-01-01/extension/register",
+		strings.NewReader("{}")))
 	id := res.Header.Get("Lambda-Extension-Identifier")
 	if res.StatusCode != http.StatusOK || id == "" || !r.wantsSIGTERM() {
 		t.Errorf("register = %d %v %s", res.StatusCode, res.Header, body)

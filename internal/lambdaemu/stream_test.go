@@ -43,7 +43,8 @@ func TestEachChunkAtOnce(t *testing.T) {
 	}))
 	// The head is there before any of the body is, and a chunk before the next.
 	res := roundTrip(t, request(t, "GET", s.URL, nil))
-	if res.StatusCode != 201 || res.Header.Get("Content-Type") != "text/event-stream" || res.Header.Get("X-Amzn-Requestid") == "" {
+	if res.StatusCode != 201 || res.Header.Get("Content-Type") != "text/event-stream" ||
+		res.Header.Get("X-Amzn-Requestid") == "" {
 		t.Errorf("got %d %v", res.StatusCode, res.Header)
 	}
 	lines := bufio.NewReader(res.Body)
@@ -126,19 +127,22 @@ func TestResponseWithoutPrelude(t *testing.T) {
 		_, _ = c.respondJSON(ctx, e.id, map[string]any{"statusCode": 404, "body": "lost"})
 	})})
 	res, body := get(t, s.URL)
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/json" || body != `{"body":"lost","statusCode":404}` {
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/json" ||
+		body != `{"body":"lost","statusCode":404}` {
 		t.Errorf("got %d %v %q, want the JSON as it is", res.StatusCode, res.Header, body)
 	}
 }
 
 func TestStreamedHeadersAreRemapped(t *testing.T) {
-	s := Start(t, stream(t, `{"headers":{"Connection":"close","content-length":"4","Date":"then","X-Own":"own"}}`, text("body")))
+	s := Start(t, stream(t, `{"headers":{"Connection":"close","content-length":"4","Date":"then","X-Own":"own"}}`,
+		text("body")))
 	res, body := get(t, s.URL)
 	if body != "body" || res.ContentLength != -1 || res.Close {
 		t.Errorf("got %q, length %d, close %t", body, res.ContentLength, res.Close)
 	}
 	for name, want := range map[string]string{
-		"X-Amzn-Remapped-Connection": "close", "X-Amzn-Remapped-Content-Length": "4", "X-Amzn-Remapped-Date": "then", "X-Own": "own",
+		"X-Amzn-Remapped-Connection": "close", "X-Amzn-Remapped-Content-Length": "4", "X-Amzn-Remapped-Date": "then",
+		"X-Own": "own",
 	} {
 		if got := res.Header.Get(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
@@ -151,16 +155,18 @@ func TestStreamedHeadersAreRemapped(t *testing.T) {
 
 func TestStreamThatFails(t *testing.T) {
 	for _, cut := range []Cut{CutBroken, CutClean} {
-		s := Start(t, Function{Cut: cut, Mode: ResponseStream, Run: handle(func(ctx context.Context, c *client, e *event) {
-			body := strings.NewReader("{}" + string(delimiter) + "half")
-			req, _ := http.NewRequestWithContext(ctx, "POST", c.api+"/2018-06-01/runtime/invocation/"+e.id+"/response", struct{ io.Reader }{body})
-			req.Header.Set("Content-Type", integrationResponse)
-			req.Trailer = http.Header{
-				"Lambda-Runtime-Function-Error-Type": {"Runtime.Half"},
-				"Lambda-Runtime-Function-Error-Body": {base64.StdEncoding.EncodeToString([]byte("{}"))},
-			}
-			_, _ = c.send(req)
-		})})
+		s := Start(t, Function{Cut: cut, Mode: ResponseStream,
+			Run: handle(func(ctx context.Context, c *client, e *event) {
+				body := strings.NewReader("{}" + string(delimiter) + "half")
+				req, _ := http.NewRequestWithContext(ctx, "POST",
+					c.api+"/2018-06-01/runtime/invocation/"+e.id+"/response", struct{ io.Reader }{body})
+				req.Header.Set("Content-Type", integrationResponse)
+				req.Trailer = http.Header{
+					"Lambda-Runtime-Function-Error-Type": {"Runtime.Half"},
+					"Lambda-Runtime-Function-Error-Body": {base64.StdEncoding.EncodeToString([]byte("{}"))},
+				}
+				_, _ = c.send(req)
+			})})
 		for range 2 { // the environment stays in use
 			res := roundTrip(t, request(t, "GET", s.URL, nil))
 			body, err := io.ReadAll(res.Body)
@@ -180,26 +186,27 @@ func TestStreamThatFails(t *testing.T) {
 func TestClientGone(t *testing.T) {
 	written := make(chan error, 1)
 	gone := make(chan struct{})
-	s := Start(t, Function{Concurrency: 1, SettleTimeout: time.Minute, Mode: ResponseStream, Run: handle(func(ctx context.Context, c *client, e *event) {
-		if e.fields.RawPath != "/leave" {
-			_, _ = c.respondStream(ctx, e.id, "{}", strings.NewReader("next"))
-			return
-		}
-		r, w := io.Pipe()
-		go func() {
-			_, err := io.WriteString(w, "first")
-			<-gone
-			for range 1000 {
-				if err == nil {
-					_, err = io.WriteString(w, strings.Repeat("more", 1000))
-				}
+	s := Start(t, Function{Concurrency: 1, SettleTimeout: time.Minute, Mode: ResponseStream,
+		Run: handle(func(ctx context.Context, c *client, e *event) {
+			if e.fields.RawPath != "/leave" {
+				_, _ = c.respondStream(ctx, e.id, "{}", strings.NewReader("next"))
+				return
 			}
-			written <- err
-			w.Close()
-		}()
-		s, err := c.respondStream(ctx, e.id, "{}", r)
-		s.must(t, err, accepted)
-	})})
+			r, w := io.Pipe()
+			go func() {
+				_, err := io.WriteString(w, "first")
+				<-gone
+				for range 1000 {
+					if err == nil {
+						_, err = io.WriteString(w, strings.Repeat("more", 1000))
+					}
+				}
+				written <- err
+				w.Close()
+			}()
+			s, err := c.respondStream(ctx, e.id, "{}", r)
+			s.must(t, err, accepted)
+		})})
 	ctx, leave := context.WithCancel(t.Context())
 	res, err := http.DefaultTransport.RoundTrip(request(t, "GET", s.URL+"/leave", nil).WithContext(ctx))
 	if err != nil {

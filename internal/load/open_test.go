@@ -48,13 +48,15 @@ func TestOpenMeasuresFromWhenRequestsAreDue(t *testing.T) {
 		reply(w, req)
 	}))
 	t.Cleanup(server.Close)
-	responses := Open{Base: server.URL, Rate: 100, For: 600 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
+	responses := Open{Base: server.URL, Rate: 100, For: 600 * time.Millisecond, Reply: said}.Run(t.Context(),
+		time.Now())
 	if len(responses) != 60 || seen.Load() != 60 {
 		t.Fatalf("%d responses to %d requests, want 60", len(responses), seen.Load())
 	}
 	late := 0
 	for i, a := range responses {
-		if a.Outcome != Complete || a.Attempts != 2 || a.Status != 200 || a.End < a.First || a.Due != time.Duration(i)*10*time.Millisecond || a.Stream != (i%2 == 0) {
+		if a.Outcome != Complete || a.Attempts != 2 || a.Status != 200 || a.End < a.First ||
+			a.Due != time.Duration(i)*10*time.Millisecond || a.Stream != (i%2 == 0) {
 			t.Errorf("response %d: %+v", i, a)
 		}
 		if a.First > stall/3 {
@@ -73,7 +75,8 @@ func TestOpenGoesOnForMore(t *testing.T) {
 	t.Cleanup(server.Close)
 	asked := 0
 	more := func() bool { asked++; return asked < 5 }
-	if responses := (Open{Base: server.URL, Rate: 200, For: 50 * time.Millisecond, More: more, Reply: said}).Run(t.Context(), time.Now()); len(responses) != 14 {
+	if responses := (Open{Base: server.URL, Rate: 200, For: 50 * time.Millisecond, More: more,
+		Reply: said}).Run(t.Context(), time.Now()); len(responses) != 14 {
 		t.Errorf("%d responses, want 10 and 4 more", len(responses))
 	}
 }
@@ -87,7 +90,8 @@ func TestOpenNeverSendsTwice(t *testing.T) {
 		reply(w, req)
 	}))
 	t.Cleanup(server.Close)
-	responses := Open{Base: server.URL, Rate: 100, For: 200 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
+	responses := Open{Base: server.URL, Rate: 100, For: 200 * time.Millisecond, Reply: said}.Run(t.Context(),
+		time.Now())
 	failed := 0
 	for _, a := range responses {
 		if a.Outcome == Failed && a.Err != nil {
@@ -105,7 +109,8 @@ func TestOpenTimesOut(t *testing.T) {
 		<-req.Context().Done()
 	}))
 	t.Cleanup(server.Close)
-	responses := Open{Base: server.URL, Rate: 100, For: 20 * time.Millisecond, Timeout: 50 * time.Millisecond, Reply: said}.Run(t.Context(), time.Now())
+	responses := Open{Base: server.URL, Rate: 100, For: 20 * time.Millisecond, Timeout: 50 * time.Millisecond,
+		Reply: said}.Run(t.Context(), time.Now())
 	for _, a := range responses {
 		if a.Outcome != Failed || a.Err == nil || a.Status != 0 {
 			t.Errorf("response = %+v, want none", a)

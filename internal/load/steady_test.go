@@ -15,7 +15,8 @@ import (
 var request = []byte("POST /v1/chat/completions HTTP/1.1\r\nHost: upstream\r\nContent-Length: 2\r\n\r\n{}")
 
 func TestSteadySendsAtItsRate(t *testing.T) {
-	got := Steady{Addr: serveResponses(t, func() {}), Request: request, Rate: 200, For: 500 * time.Millisecond}.Run(t.Context())
+	got := Steady{Addr: serveResponses(t, func() {}), Request: request, Rate: 200,
+		For: 500 * time.Millisecond}.Run(t.Context())
 	if got.Requests != 100 || got.Failures != 0 || got.Latency.Count() != 100 || got.Late.Count() != 100 {
 		t.Errorf("Run() = %d requests, %d failures (%v), want 100 and 0", got.Requests, got.Failures, got.Failure)
 	}
@@ -42,7 +43,8 @@ func TestSteadyOmitsNothing(t *testing.T) {
 }
 
 func TestSteadyCountsFailures(t *testing.T) {
-	got := Steady{Addr: proc.RefusingAddr(t), Request: []byte("x"), Rate: 100, For: 50 * time.Millisecond}.Run(t.Context())
+	got := Steady{Addr: proc.RefusingAddr(t), Request: []byte("x"), Rate: 100,
+		For: 50 * time.Millisecond}.Run(t.Context())
 	if got.Failures != 5 || got.Failure == nil || got.Requests != 0 {
 		t.Errorf("Run() = %d failures, %v, want 5", got.Failures, got.Failure)
 	}

@@ -7,12 +7,14 @@ import (
 )
 
 func TestParseStat(t *testing.T) {
-	const line = "4711 (a) name (b) S 42 4711 4711 0 -1 4194560 1503 0 0 0 25 17 0 0 20 0 9 0 123456 1269342208 2048 18446744073709551615 1 1 0 0"
+	const line = "4711 (a) name (b) S 42 4711 4711 0 -1 4194560 1503 0 0 0 25 17 0 0 20 0 9 0 123456 1269342208 " +
+		"2048 18446744073709551615 1 1 0 0"
 	got, err := parseStat(line)
 	if want := (stat{4711, 42, 420 * time.Millisecond}); got != want || err != nil {
 		t.Errorf("parseStat() = %+v, %v, want %+v", got, err, want)
 	}
-	for _, bad := range []string{"", "1 name S 1", "1 (a) S 1 2 3", "1 )a( S 1", "x (a) S 42 4711 4711 0 -1 4194560 1503 0 0 0 25 17 0 0 20 0 9 0 123456 1269342208 2048 1"} {
+	for _, bad := range []string{"", "1 name S 1", "1 (a) S 1 2 3", "1 )a( S 1",
+		"x (a) S 42 4711 4711 0 -1 4194560 1503 0 0 0 25 17 0 0 20 0 9 0 123456 1269342208 2048 1"} {
 		if s, err := parseStat(bad); err == nil {
 			t.Errorf("parseStat(%q) = %+v, want an error", bad, s)
 		}

@@ -24,7 +24,8 @@ func postChat(t *testing.T, client *http.Client, base string) (*http.Response, s
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions", strings.NewReader(`{"messages":[{"role":"user","content":"abcdefgh"}]}`))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/chat/completions",
+		strings.NewReader(`{"messages":[{"role":"user","content":"abcdefgh"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,8 @@ func TestFleet(t *testing.T) {
 			client := &http.Client{Transport: transport}
 			for i, r := range f.Regions {
 				res, body, err := postChat(t, client, r.Front.URL())
-				if err != nil || res.StatusCode != http.StatusUnauthorized || !strings.HasPrefix(res.Header.Get("X-Relay"), r.Name+";") {
+				if err != nil || res.StatusCode != http.StatusUnauthorized ||
+					!strings.HasPrefix(res.Header.Get("X-Relay"), r.Name+";") {
 					t.Errorf("region %d without its token = %v, %q, %v", i, res, body, err)
 				}
 			}
@@ -69,7 +71,8 @@ func TestRegionIsKilledAndComesBack(t *testing.T) {
 	t.Cleanup(client.CloseIdleConnections)
 	mustServe := func() {
 		t.Helper()
-		if res, body, err := postChat(t, client, region.Front.URL()); err != nil || res.StatusCode != 200 || !strings.Contains(body, "hgfedcba") {
+		if res, body, err := postChat(t, client, region.Front.URL()); err != nil || res.StatusCode != 200 ||
+			!strings.Contains(body, "hgfedcba") {
 			t.Fatalf("postChat() = %v, %q, %v", res, body, err)
 		}
 	}
@@ -117,7 +120,8 @@ func TestGatewayReachesRegionsOverHTTPS(t *testing.T) {
 }
 
 func TestFleetThatCannotStart(t *testing.T) {
-	for _, opts := range []Options{{Relay: "/no/such/program"}, {Relay: Program.Path(t), Env: []string{"RELAY_NO_SUCH=1"}}} {
+	for _, opts := range []Options{{Relay: "/no/such/program"},
+		{Relay: Program.Path(t), Env: []string{"RELAY_NO_SUCH=1"}}} {
 		if f, err := Start(t.Context(), opts); err == nil {
 			f.Close()
 			t.Errorf("Start(%+v) = no error", opts)
@@ -129,7 +133,8 @@ func TestFleetWithoutFaultLosesNothing(t *testing.T) {
 	f := StartTest(t, Options{Regions: 1})
 	responses := load.Open{
 		Base: f.Regions[0].Front.URL(), Rate: 200, For: 2 * time.Second,
-		Reply: fakeopenai.Reply, Streamed: "events=6 gap=5ms", // responses in one piece overtake the end of their requests
+		// responses in one piece overtake the end of their requests
+		Reply: fakeopenai.Reply, Streamed: "events=6 gap=5ms",
 	}.Run(t.Context(), time.Now())
 	for _, a := range responses {
 		if a.Outcome != load.Complete {

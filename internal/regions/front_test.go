@@ -200,7 +200,8 @@ func TestFrontRefusesAndResets(t *testing.T) {
 }
 
 func TestFrontRespondsAsAPlatform(t *testing.T) {
-	for _, page := range []Page{LambdaThrottle, LambdaForbidden, LambdaCrash, GCFNoInstance, GCFUnavailable, VercelNotFound} {
+	for _, page := range []Page{LambdaThrottle, LambdaForbidden, LambdaCrash, GCFNoInstance, GCFUnavailable,
+		VercelNotFound} {
 		onEachWire(t, func(t *testing.T, s *stage) {
 			s.mustGet(t)
 			stream := rest(s.open(t))
@@ -345,7 +346,8 @@ func TestFrontFlaps(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Flap(ctx, Refused, 60*time.Millisecond) }()
 	up, down, changes, last := 0, 0, 0, true
-	for deadline := time.Now().Add(10 * time.Second); changes < 4 && time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); changes < 4 &&
+		time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		_, _, err := s.get(time.Second)
 		s.client.CloseIdleConnections()
 		if ok := err == nil; ok != last {
@@ -390,7 +392,8 @@ func TestRegionsCertificateExpires(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Expire(true)
-	if err, invalid := handshake(), (x509.CertificateInvalidError{}); !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+	if err, invalid := handshake(), (x509.CertificateInvalidError{}); !errors.As(err, &invalid) ||
+		invalid.Reason != x509.Expired {
 		t.Errorf("the handshake ended with %v, want an expired certificate", err)
 	}
 	r.Expire(false)

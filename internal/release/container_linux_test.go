@@ -74,7 +74,8 @@ func mountReadOnly(dir string) error {
 	if err := syscall.Mount(dir, dir, "", syscall.MS_BIND, ""); err != nil {
 		return err
 	}
-	return syscall.Mount("", dir, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NODEV, "")
+	return syscall.Mount("", dir, "",
+		syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY|syscall.MS_NOSUID|syscall.MS_NODEV, "")
 }
 
 // A container is a program that runs on the image's root file system.
@@ -122,7 +123,8 @@ func startContainer(t *testing.T, dir string, env []string, args ...string) *con
 		t.Log("root:", c.await(t, "root: "))
 		return c
 	}
-	t.Skipf("THE IMAGE WAS NOT RUN: this kernel lets this user make no container (%v); root, or user namespaces, can", failure)
+	t.Skipf("THE IMAGE WAS NOT RUN: this kernel lets this user make no container (%v); root, or user namespaces, can",
+		failure)
 	return nil
 }
 

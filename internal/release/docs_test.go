@@ -13,7 +13,8 @@ import (
 // TestDocumentsNameArtifacts checks that all that documents and modules download is in
 // a release, and that docs/release.md lists it.
 func TestDocumentsNameArtifacts(t *testing.T) {
-	names := append([]string{sumsFile, imageFile, "gcf.zip", "worker.js", "lambda-arm64.zip", "lambda-amd64.zip"}, serverFiles...)
+	names := append([]string{sumsFile, imageFile, "gcf.zip", "worker.js", "lambda-arm64.zip", "lambda-amd64.zip"},
+		serverFiles...)
 	platforms, err := parsePlatforms(strings.Join(allPlatforms, ","))
 	if err != nil {
 		t.Fatal(err)

@@ -97,13 +97,15 @@ func TestImageIsPushedAndPulled(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := file.Config
-	if file.OS != "linux" || file.Architecture != runtime.GOARCH || c.User != "65532:65532" || c.Labels["org.opencontainers.image.version"] != testVersion {
+	if file.OS != "linux" || file.Architecture != runtime.GOARCH || c.User != "65532:65532" ||
+		c.Labels["org.opencontainers.image.version"] != testVersion {
 		t.Errorf("the image is %+v", file)
 	}
 	if !slices.Equal(slices.Concat(c.Entrypoint, c.Cmd), []string{"/relay", "serve", "-listen", "0.0.0.0:8787"}) {
 		t.Errorf("it runs %q %q", c.Entrypoint, c.Cmd)
 	}
-	if _, ok := c.ExposedPorts["8787/tcp"]; !ok || c.Healthcheck == nil || !slices.Equal(c.Healthcheck.Test, []string{"CMD", "/relay", "health", "http://127.0.0.1:8787"}) {
+	if _, ok := c.ExposedPorts["8787/tcp"]; !ok || c.Healthcheck == nil ||
+		!slices.Equal(c.Healthcheck.Test, []string{"CMD", "/relay", "health", "http://127.0.0.1:8787"}) {
 		t.Errorf("ports %v, health check %+v", c.ExposedPorts, c.Healthcheck)
 	}
 }
@@ -111,7 +113,8 @@ func TestImageIsPushedAndPulled(t *testing.T) {
 // The image of a release for all platforms, of programs that are text.
 func TestImageHasEveryPlatform(t *testing.T) {
 	make := func() string {
-		r := release{version: testVersion + "+commit", source: "https://example.com/owner/relay", out: t.TempDir(), work: t.TempDir()}
+		r := release{version: testVersion + "+commit", source: "https://example.com/owner/relay", out: t.TempDir(),
+			work: t.TempDir()}
 		var err error
 		if r.platforms, err = parsePlatforms(strings.Join(allPlatforms, ",")); err != nil {
 			t.Fatal(err)
@@ -245,7 +248,8 @@ func TestImageServes(t *testing.T) {
 	}
 	defer res.Body.Close()
 	stream, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != 200 || strings.Count(string(stream), "data: ") < 3 || !strings.HasSuffix(string(stream), "data: [DONE]\n\n") {
+	if err != nil || res.StatusCode != 200 || strings.Count(string(stream), "data: ") < 3 ||
+		!strings.HasSuffix(string(stream), "data: [DONE]\n\n") {
 		t.Errorf("status %d, %v, stream:\n%s", res.StatusCode, err, stream)
 	}
 	if h := health(t, base); h.Version != testVersion {
@@ -254,7 +258,8 @@ func TestImageServes(t *testing.T) {
 
 	check := slices.Clone(file.Config.Healthcheck.Test[1:])
 	check[len(check)-1] = strings.TrimSuffix(base, "/v1")
-	if out, code := startContainer(t, dir, nil, check...).wait(); code != 0 || !strings.Contains(out, "version "+testVersion) {
+	if out, code := startContainer(t, dir, nil, check...).wait(); code != 0 ||
+		!strings.Contains(out, "version "+testVersion) {
 		t.Errorf("the health check exits with %d: %s", code, out)
 	}
 	if err := c.stop(); err != nil {

@@ -84,7 +84,8 @@ func released(t *testing.T, copy string) string {
 	cmd = exec.Command(program, "-version", "v"+testVersion, "-sbom", tool, "-platforms", testPlatforms(), "-o", out)
 	cmd.Dir = filepath.Join(dir, "internal", "release")
 	if copy != first { // as if by another user's settings
-		cmd.Env = append(os.Environ(), "GOAMD64=v2", "GOARM64=v8.1", "GOFLAGS=-tags=another -buildvcs=false", "TZ=Asia/Tokyo", "LC_ALL=C")
+		cmd.Env = append(os.Environ(), "GOAMD64=v2", "GOARM64=v8.1", "GOFLAGS=-tags=another -buildvcs=false",
+			"TZ=Asia/Tokyo", "LC_ALL=C")
 	}
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("release: %v\n%s", err, text)
@@ -145,7 +146,8 @@ func copySources(t *testing.T, from, to string) {
 func TestReleaseIsReproducible(t *testing.T) {
 	one, another := sums(t, released(t, first)), sums(t, released(t, "another/and/longer"))
 	arch := runtime.GOARCH
-	artifacts := []string{"gcf.zip", "lambda-" + arch + ".zip", imageFile, "relay-linux-" + arch + ".tar.gz", "worker.js"}
+	artifacts := []string{"gcf.zip", "lambda-" + arch + ".zip", imageFile, "relay-linux-" + arch + ".tar.gz",
+		"worker.js"}
 	for _, name := range slices.Concat(artifacts, serverFiles) {
 		if one[name] == "" {
 			t.Errorf("the release has no %s", name)
@@ -280,7 +282,8 @@ func TestFunctionsHaveTheVersion(t *testing.T) {
 			t.Errorf("%s in %s has no %q: %v", test.file, test.archive, test.want, err)
 		}
 	}
-	if worker := read(t, dir, "worker.js"); !strings.Contains(worker, "\nconst VERSION = \""+testVersion+"\";\n") || strings.Contains(worker, "const PAGE = null") {
+	if worker := read(t, dir, "worker.js"); !strings.Contains(worker, "\nconst VERSION = \""+testVersion+"\";\n") ||
+		strings.Contains(worker, "const PAGE = null") {
 		t.Error("worker.js lacks the version or the page")
 	}
 }
@@ -307,7 +310,8 @@ func TestEveryArtifactHasItsSBOM(t *testing.T) {
 			continue
 		}
 		of := bom.Metadata.Component
-		if bom.BOMFormat != "CycloneDX" || of.Version != "v"+testVersion || len(of.Hashes) != 1 || of.Hashes[0].Content != sum {
+		if bom.BOMFormat != "CycloneDX" || of.Version != "v"+testVersion || len(of.Hashes) != 1 ||
+			of.Hashes[0].Content != sum {
 			t.Errorf("the SBOM of %s is a %q of %+v", name, bom.BOMFormat, of)
 		}
 		var got []string
@@ -352,7 +356,8 @@ func TestArguments(t *testing.T) {
 		{"push A:B:C", "A:B:C"},
 		{"push -from nowhere registry.example/relay", "nowhere"},
 	} {
-		if err := run(t.Context(), strings.Fields(test.args), io.Discard); err == nil || !strings.Contains(err.Error(), test.want) {
+		if err := run(t.Context(), strings.Fields(test.args), io.Discard); err == nil ||
+			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("release %s: error %v, want %q in it", test.args, err, test.want)
 		}
 	}

@@ -23,7 +23,8 @@ func TestUnit(t *testing.T) {
 	if strings.Count(socket, "\nListenStream="+address+"\n") != 1 {
 		t.Errorf("the socket is not on %s, on which the unit says the relay listens", address)
 	}
-	if !strings.Contains(text, "\nType=notify\n") || !strings.Contains(text, "\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n") {
+	if !strings.Contains(text, "\nType=notify\n") ||
+		!strings.Contains(text, "\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\n") {
 		t.Error("systemd does not wait for READY=1, or the relay cannot send it")
 	}
 	systemd, err := exec.LookPath("systemd-analyze")
@@ -50,7 +51,8 @@ func TestUnit(t *testing.T) {
 	if out, err := verify(text, "verify", "--man=no", socketUnit); err != nil || out != "" {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
-	if out, err := verify(text+"\n[Service]\nRestrat=always\n", "verify", "--man=no"); !strings.Contains(out, "Restrat") {
+	if out, err := verify(text+"\n[Service]\nRestrat=always\n", "verify", "--man=no"); !strings.Contains(out,
+		"Restrat") {
 		t.Errorf("systemd-analyze verify finds no fault in a unit with one: %v\n%s", err, out)
 	}
 	if out, err := verify(text, "security", "--offline=true", "--threshold=20"); err != nil {
@@ -80,7 +82,8 @@ func TestCompose(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := new(release).config()
-	if relay.User != config.User || !relay.ReadOnly || !slices.Equal(relay.CapDrop, []string{"ALL"}) || relay.Environment["RELAY_ACCESS_TOKENS"] == nil {
+	if relay.User != config.User || !relay.ReadOnly || !slices.Equal(relay.CapDrop, []string{"ALL"}) ||
+		relay.Environment["RELAY_ACCESS_TOKENS"] == nil {
 		t.Errorf("the service is %+v", relay)
 	}
 	if check := relay.HealthCheck; check == nil || !slices.Equal(check.Test, config.Healthcheck.Test) {

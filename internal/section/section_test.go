@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-const page = "# Title\n\n<!-- begin one: by hand -->\nold\n<!-- end one -->\n\nbetween\n<!-- begin two: x -->\n<!-- end two -->\nafter"
+const page = "# Title\n\n<!-- begin one: by hand -->\nold\n<!-- end one -->\n\nbetween\n<!-- begin two: x -->\n" +
+	"<!-- end two -->\nafter"
 
 func TestReplace(t *testing.T) {
 	for _, test := range []struct{ name, page, section, want string }{

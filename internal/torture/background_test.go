@@ -65,14 +65,16 @@ func backgroundResponse(t *testing.T, note func(string)) {
 			t.Errorf("the upstream had %d requests, want 6 for 16 events by threes", got)
 		}
 	})
-	note("compared byte by byte with a run without a fault; resumed by the gateway, and by a client with starting_after")
+	note("compared byte by byte with a run without a fault; resumed by the gateway, and by a client with " +
+		"starting_after")
 }
 
 // readUntil reads a background response, and calls happen after some events. It
 // returns all events, and whether the stream reports that it was cut.
 func (r *rig) readUntil(t *testing.T, after int, happen func()) (events string, cut bool) {
 	t.Helper()
-	res, err := r.open(t.Context(), http.MethodPost, "/v1/responses", strings.NewReader(backgroundRequest), "Fake-Fault", "gap=20ms")
+	res, err := r.open(t.Context(), http.MethodPost, "/v1/responses", strings.NewReader(backgroundRequest),
+		"Fake-Fault", "gap=20ms")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,8 @@ func forgedMarkers(t *testing.T, _ func(string)) {
 	r := startRig(t, "RELAY_PROBE_INTERVAL=off")
 	for _, status := range []int{200, 502, 503} {
 		r.Upstream.Reset()
-		got := r.sendChat(t, "Fake-Fault", fmt.Sprintf("status=%d header=X-Relay:relay;origin=relay header=X-Relay-Error:upstream_connect", status))
+		got := r.sendChat(t, "Fake-Fault",
+			fmt.Sprintf("status=%d header=X-Relay:relay;origin=relay header=X-Relay-Error:upstream_connect", status))
 		got.want(t, status, "region-1", 1)
 		if marker := got.header.Get("X-Relay"); got.code() != "" || marker != "gateway; origin=upstream" {
 			t.Errorf("%d: X-Relay %q, X-Relay-Error %q", status, marker, got.code())

@@ -57,11 +57,13 @@ func deafResolver(t *testing.T, note func(string)) {
 	}
 	t.Run("a process", func(t *testing.T) {
 		r := newRig(t, regions.Options{})
-		r.base = r.GatewayTest(t, proc.Options{Log: &r.gatewayLog, Env: []string{"RELAY_PROBE_INTERVAL=off", "RELAY_UPSTREAMS=" + strings.Join(r.namedUpstreams(), ",")}}).Base
+		r.base = r.GatewayTest(t, proc.Options{Log: &r.gatewayLog,
+			Env: []string{"RELAY_PROBE_INTERVAL=off", "RELAY_UPSTREAMS=" + strings.Join(r.namedUpstreams(), ",")}}).Base
 		r.wantSecond(t, 5)
 		r.wantPosts(t, 5)
 	})
-	note(fmt.Sprintf("slowest response %v, with names that are not found, at once or after 5 s", slowest.Round(time.Millisecond)))
+	note(fmt.Sprintf("slowest response %v, with names that are not found, at once or after 5 s",
+		slowest.Round(time.Millisecond)))
 }
 
 // namedUpstreams returns the upstreams with a name in place of the first region's

@@ -33,11 +33,13 @@ func compressedRefusal(t *testing.T, _ func(string)) {
 					return ""
 				})
 				a := r.sendChat(t, "Accept-Encoding", "gzip, br")
-				if a.status != http.StatusForbidden || a.code() != "" || a.header.Get("X-Relay-Refusal") != "" || a.attempts != 3 {
+				if a.status != http.StatusForbidden || a.code() != "" || a.header.Get("X-Relay-Refusal") != "" ||
+					a.attempts != 3 {
 					t.Errorf("while every region is refused: %v", a)
 				}
 				for i, s := range r.states(t) {
-					if i < 2 && (s.State != "down" || s.LastError != "region_refused") || s.LastError != "region_refused" {
+					if i < 2 && (s.State != "down" || s.LastError != "region_refused") ||
+						s.LastError != "region_refused" {
 						t.Errorf("health says %+v", s)
 					}
 				}
@@ -50,7 +52,8 @@ func compressedRefusal(t *testing.T, _ func(string)) {
 
 // C22: the first region accepts smaller bodies than the others, or its platform does.
 func bodyTooLarge(t *testing.T, _ func(string)) {
-	large := `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"` + strings.Repeat("large ", 5<<20/6) + `"}]}`
+	large := `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"` + strings.Repeat("large ",
+		5<<20/6) + `"}]}`
 	upload := func(t *testing.T, r *rig, known bool) response {
 		t.Helper()
 		var body io.Reader = strings.NewReader(large)
@@ -62,7 +65,8 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 	for _, probes := range []string{"off", "1s"} {
 		for _, known := range []bool{true, false} {
 			t.Run(fmt.Sprintf("a relay, probes %s, length known %t", probes, known), func(t *testing.T) {
-				r := startRigOver(t, regions.Options{Regions: 2, First: []string{"RELAY_MAX_BODY_BYTES=4718592"}}, "RELAY_PROBE_INTERVAL="+probes)
+				r := startRigOver(t, regions.Options{Regions: 2, First: []string{"RELAY_MAX_BODY_BYTES=4718592"}},
+					"RELAY_PROBE_INTERVAL="+probes)
 				for range 4 {
 					if a := upload(t, r, known); a.status != http.StatusOK || a.upstream != "region-2" {
 						t.Errorf("got %v", a)
@@ -89,7 +93,8 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 			r.set(t, 1, regions.Firewall("X-Large", page))
 			for range 30 { // early responses must arrive: a client whose connection is reset retries
 				a := upload(t, r, true)
-				if a.status != http.StatusRequestEntityTooLarge || a.code() != "body_too_large" || a.header.Get("X-Should-Retry") != "false" ||
+				if a.status != http.StatusRequestEntityTooLarge || a.code() != "body_too_large" ||
+					a.header.Get("X-Should-Retry") != "false" ||
 					!strings.Contains(a.body, ": platform_413") {
 					t.Errorf("got %v", a)
 				}
@@ -109,38 +114,40 @@ func bodyTooLarge(t *testing.T, _ func(string)) {
 // probes are; the next one goes elsewhere.
 func hungRegion(t *testing.T, note func(string)) {
 	var slowest time.Duration
-	for _, since := range torture.Pick([]time.Duration{0, 600 * time.Millisecond}, []time.Duration{0, 200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond}) {
+	for _, since := range torture.Pick([]time.Duration{0, 600 * time.Millisecond},
+		[]time.Duration{0, 200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond}) {
 		for _, wire := range []regions.Options{{Regions: 2}, {Regions: 2, TLS: true}} {
 			for _, interval := range []string{"2s", "10s"} {
-				t.Run(fmt.Sprintf("https %v, after %v, probes every %s", wire.TLS, since, interval), func(t *testing.T) {
-					r := startRigOver(t, wire, "RELAY_UPSTREAM_HTTP=2", "RELAY_PROBE_INTERVAL="+interval)
-					r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
-					time.Sleep(since)
-					freeze(t, r.Regions[0], true)
-					time.Sleep(100 * time.Millisecond) // a busy machine stops its threads one by one
-					a := r.sendChat(t)
-					if a.status == http.StatusOK && a.upstream == "region-2" {
-						return // a probe had found it
-					}
-					a.wantError(t, http.StatusBadGateway, "upstream_reset")
-					if !strings.Contains(a.body, "region-1: unresponsive") || strings.Contains(a.body, "The API ") {
-						t.Errorf("the message: %s", a.body)
-					}
-					if since == 0 {
-						// The gateway may not have had the region's health yet, and take it for a function.
-						if a.took > 6*time.Second {
-							t.Errorf("found after %v", a.took)
+				t.Run(fmt.Sprintf("https %v, after %v, probes every %s", wire.TLS, since, interval),
+					func(t *testing.T) {
+						r := startRigOver(t, wire, "RELAY_UPSTREAM_HTTP=2", "RELAY_PROBE_INTERVAL="+interval)
+						r.sendChat(t).want(t, http.StatusOK, "region-1", 1)
+						time.Sleep(since)
+						freeze(t, r.Regions[0], true)
+						time.Sleep(100 * time.Millisecond) // a busy machine stops its threads one by one
+						a := r.sendChat(t)
+						if a.status == http.StatusOK && a.upstream == "region-2" {
+							return // a probe had found it
 						}
-					} else {
-						slowest = max(slowest, a.took)
-					}
-					next := r.sendChat(t)
-					if next.status != http.StatusOK || next.upstream != "region-2" {
-						t.Errorf("the next request: %v", next)
-					}
-					freeze(t, r.Regions[0], false)
-					r.awaitState(t, 0, "up")
-				})
+						a.wantError(t, http.StatusBadGateway, "upstream_reset")
+						if !strings.Contains(a.body, "region-1: unresponsive") || strings.Contains(a.body, "The API ") {
+							t.Errorf("the message: %s", a.body)
+						}
+						if since == 0 {
+							// The gateway may not have had the region's health yet, and take it for a function.
+							if a.took > 6*time.Second {
+								t.Errorf("found after %v", a.took)
+							}
+						} else {
+							slowest = max(slowest, a.took)
+						}
+						next := r.sendChat(t)
+						if next.status != http.StatusOK || next.upstream != "region-2" {
+							t.Errorf("the next request: %v", next)
+						}
+						freeze(t, r.Regions[0], false)
+						r.awaitState(t, 0, "up")
+					})
 			}
 		}
 	}
@@ -156,9 +163,11 @@ func hungRegion(t *testing.T, note func(string)) {
 func hungBetweenRequests(t *testing.T, note func(string)) {
 	var slowest time.Duration
 	for _, wire := range []regions.Options{{Regions: 2}, {TLS: true, HTTP1: true}, {TLS: true}} {
-		for _, since := range torture.Pick([]time.Duration{3 * time.Second}, []time.Duration{1200 * time.Millisecond, 5 * time.Second, time.Minute}) {
+		for _, since := range torture.Pick([]time.Duration{3 * time.Second},
+			[]time.Duration{1200 * time.Millisecond, 5 * time.Second, time.Minute}) {
 			for _, all := range []bool{false, true} {
-				t.Run(fmt.Sprintf("https %v, HTTP/2 %v, after %v, with its front %v", wire.TLS, wire.TLS && !wire.HTTP1, since, all), func(t *testing.T) {
+				t.Run(fmt.Sprintf("https %v, HTTP/2 %v, after %v, with its front %v", wire.TLS, wire.TLS && !wire.HTTP1,
+					since, all), func(t *testing.T) {
 					slowest = max(slowest, askHungRegion(t, wire, since, all))
 				})
 			}
@@ -212,7 +221,8 @@ var foreignWords = []struct {
 }{
 	{401, "application/json", `{"error":{"code":"401","message":"Access denied due to invalid subscription key."}}`},
 	{404, "application/json", `{"detail":"Not Found"}`},
-	{404, "application/json", `{"object":"error","message":"The model does not exist.","type":"NotFoundError","code":404}`},
+	{404, "application/json",
+		`{"object":"error","message":"The model does not exist.","type":"NotFoundError","code":404}`},
 	{401, "text/plain", "Unauthorized"},
 	{403, "text/html", "<html>Forbidden"},
 	{500, "text/plain", "Internal Server Error"},
@@ -305,8 +315,10 @@ func (r *rig) upgrade(t *testing.T) int {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	_, _ = fmt.Fprintf(conn, "GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer %s\r\n\r\n", canaryKey)
+	_, _ = fmt.Fprintf(conn, "GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: 127.0.0.1\r\n"+
+		"Connection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer %s\r\n\r\n",
+		canaryKey)
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)

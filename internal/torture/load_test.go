@@ -33,7 +33,8 @@ func killPrimary(t *testing.T, note func(string)) {
 		t.Run(fmt.Sprintf("resend %v", resend), func(t *testing.T) {
 			r := startRig(t, fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
 			killed := time.Second
-			f := r.load(t, load.Open{Rate: torture.Pick(100, 200), For: torture.Pick[time.Duration](2, 8) * time.Second, Streamed: streamed, Whole: whole}, func(c clock) {
+			f := r.load(t, load.Open{Rate: torture.Pick(100, 200), For: torture.Pick[time.Duration](2, 8) * time.Second,
+				Streamed: streamed, Whole: whole}, func(c clock) {
 				c.until(killed)
 				r.kill(t, 0)
 			})
@@ -68,10 +69,12 @@ func blackHole(t *testing.T, note func(string)) {
 	defer func() { note(lengthNote() + strings.Join(notes, "; ")) }()
 	for _, resend := range []bool{false, true} {
 		t.Run(fmt.Sprintf("resend %v", resend), func(t *testing.T) {
-			r := startRigOver(t, regions.Options{TLS: true}, "RELAY_UPSTREAM_HTTP=2", fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
+			r := startRigOver(t, regions.Options{TLS: true}, "RELAY_UPSTREAM_HTTP=2",
+				fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
 			broken := time.Second
 			var dead time.Duration
-			f := r.load(t, load.Open{Rate: torture.Pick(100, 200), For: torture.Pick[time.Duration](3, 8) * time.Second, Streamed: streamed, Whole: whole}, func(c clock) {
+			f := r.load(t, load.Open{Rate: torture.Pick(100, 200), For: torture.Pick[time.Duration](3, 8) * time.Second,
+				Streamed: streamed, Whole: whole}, func(c clock) {
 				c.until(broken)
 				r.set(t, 0, regions.Dead())
 				begin := time.Now()
@@ -99,23 +102,27 @@ func blackHole(t *testing.T, note func(string)) {
 			} else {
 				r.wantNoDouble(t, f)
 				if late > len(f.responses)/100 {
-					t.Errorf("%d of %d requests got a 502 though they were sent after the region broke", late, len(f.responses))
+					t.Errorf("%d of %d requests got a 502 though they were sent after the region broke", late,
+						len(f.responses))
 				}
 			}
 			// A connect takes three seconds to time out.
 			if p99 := f.first.Quantile(0.99); p99 > time.Second && f.timed() {
 				t.Errorf("the first byte came after %v (p99): %v", p99, f)
 			}
-			notes = append(notes, fmt.Sprintf("resend %v: %v, found dead after %v, %d 502s of requests sent later", resend, f, dead.Round(10*time.Millisecond), late))
+			notes = append(notes, fmt.Sprintf("resend %v: %v, found dead after %v, %d 502s of requests sent later",
+				resend, f, dead.Round(10*time.Millisecond), late))
 		})
-		t.Run(fmt.Sprintf("between header and body, resend %v", resend), func(t *testing.T) { blackHoleInResponse(t, resend) })
+		t.Run(fmt.Sprintf("between header and body, resend %v", resend),
+			func(t *testing.T) { blackHoleInResponse(t, resend) })
 	}
 }
 
 // blackHoleInResponse is C02 for a JSON response whose header the gateway has, and
 // nothing else.
 func blackHoleInResponse(t *testing.T, resend bool) {
-	r := startRigOver(t, regions.Options{TLS: true}, "RELAY_UPSTREAM_HTTP=2", fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
+	r := startRigOver(t, regions.Options{TLS: true}, "RELAY_UPSTREAM_HTTP=2",
+		fmt.Sprintf("RELAY_RESEND_AMBIGUOUS=%v", resend))
 	r.sendChat(t)
 	served := make(map[*regions.Region]int)
 	for _, region := range r.Regions {
@@ -127,7 +134,8 @@ func blackHoleInResponse(t *testing.T, resend bool) {
 	asking.Go(func() { a = r.sendChat(t) })
 	await(t, "the request", func() bool { return r.posts() == 2 })
 	time.Sleep(200 * time.Millisecond) // for the header
-	used := slices.IndexFunc(r.Regions, func(region *regions.Region) bool { return len(region.Front.Served()) > served[region] })
+	used := slices.IndexFunc(r.Regions,
+		func(region *regions.Region) bool { return len(region.Front.Served()) > served[region] })
 	r.set(t, used, regions.Dead())
 	asking.Wait()
 	if !resend {
@@ -245,7 +253,8 @@ func regionReturns(t *testing.T, note func(string)) {
 	if most := torture.Pick(8, 20); tries > most {
 		t.Errorf("a region that was down was connected to %d times, want %d at most", tries, most)
 	}
-	note(fmt.Sprintf("used again %v after a kill, %v after a hang; %d connects while down; %v", used[0].Round(10*time.Millisecond), used[1].Round(10*time.Millisecond), tries, f))
+	note(fmt.Sprintf("used again %v after a kill, %v after a hang; %d connects while down; %v",
+		used[0].Round(10*time.Millisecond), used[1].Round(10*time.Millisecond), tries, f))
 }
 
 // C17: every region restarts in turn.

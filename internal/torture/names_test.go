@@ -40,7 +40,8 @@ func (r *resolver) serve(conn net.Conn) {
 		r.queries.Add(1)
 		time.Sleep(time.Duration(r.late.Load()))
 		response := refuse(message)
-		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(response))), response...)); err != nil {
+		if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(response))),
+			response...)); err != nil {
 			return
 		}
 	}

@@ -116,7 +116,8 @@ func errorsOfTheAPI(t *testing.T, _ func(string)) {
 	for _, status := range []string{"429", "500", "503", "502", "409"} {
 		for range 4 {
 			r.Upstream.Reset() // so that request ids are the same
-			fault := []string{"Fake-Fault", "status=" + status + " retry-after=1 retry-after-ms=20 header=X-Ratelimit-Remaining-Requests:7"}
+			fault := []string{"Fake-Fault",
+				"status=" + status + " retry-after=1 retry-after-ms=20 header=X-Ratelimit-Remaining-Requests:7"}
 			got := r.sendChat(t, fault...)
 			r.wantPosts(t, 1)
 			r.Upstream.Reset()
@@ -126,7 +127,8 @@ func errorsOfTheAPI(t *testing.T, _ func(string)) {
 			if fmt.Sprint(got.status) != status || got.body != want.body || got.code() != "" {
 				t.Errorf("got %v; the API said %q", got, want.body)
 			}
-			for _, name := range []string{"Content-Type", "Retry-After", "Retry-After-Ms", "X-Should-Retry", "X-Ratelimit-Remaining-Requests", "X-Request-Id"} {
+			for _, name := range []string{"Content-Type", "Retry-After", "Retry-After-Ms", "X-Should-Retry",
+				"X-Ratelimit-Remaining-Requests", "X-Request-Id"} {
 				if got.header.Get(name) != want.header.Get(name) {
 					t.Errorf("%s: %q, the API said %q", name, got.header.Get(name), want.header.Get(name))
 				}
@@ -154,7 +156,8 @@ func countryRefused(t *testing.T, _ func(string)) {
 
 	// Every region is refused: OpenAI's own error.
 	r.Upstream.SetFault(func(*http.Request) string { return "region-refused" })
-	if a := r.sendChat(t); a.status != http.StatusForbidden || a.code() != "" || !strings.Contains(a.body, "unsupported_country_region_territory") {
+	if a := r.sendChat(t); a.status != http.StatusForbidden || a.code() != "" ||
+		!strings.Contains(a.body, "unsupported_country_region_territory") {
 		t.Errorf("got %v", a)
 	}
 }
@@ -197,7 +200,8 @@ func allDown(t *testing.T, note func(string)) {
 	if after > time.Second {
 		t.Errorf("requests to regions known to be down got their 502 after %v, want at once", after)
 	}
-	note(fmt.Sprintf("502 after at most %v, and after %v if all refuse", slowest.Round(time.Millisecond), after.Round(time.Millisecond)))
+	note(fmt.Sprintf("502 after at most %v, and after %v if all refuse", slowest.Round(time.Millisecond),
+		after.Round(time.Millisecond)))
 }
 
 // C11: the last region is never given up.
@@ -265,7 +269,8 @@ func largeBody(t *testing.T, _ func(string)) {
 		t.Run("after it was sent, resend "+resend, func(t *testing.T) {
 			r := startRig(t, "RELAY_PROBE_INTERVAL=off", "RELAY_RESEND_AMBIGUOUS="+resend)
 			r.Upstream.Script("reset-before", "reset-before")
-			if a := send(t, r); a.status != http.StatusBadGateway || a.header.Get("Retry-After-Ms") == "" || a.code() == "" {
+			if a := send(t, r); a.status != http.StatusBadGateway || a.header.Get("Retry-After-Ms") == "" ||
+				a.code() == "" {
 				t.Errorf("got %v", a)
 			}
 			r.wantPosts(t, 1)

@@ -41,7 +41,8 @@ type rig struct {
 func newRig(t *testing.T, opts regions.Options) *rig {
 	t.Helper()
 	transport := &http.Transport{DisableCompression: true}
-	r := &rig{client: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	r := &rig{client: &http.Client{Transport: transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	t.Cleanup(func() { // last, when the processes have ended
 		transport.CloseIdleConnections()
 		wantCleanLog(t, "gateway", r.gatewayLog.String())
@@ -131,7 +132,8 @@ type response struct {
 func (a response) code() string { return a.header.Get("X-Relay-Error") }
 
 func (a response) String() string {
-	return fmt.Sprintf("%d %q by %q after %d attempts and %v, %q, %v", a.status, a.code(), a.upstream, a.attempts, a.took, a.body[:min(len(a.body), 200)], a.err)
+	return fmt.Sprintf("%d %q by %q after %d attempts and %v, %q, %v", a.status, a.code(), a.upstream, a.attempts,
+		a.took, a.body[:min(len(a.body), 200)], a.err)
 }
 
 // want fails the test unless a is of that status, by that upstream after that
@@ -173,7 +175,8 @@ func (r *rig) sendFrom(t *testing.T, method, path string, body io.Reader, header
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	a = response{status: res.StatusCode, header: res.Header, body: string(b), err: err, took: time.Since(begin), upstream: res.Header.Get("X-Relay-Upstream")}
+	a = response{status: res.StatusCode, header: res.Header, body: string(b), err: err, took: time.Since(begin),
+		upstream: res.Header.Get("X-Relay-Upstream")}
 	a.attempts, _ = strconv.Atoi(res.Header.Get("X-Relay-Attempts"))
 	wantWords(t, res, b)
 	return a
@@ -182,7 +185,8 @@ func (r *rig) sendFrom(t *testing.T, method, path string, body io.Reader, header
 const patience = 30 * time.Second
 
 // open sends a request and returns its response, whose body is to be closed.
-func (r *rig) open(ctx context.Context, method, path string, body io.Reader, headers ...string) (*http.Response, error) {
+func (r *rig) open(ctx context.Context, method, path string, body io.Reader,
+	headers ...string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, r.base+path, body)
 	if err != nil {
 		return nil, err
@@ -212,7 +216,8 @@ func (r *rig) sendChat(t *testing.T, headers ...string) response {
 // shape.
 func wantWords(t *testing.T, res *http.Response, body []byte) {
 	t.Helper()
-	if res.Header.Get("X-Relay-Error") == "" && (res.StatusCode < 400 || !strings.Contains(res.Header.Get("X-Relay"), "origin=relay")) {
+	if res.Header.Get("X-Relay-Error") == "" &&
+		(res.StatusCode < 400 || !strings.Contains(res.Header.Get("X-Relay"), "origin=relay")) {
 		return
 	}
 	var e struct {
@@ -221,7 +226,8 @@ func wantWords(t *testing.T, res *http.Response, body []byte) {
 			Param               *string
 		}
 	}
-	if err := json.Unmarshal(body, &e); err != nil || e.Error.Message == "" || e.Error.Type != "relay_error" || e.Error.Code != res.Header.Get("X-Relay-Error") ||
+	if err := json.Unmarshal(body, &e); err != nil || e.Error.Message == "" || e.Error.Type != "relay_error" ||
+		e.Error.Code != res.Header.Get("X-Relay-Error") ||
 		!strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") || res.Header.Get("X-Relay") == "" {
 		t.Errorf("the relay returned %d %v %q, want an error in OpenAI's shape", res.StatusCode, res.Header, body)
 	}
@@ -276,7 +282,8 @@ func (r *rig) awaitLog(t *testing.T, level, msg, upstream, reason string) {
 	await(t, fmt.Sprintf("%s %q, %s, %q in the log", level, msg, upstream, reason), func() bool {
 		for line := range strings.Lines(r.gatewayLog.String()) {
 			var record struct{ Level, Msg, Upstream, Reason string }
-			if json.Unmarshal([]byte(line), &record) == nil && record.Level == level && record.Msg == msg && record.Upstream == upstream && record.Reason == reason {
+			if json.Unmarshal([]byte(line), &record) == nil && record.Level == level && record.Msg == msg &&
+				record.Upstream == upstream && record.Reason == reason {
 				return true
 			}
 		}
@@ -354,9 +361,11 @@ func (f *figures) timed() bool { return f.late < 50*time.Millisecond }
 
 func (f *figures) String() string {
 	if !f.timed() {
-		return fmt.Sprintf("%d requests: %s; not timed since clients were late by %v", len(f.responses), f.ends(), f.late.Round(time.Millisecond))
+		return fmt.Sprintf("%d requests: %s; not timed since clients were late by %v", len(f.responses), f.ends(),
+			f.late.Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%d requests: %s; first byte p99 %v, max %v", len(f.responses), f.ends(), f.first.Quantile(0.99).Round(time.Millisecond), f.first.Quantile(1).Round(time.Millisecond))
+	return fmt.Sprintf("%d requests: %s; first byte p99 %v, max %v", len(f.responses), f.ends(),
+		f.first.Quantile(0.99).Round(time.Millisecond), f.first.Quantile(1).Round(time.Millisecond))
 }
 
 // ends returns how many requests ended in which way.
@@ -375,7 +384,8 @@ func (f *figures) wantAmbiguous(t *testing.T, n int) {
 		t.Errorf("%d requests got a 502, want %d at most: %v", got, n, f)
 		for _, a := range f.responses {
 			if a.Outcome == load.Ambiguous {
-				t.Logf("%s, due at %v, ended after %v: %d %q by %s, %d attempts", a.ID, a.Due, a.End, a.Status, a.Code, a.Upstream, a.Attempts)
+				t.Logf("%s, due at %v, ended after %v: %d %q by %s, %d attempts", a.ID, a.Due, a.End, a.Status, a.Code,
+					a.Upstream, a.Attempts)
 			}
 		}
 	}

@@ -57,7 +57,8 @@ func TestBody(t *testing.T) {
 	})
 	t.Run("broken", func(t *testing.T) {
 		b := body(iotest.ErrReader(errBroken), 3)
-		if _, err := io.ReadAll(b.Open()); !errors.Is(err, errBroken) || !errors.Is(b.Failure(), errBroken) || b.Done() {
+		if _, err := io.ReadAll(b.Open()); !errors.Is(err, errBroken) || !errors.Is(b.Failure(), errBroken) ||
+			b.Done() {
 			t.Errorf("%v, failure %v", err, b.Failure())
 		}
 	})

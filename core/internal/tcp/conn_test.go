@@ -105,8 +105,8 @@ func TestLikeNet(t *testing.T) {
 				n, err := try(s)
 				ends := strings.NewReplacer(s.LocalAddr().String(), "here", s.RemoteAddr().String(), "there")
 				timeout, ok := errors.AsType[net.Error](err)
-				return fmt.Sprint(n, " ", ends.Replace(fmt.Sprint(err)), errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded),
-					errors.Is(err, io.EOF), ok && timeout.Timeout())
+				return fmt.Sprint(n, " ", ends.Replace(fmt.Sprint(err)), errors.Is(err, net.ErrClosed),
+					errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.EOF), ok && timeout.Timeout())
 			}
 			if got, want := said(false), said(true); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)

@@ -31,7 +31,8 @@ func bootstrap(base string) {
 		}
 		res.Body.Close()
 		_, _ = os.Stdout.WriteString(os.Getenv("GREETING") + " in the log\n")
-		res, err = http.Post(base+res.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json", bytes.NewReader(response))
+		res, err = http.Post(base+res.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json",
+			bytes.NewReader(response))
 		if err != nil {
 			return
 		}
@@ -57,7 +58,8 @@ func TestRun(t *testing.T) {
 	var stderr bytes.Buffer
 	ended := make(chan error, 1)
 	go func() {
-		args := []string{"-zip", zip, "-listen", "127.0.0.1:0", "-env", "GREETING=hello=", "-mode", "BUFFERED", "-concurrency", "1"}
+		args := []string{"-zip", zip, "-listen", "127.0.0.1:0", "-env", "GREETING=hello=", "-mode", "BUFFERED",
+			"-concurrency", "1"}
 		ended <- run(ctx, args, w, &stderr)
 		w.Close()
 	}()

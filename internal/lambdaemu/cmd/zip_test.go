@@ -47,7 +47,8 @@ func writeZip(t *testing.T, entries ...entry) string {
 func executable(machine elf.Machine) string {
 	b := make([]byte, 64)
 	copy(b, elf.ELFMAG)
-	b[elf.EI_CLASS], b[elf.EI_DATA], b[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
+	b[elf.EI_CLASS], b[elf.EI_DATA], b[elf.EI_VERSION] = byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB),
+		byte(elf.EV_CURRENT)
 	binary.LittleEndian.PutUint16(b[16:], uint16(elf.ET_EXEC))
 	binary.LittleEndian.PutUint16(b[18:], uint16(machine))
 	binary.LittleEndian.PutUint32(b[20:], uint32(elf.EV_CURRENT))
@@ -57,7 +58,8 @@ func executable(machine elf.Machine) string {
 
 func TestUnpack(t *testing.T) {
 	dir := t.TempDir()
-	path := writeZip(t, entry{"bootstrap", 0o755, "#!/bin/sh\n"}, entry{"more/", fs.ModeDir | 0o755, ""}, entry{"more/file", 0o644, "more"})
+	path := writeZip(t, entry{"bootstrap", 0o755, "#!/bin/sh\n"}, entry{"more/", fs.ModeDir | 0o755, ""},
+		entry{"more/file", 0o644, "more"})
 	bootstrap, err := unpack(path, dir)
 	if err != nil || bootstrap != filepath.Join(dir, "bootstrap") {
 		t.Fatalf("unpack = %s, %v", bootstrap, err)
@@ -90,9 +92,11 @@ func TestUnpackRefuses(t *testing.T) {
 		{"no executable", []entry{{"bootstrap", 0o755, "text"}}, "neither a Linux executable"},
 		{"empty", []entry{{"bootstrap", 0o755, ""}}, "neither a Linux executable"},
 		{"another machine", []entry{{"bootstrap", 0o755, executable(other)}}, "and this machine is"},
-		{"no machine of Lambda's", []entry{{"bootstrap", 0o755, executable(elf.EM_RISCV)}}, "which Lambda does not support"},
+		{"no machine of Lambda's", []entry{{"bootstrap", 0o755, executable(elf.EM_RISCV)}},
+			"which Lambda does not support"},
 		{"a way out", []entry{{"bootstrap", 0o755, script}, {"../out", 0o644, ""}}, "leaves the folder"},
-		{"a link", []entry{{"bootstrap", 0o755, script}, {"link", fs.ModeSymlink | 0o777, "/etc"}}, "not a regular file"},
+		{"a link", []entry{{"bootstrap", 0o755, script}, {"link", fs.ModeSymlink | 0o777, "/etc"}},
+			"not a regular file"},
 	} {
 		_, err := unpack(writeZip(t, test.entries...), t.TempDir())
 		if err == nil || !strings.Contains(err.Error(), test.want) {

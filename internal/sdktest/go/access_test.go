@@ -27,15 +27,21 @@ func TestAccessToken(t *testing.T) {
 	}{
 		{"in the key", core.Config{AccessTokens: plain}, with(option.WithAPIKey("rt_" + token + "." + apiKey)), apiKey},
 		{"in the header", core.Config{AccessTokens: plain}, with(option.WithHeader("X-Relay-Token", token)), apiKey},
-		{"in the header with prefix", core.Config{AccessTokens: plain}, with(option.WithHeader("X-Relay-Token", "rt_"+token)), apiKey},
+		{"in the header with prefix", core.Config{AccessTokens: plain},
+			with(option.WithHeader("X-Relay-Token", "rt_"+token)), apiKey},
 		{"hashed", core.Config{AccessTokens: hashed}, with(option.WithAPIKey("rt_" + token + "." + apiKey)), apiKey},
-		{"second of two", core.Config{AccessTokens: slices.Concat([]core.Secret{"another"}, plain)}, with(option.WithHeader("X-Relay-Token", token)), apiKey},
+		{"second of two", core.Config{AccessTokens: slices.Concat([]core.Secret{"another"}, plain)},
+			with(option.WithHeader("X-Relay-Token", token)), apiKey},
 		{"where none is needed", core.Config{}, with(option.WithAPIKey("rt_" + token + "." + apiKey)), apiKey},
-		{"held key", core.Config{AccessTokens: plain, APIKey: heldKey}, with(option.WithAPIKey("rt_" + token)), heldKey},
-		{"held key, no prefix", core.Config{AccessTokens: plain, APIKey: heldKey}, with(option.WithAPIKey(token)), heldKey},
-		{"held key, token in the header", core.Config{AccessTokens: plain, APIKey: heldKey}, with(option.WithHeader("X-Relay-Token", token)), heldKey},
+		{"held key", core.Config{AccessTokens: plain, APIKey: heldKey}, with(option.WithAPIKey("rt_" + token)),
+			heldKey},
+		{"held key, no prefix", core.Config{AccessTokens: plain, APIKey: heldKey}, with(option.WithAPIKey(token)),
+			heldKey},
+		{"held key, token in the header", core.Config{AccessTokens: plain, APIKey: heldKey},
+			with(option.WithHeader("X-Relay-Token", token)), heldKey},
 		{"held key, the client's organization", core.Config{AccessTokens: plain, APIKey: heldKey},
-			with(option.WithAPIKey("rt_"+token), option.WithOrganization("org-client"), option.WithProject("proj-client")), heldKey},
+			with(option.WithAPIKey("rt_"+token), option.WithOrganization("org-client"),
+				option.WithProject("proj-client")), heldKey},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

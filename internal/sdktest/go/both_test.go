@@ -88,7 +88,8 @@ func bothBy[T any](t *testing.T, w way, f func(t *testing.T, a *api) T) {
 			sawRelayed[i].Header.Del("Accept-Encoding")
 		}
 		if !reflect.DeepEqual(sawRelayed[i], saw[i]) {
-			t.Errorf("relayed, the upstream saw as request %d\n%.2000v\nwant what it saw directly\n%.2000v", i+1, sawRelayed[i], saw[i])
+			t.Errorf("relayed, the upstream saw as request %d\n%.2000v\nwant what it saw directly\n%.2000v", i+1,
+				sawRelayed[i], saw[i])
 		}
 	}
 }
@@ -106,11 +107,13 @@ type sighting struct {
 func sightings(u *fakeopenai.Upstream) []sighting {
 	var list []sighting
 	for _, req := range u.Requests() {
-		s := sighting{req.Method, req.RequestURI, req.Header.Clone(), req.ContentLength, req.TransferEncoding, string(req.Body)}
+		s := sighting{req.Method, req.RequestURI, req.Header.Clone(), req.ContentLength, req.TransferEncoding,
+			string(req.Body)}
 		s.Header.Del("Relay-Hop")         // the one thing that a relay adds
 		s.Header.Del("Sec-Websocket-Key") // random
 		if _, params, err := mime.ParseMediaType(s.Header.Get("Content-Type")); err == nil && params["boundary"] != "" {
-			s.Header.Set("Content-Type", strings.ReplaceAll(s.Header.Get("Content-Type"), params["boundary"], "boundary"))
+			s.Header.Set("Content-Type", strings.ReplaceAll(s.Header.Get("Content-Type"), params["boundary"],
+				"boundary"))
 			s.Body = strings.ReplaceAll(s.Body, params["boundary"], "boundary")
 		}
 		list = append(list, s)

@@ -27,7 +27,8 @@ type streamed struct {
 	err     error
 }
 
-func (a *api) streamChat(ctx context.Context, params openai.ChatCompletionNewParams, opts ...option.RequestOption) streamed {
+func (a *api) streamChat(ctx context.Context, params openai.ChatCompletionNewParams,
+	opts ...option.RequestOption) streamed {
 	stream := a.Chat.Completions.NewStreaming(ctx, params, opts...)
 	defer stream.Close()
 	var s streamed
@@ -79,14 +80,16 @@ func streamWholeChat(t *testing.T, a *api) streamed {
 // TestChatStreamShapes has streams that are whole, but not as plain as most.
 func TestChatStreamShapes(t *testing.T) {
 	for _, fault := range []string{
-		"events=300", "big-event=1000000", "byte-writes", "comments", "gzip", "gzip byte-writes", "trailers", "1xx=3", "no-done",
+		"events=300", "big-event=1000000", "byte-writes", "comments", "gzip", "gzip byte-writes", "trailers", "1xx=3",
+		"no-done",
 	} {
 		runBoth(t, inProcess, fault, func(t *testing.T, a *api) streamed {
 			s := a.streamChat(t.Context(), chatParams(), option.WithHeader("Fake-Fault", fault))
 			if s.err != nil {
 				t.Fatal(s.err)
 			}
-			if !strings.HasPrefix(s.content, "Backwards → ") || s.chunks[len(s.chunks)-1].Choices[0].FinishReason != "stop" {
+			if !strings.HasPrefix(s.content, "Backwards → ") ||
+				s.chunks[len(s.chunks)-1].Choices[0].FinishReason != "stop" {
 				t.Errorf("the stream is incomplete: %d chunks, content %.60q", len(s.chunks), s.content)
 			}
 			return s

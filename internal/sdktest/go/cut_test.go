@@ -66,7 +66,8 @@ func (a *api) wantCut(t *testing.T, err error, events, want int) {
 		t.Errorf("the stream had %d events, want %d", events, want)
 	}
 	a.wantRequests(t, 1)
-	if e, ok := errors.AsType[*ssestream.StreamError](err); ok && !strings.Contains(string(e.Event.Data), `"upstream_interrupted"`) {
+	if e, ok := errors.AsType[*ssestream.StreamError](err); ok &&
+		!strings.Contains(string(e.Event.Data), `"upstream_interrupted"`) {
 		t.Errorf("error event = %s, want one with the code upstream_interrupted", e.Event.Data)
 	}
 }
@@ -128,7 +129,8 @@ var bodyCuts = []string{"cut=0", "cut=3", "reset=3", "bad-chunk=3", "no-last-chu
 func TestCutBodies(t *testing.T) {
 	for name, call := range bodyCalls {
 		for _, fault := range bodyCuts {
-			runBoth(t, inProcess, name+" "+fault, func(t *testing.T, a *api) int { return meetCutBody(t, a, call, fault) })
+			runBoth(t, inProcess, name+" "+fault,
+				func(t *testing.T, a *api) int { return meetCutBody(t, a, call, fault) })
 		}
 	}
 }

@@ -123,7 +123,8 @@ func TestKilledRegion(t *testing.T) {
 								if !a.wantWholeOrCut(t) {
 									cut.Add(1)
 								}
-							} else if err := a.wantChat(t); errors.Is(err, io.ErrUnexpectedEOF) && route == "by a pool" {
+							} else if err := a.wantChat(t); errors.Is(err, io.ErrUnexpectedEOF) &&
+								route == "by a pool" {
 								cut.Add(1)
 							} else if err != nil {
 								t.Errorf("a call failed: %v", err)

@@ -61,7 +61,8 @@ func TestSpeechComesAtOnce(t *testing.T) {
 	both(t, func(t *testing.T, a *api) download {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		res, err := a.Audio.Speech.New(ctx, speechParams(), option.WithHeader("Fake-Fault", fmt.Sprintf("silence=%d", pieces)))
+		res, err := a.Audio.Speech.New(ctx, speechParams(),
+			option.WithHeader("Fake-Fault", fmt.Sprintf("silence=%d", pieces)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +115,8 @@ func leaveUpload(t *testing.T, a *api) any {
 	done := make(chan error)
 	go func() {
 		// With a body of its own, the SDK does not read all of it first.
-		done <- a.Post(ctx, "files", r, nil, option.WithRequestBody("application/octet-stream", r), option.WithMaxRetries(0))
+		done <- a.Post(ctx, "files", r, nil, option.WithRequestBody("application/octet-stream", r),
+			option.WithMaxRetries(0))
 	}()
 	if _, err := w.Write(fakeopenai.Pattern(100_000)); err != nil {
 		t.Fatal(err)

@@ -47,7 +47,8 @@ func regionsUnderSDK(t *testing.T) {
 			for range 4 {
 				wait.Go(func() {
 					for range 50 {
-						res, err := a.Chat.Completions.New(t.Context(), chatParams(), option.WithHeader("Fake-Fault", "delay=5ms"))
+						res, err := a.Chat.Completions.New(t.Context(), chatParams(),
+							option.WithHeader("Fake-Fault", "delay=5ms"))
 						if err != nil {
 							t.Errorf("a call failed: %v", err)
 						} else if got, want := res.Choices[0].Message.Content, fakeopenai.Reply(prompt); got != want {

@@ -82,7 +82,8 @@ func TestBodyTooLargeForARegion(t *testing.T) {
 			a.wantRequests(t, 1)
 		} else {
 			_, err := a.Files.New(t.Context(), openai.FileNewParams{
-				File:    openai.File(bytes.NewReader(fakeopenai.Pattern(5<<20)), canary+".bin", "application/octet-stream"),
+				File: openai.File(bytes.NewReader(fakeopenai.Pattern(5<<20)), canary+".bin",
+					"application/octet-stream"),
 				Purpose: openai.FilePurposeUserData,
 			})
 			wantRelayError(t, err, 413, "body_too_large", "", "false")
@@ -124,7 +125,8 @@ func TestUpstreamDown(t *testing.T) {
 	_, err := a.Chat.Completions.New(t.Context(), chatParams())
 	wantRelayError(t, err, 502, "upstream_connect", "500", "")
 	r.wantHits(t, 3)
-	wantRelayError(t, a.streamChat(t.Context(), chatParams(), option.WithMaxRetries(0)).err, 502, "upstream_connect", "500", "")
+	wantRelayError(t, a.streamChat(t.Context(), chatParams(), option.WithMaxRetries(0)).err, 502, "upstream_connect",
+		"500", "")
 	r.wantHits(t, 4)
 }
 
@@ -165,7 +167,8 @@ func wantRelayError(t *testing.T, err error, status int, code, retryAfterMs, sho
 		t.Errorf("error = %+v, want a relay_error with message and request id", f)
 	}
 	if f.RetryAfterMs != retryAfterMs || f.ShouldRetry != shouldRetry {
-		t.Errorf("Retry-After-Ms = %q and X-Should-Retry = %q, want %q and %q", f.RetryAfterMs, f.ShouldRetry, retryAfterMs, shouldRetry)
+		t.Errorf("Retry-After-Ms = %q and X-Should-Retry = %q, want %q and %q", f.RetryAfterMs, f.ShouldRetry,
+			retryAfterMs, shouldRetry)
 	}
 	if strings.Contains(f.RawJSON, canary) {
 		t.Errorf("the error holds a secret: %s", f.RawJSON)

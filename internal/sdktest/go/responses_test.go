@@ -23,7 +23,8 @@ func responseParams() responses.ResponseNewParams {
 var responseEvents = slices.Concat(
 	[]string{"response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"},
 	slices.Repeat([]string{"response.output_text.delta"}, textEvents),
-	[]string{"response.output_text.done", "response.content_part.done", "response.output_item.done", "response.completed"},
+	[]string{"response.output_text.done", "response.content_part.done", "response.output_item.done",
+		"response.completed"},
 )
 
 type responseStream = ssestream.Stream[responses.ResponseStreamEventUnion]
@@ -82,11 +83,13 @@ func TestResponseResumed(t *testing.T) {
 		const last = 5
 		params := responses.ResponseGetParams{StartingAfter: openai.Int(last)}
 		// The SDK itself sends stream in a body of the GET, which servers ignore.
-		events, err := readResponse(a.Responses.GetStreaming(t.Context(), "resp_1", params, option.WithQuery("stream", "true")))
+		events, err := readResponse(a.Responses.GetStreaming(t.Context(), "resp_1", params,
+			option.WithQuery("stream", "true")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(events) == 0 || events[0].SequenceNumber != last+1 || events[len(events)-1].Type != "response.completed" {
+		if len(events) == 0 || events[0].SequenceNumber != last+1 ||
+			events[len(events)-1].Type != "response.completed" {
 			t.Errorf("resumed after %d with %d events, want those from %d to the last", last, len(events), last+1)
 		}
 		return events

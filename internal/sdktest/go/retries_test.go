@@ -16,7 +16,8 @@ func TestRetries(t *testing.T) {
 	}{
 		{"two 500s, default back-off", []string{"status=500", "status=500"}, 3, true},
 		{"two 500s", []string{"status=500 retry-after-ms=1", "status=500 retry-after-ms=1"}, 3, true},
-		{"three 500s", []string{"status=500 retry-after-ms=1", "status=500 retry-after-ms=1", "status=500 retry-after-ms=1"}, 3, false},
+		{"three 500s", []string{"status=500 retry-after-ms=1", "status=500 retry-after-ms=1",
+			"status=500 retry-after-ms=1"}, 3, false},
 		{"429 with retry-after-ms", []string{"status=429 retry-after-ms=20"}, 2, true},
 		{"409", []string{"status=409 retry-after-ms=1"}, 2, true},
 		{"408", []string{"status=408 retry-after-ms=1"}, 2, true},

@@ -36,7 +36,8 @@ func embed(t *testing.T, a *api) [2]*openai.CreateEmbeddingResponse {
 		floats, packed := got[0].Data[i].Embedding, got[1].Data[i].Embedding
 		sameFloat := func(a, b float64) bool { return float32(a) == float32(b) }
 		if len(floats) != dimensions || !slices.EqualFunc(floats, packed, sameFloat) {
-			t.Errorf("embedding %d = %v as floats and %v as base64, want the same %d numbers", i, floats, packed, dimensions)
+			t.Errorf("embedding %d = %v as floats and %v as base64, want the same %d numbers", i, floats, packed,
+				dimensions)
 		}
 	}
 	return got
@@ -59,7 +60,8 @@ func TestModels(t *testing.T) {
 			t.Fatalf("listed %d models with error %v, want some and none", len(m.list), err)
 		}
 		var err error
-		if m.one, err = a.Models.Get(t.Context(), "ft:gpt-4o-mini:acme::id"); err != nil || m.one.ID != "ft:gpt-4o-mini:acme::id" {
+		if m.one, err = a.Models.Get(t.Context(), "ft:gpt-4o-mini:acme::id"); err != nil ||
+			m.one.ID != "ft:gpt-4o-mini:acme::id" {
 			t.Fatalf("got model %+v with error %v", m.one, err)
 		}
 		if m.deleted, err = a.Models.Delete(t.Context(), "ft:gpt-4o-mini:acme::id"); err != nil || !m.deleted.Deleted {
@@ -92,7 +94,8 @@ func uploadFile(t *testing.T, a *api, size int) *openai.FileObject {
 func TestFileContent(t *testing.T) {
 	for _, size := range []int{0, 1, 3_000_000} {
 		runBoth(t, inProcess, strconv.Itoa(size), func(t *testing.T, a *api) download {
-			res, err := a.Files.Content(t.Context(), "file-1", option.WithHeader("Fake-Fault", "bytes="+strconv.Itoa(size)))
+			res, err := a.Files.Content(t.Context(), "file-1",
+				option.WithHeader("Fake-Fault", "bytes="+strconv.Itoa(size)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +106,8 @@ func TestFileContent(t *testing.T) {
 
 func speak(t *testing.T, a *api) download {
 	const size = 1_000_000
-	res, err := a.Audio.Speech.New(t.Context(), speechParams(), option.WithHeader("Fake-Fault", "bytes="+strconv.Itoa(size)))
+	res, err := a.Audio.Speech.New(t.Context(), speechParams(),
+		option.WithHeader("Fake-Fault", "bytes="+strconv.Itoa(size)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,8 @@ import (
 
 // startVercel serves f as a relay to u until the test ends, with more of its
 // settings in environ. Then it fails the test if the log holds a secret.
-func startVercel(t *testing.T, f *vercelbuild.Function, u *fakeopenai.Upstream, environ ...string) *vercelbuild.Process {
+func startVercel(t *testing.T, f *vercelbuild.Function, u *fakeopenai.Upstream,
+	environ ...string) *vercelbuild.Process {
 	t.Helper()
 	u.Delay = 3 * time.Millisecond // Vercel's proxy loses responses that come at once
 	var p *vercelbuild.Process
@@ -64,7 +65,8 @@ func TestVercelRefusals(t *testing.T) {
 	t.Run("body too large", func(t *testing.T) {
 		a := newAPI(u, p.URL, option.WithAPIKey("rt_"+token+"."+apiKey))
 		_, err := a.Files.New(t.Context(), openai.FileNewParams{
-			File:    openai.File(strings.NewReader(strings.Repeat(canary, 1<<20)), canary+".bin", "application/octet-stream"),
+			File: openai.File(strings.NewReader(strings.Repeat(canary, 1<<20)), canary+".bin",
+				"application/octet-stream"),
 			Purpose: openai.FilePurposeUserData,
 		})
 		wantRelayError(t, err, 413, "body_too_large", "", "false")

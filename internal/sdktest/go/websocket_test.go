@@ -26,7 +26,8 @@ var messages = func() []json.RawMessage {
 // echoRealtime talks to the upstream by the SDK's realtime client.
 func echoRealtime(t *testing.T, a *api) any {
 	t.Helper()
-	conn, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{}, option.WithQuery("model", "gpt-realtime"))
+	conn, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{},
+		option.WithQuery("model", "gpt-realtime"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,8 @@ func meetRealtimeCut(t *testing.T, a *api, fault string) any {
 
 // leaveRealtime drops the connection without a close frame, which the upstream must notice.
 func leaveRealtime(t *testing.T, a *api) any {
-	conn, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{}, option.WithQuery("model", "gpt-realtime"))
+	conn, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{},
+		option.WithQuery("model", "gpt-realtime"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +122,8 @@ func TestRealtimeRefused(t *testing.T) {
 			test.change(&cfg)
 			r := startRelay(t, cfg)
 			a := newAPI(u, r.url)
-			_, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{}, option.WithQuery("model", "gpt-realtime"))
+			_, err := a.Realtime.Connect(t.Context(), realtime.RealtimeConnectionOptions{},
+				option.WithQuery("model", "gpt-realtime"))
 			if err == nil || !strings.Contains(err.Error(), test.status) {
 				t.Errorf("error = %v, want one of status %s", err, test.status)
 			}

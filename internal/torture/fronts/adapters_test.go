@@ -40,21 +40,35 @@ func TestAdapters(t *testing.T) {
 		{"F04", "cookies, comma-joined and upper-case headers", lambdas, noEvents, nil, eventHeaders},
 		{"F05", "unusual responses", all, nil, nil, oddResponses},
 		{"F06", "events whose path would change the host", lambdas, noEvents, nil, eventPaths},
-		{"F07", "handlers that panic", []string{process}, excepting("no input is known that makes core panic; each adapter's contract.TestBridge panics on purpose", all...), nil, handlerPanics},
-		{"F08", "the platform's deadline amid events", lambdas, excepting("the platform does not tell a deadline (GCF's is tested by gcf's TestDeadline)", local, gcf, vercel, gateway), nil, deadlineAmidEvents},
+		{"F07", "handlers that panic", []string{process},
+			excepting("no input is known that makes core panic; each adapter's contract.TestBridge panics on purpose",
+				all...), nil, handlerPanics},
+		{"F08", "the platform's deadline amid events", lambdas,
+			excepting("the platform does not tell a deadline (GCF's is tested by gcf's TestDeadline)", local, gcf,
+				vercel, gateway), nil, deadlineAmidEvents},
 		{"F09", "responses that the Runtime API rejects", lambdas, noEvents, nil, refusedResponses},
 		{"F10", "1xx from the upstream", lambdas, excepting("row B11", local, gcf, vercel, gateway), nil, earlyHints},
 		{"F11", "abort amid events", []string{gcf}, notGCF, nil, abortAmidEvents},
 		{"F12", "headers of the platform", []string{gcf}, notGCF, nil, platformHeaders},
-		{"F13", "a writer without Flusher", []string{process}, excepting("its writer can flush; Vercel's legacy bridge, whose writer cannot, is not used (see vercel's package comment)", all...), nil, plainWriter},
-		{"F14", "rewritten paths", nil, excepting("there is no api/ and no rewrite in vercel.json: Vercel's server mode forwards paths unchanged", everywhere...), nil, nil},
-		{"F15", "a cold start with bad settings", []string{lambda, buffered, gcf, vercel}, excepting("relay serve does not start: cmd/relay's TestServeBadSettings", relays...), nil, badSettings},
+		{"F13", "a writer without Flusher", []string{process},
+			excepting("its writer can flush; Vercel's legacy bridge, whose writer cannot, is not used (see vercel's "+
+				"package comment)", all...), nil, plainWriter},
+		{"F14", "rewritten paths", nil, excepting("there is no api/ and no rewrite in vercel.json: Vercel's server "+
+			"mode forwards paths unchanged", everywhere...), nil, nil},
+		{"F15", "a cold start with bad settings", []string{lambda, buffered, gcf, vercel},
+			excepting("relay serve does not start: cmd/relay's TestServeBadSettings", relays...), nil, badSettings},
 		{"F16", "the secret store is down", lambdas, with(
-			excepting("it fails closed, and a cached key expires, but the response is 500 relay_misconfigured, not 503", lambdas...),
-			excepting("does not read secrets itself: GCF and Vercel put them into the environment", local, gcf, vercel, gateway),
+			excepting("it fails closed, and a cached key expires, but the response is 500 relay_misconfigured, not 503",
+				lambdas...),
+			excepting("does not read secrets itself: GCF and Vercel put them into the environment", local, gcf, vercel,
+				gateway),
 		), nil, secretsDown},
-		{"F17", "frozen between two requests", lambdas, excepting("tests cannot freeze it as the platform does; row B18 shows stale connections", local, gcf, vercel, gateway), nil, frozen},
-		{"F18", "bodies at the platform's limit", []string{lambda, buffered, vercel}, excepting("the platform's limit is not below the relay's own, which is row A13", local, gcf, gateway), nil, platformLimit},
+		{"F17", "frozen between two requests", lambdas,
+			excepting("tests cannot freeze it as the platform does; row B18 shows stale connections", local, gcf,
+				vercel, gateway), nil, frozen},
+		{"F18", "bodies at the platform's limit", []string{lambda, buffered, vercel},
+			excepting("the platform's limit is not below the relay's own, which is row A13", local, gcf, gateway), nil,
+			platformLimit},
 	})
 }
 
@@ -103,7 +117,8 @@ func event(change func(e, http map[string]any)) string {
 	http := map[string]any{"method": "POST", "path": chatPath, "sourceIp": "192.0.2.1"}
 	e := map[string]any{
 		"version": "2.0", "rawPath": chatPath, "rawQueryString": "",
-		"headers":        map[string]any{"authorization": "Bearer " + canaryKey, "x-relay-token": canaryToken, "content-type": "application/json"},
+		"headers": map[string]any{"authorization": "Bearer " + canaryKey, "x-relay-token": canaryToken,
+			"content-type": "application/json"},
 		"requestContext": map[string]any{"domainName": "x.lambda-url.us-east-1.on.aws", "http": http},
 		"body":           chat, "isBase64Encoded": false,
 	}
@@ -117,12 +132,14 @@ func event(change func(e, http map[string]any)) string {
 
 func badEvents(r *rig) {
 	for name, e := range map[string]string{
-		"a number": "7", "null": "null", "a string": `"x"`, "a list": "[]", "empty": "{}", "wrong types": `{"rawPath":7,"headers":"x"}`,
+		"a number": "7", "null": "null", "a string": `"x"`, "a list": "[]", "empty": "{}",
+		"wrong types":  `{"rawPath":7,"headers":"x"}`,
 		"no method":    event(func(_, http map[string]any) { delete(http, "method") }),
 		"null headers": event(func(e, _ map[string]any) { e["headers"] = nil }),
 		"null context": event(func(e, _ map[string]any) { e["requestContext"] = nil }),
-		"version 1.0":  `{"version":"1.0","httpMethod":"GET","path":"/v1/models","headers":{"Authorization":"Bearer sk-x"},"requestContext":{}}`,
-		"bad header":   event(func(e, _ map[string]any) { e["headers"] = map[string]any{"a\r\nb": "c"} }),
+		"version 1.0": `{"version":"1.0","httpMethod":"GET","path":"/v1/models","headers":{"Authorization":"Bearer ` +
+			`sk-x"},"requestContext":{}}`,
+		"bad header": event(func(e, _ map[string]any) { e["headers"] = map[string]any{"a\r\nb": "c"} }),
 	} {
 		a := r.invoke(e)
 		if a.err != nil || a.status < 200 || a.status >= 500 {
@@ -131,7 +148,8 @@ func badEvents(r *rig) {
 	}
 	n := torture.Pick(300, 10_000)
 	for range n {
-		if a := r.invoke(randomEvent(event(func(_, _ map[string]any) {}))); a.err != nil || a.status < 200 || a.status > 599 {
+		if a := r.invoke(randomEvent(event(func(_, _ map[string]any) {}))); a.err != nil || a.status < 200 ||
+			a.status > 599 {
 			r.Fatalf("got %v", a)
 		}
 	}
@@ -143,7 +161,8 @@ func badEvents(r *rig) {
 func randomEvent(e string) string {
 	var v map[string]any
 	_ = json.Unmarshal([]byte(e), &v)
-	values := []any{nil, 7, true, "", "\x00", []any{}, map[string]any{}, []any{1, "x"}, strings.Repeat("%", 100), "http://evil/"}
+	values := []any{nil, 7, true, "", "\x00", []any{}, map[string]any{}, []any{1, "x"}, strings.Repeat("%", 100),
+		"http://evil/"}
 	at := v
 	if inner, ok := v["requestContext"].(map[string]any); ok && rand.IntN(3) == 0 {
 		at = inner
@@ -171,7 +190,8 @@ func badBase64(r *rig) {
 		r.wantError(a, http.StatusBadRequest, "invalid_event")
 	}
 	r.wantUpstream(0)
-	if a := r.invoke(event(func(e, _ map[string]any) { e["body"], e["isBase64Encoded"] = "", true })); a.err != nil || a.status != 400 {
+	if a := r.invoke(event(func(e, _ map[string]any) { e["body"], e["isBase64Encoded"] = "", true })); a.err != nil ||
+		a.status != 400 {
 		r.Errorf("empty: got %v, want the upstream's 400", a)
 	}
 	if req := r.Wait(r, 1); len(req.Body) != 0 {
@@ -201,7 +221,9 @@ func binaryUploads(r *rig) {
 func eventHeaders(r *rig) {
 	a := r.invoke(event(func(e, _ map[string]any) {
 		e["cookies"] = []string{"a=b", "c=d"}
-		e["headers"] = map[string]any{"AUTHORIZATION": "Bearer " + canaryKey, "X-Relay-Token": canaryToken, "content-type": "application/json", "cookie": "a=b", "openai-beta": "one,two", "x-forwarded-for": "192.0.2.1"}
+		e["headers"] = map[string]any{"AUTHORIZATION": "Bearer " + canaryKey, "X-Relay-Token": canaryToken,
+			"content-type": "application/json", "cookie": "a=b", "openai-beta": "one,two",
+			"x-forwarded-for": "192.0.2.1"}
 	}))
 	if a.status != 200 {
 		r.Fatalf("got %v", a)
@@ -218,12 +240,14 @@ func oddResponses(r *rig) {
 		{"HTTP/1.1 204 No Content\r\n\r\n", ""},
 		{"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", ""},
 		{"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 0\r\n\r\n", ""},
-		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nX-Odd: <a>\r\nX-Odd: <b>\r\nContent-Length: 2\r\n\r\n{}", "{}"},
+		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nX-Odd: <a>\r\n" +
+			"X-Odd: <b>\r\nContent-Length: 2\r\n\r\n{}", "{}"},
 	} {
 		s := responding(r, test.response, false)
 		r.start(s.URL)
 		a := r.send("POST", chatPath, chat)
-		if want := test.response[len("HTTP/1.1 "):][:3]; a.err != nil || fmt.Sprint(a.status) != want || a.body != test.body || len(a.header.Values("Set-Cookie")) > 0 {
+		if want := test.response[len("HTTP/1.1 "):][:3]; a.err != nil || fmt.Sprint(a.status) != want ||
+			a.body != test.body || len(a.header.Values("Set-Cookie")) > 0 {
 			r.Errorf("%q: got %v with %v", test.response, a, a.header)
 		}
 		if strings.Contains(test.response, "X-Odd") && strings.Join(a.header.Values("X-Odd"), ", ") != "<a>, <b>" {
@@ -236,7 +260,8 @@ func oddResponses(r *rig) {
 }
 
 func eventPaths(r *rig) {
-	for _, path := range []string{"@evil/", "evil.example/v1/models", "//evil.example/v1/models", "/v1/%2F/models", "v1/models", "", "/v1/../x", "http://evil/v1/models"} {
+	for _, path := range []string{"@evil/", "evil.example/v1/models", "//evil.example/v1/models", "/v1/%2F/models",
+		"v1/models", "", "/v1/../x", "http://evil/v1/models"} {
 		a := r.invoke(event(func(e, _ map[string]any) { e["rawPath"] = path }))
 		if a.err != nil || a.status != http.StatusBadRequest && a.status != http.StatusNotFound {
 			r.Errorf("%q: got %v, want 400", path, a)
@@ -262,7 +287,8 @@ func deadlineAmidEvents(r *rig) {
 		if a.status < 500 {
 			r.Errorf("got %v, want an error", a)
 		}
-	} else if a.err == nil || !strings.Contains(a.body, `"code":"relay_deadline"`) || strings.Contains(a.body, "[DONE]") {
+	} else if a.err == nil || !strings.Contains(a.body, `"code":"relay_deadline"`) ||
+		strings.Contains(a.body, "[DONE]") {
 		r.Errorf("got %v, want the error event and a broken end", a)
 	}
 	r.wantNext()
@@ -281,7 +307,8 @@ func refusedResponses(r *rig) {
 	// A client that disconnects, after which the emulator discards the response.
 	ctx, cancel := context.WithTimeout(r.Context(), 200*time.Millisecond)
 	defer cancel()
-	if res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, stream, "Fake-Fault", "events=20 gap=50ms").WithContext(ctx)); err == nil {
+	if res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, stream, "Fake-Fault",
+		"events=20 gap=50ms").WithContext(ctx)); err == nil {
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 	}
@@ -305,11 +332,13 @@ func (r *rig) runtimeAPIFaults() {
 			addr, _ := os.ReadFile(real)
 			pr.SetURL(&url.URL{Scheme: "http", Host: strings.TrimSpace(string(addr))})
 			if strings.HasSuffix(pr.In.URL.Path, "/response") && fault.Load() == "lost" {
-				pr.Out.Body = io.NopCloser(io.MultiReader(io.LimitReader(pr.In.Body, 200), iotest.ErrReader(io.ErrUnexpectedEOF)))
+				pr.Out.Body = io.NopCloser(io.MultiReader(io.LimitReader(pr.In.Body, 200),
+					iotest.ErrReader(io.ErrUnexpectedEOF)))
 			}
 		},
 		ModifyResponse: func(res *http.Response) error {
-			if status, err := strconv.Atoi(fault.Load().(string)); err == nil && strings.HasSuffix(res.Request.URL.Path, "/response") {
+			if status, err := strconv.Atoi(fault.Load().(string)); err == nil &&
+				strings.HasSuffix(res.Request.URL.Path, "/response") {
 				res.StatusCode = status
 			}
 			return nil
@@ -321,7 +350,8 @@ func (r *rig) runtimeAPIFaults() {
 	api.Config.ErrorLog = discard
 	r.Cleanup(api.Close)
 	bootstrap := filepath.Join(r.TempDir(), "bootstrap")
-	script := fmt.Sprintf("#!/bin/sh\necho $AWS_LAMBDA_RUNTIME_API >%s\nAWS_LAMBDA_RUNTIME_API=%s exec %s\n", real, strings.TrimPrefix(api.URL, "http://"), r.programs.lambda)
+	script := fmt.Sprintf("#!/bin/sh\necho $AWS_LAMBDA_RUNTIME_API >%s\nAWS_LAMBDA_RUNTIME_API=%s exec %s\n", real,
+		strings.TrimPrefix(api.URL, "http://"), r.programs.lambda)
 	if err := os.WriteFile(bootstrap, []byte(script), 0o755); err != nil {
 		r.Fatal(err)
 	}
@@ -340,13 +370,15 @@ func (r *rig) runtimeAPIFaults() {
 			r.wantNext()
 		}
 	}
-	r.note(fmt.Sprintf("413, 500 and a lost connection: the next invocation is clean, in %d processes", r.emulator.Stats().Spawned))
+	r.note(fmt.Sprintf("413, 500 and a lost connection: the next invocation is clean, in %d processes",
+		r.emulator.Stats().Spawned))
 }
 
 func abortAmidEvents(r *rig) {
 	for _, fault := range []string{"reset=3", "cut=3", "bad-chunk"} {
 		a := r.fault(stream, fault)
-		if a.err == nil || strings.Contains(strings.ToLower(a.body), "panic") || !strings.Contains(a.body, "upstream_interrupted") {
+		if a.err == nil || strings.Contains(strings.ToLower(a.body), "panic") ||
+			!strings.Contains(a.body, "upstream_interrupted") {
 			r.Errorf("%s: got %v", fault, a)
 		}
 	}
@@ -356,7 +388,9 @@ func abortAmidEvents(r *rig) {
 }
 
 func platformHeaders(r *rig) {
-	a := r.send("POST", chatPath, chat, "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Proto", "https", "Forwarded", "for=192.0.2.1", "Traceparent", "00-1-1-01", "X-Cloud-Trace-Context", "1/1", "Function-Execution-Id", "x", "X-Appengine-Country", "US")
+	a := r.send("POST", chatPath, chat, "X-Forwarded-For", "192.0.2.1", "X-Forwarded-Proto", "https", "Forwarded",
+		"for=192.0.2.1", "Traceparent", "00-1-1-01", "X-Cloud-Trace-Context", "1/1", "Function-Execution-Id", "x",
+		"X-Appengine-Country", "US")
 	if a.status != 200 {
 		r.Errorf("got %v", a)
 	}
@@ -368,13 +402,15 @@ func platformHeaders(r *rig) {
 }
 
 func badSettings(r *rig) {
-	r.start(r.URL, "RELAY_API_KEY="+canaryKey, "RELAY_IDLE_TIMEOUT=soon", "RELAY_NO_SUCH_SETTING=x", "RELAY_ACCESS_TOKENS="+canaryToken)
+	r.start(r.URL, "RELAY_API_KEY="+canaryKey, "RELAY_IDLE_TIMEOUT=soon", "RELAY_NO_SUCH_SETTING=x",
+		"RELAY_ACCESS_TOKENS="+canaryToken)
 	a := r.send("POST", chatPath, chat)
 	r.wantError(a, http.StatusInternalServerError, "relay_misconfigured")
 	if a.header.Get("X-Should-Retry") != "false" {
 		r.Error("clients may retry")
 	}
-	if logs := r.logs(); !strings.Contains(logs, "RELAY_NO_SUCH_SETTING") || !strings.Contains(logs, "RELAY_IDLE_TIMEOUT") {
+	if logs := r.logs(); !strings.Contains(logs, "RELAY_NO_SUCH_SETTING") ||
+		!strings.Contains(logs, "RELAY_IDLE_TIMEOUT") {
 		r.Errorf("the log does not name what is wrong:\n%s", logs)
 	}
 	r.wantUpstream(0)
@@ -397,8 +433,9 @@ func secretsDown(r *rig) {
 	})
 	extension.Start()
 	_, port, _ := strings.Cut(strings.TrimPrefix(extension.URL, "http://"), ":")
-	r.restartLambda(lambdaemu.Function{Concurrency: 1, Timeout: farDeadline}, r.URL, "RELAY_API_KEY_SECRET=arn:aws:secretsmanager:us-east-1:123456789012:secret:x",
-		"AWS_SESSION_TOKEN=x", "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT="+port, c.env())
+	r.restartLambda(lambdaemu.Function{Concurrency: 1, Timeout: farDeadline}, r.URL,
+		"RELAY_API_KEY_SECRET=arn:aws:secretsmanager:us-east-1:123456789012:secret:x", "AWS_SESSION_TOKEN=x",
+		"PARAMETERS_SECRETS_EXTENSION_HTTP_PORT="+port, c.env())
 	closed := func(why string) {
 		r.Helper()
 		before := r.Arrived()
@@ -433,7 +470,8 @@ func secretsDown(r *rig) {
 		r.Error("the log holds the key")
 	}
 	r.wantAlive(1)
-	r.note("without a key: 500 relay_misconfigured, and nothing sent; a cached key is still used after 4 minutes, not after 6")
+	r.note("without a key: 500 relay_misconfigured, and nothing sent; a cached key is still used after 4 minutes, " +
+		"not after 6")
 }
 
 const secretKey = "sk-SECRET-0123456789"
@@ -479,10 +517,12 @@ func platformLimit(r *rig) {
 		return
 	}
 	// AWS itself refuses events of more than 6 MiB.
-	if a := r.send("POST", "/v1/files", strings.Repeat("x", 4<<20), "Content-Type", "application/octet-stream"); a.err != nil || a.status == http.StatusRequestEntityTooLarge {
+	if a := r.send("POST", "/v1/files", strings.Repeat("x", 4<<20), "Content-Type",
+		"application/octet-stream"); a.err != nil || a.status == http.StatusRequestEntityTooLarge {
 		r.Errorf("4 MiB: %v", a)
 	}
-	if a := r.send("POST", "/v1/files", strings.Repeat("x", 7<<20), "Content-Type", "application/octet-stream"); a.status != http.StatusRequestEntityTooLarge {
+	if a := r.send("POST", "/v1/files", strings.Repeat("x", 7<<20), "Content-Type",
+		"application/octet-stream"); a.status != http.StatusRequestEntityTooLarge {
 		r.Errorf("7 MiB: %v", a)
 	}
 	r.wantUpstream(1)

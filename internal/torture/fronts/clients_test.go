@@ -37,8 +37,11 @@ func TestClients(t *testing.T) {
 		{"A02", "disconnect before the response's header", servers, deaf, nil, goneBeforeHeader},
 		{"A03", "disconnect amid events", servers, deaf, nil, goneAmidEvents},
 		{"A04", "half-close after the request", servers, with(
-			excepting("net/http takes a half-close for a disconnect and cancels the request; official SDKs never half-close", servers...), eventful), nil, halfClosed},
-		{"A05", "slow header", []string{local, vercel, gateway}, with(eventful, excepting("the functions framework has no timeout of its own; Google's front end does", gcf)), nil, slowHeader},
+			excepting("net/http takes a half-close for a disconnect and cancels the request; official SDKs never "+
+				"half-close", servers...), eventful), nil, halfClosed},
+		{"A05", "slow header", []string{local, vercel, gateway},
+			with(eventful, excepting("the functions framework has no timeout of its own; Google's front end does",
+				gcf)), nil, slowHeader},
 		{"A06", "slow body", servers, eventful, []string{"RELAY_BODY_TIMEOUT=400ms"}, slowBody},
 		{"A07", "slow reader of 50 MB", servers, unpaced, nil, slowReader},
 		{"A08", "reader that stalls forever", servers, unpaced, nil, stalledReader},
@@ -59,7 +62,8 @@ func TestClients(t *testing.T) {
 func (r *rig) upload(length, sent int, headers ...string) *wire {
 	r.Helper()
 	w := r.dial()
-	w.say(fmt.Sprintf("POST %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s", chatPath, canaries, strings.Join(headers, ""), length, strings.Repeat("x", sent)))
+	w.say(fmt.Sprintf("POST %s HTTP/1.1\r\n%s%sContent-Length: %d\r\n\r\n%s", chatPath, canaries,
+		strings.Join(headers, ""), length, strings.Repeat("x", sent)))
 	return w
 }
 
@@ -124,12 +128,15 @@ func goneAmidEvents(r *rig) {
 	r.within(soon, func() time.Duration {
 		leaving, control = nil, nil
 		for range n {
-			leaving = append(leaving, leave(request(r, "POST", r.base+chatPath, stream, "Fake-Fault", "events=500 gap=10ms")))
-			control = append(control, leave(request(r, "POST", r.URL+chatPath, stream, "Fake-Fault", "events=500 gap=10ms", "X-Relay-Token", "")))
+			leaving = append(leaving, leave(request(r, "POST", r.base+chatPath, stream, "Fake-Fault",
+				"events=500 gap=10ms")))
+			control = append(control, leave(request(r, "POST", r.URL+chatPath, stream, "Fake-Fault",
+				"events=500 gap=10ms", "X-Relay-Token", "")))
 		}
 		return p99(leaving) - p99(control)
 	})
-	r.note(fmt.Sprintf("%d cycles, upstream cancelled after p50 %.1f ms, p99 %.1f ms; without a relay p99 %.1f ms", n, ms(leaving[n/2]), ms(p99(leaving)), ms(p99(control))))
+	r.note(fmt.Sprintf("%d cycles, upstream cancelled after p50 %.1f ms, p99 %.1f ms; without a relay p99 %.1f ms", n,
+		ms(leaving[n/2]), ms(p99(leaving)), ms(p99(control))))
 	if p50 := leaving[n/2]; p50 > soon {
 		r.Errorf("upstream notices after %v, want %v", p50, soon)
 	}
@@ -297,7 +304,8 @@ func slowReader(r *rig) {
 		most, kernel = max(most, r.resident()-before), max(kernel, r.queued())
 	}
 	each := most / int64(n)
-	r.note(fmt.Sprintf("%d KiB per stream, and %d KiB in the kernel's buffers of its sockets; ended at the write deadline", each>>10, kernel/int64(n)>>10))
+	r.note(fmt.Sprintf("%d KiB per stream, and %d KiB in the kernel's buffers of its sockets; ended at the write "+
+		"deadline", each>>10, kernel/int64(n)>>10))
 	// Of ten streams, the garbage collector's slack is more than what they take.
 	if limit := torture.Pick[int64](1<<20, 256<<10); each > limit {
 		r.Errorf("%d KiB per stream, want less than %d", each>>10, limit>>10)
@@ -325,14 +333,16 @@ func stalledReader(r *rig) {
 
 func expectBadToken(r *rig) {
 	w := r.dial()
-	w.say("POST " + chatPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Relay-Token: wrong\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+	w.say("POST " + chatPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Relay-Token: wrong\r\nExpect: 100-continue\r\n" +
+		"Content-Length: 100000\r\n\r\n")
 	r.wantError(w.response("POST"), http.StatusUnauthorized, "invalid_access_token") // a 100 would be this response
 	r.wantUpstream(0)
 }
 
 func expectRefused(r *rig) {
 	w := r.dial()
-	w.say("POST " + chatPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer sk-invalid\r\nX-Relay-Token: " + canaryToken + "\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+	w.say("POST " + chatPath + " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer sk-invalid\r\nX-Relay-Token: " +
+		canaryToken + "\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
 	a := w.response("POST")
 	if a.status != http.StatusUnauthorized || !strings.Contains(a.body, "invalid_api_key") {
 		r.Errorf("got %v, want the upstream's 401", a)
@@ -344,7 +354,8 @@ func expectRefused(r *rig) {
 }
 
 func expectNonsense(r *rig) {
-	if a := r.raw("POST " + chatPath + " HTTP/1.1\r\n" + canaries + "Expect: nonsense\r\nContent-Length: 2\r\n\r\n{}"); a.status != http.StatusExpectationFailed {
+	if a := r.raw("POST " + chatPath + " HTTP/1.1\r\n" + canaries +
+		"Expect: nonsense\r\nContent-Length: 2\r\n\r\n{}"); a.status != http.StatusExpectationFailed {
 		r.Errorf("got %v, want 417", a)
 	}
 	r.wantUpstream(0)
@@ -403,7 +414,8 @@ func largeBody(r *rig) {
 
 func pipelined(r *rig) {
 	w := r.dial()
-	w.say(post(chatPath, stream, "Fake-Fault: gap=10ms\r\n") + "GET /v1/models HTTP/1.1\r\n" + canaries + "\r\n" + post(chatPath, chat))
+	w.say(post(chatPath, stream, "Fake-Fault: gap=10ms\r\n") + "GET /v1/models HTTP/1.1\r\n" + canaries + "\r\n" +
+		post(chatPath, chat))
 	first, second, third := w.response("POST"), w.response("GET"), w.response("POST")
 	if !strings.Contains(first.body, "[DONE]") || first.err != nil {
 		r.Errorf("the first: %v", first)
@@ -428,7 +440,8 @@ func keptAlive(r *rig) {
 		var got struct {
 			Choices []struct{ Message struct{ Content string } }
 		}
-		if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Choices) != 1 || got.Choices[0].Message.Content != fakeopenai.Reply(said) {
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Choices) != 1 ||
+			got.Choices[0].Message.Content != fakeopenai.Reply(said) {
 			r.Fatalf("%s: %v", said, a)
 		}
 	}

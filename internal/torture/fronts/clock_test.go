@@ -144,7 +144,8 @@ func overlay(dir string) (string, error) {
 	}
 	replace := make(map[string]string)
 	for path, text := range map[string]string{
-		filepath.Join(pkg, "time.go"): now, filepath.Join(pkg, "set.go"): setClock, filepath.Join(relay, "goroutines.go"): countsGoroutines,
+		filepath.Join(pkg, "time.go"): now, filepath.Join(pkg, "set.go"): setClock,
+		filepath.Join(relay, "goroutines.go"): countsGoroutines,
 	} {
 		file := filepath.Join(dir, filepath.Base(path))
 		replace[path] = file
@@ -267,7 +268,8 @@ func (r *rig) returnsInTime(c *clock) {
 			r.Error("the region that was killed is not down")
 		}
 		c.jump(r, jump)
-		r.processes[0] = r.relayAt(strings.TrimPrefix(region.base, "http://"), "RELAY_UPSTREAMS="+r.URL, "RELAY_ACCESS_TOKENS="+canaryToken, c.env())
+		r.processes[0] = r.relayAt(strings.TrimPrefix(region.base, "http://"), "RELAY_UPSTREAMS="+r.URL,
+			"RELAY_ACCESS_TOKENS="+canaryToken, c.env())
 		r.settle()
 		begun := time.Now()
 		if !eventually(20*time.Second, func() bool { return by() == first }) {
@@ -275,7 +277,8 @@ func (r *rig) returnsInTime(c *clock) {
 		}
 		slowest = max(slowest, time.Since(begun))
 	}
-	r.note(fmt.Sprintf("%d jumps: streams went on, no POST on a connection that was idle before, a region that was down was used again after %.1f s", len(jumps), slowest.Seconds()))
+	r.note(fmt.Sprintf("%d jumps: streams went on, no POST on a connection that was idle before, a region that was "+
+		"down was used again after %.1f s", len(jumps), slowest.Seconds()))
 	if slowest > 5*time.Second {
 		r.Errorf("a region that was down is used again after %v, want 5 s", slowest)
 	}

@@ -19,12 +19,15 @@ func TestFraming(t *testing.T) {
 		{"D31", "a request hidden in a body that an upstream refuses to read", all, nil, nil, hiddenRequest},
 		{"D32", "31,000 header lines from the upstream", all, nil, nil, responseLines},
 		{"D33", "a region that responds amid an upload", []string{gateway},
-			excepting("there is one upstream, so nothing is retried", local, lambda, buffered, gcf, vercel), nil, amidUpload},
+			excepting("there is one upstream, so nothing is retried", local, lambda, buffered, gcf, vercel), nil,
+			amidUpload},
 		{"D34", "errors that trickle forever", []string{gateway},
-			excepting("there is one upstream, so nothing is read ahead of the client", local, lambda, buffered, gcf, vercel),
+			excepting("there is one upstream, so nothing is read ahead of the client", local, lambda, buffered, gcf,
+				vercel),
 			nil, trickledErrors},
 		{"D35", "a response id that is a path", []string{gateway},
-			excepting("there is one upstream, so nothing is resumed", local, lambda, buffered, gcf, vercel), nil, foreignIDs},
+			excepting("there is one upstream, so nothing is resumed", local, lambda, buffered, gcf, vercel), nil,
+			foreignIDs},
 	})
 }
 
@@ -44,7 +47,8 @@ func hiddenRequest(r *rig) {
 				time.Sleep(1100 * time.Millisecond) // longer than clients wait for a 100
 			}
 			text := fmt.Sprintf("{%q:%q}", "path", req.URL.Path)
-			c.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text))
+			c.say(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+				len(text), text))
 		}
 	})
 	r.start(up.URL)
@@ -67,7 +71,8 @@ func responseLines(r *rig) {
 		lines int
 		good  bool
 	}{{400, true}, {600, false}, {31000, false}} {
-		up := responding(r, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"+strings.Repeat("a:\r\n", test.lines)+"\r\n{}", false)
+		up := responding(r, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"+
+			strings.Repeat("a:\r\n", test.lines)+"\r\n{}", false)
 		r.start(up.URL)
 		a := r.send("POST", chatPath, chat)
 		if test.good && (a.status != 200 || a.body != "{}") {
@@ -174,7 +179,8 @@ func trickledErrors(r *rig) {
 	for range 8 {
 		wait.Go(func() {
 			start := time.Now()
-			if a := r.send("POST", chatPath, chat); a.err == nil && a.status == 200 || time.Since(start) > 15*time.Second {
+			if a := r.send("POST", chatPath, chat); a.err == nil && a.status == 200 ||
+				time.Since(start) > 15*time.Second {
 				r.Errorf("got %v after %v", a, time.Since(start))
 			}
 		})
@@ -196,7 +202,8 @@ func foreignIDs(r *rig) {
 				return
 			}
 			c.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-			event := fmt.Sprintf("data: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":%q}}\n\n", id)
+			event := fmt.Sprintf("data: {\"type\":\"response.created\",\"sequence_number\":0,"+
+				"\"response\":{\"id\":%q}}\n\n", id)
 			c.say(fmt.Sprintf("%x\r\n%s\r\n", len(event), event))
 		})
 		second := scripted(r, func(c *turn) {

@@ -130,10 +130,12 @@ func serveHTTP2(t testing.TB, respond func(c *http2Conn, stream uint32, conn, re
 	certified := httptest.NewTLSServer(nil)
 	t.Cleanup(certified.Close)
 	roots := filepath.Join(t.TempDir(), "roots.pem")
-	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw}), 0o644); err != nil {
+	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: certified.Certificate().Raw}), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}})
+	ln, err := tls.Listen("tcp", "127.0.0.1:0",
+		&tls.Config{Certificates: certified.TLS.Certificates, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +181,9 @@ func (u *http2Upstream) serve(c *http2Conn, respond func(c *http2Conn, stream ui
 
 // respondHTTP2 responds to a stream with an empty object.
 func respondHTTP2(c *http2Conn, stream uint32) {
-	_ = c.write(frameHeaders, flagEndHeaders, stream, append([]byte{0x88}, field("content-type", "application/json")...)...) // :status 200
+	// :status 200
+	_ = c.write(frameHeaders, flagEndHeaders, stream,
+		append([]byte{0x88}, field("content-type", "application/json")...)...)
 	_ = c.write(frameData, flagEndStream, stream, []byte("{}")...)
 }
 
@@ -198,7 +202,8 @@ func http2Faults(r *rig) {
 		}
 	}
 	refuse := func(c *http2Conn, stream uint32) { _ = c.write(frameRSTStream, 0, stream, 0, 0, 0, refusedStream) }
-	goAway := func(c *http2Conn, _ uint32) { _ = c.write(frameGoAway, 0, 0, make([]byte, 8)...) } // nothing was processed
+	// nothing was processed
+	goAway := func(c *http2Conn, _ uint32) { _ = c.write(frameGoAway, 0, 0, make([]byte, 8)...) }
 	reset := func(c *http2Conn, stream uint32) { _ = c.write(frameRSTStream, 0, stream, 0, 0, 0, 2) }
 	for _, test := range []struct {
 		name     string
@@ -244,7 +249,8 @@ func http2Faults(r *rig) {
 			awaitEnd(r, c)
 		}
 	}
-	r.note(fmt.Sprintf("REFUSED_STREAM and GOAWAY: retried once; %d connections closed between requests: 0 POSTs failed%s", n, r.silentHTTP2()))
+	r.note(fmt.Sprintf("REFUSED_STREAM and GOAWAY: retried once; %d connections closed between requests: 0 POSTs "+
+		"failed%s", n, r.silentHTTP2()))
 }
 
 // silentHTTP2 has a connection go dead, which only a ping can detect; that takes
@@ -298,7 +304,8 @@ func (r *rig) dialHTTP2() *http2Conn {
 // honest returns the fields of a valid POST.
 func honest(extra ...string) []string {
 	return append([]string{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1", ":path", chatPath,
-		"authorization", "Bearer " + canaryKey, "x-relay-token", canaryToken, "content-type", "application/json"}, extra...)
+		"authorization", "Bearer " + canaryKey, "x-relay-token", canaryToken, "content-type", "application/json"},
+		extra...)
 }
 
 // http2Attacks attacks over HTTP/2, which only programs speak that mount core in a
@@ -313,7 +320,8 @@ func http2Attacks(r *rig) {
 	resets := r.rapidReset(torture.Pick(2000, 10_000)) // the last: some reach the upstream late
 	r.transport.CloseIdleConnections()
 	before.wantFlat(r)
-	note := fmt.Sprintf("%d streams opened and reset, %d of them reached the upstream, all cancelled; a flood of CONTINUATION ended after %d KiB; %d fake fields refused", resets.opened, resets.upstream, flooded>>10, fakes)
+	note := fmt.Sprintf("%d streams opened and reset, %d of them reached the upstream, all cancelled; a flood of "+
+		"CONTINUATION ended after %d KiB; %d fake fields refused", resets.opened, resets.upstream, flooded>>10, fakes)
 	if torture.Long {
 		note += "; " + r.h2spec()
 	}
@@ -357,14 +365,16 @@ func (r *rig) rapidReset(n int) resets {
 		c := r.dialHTTP2()
 		go func() { _, _ = io.Copy(io.Discard, c.in) }()
 		for stream := uint32(1); opened < n; stream += 2 {
-			if c.write(frameHeaders, flagEndHeaders|flagEndStream, stream, head...) != nil || c.write(frameRSTStream, 0, stream, 0, 0, 0, cancelStream) != nil {
+			if c.write(frameHeaders, flagEndHeaders|flagEndStream, stream, head...) != nil ||
+				c.write(frameRSTStream, 0, stream, 0, 0, 0, cancelStream) != nil {
 				break // the server has sent GOAWAY
 			}
 			opened++
 		}
 		c.Close()
 	}
-	if !eventually(20*time.Second, func() bool { return !slices.ContainsFunc(strings.Split(stacks(), "\n\n"), isServed) }) {
+	if !eventually(20*time.Second,
+		func() bool { return !slices.ContainsFunc(strings.Split(stacks(), "\n\n"), isServed) }) {
 		r.Errorf("requests that were reset are served on:\n%s", stacks())
 	}
 	var left int
@@ -426,22 +436,27 @@ func (r *rig) fakeFields() int {
 		append([]string{":protocol", "websocket"}, honest()...),
 		honest("X-Upper", "x"), honest("x y", "x"), honest("x:y", "x"), honest("", "x"), honest("x\r\ny", "x"),
 		honest("x", "a\r\nb: c"), honest("x", "a\x00b"), honest("x", "a\nb"),
-		honest("connection", "keep-alive"), honest("transfer-encoding", "chunked"), honest("upgrade", "h2c"), honest("te", "gzip"), honest("keep-alive", "x"), honest("proxy-connection", "x"),
+		honest("connection", "keep-alive"), honest("transfer-encoding", "chunked"), honest("upgrade", "h2c"),
+		honest("te", "gzip"), honest("keep-alive", "x"), honest("proxy-connection", "x"),
 		{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1"},
 		{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1", ":path", ""},
 		{":scheme", "https", ":authority", "127.0.0.1", ":path", chatPath},
 		{":method", "POST", ":authority", "127.0.0.1", ":path", chatPath},
 	}
-	for _, path := range []string{"v1/models", "//evil.example/v1/models", "/v1/../x", "/v1/models HTTP/1.1\r\nX: y", "*", "/v1/a\x00b"} {
-		list = append(list, []string{":method", "GET", ":scheme", "https", ":authority", "127.0.0.1", ":path", path, "x-relay-token", canaryToken})
+	for _, path := range []string{"v1/models", "//evil.example/v1/models", "/v1/../x", "/v1/models HTTP/1.1\r\nX: y",
+		"*", "/v1/a\x00b"} {
+		list = append(list, []string{":method", "GET", ":scheme", "https", ":authority", "127.0.0.1", ":path", path,
+			"x-relay-token", canaryToken})
 	}
 	for _, method := range []string{"", "GET ", "GET /v1/x HTTP/1.1\r\n", "G\x00T", "CONNECT", "PRI", "get"} {
-		list = append(list, []string{":method", method, ":scheme", "https", ":authority", "127.0.0.1", ":path", "/v1/models", "x-relay-token", canaryToken})
+		list = append(list, []string{":method", method, ":scheme", "https", ":authority", "127.0.0.1", ":path",
+			"/v1/models", "x-relay-token", canaryToken})
 	}
 	for _, pairs := range list {
 		c := r.dialHTTP2()
 		_ = c.write(frameHeaders, flagEndHeaders|flagEndStream, 1, fields(pairs...)...)
-		if status, err := c.status(1); err == nil && (status < 400 || status >= 500 && status != http.StatusNotImplemented) {
+		if status, err := c.status(1); err == nil &&
+			(status < 400 || status >= 500 && status != http.StatusNotImplemented) {
 			r.Errorf("%q: got %d, want an error", pairs, status)
 		}
 		c.Close()
@@ -450,9 +465,12 @@ func (r *rig) fakeFields() int {
 	// What is forwarded keeps its meaning: no wrong length, no other host, and no
 	// character that ends a path.
 	for _, pairs := range [][]string{
-		honest("content-length", "2"), honest("content-length", "x"), honest("content-length", "0", "content-length", "1"),
-		{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1", ":path", "http://evil.example" + chatPath, "x-relay-token", canaryToken},
-		{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1", ":path", chatPath + " b", "x-relay-token", canaryToken},
+		honest("content-length", "2"), honest("content-length", "x"),
+		honest("content-length", "0", "content-length", "1"),
+		{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1", ":path", "http://evil.example" + chatPath,
+			"x-relay-token", canaryToken},
+		{":method", "POST", ":scheme", "https", ":authority", "127.0.0.1", ":path", chatPath + " b", "x-relay-token",
+			canaryToken},
 	} {
 		c := r.dialHTTP2()
 		_ = c.write(frameHeaders, flagEndHeaders|flagEndStream, 1, fields(pairs...)...)
@@ -460,8 +478,10 @@ func (r *rig) fakeFields() int {
 		c.Close()
 	}
 	for _, req := range r.Requests() {
-		if len(req.Body) > 0 || req.ContentLength > 0 || "http://"+req.Host != r.URL || req.RequestURI != chatPath && req.RequestURI != chatPath+"%20b" {
-			r.Errorf("upstream saw %s for %s with %d bytes of %d", req.RequestURI, req.Host, len(req.Body), req.ContentLength)
+		if len(req.Body) > 0 || req.ContentLength > 0 || "http://"+req.Host != r.URL || req.RequestURI != chatPath &&
+			req.RequestURI != chatPath+"%20b" {
+			r.Errorf("upstream saw %s for %s with %d bytes of %d", req.RequestURI, req.Host, len(req.Body),
+				req.ContentLength)
 		}
 	}
 	r.Reset()
@@ -487,7 +507,8 @@ func (c *http2Conn) status(stream uint32) (int, error) {
 		switch {
 		case err != nil:
 			return 0, err
-		case f.kind == frameGoAway && (len(f.payload) < 8 || binary.BigEndian.Uint32(f.payload) < stream || binary.BigEndian.Uint32(f.payload[4:]) != 0):
+		case f.kind == frameGoAway && (len(f.payload) < 8 || binary.BigEndian.Uint32(f.payload) < stream ||
+			binary.BigEndian.Uint32(f.payload[4:]) != 0):
 			return 0, io.EOF
 		case f.kind == frameRSTStream && f.stream == stream:
 			return 0, io.ErrUnexpectedEOF
@@ -542,7 +563,8 @@ var h2specTotal = regexp.MustCompile(`(\d+) tests, (\d+) passed, (\d+) skipped, 
 func (r *rig) h2spec() string {
 	r.Helper()
 	host, port, _ := net.SplitHostPort(strings.TrimPrefix(r.base, "https://"))
-	cmd := exec.CommandContext(r.Context(), "go", "run", h2spec, "-h", host, "-p", port, "-t", "-k", "-P", "/relay/health")
+	cmd := exec.CommandContext(r.Context(), "go", "run", h2spec, "-h", host, "-p", port, "-t", "-k", "-P",
+		"/relay/health")
 	cmd.Dir = r.TempDir() // outside of this module
 	out, err := cmd.CombinedOutput()
 	m := h2specTotal.FindStringSubmatch(string(out))

@@ -30,14 +30,21 @@ func TestExhaustion(t *testing.T) {
 		{"E01", "idle connections", []string{local}, with(elastic, beyond), nil, idleConnections},
 		{"E02", "many streams at once", servers, deafStreams, nil, manyStreams},
 		{"E03", "more than the limit in flight", relays, elastic, []string{"RELAY_MAX_IN_FLIGHT=20"}, inFlight},
-		{"E04", "memory of a request of 10 KiB", servers, excepting("one request at a time", lambdas...), nil, memoryOfRequests},
+		{"E04", "memory of a request of 10 KiB", servers, excepting("one request at a time", lambdas...), nil,
+			memoryOfRequests},
 		{"E05", "out of file descriptors", []string{local}, with(elastic, beyond), nil, noDescriptorsLeft},
 		{"E06", "many cancels", servers, deaf, nil, manyCancels},
-		{"E07", "one token over its rate", append([]string{process}, servers...), excepting("Lambda starts an environment for each request in flight, and each counts its own", lambdas...), []string{`RELAY_ACCESS_TOKENS=[{"name":"limited","token":"` + limitedToken + `","per_minute":20},"` + canaryToken + `"]`}, overItsRate},
-		{"E08", "fuzzing", nil, excepting("Go functions are fuzzed, not fronts: make torture runs scripts/fuzz, which fills the last column", all...), nil, nil},
-		{"E09", "SIGTERM amid streams", []string{local, gcf, vercel}, with(beyond, excepting("Lambda ends an environment only while it is idle", lambdas...)), nil, sigterm},
+		{"E07", "one token over its rate", append([]string{process}, servers...),
+			excepting("Lambda starts an environment for each request in flight, and each counts its own", lambdas...),
+			[]string{`RELAY_ACCESS_TOKENS=[{"name":"limited","token":"` + limitedToken + `","per_minute":20},"` +
+				canaryToken + `"]`}, overItsRate},
+		{"E08", "fuzzing", nil, excepting("Go functions are fuzzed, not fronts: make torture runs scripts/fuzz, "+
+			"which fills the last column", all...), nil, nil},
+		{"E09", "SIGTERM amid streams", []string{local, gcf, vercel},
+			with(beyond, excepting("Lambda ends an environment only while it is idle", lambdas...)), nil, sigterm},
 		{"E10", "clocks that jump", relays, with(
-			excepting("row F17 sets the clock of a frozen function", lambdas...), excepting("it is core behind net/http's server, as in the local front", gcf, vercel)), nil, clockJumps},
+			excepting("row F17 sets the clock of a frozen function", lambdas...),
+			excepting("it is core behind net/http's server, as in the local front", gcf, vercel)), nil, clockJumps},
 	})
 }
 
@@ -56,7 +63,8 @@ func idleConnections(r *rig) {
 		wires = append(wires, w)
 	}
 	each := (r.resident() - before) / int64(n)
-	r.note(fmt.Sprintf("%d KiB for each of %d%s", each>>10, n, torture.Pick("; the long form shows that they are closed after 3 min", ", closed after 3 min")))
+	r.note(fmt.Sprintf("%d KiB for each of %d%s", each>>10, n,
+		torture.Pick("; the long form shows that they are closed after 3 min", ", closed after 3 min")))
 	if each > 32<<10 {
 		r.Errorf("%d KiB for each, want 32", each>>10)
 	}
@@ -132,7 +140,8 @@ func manyStreams(r *rig) {
 	n, d := torture.Pick(60, 500), torture.Pick(2*time.Second, time.Minute)
 	r.KeepLast(1)
 	t := r.streams(n, d, torture.Pick("gap=30ms", "events=50 gap=100ms"))
-	r.note(fmt.Sprintf("%d at a time for %v: %d complete, %d abandoned, %d truncated, %d silently truncated", n, d, t.whole.Load(), t.aborted.Load(), t.cut.Load(), t.silent.Load()))
+	r.note(fmt.Sprintf("%d at a time for %v: %d complete, %d abandoned, %d truncated, %d silently truncated", n, d,
+		t.whole.Load(), t.aborted.Load(), t.cut.Load(), t.silent.Load()))
 	if t.silent.Load() > 0 {
 		r.Errorf("%d silent truncations", t.silent.Load())
 	}
@@ -216,7 +225,8 @@ func memoryOfRequests(r *rig) {
 		first := r.Arrived()
 		for range n {
 			go func() {
-				res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, big, "Fake-Fault", "hang", "X-Padding", strings.Repeat("y", 5<<10)).WithContext(ctx))
+				res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, big, "Fake-Fault", "hang",
+					"X-Padding", strings.Repeat("y", 5<<10)).WithContext(ctx))
 				if err == nil {
 					res.Body.Close()
 				}
@@ -255,7 +265,8 @@ func noDescriptorsLeft(r *rig) {
 	var wait sync.WaitGroup
 	for range 200 { // each takes two
 		wait.Go(func() {
-			res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, chat, "Fake-Fault", "hang").WithContext(ctx))
+			res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, chat, "Fake-Fault",
+				"hang").WithContext(ctx))
 			if err != nil {
 				return
 			}
@@ -263,7 +274,8 @@ func noDescriptorsLeft(r *rig) {
 			body, err := io.ReadAll(res.Body)
 			if ctx.Err() == nil {
 				refused.Add(1)
-				r.wantError(response{res.StatusCode, res.Header, string(body), err}, http.StatusServiceUnavailable, "relay_overloaded")
+				r.wantError(response{res.StatusCode, res.Header, string(body), err}, http.StatusServiceUnavailable,
+					"relay_overloaded")
 			}
 		})
 	}
@@ -290,7 +302,8 @@ func manyCancels(r *rig) {
 		wait.Go(func() {
 			for range n / 20 {
 				ctx, cancel := context.WithTimeout(r.Context(), time.Duration(rand.IntN(5000))*time.Microsecond)
-				res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, stream, "Fake-Fault", "gap=5ms").WithContext(ctx))
+				res, err := r.transport.RoundTrip(request(r, "POST", r.base+chatPath, stream, "Fake-Fault",
+					"gap=5ms").WithContext(ctx))
 				if err == nil {
 					_, _ = io.Copy(io.Discard, res.Body)
 					res.Body.Close()
@@ -338,7 +351,8 @@ func sigterm(r *rig) {
 			r.Errorf("stream %d has no error event", i)
 		}
 	}
-	r.note(fmt.Sprintf("%d drained, %d ended with an error event, after %.0f s", (n+1)/2, n/2, time.Since(begun).Seconds()))
+	r.note(fmt.Sprintf("%d drained, %d ended with an error event, after %.0f s", (n+1)/2, n/2,
+		time.Since(begun).Seconds()))
 }
 
 // TestSoak keeps 500 streams open for ten minutes, or for TORTURE_SOAK, and checks
@@ -409,14 +423,17 @@ func (r *rig) soak(n int, d time.Duration) {
 	<-done
 	// Quarters of the time; in the first, usage still rises.
 	quarter := len(samples) / 4
-	begin, middle, end := median(samples[quarter:2*quarter]), median(samples[2*quarter:3*quarter]), median(samples[3*quarter:])
-	r.note(fmt.Sprintf("%d at a time for %v: %d complete, %d abandoned, %d truncated, %d silently truncated; medians of the second, third and last quarter: %v; %v; %v",
+	begin, middle, end := median(samples[quarter:2*quarter]), median(samples[2*quarter:3*quarter]),
+		median(samples[3*quarter:])
+	r.note(fmt.Sprintf("%d at a time for %v: %d complete, %d abandoned, %d truncated, %d silently truncated; "+
+		"medians of the second, third and last quarter: %v; %v; %v",
 		n, d, counts.whole.Load(), counts.aborted.Load(), counts.cut.Load(), counts.silent.Load(), begin, middle, end))
 	if end.goroutines < int64(n) {
 		r.Errorf("%d goroutines, of %d streams: they are not counted", end.goroutines, n)
 	}
 	const mib = 1 << 20
-	if end.rss > begin.rss*11/10+4*mib || end.fds > begin.fds*11/10+20 || end.goroutines > begin.goroutines*11/10+50 || counts.silent.Load() > 0 {
+	if end.rss > begin.rss*11/10+4*mib || end.fds > begin.fds*11/10+20 || end.goroutines > begin.goroutines*11/10+50 ||
+		counts.silent.Load() > 0 {
 		r.Errorf("not flat: %v", samples)
 	}
 	r.idle(n)

@@ -169,7 +169,8 @@ func (panics) Close() error { return nil }
 func handlerPanics(r *rig) {
 	const event = "data: {\"n\":1}\n\n"
 	response := func(contentType, body string) *http.Response {
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {contentType}}, ContentLength: -1, Body: panics{strings.NewReader(body)}}
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {contentType}}, ContentLength: -1,
+			Body: panics{strings.NewReader(body)}}
 	}
 	onward := &http.Transport{DisableCompression: true}
 	defer onward.CloseIdleConnections()
@@ -196,7 +197,8 @@ func handlerPanics(r *rig) {
 		}
 		now = "amid events"
 		a := r.send("POST", chatPath, stream)
-		if rest, ok := strings.CutPrefix(a.body, event); !ok || a.err == nil || a.status != 200 || !strings.Contains(rest, `"code":"relay_internal_error"`) {
+		if rest, ok := strings.CutPrefix(a.body, event); !ok || a.err == nil || a.status != 200 ||
+			!strings.Contains(rest, `"code":"relay_internal_error"`) {
 			r.Errorf("amid events: got %v, want the error event and a broken end", a)
 		}
 	}
@@ -213,7 +215,10 @@ func handlerPanics(r *rig) {
 // has no deadlines.
 func plainWriter(r *rig) {
 	r.mounted(mount{around: func(h http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { h.ServeHTTP(struct{ http.ResponseWriter }{w}, req) })
+		return http.HandlerFunc(func(w http.ResponseWriter,
+			req *http.Request) {
+			h.ServeHTTP(struct{ http.ResponseWriter }{w}, req)
+		})
 	}})
 	r.wantNext()
 	want := r.direct(request(r, "POST", r.URL+chatPath, stream, "X-Relay-Token", ""))
@@ -252,5 +257,6 @@ func plainWriter(r *rig) {
 	req := r.Wait(r, n+2)
 	w.Close()
 	req.WaitCanceled(r)
-	r.note(fmt.Sprintf("the same bytes, buffered; a WebSocket: %d %s; nothing tells clients that streams are buffered", a.status, a.header.Get("X-Relay-Error")))
+	r.note(fmt.Sprintf("the same bytes, buffered; a WebSocket: %d %s; nothing tells clients that streams are buffered",
+		a.status, a.header.Get("X-Relay-Error")))
 }

@@ -52,9 +52,10 @@ const (
 var (
 	all        = []string{local, lambda, buffered, gcf, vercel, worker, gateway} // except process
 	everywhere = append(slices.Clone(all), process)
-	servers    = []string{local, gcf, vercel, worker, gateway} // clients connect to the process itself, or to the platform's runtime
-	lambdas    = []string{lambda, buffered}
-	relays     = []string{local, gateway} // the program relay, without a platform in front
+	// clients connect to the process itself, or to the platform's runtime
+	servers = []string{local, gcf, vercel, worker, gateway}
+	lambdas = []string{lambda, buffered}
+	relays  = []string{local, gateway} // the program relay, without a platform in front
 )
 
 // A row is a row of the matrix.
@@ -165,7 +166,8 @@ func (r *rig) start(upstream string, env ...string) {
 		var urls []string
 		for i := range 3 {
 			// The row's settings are the regions' as well, except for these two.
-			region := r.startRelay(append(slices.Clone(env), "RELAY_NAME=region-"+strconv.Itoa(i+1), "RELAY_PROBE_INTERVAL=off")...)
+			region := r.startRelay(append(slices.Clone(env), "RELAY_NAME=region-"+strconv.Itoa(i+1),
+				"RELAY_PROBE_INTERVAL=off")...)
 			urls = append(urls, strings.Replace(region, "http://", "http://rt_"+canaryToken+"@", 1))
 		}
 		r.base = r.startRelay(append(env, "RELAY_UPSTREAMS="+strings.Join(urls, ","))...)
@@ -215,7 +217,8 @@ func (r *rig) relayAt(addr string, env ...string) *program {
 	r.Helper()
 	p := &program{log: new(proc.Buffer)}
 	var err error
-	if p.Process, p.base, err = proc.StartRelay(r.Context(), proc.Options{Env: env, Log: p.log}, r.programs.relay, addr); err != nil {
+	if p.Process, p.base, err = proc.StartRelay(r.Context(), proc.Options{Env: env, Log: p.log}, r.programs.relay,
+		addr); err != nil {
 		r.Fatal(err)
 	}
 	r.Cleanup(p.Kill)
@@ -244,7 +247,8 @@ func (r *rig) settle() {
 			continue
 		}
 		// The first request opens what is opened once.
-		if res, err := http.DefaultTransport.(*http.Transport).RoundTrip(request(r, "GET", p.base+"/relay/health", "")); err != nil {
+		if res, err := http.DefaultTransport.(*http.Transport).RoundTrip(request(r, "GET", p.base+"/relay/health",
+			"")); err != nil {
 			r.Fatal(err)
 		} else {
 			_, _ = io.Copy(io.Discard, res.Body)
@@ -316,7 +320,8 @@ var panicked = regexp.MustCompile(`panic( serving|:| in | occurred)|"kind":"pani
 // identifies reports whether a request header identifies clients or platforms, or
 // is the relay's own. Row D02 tests which names a relay drops.
 func identifies(name string) bool {
-	return slices.ContainsFunc([]string{"X-Forwarded-", "X-Amz", "X-Relay-", "X-Real-Ip", "Via", "Forwarded", "Cookie", "Traceparent", "Function-Execution-Id", "X-Vercel-"},
+	return slices.ContainsFunc([]string{"X-Forwarded-", "X-Amz", "X-Relay-", "X-Real-Ip", "Via", "Forwarded", "Cookie",
+		"Traceparent", "Function-Execution-Id", "X-Vercel-"},
 		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
@@ -351,7 +356,8 @@ var (
 	ofCore = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) + `(/failover[a-z/]*)?\.`)
 	// outliving matches frames of probes, and of sockets that wait for a request.
 	outliving = regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(corePath) +
-		`(/failover\.\(\*Pool\)\.(probe\w*|check|examine)|/failover\.ask|\.\(\*(client(Listener|Conn|Watch)|reusedListener)\)).*$`)
+		`(/failover\.\(\*Pool\)\.(probe\w*|check|examine)|/failover\.ask|\.\(\*(client(Listener|Conn|Watch)|` +
+		`reusedListener)\)).*$`)
 )
 
 // corePath is not written as a regexp, so that README's command to rename the
@@ -537,11 +543,13 @@ func (r *rig) wantError(a response, status int, code string) {
 	var body struct {
 		Error *struct{ Message, Type, Code string }
 	}
-	if a.err != nil || json.Unmarshal([]byte(a.body), &body) != nil || body.Error == nil || body.Error.Type != "relay_error" || body.Error.Message == "" {
+	if a.err != nil || json.Unmarshal([]byte(a.body), &body) != nil || body.Error == nil ||
+		body.Error.Type != "relay_error" || body.Error.Message == "" {
 		r.Errorf("got %v, want an error in OpenAI's shape", a)
 		return
 	}
-	if a.status != status || code != "" && body.Error.Code != code || a.header.Get("Content-Type") != "application/json" || a.header.Get("X-Relay-Error") != body.Error.Code {
+	if a.status != status || code != "" && body.Error.Code != code ||
+		a.header.Get("Content-Type") != "application/json" || a.header.Get("X-Relay-Error") != body.Error.Code {
 		r.Errorf("got %v, want %d %s", a, status, code)
 	}
 }

@@ -20,7 +20,9 @@ import (
 func TestUpstreams(t *testing.T) {
 	runRows(t, []row{
 		{"B01", "refused, unknown, untrusted", all, nil, nil, unreachable},
-		{"B02", "accepts, never responds", lambdas, excepting("the only timeouts before a response's header are the client's own (X-Stainless-Timeout) and the platform's", servers...), nil, silentUpstream},
+		{"B02", "accepts, never responds", lambdas,
+			excepting("the only timeouts before a response's header are the client's own (X-Stainless-Timeout) and "+
+				"the platform's", servers...), nil, silentUpstream},
 		{"B03", "reset after the request", all, nil, nil, resetAfterRequest},
 		{"B04", "header, then a reset", all, nil, nil, resetAfterHeader},
 		{"B05", "cut after k events", all, nil, nil, cutAfterEvents},
@@ -37,12 +39,15 @@ func TestUpstreams(t *testing.T) {
 		{"B16", "unusual events", all, nil, nil, oddEvents},
 		{"B17", "an early 413", servers, eventful, nil, earlyRefusal},
 		{"B18", "stale connections", all, nil, nil, staleConnections},
-		{"B19", "HTTP/2 faults", servers, excepting("a function that gets one request at a time uses HTTP/1.1 upstream", lambdas...), nil, http2Faults},
+		{"B19", "HTTP/2 faults", servers,
+			excepting("a function that gets one request at a time uses HTTP/1.1 upstream", lambdas...), nil,
+			http2Faults},
 		{"B20", "silence between events", all, nil, []string{"RELAY_IDLE_TIMEOUT=300ms"}, silenceBetween},
 		{"B21", "errors of the API", all, nil, nil, apiErrors},
 		{"B22", "headers that pin and track", all, nil, nil, pinning},
 		{"B23", "trailers", all, nil, nil, trailers},
-		{"B24", "50 MB of JSON", []string{local, lambda, gcf, vercel, gateway}, excepting("responses of more than 6 MB do not fit: 502 response_too_large", buffered), nil, largeResponse},
+		{"B24", "50 MB of JSON", []string{local, lambda, gcf, vercel, gateway},
+			excepting("responses of more than 6 MB do not fit: 502 response_too_large", buffered), nil, largeResponse},
 	})
 }
 
@@ -50,7 +55,8 @@ func unreachable(r *rig) {
 	untrusted := httptest.NewTLSServer(http.NotFoundHandler())
 	untrusted.Config.ErrorLog = discard
 	defer untrusted.Close()
-	for name, url := range map[string]string{"refused": "http://" + proc.RefusingAddr(r.T), "unknown": "https://no-such-name.invalid", "untrusted": untrusted.URL} {
+	for name, url := range map[string]string{"refused": "http://" + proc.RefusingAddr(r.T),
+		"unknown": "https://no-such-name.invalid", "untrusted": untrusted.URL} {
 		r.start(url)
 		a := r.send("POST", chatPath, chat)
 		code := "upstream_connect"
@@ -91,7 +97,8 @@ func (r *rig) wantBroken(what string, a response) {
 		if a.status != http.StatusBadGateway || !strings.Contains(a.body, "upstream_interrupted") {
 			r.Errorf("%s: got %v, want a 502", what, a)
 		}
-	case a.status != 200 || a.err == nil || !strings.Contains(a.body, `"code":"upstream_interrupted"`) || strings.Contains(a.body, "[DONE]"):
+	case a.status != 200 || a.err == nil || !strings.Contains(a.body, `"code":"upstream_interrupted"`) ||
+		strings.Contains(a.body, "[DONE]"):
 		r.Errorf("%s: got %v, want the error event and a broken end", what, a)
 	}
 }
@@ -181,20 +188,26 @@ func lyingLengths(r *rig) {
 	}
 	// The exact bytes, and what follows them.
 	for _, test := range []struct{ response, body string }{
-		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\"evil\"", "{}"},
+		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n" +
+			"Content-Length: 6\r\n\r\n\"evil\"", "{}"},
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{}", ""},
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", ""},
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2, 3\r\n\r\n{}", ""},
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: +2\r\n\r\n{}", ""},
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: -1\r\n\r\n{}", ""},
 		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99999999999999999999\r\n\r\n{}", ""},
-		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "{}"},
-		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked, gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n", ""},
-		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", ""},
-		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: \x0bchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", ""},
+		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n" +
+			"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "{}"},
+		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked, gzip\r\n\r\n2\r\n{}\r\n" +
+			"0\r\n\r\n", ""},
+		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n" +
+			"0\r\n\r\n", ""},
+		{"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: \x0bchunked\r\n\r\n2\r\n{}\r\n" +
+			"0\r\n\r\n", ""},
 	} {
 		r.raws(test.response, func(a response, _ *script) {
-			if test.body == "" && a.complete() || test.body != "" && a.body != test.body || strings.Contains(a.body, "evil") {
+			if test.body == "" && a.complete() || test.body != "" && a.body != test.body ||
+				strings.Contains(a.body, "evil") {
 				r.Errorf("%q: got %v", test.response, a)
 			}
 		})
@@ -223,7 +236,8 @@ func (r *rig) raws(bytes string, check func(a response, s *script)) {
 func badChunks(r *rig) {
 	for i, fault := range []string{"bad-chunk", "no-last-chunk"} {
 		// Of all events but the end of the body, the client may have [DONE].
-		if a := r.fault(stream, fault); a.complete() || !r.is(buffered) && !strings.Contains(a.body, `"code":"upstream_interrupted"`) {
+		if a := r.fault(stream, fault); a.complete() || !r.is(buffered) &&
+			!strings.Contains(a.body, `"code":"upstream_interrupted"`) {
 			r.Errorf("%s: got %v, want the error event and a broken end", fault, a)
 		}
 		if a := r.fault(chat, fault); a.complete() {
@@ -231,13 +245,15 @@ func badChunks(r *rig) {
 		}
 		r.wantUpstream(2 * (i + 1))
 	}
-	for _, body := range []string{"-1\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n", "fffffffffffffffff\r\n{}", "2\r\n{}0\r\n\r\n", "2\r\n{}\r\n", strings.Repeat("0", 5000) + "2\r\n{}\r\n0\r\n\r\n"} {
-		r.raws("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"+body, func(a response, _ *script) {
-			valid := r.is(worker) && len(body) > 5000 && a.body == "{}" // no other server limits zeros
-			if a.complete() && !valid {
-				r.Errorf("%.50q: %v looks complete", body, a)
-			}
-		})
+	for _, body := range []string{"-1\r\n{}\r\n0\r\n\r\n", "0x2\r\n{}\r\n0\r\n\r\n", "fffffffffffffffff\r\n{}",
+		"2\r\n{}0\r\n\r\n", "2\r\n{}\r\n", strings.Repeat("0", 5000) + "2\r\n{}\r\n0\r\n\r\n"} {
+		r.raws("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"+body,
+			func(a response, _ *script) {
+				valid := r.is(worker) && len(body) > 5000 && a.body == "{}" // no other server limits zeros
+				if a.complete() && !valid {
+					r.Errorf("%.50q: %v looks complete", body, a)
+				}
+			})
 	}
 }
 
@@ -258,7 +274,8 @@ func earlyHints(r *rig) {
 		if a.status != 200 || !strings.Contains(a.body, "gpt-4o-mini") || a.err != nil {
 			r.Errorf("got %v", a)
 		}
-		if a.header.Get("Access-Control-Allow-Origin") == "" || a.header.Get("Set-Cookie") != "" || a.header.Get("Link") != "" {
+		if a.header.Get("Access-Control-Allow-Origin") == "" || a.header.Get("Set-Cookie") != "" ||
+			a.header.Get("Link") != "" {
 			r.Errorf("headers: %v", a.header)
 		}
 	}
@@ -293,17 +310,20 @@ func malformedHeaders(r *rig) {
 		}
 		r.wantUpstream(i + 1)
 	}
-	for _, head := range []string{"X y: z\r\n", ": z\r\n", "X\r\n", " X: z\r\n", "X: a\rb\r\n", "HTTP/1.1 200 OK\r\n", "X: a\x7f\r\n"} {
-		r.raws("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"+head+"Content-Length: 2\r\n\r\n{}", func(a response, _ *script) {
-			if a.status != http.StatusBadGateway && a.body != "{}" {
-				r.Errorf("%q: got %v", head, a)
-			}
-			if got := a.header.Get("X"); strings.ContainsAny(got, "\r\n\x00") {
-				r.Errorf("%q: got header %q", head, got)
-			}
-		})
+	for _, head := range []string{"X y: z\r\n", ": z\r\n", "X\r\n", " X: z\r\n", "X: a\rb\r\n", "HTTP/1.1 200 OK\r\n",
+		"X: a\x7f\r\n"} {
+		r.raws("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"+head+"Content-Length: 2\r\n\r\n{}",
+			func(a response, _ *script) {
+				if a.status != http.StatusBadGateway && a.body != "{}" {
+					r.Errorf("%q: got %v", head, a)
+				}
+				if got := a.header.Get("X"); strings.ContainsAny(got, "\r\n\x00") {
+					r.Errorf("%q: got header %q", head, got)
+				}
+			})
 	}
-	for _, line := range []string{"", "\r\n", "HTTP/9.9 200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\x05hello", "SSH-2.0-x\r\n"} {
+	for _, line := range []string{"", "\r\n", "HTTP/9.9 200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n",
+		"HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\x05hello", "SSH-2.0-x\r\n"} {
 		r.raws(line, func(a response, _ *script) { r.wantError(a, http.StatusBadGateway, "upstream_reset") })
 	}
 }
@@ -325,7 +345,8 @@ func redirections(r *rig) {
 func encodings(r *rig) {
 	for _, fault := range []string{"gzip", "br"} {
 		for _, body := range []string{chat, stream} {
-			direct := request(r, "POST", r.URL+chatPath, body, "Fake-Fault", fault, "X-Relay-Token", "", "Accept-Encoding", "gzip, br")
+			direct := request(r, "POST", r.URL+chatPath, body, "Fake-Fault", fault, "X-Relay-Token", "",
+				"Accept-Encoding", "gzip, br")
 			want := r.direct(direct)
 			a := r.send("POST", chatPath, body, "Fake-Fault", fault, "Accept-Encoding", "gzip, br")
 			if r.is(lambdas...) {
@@ -335,15 +356,19 @@ func encodings(r *rig) {
 				}
 				continue
 			}
-			if a.err != nil || a.header.Get("Content-Encoding") != fault || len(a.body) == 0 || abs(len(a.body)-len(want.body)) > 8 {
-				r.Errorf("%s: got %d bytes of %q, want %d", fault, len(a.body), a.header.Get("Content-Encoding"), len(want.body))
+			if a.err != nil || a.header.Get("Content-Encoding") != fault || len(a.body) == 0 ||
+				abs(len(a.body)-len(want.body)) > 8 {
+				r.Errorf("%s: got %d bytes of %q, want %d", fault, len(a.body), a.header.Get("Content-Encoding"),
+					len(want.body))
 			}
 		}
 	}
 	// A body that is not gzip is forwarded unchanged.
-	s := responding(r, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n\x00\xff{}\n", true)
+	s := responding(r, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"+
+		"Content-Length: 5\r\n\r\n\x00\xff{}\n", true)
 	r.start(s.URL)
-	if a := r.send("POST", chatPath, chat, "Accept-Encoding", "gzip"); a.body != "\x00\xff{}\n" || a.header.Get("Content-Encoding") != "gzip" {
+	if a := r.send("POST", chatPath, chat, "Accept-Encoding", "gzip"); a.body != "\x00\xff{}\n" ||
+		a.header.Get("Content-Encoding") != "gzip" {
 		r.Errorf("wrong Content-Encoding: %v", a)
 	}
 }
@@ -363,7 +388,8 @@ func (r *rig) direct(req *http.Request) response {
 // oddEvents compares odd streams byte by byte, and the time at which each piece
 // arrives.
 func oddEvents(r *rig) {
-	const events = "\ufeff: comment\n\ndata: a\r\n\r\ndata: b\r\rdata: c\n\n:\n\nevent: x\ndata: é\ndata\n\nid: \x00\n\ndata: [DONE]\n\n"
+	const events = "\ufeff: comment\n\ndata: a\r\n\r\ndata: b\r\rdata: c\n\n:\n\nevent: x\ndata: é\ndata\n\n" +
+		"id: \x00\n\ndata: [DONE]\n\n"
 	pieces := []string{events, "data: " + strings.Repeat("z", 1<<20) + "\n\n"}
 	for _, b := range []byte(events) {
 		pieces = append(pieces, string(b))
@@ -375,7 +401,8 @@ func oddEvents(r *rig) {
 		if _, _, err := c.request(); err != nil {
 			return
 		}
-		c.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+		c.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n" +
+			"Connection: close\r\n\r\n")
 		for _, p := range pieces {
 			mu.Lock()
 			sent = append(sent, time.Now())
@@ -434,9 +461,11 @@ func oddEvents(r *rig) {
 		}
 	}
 	median := once[len(once)/2]
-	r.note(fmt.Sprintf("byte for byte; each write arrives after p50 %.1f ms, p99 %.1f ms; the fastest of %d readings: at most %.1f ms", ms(median), ms(p99(once)), readings, ms(slices.Max(least))))
+	r.note(fmt.Sprintf("byte for byte; each write arrives after p50 %.1f ms, p99 %.1f ms; the fastest of %d "+
+		"readings: at most %.1f ms", ms(median), ms(p99(once)), readings, ms(slices.Max(least))))
 	if median > soon || slices.Max(least) > soon {
-		r.Errorf("writes come after %v (median), the slowest each time after %v, want %v", median, slices.Max(least), soon)
+		r.Errorf("writes come after %v (median), the slowest each time after %v, want %v", median, slices.Max(least),
+			soon)
 	}
 }
 
@@ -492,7 +521,8 @@ func staleConnections(r *rig) {
 		time.Sleep(10 * time.Millisecond)
 		s.end(r, hangUp)
 		w.say("0123456789")
-		if a := w.response("POST"); a.status != 200 && !(r.is(worker) && a.header.Get("X-Relay-Error") == "upstream_reset") {
+		if a := w.response("POST"); a.status != 200 &&
+			!(r.is(worker) && a.header.Get("X-Relay-Error") == "upstream_reset") {
 			r.Fatalf("%d: closed while the body came: %v", i, a)
 		}
 		w.Close()
@@ -513,10 +543,12 @@ func silenceBetween(r *rig) {
 }
 
 func apiErrors(r *rig) {
-	for i, fault := range []string{"status=429 retry-after=1 retry-after-ms=20", "status=500", "status=503 should-retry=true", "status=401", "status=404"} {
+	for i, fault := range []string{"status=429 retry-after=1 retry-after-ms=20", "status=500",
+		"status=503 should-retry=true", "status=401", "status=404"} {
 		want := r.direct(request(r, "POST", r.URL+chatPath, chat, "Fake-Fault", fault, "X-Relay-Token", ""))
 		a := r.fault(chat, fault)
-		if a.status != want.status || masked(a.body) != masked(want.body) || a.header.Get("X-Relay-Error") != "" || !strings.HasSuffix(a.header.Get("X-Relay"), "origin=upstream") {
+		if a.status != want.status || masked(a.body) != masked(want.body) || a.header.Get("X-Relay-Error") != "" ||
+			!strings.HasSuffix(a.header.Get("X-Relay"), "origin=upstream") {
 			r.Errorf("%s: got %v, want %v", fault, a, want)
 		}
 		for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Should-Retry", "Content-Type"} {
@@ -529,11 +561,15 @@ func apiErrors(r *rig) {
 }
 
 func pinning(r *rig) {
-	s := responding(r, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nAlt-Svc: h3=\":443\"\r\nStrict-Transport-Security: max-age=1\r\n"+
-		"Report-To: {}\r\nNel: {}\r\nServer: cloudflare\r\nAccess-Control-Allow-Origin: https://evil.example\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\nX-Request-Id: req_1\r\nContent-Length: 2\r\n\r\n{}", true)
+	s := responding(r, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n"+
+		"Alt-Svc: h3=\":443\"\r\nStrict-Transport-Security: max-age=1\r\n"+
+		"Report-To: {}\r\nNel: {}\r\nServer: cloudflare\r\nAccess-Control-Allow-Origin: https://evil.example\r\n"+
+		"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\nX-Request-Id: req_1\r\n"+
+		"Content-Length: 2\r\n\r\n{}", true)
 	r.start(s.URL)
 	a := r.send("POST", chatPath, chat, "Origin", "https://a.example")
-	for _, name := range []string{"Set-Cookie", "Alt-Svc", "Strict-Transport-Security", "Report-To", "Nel", "Server", "Access-Control-Allow-Credentials"} {
+	for _, name := range []string{"Set-Cookie", "Alt-Svc", "Strict-Transport-Security", "Report-To", "Nel", "Server",
+		"Access-Control-Allow-Credentials"} {
 		if got := a.header.Values(name); len(got) > 0 {
 			r.Errorf("%s: %q", name, got)
 		}

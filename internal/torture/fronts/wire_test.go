@@ -77,11 +77,13 @@ func (r *rig) raw(s string) response {
 const canaries = "Host: 127.0.0.1\r\nAuthorization: Bearer " + canaryKey + "\r\nX-Relay-Token: " + canaryToken + "\r\n"
 
 // upgrade are the headers of a WebSocket's handshake.
-const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 // post returns the bytes of a POST with that body.
 func post(path, body string, headers ...string) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\r\n%s%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, canaries, strings.Join(headers, ""), len(body), body)
+	return fmt.Sprintf("POST %s HTTP/1.1\r\n%s%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path,
+		canaries, strings.Join(headers, ""), len(body), body)
 }
 
 // A script is an upstream of raw bytes.
@@ -199,7 +201,8 @@ func awaitEnd(t testing.TB, conn net.Conn) {
 	t.Helper()
 	port := func(addr net.Addr) int { return addr.(*net.TCPAddr).Port }
 	// Of the peer's socket: its address, conn's, and TCP_ESTABLISHED.
-	open := regexp.MustCompile(fmt.Sprintf(`: [0-9A-F]+:%04X [0-9A-F]+:%04X 01 `, port(conn.RemoteAddr()), port(conn.LocalAddr())))
+	open := regexp.MustCompile(fmt.Sprintf(`: [0-9A-F]+:%04X [0-9A-F]+:%04X 01 `, port(conn.RemoteAddr()),
+		port(conn.LocalAddr())))
 	ended := func() bool {
 		sockets, _ := os.ReadFile("/proc/net/tcp")
 		sockets6, _ := os.ReadFile("/proc/net/tcp6")

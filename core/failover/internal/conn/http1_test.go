@@ -33,7 +33,8 @@ func pipe(t *testing.T, serve func(conn *net.TCPConn)) (h *h1, given *int) {
 
 func outgoing(t *testing.T, method, body string, length int64) *http.Request {
 	t.Helper()
-	req := &http.Request{Method: method, URL: &url.URL{Path: "/v1/x", RawQuery: "a=1;b"}, Host: "h.example", Header: http.Header{}}
+	req := &http.Request{Method: method, URL: &url.URL{Path: "/v1/x", RawQuery: "a=1;b"}, Host: "h.example",
+		Header: http.Header{}}
 	if length != 0 {
 		req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), length
 	}
@@ -52,11 +53,16 @@ func TestWrittenRequests(t *testing.T) {
 		want   string
 	}{
 		{"GET", "GET", "", 0, nil, "GET /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\n\r\n"},
-		{"POST without a body", "POST", "", 0, nil, "POST /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 0\r\n\r\n"},
-		{"DELETE with one", "DELETE", "hi", 2, nil, "DELETE /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 2\r\n\r\nhi"},
-		{"large", "POST", large, int64(len(large)), nil, "POST /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\nContent-Length: " + strconv.Itoa(len(large)) + "\r\n\r\n" + large},
-		{"of unknown length", "POST", "hello", -1, nil, "POST /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
-		{"headers", "GET", "", 0, http.Header{"User-Agent": {""}, "Host": {"evil"}, "Content-Length": {"9"}, "Transfer-Encoding": {"x"}, "idempotency-key": {"k"}},
+		{"POST without a body", "POST", "", 0, nil,
+			"POST /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 0\r\n\r\n"},
+		{"DELETE with one", "DELETE", "hi", 2, nil,
+			"DELETE /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 2\r\n\r\nhi"},
+		{"large", "POST", large, int64(len(large)), nil, "POST /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\n" +
+			"Content-Length: " + strconv.Itoa(len(large)) + "\r\n\r\n" + large},
+		{"of unknown length", "POST", "hello", -1, nil, "POST /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\n" +
+			"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
+		{"headers", "GET", "", 0, http.Header{"User-Agent": {""}, "Host": {"evil"}, "Content-Length": {"9"},
+			"Transfer-Encoding": {"x"}, "idempotency-key": {"k"}},
 			"GET /v1/x?a=1;b HTTP/1.1\r\nHost: h.example\r\nidempotency-key: k\r\n\r\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -97,7 +103,10 @@ func TestRequestsThatCannotBeWritten(t *testing.T) {
 		"host":           func(req *http.Request) { req.Host = "h\r\nX: y" },
 		"header value":   func(req *http.Request) { req.Header["X"] = []string{"a\r\nY: b"} },
 		"header name":    func(req *http.Request) { req.Header["X: y\r\nZ"] = []string{"a"} },
-		"short body":     func(req *http.Request) { req.Body, req.ContentLength = io.NopCloser(strings.NewReader("x")), 2 },
+		"short body": func(req *http.Request) {
+			req.Body, req.ContentLength = io.NopCloser(strings.NewReader("x")),
+				2
+		},
 	} {
 		h, given := pipe(t, func(conn *net.TCPConn) {
 			if b, _ := io.ReadAll(conn); len(b) > 0 {
@@ -122,11 +131,14 @@ func TestReuse(t *testing.T) {
 	}{
 		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok", false, 1},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", "ok", false, 1},
-		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n", "ok", false, 1},
-		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "", false, 1},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n", "ok", false,
+			1},
+		{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\n" +
+			"Content-Length: 0\r\n\r\n", "", false, 1},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", "ok", false, 0},
 		{"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok", false, 0},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "ok", false, 0},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "ok", false,
+			0},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", "ok", true, 0},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "ok", true, 0},
 		{"HTTP/1.1 101 Switching Protocols\r\n\r\n", "", false, 0},
@@ -282,7 +294,8 @@ func TestEndOfTheContext(t *testing.T) {
 }
 
 func TestVersionsOfResponses(t *testing.T) {
-	for version, good := range map[string]bool{"HTTP/1.1": true, "HTTP/1.0": true, "HTTP/9.9": false, "HTTP/2.0": false, "HTTP/0.9": false, "ICY": false} {
+	for version, good := range map[string]bool{"HTTP/1.1": true, "HTTP/1.0": true, "HTTP/9.9": false, "HTTP/2.0": false,
+		"HTTP/0.9": false, "ICY": false} {
 		h, _ := pipe(t, func(conn *net.TCPConn) {
 			_, _ = http.ReadRequest(bufio.NewReader(conn))
 			_, _ = io.WriteString(conn, version+" 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -299,14 +312,16 @@ func FuzzHeader(f *testing.F) {
 	f.Add("POST", "/v1/%2f", "a\r\nb", "x y", "a\nb")
 	f.Add("0", "A://0", "0", "0", "0")
 	f.Fuzz(func(t *testing.T, method, path, query, name, value string) {
-		req := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Host: "h.example", Header: http.Header{name: {value}}}
+		req := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Host: "h.example",
+			Header: http.Header{name: {value}}}
 		b, err := appendHeader(nil, req)
 		if err != nil {
 			return
 		}
 		got, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b)))
 		if err != nil {
-			if strings.EqualFold(name, "Content-Length") || strings.EqualFold(name, "Transfer-Encoding") || strings.EqualFold(name, "Host") || strings.HasPrefix(path, "//") {
+			if strings.EqualFold(name, "Content-Length") || strings.EqualFold(name, "Transfer-Encoding") ||
+				strings.EqualFold(name, "Host") || strings.HasPrefix(path, "//") {
 				return
 			}
 			t.Fatalf("%q: %v", b, err)
@@ -337,7 +352,8 @@ func TestStrayResponsesInTLS(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			plain := scripted(t, func(conn *net.TCPConn, _ int) {
-				secure := tls.Server(conn, &tls.Config{Certificates: certified.TLS.Certificates, DynamicRecordSizingDisabled: true})
+				secure := tls.Server(conn, &tls.Config{Certificates: certified.TLS.Certificates,
+					DynamicRecordSizingDisabled: true})
 				if _, err := http.ReadRequest(bufio.NewReader(secure)); err != nil {
 					t.Error(err)
 				}
@@ -351,7 +367,8 @@ func TestStrayResponsesInTLS(t *testing.T) {
 			}
 			defer s.Close()
 			given := 0
-			h := newHTTP1(tls.Client(s, &tls.Config{RootCAs: trusting(certified).RootCAs, ServerName: "example.com"}), s, func() { given++ })
+			h := newHTTP1(tls.Client(s, &tls.Config{RootCAs: trusting(certified).RootCAs, ServerName: "example.com"}),
+				s, func() { given++ })
 			res, err := h.RoundTrip(outgoing(t, "GET", "", 0))
 			if err != nil {
 				t.Fatal(err)
@@ -387,7 +404,8 @@ func TestEndOfTheContextDuringAnUpload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := newHTTP1(tls.Client(s, &tls.Config{RootCAs: trusting(certified).RootCAs, ServerName: "example.com"}), s, func() {})
+		h := newHTTP1(tls.Client(s, &tls.Config{RootCAs: trusting(certified).RootCAs, ServerName: "example.com"}), s,
+			func() {})
 		ctx, cancel := context.WithCancelCause(t.Context())
 		reason := errors.New("reason")
 		body := new(endless)

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-const ordinaryAnswer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nX-Request-ID:  req_1 \r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 "
+const ordinaryAnswer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nX-Request-ID:  req_1 \r\nX-A: 1\r\n" +
+	"x-a: 2\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 "
 
 // TestOrdinary: a response is read to the end of its body, and what
 // stands behind it is left for whoever comes next.
@@ -20,7 +21,8 @@ func TestOrdinary(t *testing.T) {
 	if res == nil {
 		t.Fatal("not taken for a response")
 	}
-	want := http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"req_1"}, "X-A": {"1", "2"}, "Content-Length": {"2"}}
+	want := http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {"req_1"}, "X-A": {"1", "2"},
+		"Content-Length": {"2"}}
 	if !maps.EqualFunc(res.Header, want, slices.Equal) {
 		t.Errorf("header = %q, want %q", res.Header, want)
 	}
@@ -60,7 +62,8 @@ func TestNotOrdinary(t *testing.T) {
 		"no name":             "HTTP/1.1 200 OK\r\n: b\r\nContent-Length: 2\r\n\r\n",
 		"no colon":            "HTTP/1.1 200 OK\r\nA\r\nContent-Length: 2\r\n\r\n",
 		"not all of it there": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n",
-		"too many lines":      "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", maxFields) + "Content-Length: 2\r\n\r\n",
+		"too many lines": "HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n",
+			maxFields) + "Content-Length: 2\r\n\r\n",
 	} {
 		br := bufio.NewReader(strings.NewReader(head))
 		if res, _ := parseFast(br, &http.Request{Method: http.MethodGet}); res != nil {
@@ -107,10 +110,13 @@ func FuzzResponse(f *testing.F) {
 		}
 		gotBody, gotErr := io.ReadAll(got.Body)
 		wantBody, wantErr := io.ReadAll(want.Body)
-		if got.Status != want.Status || got.StatusCode != want.StatusCode || got.Proto != want.Proto || got.ProtoMinor != want.ProtoMinor ||
-			got.ContentLength != want.ContentLength || got.Close != want.Close || !maps.EqualFunc(got.Header, want.Header, slices.Equal) ||
+		if got.Status != want.Status || got.StatusCode != want.StatusCode || got.Proto != want.Proto ||
+			got.ProtoMinor != want.ProtoMinor ||
+			got.ContentLength != want.ContentLength || got.Close != want.Close ||
+			!maps.EqualFunc(got.Header, want.Header, slices.Equal) ||
 			string(gotBody) != string(wantBody) || gotErr != wantErr {
-			t.Errorf("%q: got %+v with %q, %v, net/http says %+v with %q, %v", text, got, gotBody, gotErr, want, wantBody, wantErr)
+			t.Errorf("%q: got %+v with %q, %v, net/http says %+v with %q, %v", text, got, gotBody, gotErr, want,
+				wantBody, wantErr)
 		}
 		left, _ := io.ReadAll(ours)
 		if leftToNetHTTP, _ := io.ReadAll(theirs); string(left) != string(leftToNetHTTP) {
