@@ -83,8 +83,10 @@ func (a *access) holdsKey() bool { return a.key != "" || a.pool != nil && a.pool
 // tokenSum returns the hash of a configured token.
 func tokenSum(token Secret) (sum [sha256.Size]byte) {
 	if digits, ok := strings.CutPrefix(string(token), "sha256:"); ok {
-		// The configuration was checked; an invalid hash would match nothing.
-		_, _ = hex.Decode(sum[:], []byte(digits))
+		// One that is invalid, for which the relay does not start, is no hash.
+		if decoded, err := hex.DecodeString(digits); err == nil && len(decoded) == len(sum) {
+			copy(sum[:], decoded)
+		}
 		return sum
 	}
 	return sha256.Sum256([]byte(token))

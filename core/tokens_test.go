@@ -514,7 +514,9 @@ func TestNamedTokensThatAreRefused(t *testing.T) {
 		"name it sha256": {`[{"name":"a","token":"sha256:` + hash + `"}]`,
 			`[{"name":"a","token":"SHA256:hunter2"}]`},
 		"64 hexadecimal": {`[{"name":"a","sha256":"hunter2"}]`, `[{"name":"a","sha256":"` + hash[1:] + `"}]`,
-			`[{"name":"a","sha256":"sha256:sha256:` + hash + `"}]`},
+			`[{"name":"a","sha256":"sha256:sha256:` + hash + `"}]`,
+			`[{"name":"a","sha256":"` + hash + hash + `"}]`, // as of sha512sum
+			`[{"name":"a","sha256":"` + hash + `abc"}]`, `["sha256:` + hash + hash + `"]`, "sha256:" + hash + hash},
 		"hash of an empty token": {`[{"name":"a","sha256":"` + hashOf("")[7:] + `"}]`},
 		"dots": {`[{"name":"a","token":"hunter.2"}]`, `[{"name":"a","token":"hunter 2"}]`,
 			`[{"name":"a","token":"hunter,2"}]`},
