@@ -18,6 +18,9 @@ type client interface {
 	InFlight() int
 	Err() error
 	Close() error
+
+	// CloseIdle closes the connection unless a request has it, or is about to.
+	CloseIdle()
 }
 
 // A netClient is net/http's connection. It refuses what ours refuses: header
@@ -31,20 +34,36 @@ type netClient struct {
 
 	busy    atomic.Bool // the header of an HTTP/1 response was not judged yet
 	retired atomic.Bool // takes no other request, and is closed after this one
+
+	// reserving is how many calls of Reserve are under way, or -1 while the connection
+	// is being closed. It is no mutex, as net/http may call settle from Reserve.
+	reserving atomic.Int64
 }
 
 // settle closes the connection when it has nothing more to do.
 func (c *netClient) settle() {
-	if c.retired.Load() && c.ClientConn.InFlight() == 0 {
-		c.ClientConn.Close()
+	if c.retired.Load() {
+		c.CloseIdle()
 	}
 	c.changed()
+}
+
+// CloseIdle closes the connection unless a request has it, or is about to.
+func (c *netClient) CloseIdle() {
+	if !c.reserving.CompareAndSwap(0, -1) {
+		return // it is settled again after that request
+	}
+	if c.ClientConn.InFlight() == 0 {
+		c.ClientConn.Close()
+		return
+	}
+	c.reserving.Store(0)
 }
 
 // Available returns how many requests the connection can take. net/http makes it
 // available before the caller has seen the response's header.
 func (c *netClient) Available() int {
-	if c.busy.Load() || c.retired.Load() {
+	if c.busy.Load() || c.retired.Load() || c.reserving.Load() < 0 {
 		return 0
 	}
 	return c.ClientConn.Available()
@@ -52,9 +71,16 @@ func (c *netClient) Available() int {
 
 // Reserve reserves the connection for a request.
 func (c *netClient) Reserve() error {
-	if c.retired.Load() {
-		return errClosed
+	for {
+		n := c.reserving.Load()
+		if n < 0 || c.retired.Load() {
+			return errClosed
+		}
+		if c.reserving.CompareAndSwap(n, n+1) {
+			break
+		}
 	}
+	defer c.reserving.Add(-1)
 	return c.ClientConn.Reserve()
 }
 
@@ -160,6 +186,7 @@ func (transportClient) Available() int { return 1 }
 func (transportClient) InFlight() int  { return 0 }
 func (transportClient) Err() error     { return nil }
 func (transportClient) Close() error   { return nil }
+func (transportClient) CloseIdle()     {}
 
 // traced sends req by a client of net/http's and limits the response's header
 // lines. Whether anything was written, only a trace tells.

@@ -98,6 +98,9 @@ func (h *h1) Err() error {
 	return nil
 }
 
+// CloseIdle closes the connection, which is in no list any more, so no request has it.
+func (h *h1) CloseIdle() { h.Close() }
+
 // Close closes the connection. In the middle of an exchange it omits TLS's farewell,
 // which waits for seconds if the upstream takes no more of the request.
 func (h *h1) Close() error {

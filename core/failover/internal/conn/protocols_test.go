@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,4 +125,57 @@ func TestHTTP1AfterAFailure(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A connection of HTTP/2 is closed as idle only if no request has it, and a request that
+// finds it full leaves it to those that have it.
+func TestSharedConnectionInUse(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil)
+	server.EnableHTTP2 = true
+	server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 1}
+	server.StartTLS()
+	defer server.Close()
+	base, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSet(Options{Base: base, TLS: trusting(server), HTTP2: true})
+	c, err := s.ConnectNew(t.Context(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c.client.Available() > 1 { // until the server's limit is known
+		time.Sleep(time.Millisecond)
+	}
+	for c.client.Reserve() == nil {
+	}
+	full := &Conn{set: s, client: pretending{c.client, new(atomic.Bool)}, http2: true, generation: s.generation}
+	s.shared = []*Conn{full}
+	if other := s.Take(false); other != nil {
+		t.Error("a connection that is full is taken")
+	}
+	c.client.CloseIdle()
+	if err := c.client.Err(); err != nil {
+		t.Fatalf("a connection that requests have is closed: %v", err)
+	}
+	for c.client.InFlight() > 0 {
+		c.Release()
+	}
+	c.client.CloseIdle()
+	if c.client.Err() == nil || c.client.Reserve() == nil {
+		t.Error("an idle connection is not closed")
+	}
+}
+
+// pretending looks as if it had room, once.
+type pretending struct {
+	client
+	done *atomic.Bool
+}
+
+func (p pretending) Available() int {
+	if p.done.Swap(true) {
+		return 0
+	}
+	return 1
 }

@@ -116,7 +116,9 @@ func (s *Set) Take(switches bool) *Conn {
 		if c == nil || c.client.Reserve() == nil {
 			return c
 		}
-		s.Drop(c) // closed meanwhile
+		if !c.http2 || c.client.Err() != nil {
+			s.Drop(c) // closed meanwhile
+		} // or else other requests have just filled it
 	}
 }
 
@@ -381,7 +383,7 @@ func (s *Set) remove(c *Conn) {
 
 func closeAll(list []*Conn) {
 	for _, c := range list {
-		c.client.Close()
+		c.client.CloseIdle()
 	}
 }
 
@@ -406,11 +408,7 @@ func (s *Set) RetireAll() {
 	}
 	s.mu.Unlock()
 	closeAll(idle)
-	for _, c := range shared {
-		if c.client.InFlight() == 0 {
-			c.client.Close()
-		}
-	}
+	closeAll(shared) // those in use are closed when they are settled
 }
 
 // RoundTrip sends req, for which c was reserved, and returns the response. Its
