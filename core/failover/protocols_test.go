@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // A counting upstream speaks TLS and counts the connections it accepts, and the requests
@@ -223,6 +224,9 @@ func TestOnlyHTTP2(t *testing.T) {
 				t.Errorf("%d over HTTP/2 on %d more connections, want 50 on none", over2, conns)
 			}
 			u.CloseClientConnections()
+			for p.list()[0].connections.AtHand() { // until the pool knows
+				time.Sleep(time.Millisecond)
+			}
 			if _, over2, conns := u.burst(t, p, 50); over2 != 50 || conns != 1 {
 				t.Errorf("%d over HTTP/2 on %d more connections, want 50 on one", over2, conns)
 			}
