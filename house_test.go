@@ -214,7 +214,7 @@ func TestFunctionsAreShort(t *testing.T) {
 	}
 }
 
-// Lines that lie in a string of several are as long as what they stand for.
+// Lines inside a multi-line string literal are exempt: their text decides their length.
 func TestLinesAreShort(t *testing.T) {
 	const maxColumns = 120 // a tab is four
 	for _, s := range sources(t) {

@@ -47,7 +47,7 @@ func TestBuild(t *testing.T) {
 		{"cannot end its element", map[string]string{"main.mjs": "console.log('</script>');\n"}, `"<\/script>"`},
 		{"a style without its blanks", map[string]string{"main.mjs": "", "page.css": "a {\n  color: red;\n}\n"},
 			"<style>a{color:red}</style>"},
-		{"a style that is none", map[string]string{"main.mjs": "", "page.css": "a { color: red; }}\n"},
+		{"invalid CSS", map[string]string{"main.mjs": "", "page.css": "a { color: red; }}\n"},
 			"page.css:1: Unexpected"},
 		{"clients that the page shows", map[string]string{
 			"main.mjs": "import { clients } from './clients.json';\nconsole.log(clients);\n",
