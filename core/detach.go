@@ -84,7 +84,7 @@ func (d *detached) start(stage *recordStage, rec *record) {
 		complete := d.copy(stage, rec)
 		// When the client knows that the response has ended, it no longer counts.
 		for _, e := range append(d.ends, ending(func() { stage.end(rec, rec) })) {
-			complete = d.whole(stage, rec, e.end) && complete
+			complete = d.safely(stage, rec, e.end) && complete
 		}
 		if !complete || d.x.w.(*chunkedWriter).end() != nil {
 			d.conn.Close() // without the last chunk, the response looks broken
@@ -99,9 +99,9 @@ type ending func()
 
 func (f ending) end() { f() }
 
-// whole calls f and reports whether it has not panicked: net/http, which would recover
+// safely calls f and reports whether it has not panicked: net/http, which would recover
 // for a handler, is gone.
-func (d *detached) whole(stage *recordStage, rec *record, f func()) (ok bool) {
+func (d *detached) safely(stage *recordStage, rec *record, f func()) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			stage.logPanic(rec)
@@ -114,7 +114,7 @@ func (d *detached) whole(stage *recordStage, rec *record, f func()) (ok bool) {
 
 // copy copies the body to the client, and reports whether it is complete.
 func (d *detached) copy(stage *recordStage, rec *record) (complete bool) {
-	ok := d.whole(stage, rec, func() {
+	ok := d.safely(stage, rec, func() {
 		defer d.x.res.Body.Close()
 		if d.s.writeTimeout <= 0 {
 			stop := context.AfterFunc(d.x.ctx, func() { _ = d.conn.SetWriteDeadline(time.Now().Add(lastWrites)) })

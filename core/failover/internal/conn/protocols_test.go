@@ -28,11 +28,7 @@ func TestSharedConnect(t *testing.T) {
 	}}
 	server.StartTLS()
 	defer server.Close()
-	base, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := NewSet(Options{Base: base, TLS: trusting(server), HTTP2: true})
+	s := setOf(t, server)
 
 	type result struct {
 		c   *Conn
@@ -135,11 +131,7 @@ func TestSharedConnectionInUse(t *testing.T) {
 	server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 1}
 	server.StartTLS()
 	defer server.Close()
-	base, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := NewSet(Options{Base: base, TLS: trusting(server), HTTP2: true})
+	s := setOf(t, server)
 	c, err := s.ConnectNew(t.Context(), false)
 	if err != nil {
 		t.Fatal(err)
@@ -178,4 +170,14 @@ func (p pretending) Available() int {
 		return 0
 	}
 	return 1
+}
+
+// setOf returns the connections to a server by HTTP/2.
+func setOf(t *testing.T, server *httptest.Server) *Set {
+	t.Helper()
+	base, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewSet(Options{Base: base, TLS: trusting(server), HTTP2: true})
 }
